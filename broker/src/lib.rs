@@ -1,0 +1,7 @@
+//! Sallyport: the access broker. The library holds everything; `main.rs` only starts it.
+pub mod identity;
+pub mod recording;
+pub mod session;
+pub mod ssh;
+pub mod store;
+pub mod vault;

@@ -1,0 +1,2 @@
+//! Entry point: arguments, configuration, application, exit code.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Recordings on disk: where they are, how full the disk is, how long they are kept.

@@ -1,0 +1,1 @@
+//! The trusted core: one session from connecting to its end.

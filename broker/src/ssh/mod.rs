@@ -1,0 +1,1 @@
+//! The SSH legs: towards the person and towards the asset.

@@ -1,0 +1,1 @@
+//! The database: one SQL text per query for SQLite and PostgreSQL.

@@ -1,0 +1,1 @@
+//! What is sealed with the master key: private keys, credentials, seeds.
