@@ -137,15 +137,25 @@ CREATE TABLE files (
 );
 
 CREATE TABLE audit (
-    seq            BIGINT PRIMARY KEY,
+    seq            BIGINT PRIMARY KEY,           -- 1, 2, 3 …: one chain per database, without gaps
+    id             TEXT   NOT NULL UNIQUE,       -- given when the event happens; an event that waited on disk enters once
     at             BIGINT NOT NULL,
     code           TEXT   NOT NULL,
     broker         TEXT   NOT NULL,
-    actor          TEXT   NOT NULL,
+    actor          TEXT   NOT NULL,              -- who did it
+    identity       TEXT,                         -- whom it is about
     session        TEXT,
-    event          TEXT   NOT NULL,              -- canonical JSON, what is hashed
-    previous       TEXT   NOT NULL,
-    hash           TEXT   NOT NULL,
+    event          TEXT   NOT NULL,              -- canonical JSON
+    previous       TEXT   NOT NULL,              -- hash of the entry before
+    hash           TEXT   NOT NULL,              -- SHA-256 over every column above
     signature      TEXT                          -- over `hash`, on the last entry of each batch
 );
 CREATE INDEX audit_by_time ON audit (at);
+CREATE INDEX audit_by_identity ON audit (identity, seq);
+CREATE INDEX audit_by_session ON audit (session, seq);
+
+CREATE TABLE changes (
+    only_row       BIGINT PRIMARY KEY,           -- 1
+    number         BIGINT NOT NULL               -- grows with every announced write
+);
+INSERT INTO changes (only_row, number) VALUES (1, 0);

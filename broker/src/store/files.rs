@@ -1,0 +1,89 @@
+//! Files that passed through sessions.
+
+use jiff::Timestamp;
+use sqlx::FromRow;
+
+use super::{Store, StoreError, micros, timestamp};
+
+/// One file that was transferred.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TransferredFile {
+    /// The session it passed in.
+    pub session: String,
+    /// When its transfer ended.
+    pub at: Timestamp,
+    /// `upload` or `download`.
+    pub direction: String,
+    /// `sftp` or `scp`.
+    pub via: String,
+    /// Its path on the asset, as the client named it.
+    pub path: String,
+    /// How many bytes passed.
+    pub size: u64,
+    /// SHA-256 of the content in hex, where it passed in order and whole.
+    pub sha256: Option<String>,
+    /// Whether all of it passed.
+    pub complete: bool,
+}
+
+impl Store {
+    /// Enters a transferred file.
+    pub async fn add_file(&self, file: &TransferredFile) -> Result<(), StoreError> {
+        let size = i64::try_from(file.size).map_err(|error| StoreError::damaged("files", error))?;
+        let mut write = self.begin_quiet_write().await?;
+        write.lock(&format!("files of {}", file.session)).await?;
+        sqlx::query(
+            "INSERT INTO files (session, number, at, direction, via, path, size, sha256, complete)
+             VALUES ($1, (SELECT COALESCE(MAX(number), 0) + 1 FROM files WHERE session = $1), $2, $3, $4, $5, $6, $7, $8)",
+        )
+        .bind(&file.session)
+        .bind(micros(file.at))
+        .bind(&file.direction)
+        .bind(&file.via)
+        .bind(&file.path)
+        .bind(size)
+        .bind(&file.sha256)
+        .bind(i64::from(file.complete))
+        .execute(&mut *write)
+        .await?;
+        write.commit().await
+    }
+
+    /// The files of one session (by its whole id), in the order they passed.
+    pub async fn files(&self, session: &str) -> Result<Vec<TransferredFile>, StoreError> {
+        let rows: Vec<Row> = sqlx::query_as("SELECT * FROM files WHERE session = $1 ORDER BY number")
+            .bind(session)
+            .fetch_all(self.reader()?)
+            .await?;
+        rows.into_iter().map(TransferredFile::try_from).collect()
+    }
+}
+
+#[derive(FromRow)]
+struct Row {
+    session: String,
+    at: i64,
+    direction: String,
+    via: String,
+    path: String,
+    size: i64,
+    sha256: Option<String>,
+    complete: i64,
+}
+
+impl TryFrom<Row> for TransferredFile {
+    type Error = StoreError;
+
+    fn try_from(row: Row) -> Result<Self, StoreError> {
+        Ok(Self {
+            at: timestamp("files", row.at)?,
+            size: u64::try_from(row.size).map_err(|error| StoreError::damaged("files", error))?,
+            session: row.session,
+            direction: row.direction,
+            via: row.via,
+            path: row.path,
+            sha256: row.sha256,
+            complete: row.complete != 0,
+        })
+    }
+}

@@ -1,0 +1,318 @@
+//! Sessions: one row each, from the moment one may begin to the word of its one end.
+
+use jiff::Timestamp;
+use sqlx::FromRow;
+
+use super::{Store, StoreError, micros, timestamp};
+
+/// A session about to begin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewSession {
+    /// Its id: a ULID in lower case.
+    pub id: String,
+    /// The broker that carries it.
+    pub broker: String,
+    /// Whose session it is.
+    pub identity: String,
+    /// Where it goes.
+    pub asset: String,
+    /// The asset's zone.
+    pub zone: String,
+    /// The asset's service.
+    pub service: String,
+    /// The login on the asset.
+    pub account: String,
+    /// How it came: `jump`, `direct` or `lobby`.
+    pub form: String,
+    /// The address it came from.
+    pub source: String,
+    /// The rule that permitted it.
+    pub rule: String,
+    /// The terms of the permit, JSON.
+    pub terms: String,
+    /// When it began.
+    pub started_at: Timestamp,
+}
+
+/// A session as the store knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Session {
+    /// What was known at its start.
+    pub start: NewSession,
+    /// Its end, once it has one.
+    pub end: Option<SessionEnd>,
+    /// Who asked for its end, if somebody did.
+    pub end_asked: Option<EndAsked>,
+    /// When its broker was last heard of. A live session of a silent broker is probably over.
+    pub broker_seen_at: Option<Timestamp>,
+}
+
+/// How a session ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionEnd {
+    /// When.
+    pub at: Timestamp,
+    /// The stable word of the end.
+    pub word: String,
+    /// More about it, for people.
+    pub detail: String,
+}
+
+/// A request to end a session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EndAsked {
+    /// When.
+    pub at: Timestamp,
+    /// By whom.
+    pub by: String,
+}
+
+/// What became of asking for a session's end.
+#[must_use]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AskEnd {
+    /// Its broker will end it.
+    Asked,
+    /// Somebody had asked before.
+    AskedBefore,
+    /// It has ended already.
+    Ended,
+    /// There is no such session.
+    Unknown,
+}
+
+/// Which sessions to list; every condition given must hold.
+#[derive(Debug, Clone, Default)]
+pub struct SessionFilter {
+    /// Of this identity.
+    pub identity: Option<String>,
+    /// To this asset.
+    pub asset: Option<String>,
+    /// To an asset in this zone.
+    pub zone: Option<String>,
+    /// Carried by this broker.
+    pub broker: Option<String>,
+    /// Begun at or after.
+    pub since: Option<Timestamp>,
+    /// Begun before.
+    pub until: Option<Timestamp>,
+    /// Only what has not ended.
+    pub live: bool,
+    /// At most so many, the newest first; [`SessionFilter::DEFAULT_LIMIT`] when `None`.
+    pub limit: Option<u32>,
+}
+
+impl SessionFilter {
+    /// How many sessions a list without a limit gives.
+    pub const DEFAULT_LIMIT: u32 = 1000;
+}
+
+impl Store {
+    /// Enters a session that is about to begin.
+    pub async fn start_session(&self, session: &NewSession) -> Result<(), StoreError> {
+        let mut write = self.begin_quiet_write().await?;
+        sqlx::query(
+            "INSERT INTO sessions (id, broker, identity, asset, zone, service, account, form, source, rule, terms, started_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+        )
+        .bind(&session.id)
+        .bind(&session.broker)
+        .bind(&session.identity)
+        .bind(&session.asset)
+        .bind(&session.zone)
+        .bind(&session.service)
+        .bind(&session.account)
+        .bind(&session.form)
+        .bind(&session.source)
+        .bind(&session.rule)
+        .bind(&session.terms)
+        .bind(micros(session.started_at))
+        .execute(&mut *write)
+        .await?;
+        write.commit().await
+    }
+
+    /// Enters a session's end; `false` when it had ended before (the first end stays).
+    pub async fn end_session(&self, id: &str, end: &SessionEnd) -> Result<bool, StoreError> {
+        let mut write = self.begin_quiet_write().await?;
+        let done = sqlx::query(
+            "UPDATE sessions SET ended_at = $2, ended = $3, end_detail = $4 WHERE id = $1 AND ended_at IS NULL",
+        )
+        .bind(id)
+        .bind(micros(end.at))
+        .bind(&end.word)
+        .bind(&end.detail)
+        .execute(&mut *write)
+        .await?;
+        write.commit().await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// Asks the broker of a live session to end it; announced, so that the broker acts at once.
+    pub async fn ask_session_end(&self, id: &str, by: &str, at: Timestamp) -> Result<AskEnd, StoreError> {
+        let mut write = self.begin_write().await?;
+        let asked = sqlx::query(
+            "UPDATE sessions SET end_asked_at = $2, end_asked_by = $3
+             WHERE id = $1 AND ended_at IS NULL AND end_asked_at IS NULL",
+        )
+        .bind(id)
+        .bind(micros(at))
+        .bind(by)
+        .execute(&mut *write)
+        .await?;
+        if asked.rows_affected() == 1 {
+            write.commit().await?;
+            return Ok(AskEnd::Asked);
+        }
+        let ended: Option<(Option<i64>,)> =
+            sqlx::query_as("SELECT ended_at FROM sessions WHERE id = $1").bind(id).fetch_optional(&mut *write).await?;
+        Ok(match ended {
+            None => AskEnd::Unknown,
+            Some((Some(_),)) => AskEnd::Ended,
+            Some((None,)) => AskEnd::AskedBefore,
+        })
+    }
+
+    /// The live sessions of a broker whose end somebody asked for: id and who asked.
+    pub async fn session_ends_asked(&self, broker: &str) -> Result<Vec<(String, String)>, StoreError> {
+        Ok(sqlx::query_as(
+            "SELECT id, end_asked_by FROM sessions
+             WHERE broker = $1 AND ended_at IS NULL AND end_asked_at IS NOT NULL ORDER BY end_asked_at",
+        )
+        .bind(broker)
+        .fetch_all(self.reader()?)
+        .await?)
+    }
+
+    /// Every session that has not ended, of one broker or of all, the oldest first.
+    pub async fn live_sessions(&self, broker: Option<&str>) -> Result<Vec<Session>, StoreError> {
+        let rows: Vec<Row> = sqlx::query_as(
+            "SELECT s.*, b.seen_at FROM sessions s LEFT JOIN brokers b ON b.name = s.broker
+             WHERE s.ended_at IS NULL AND ($1 IS NULL OR s.broker = $1) ORDER BY s.started_at, s.id",
+        )
+        .bind(broker)
+        .fetch_all(self.reader()?)
+        .await?;
+        rows.into_iter().map(Session::try_from).collect()
+    }
+
+    /// Sessions, the newest first.
+    pub async fn sessions(&self, filter: &SessionFilter) -> Result<Vec<Session>, StoreError> {
+        let rows: Vec<Row> = sqlx::query_as(
+            "SELECT s.*, b.seen_at FROM sessions s LEFT JOIN brokers b ON b.name = s.broker
+             WHERE ($1 IS NULL OR s.identity = $1) AND ($2 IS NULL OR s.asset = $2) AND ($3 IS NULL OR s.zone = $3)
+               AND ($4 IS NULL OR s.broker = $4) AND ($5 IS NULL OR s.started_at >= $5)
+               AND ($6 IS NULL OR s.started_at < $6) AND ($7 = 0 OR s.ended_at IS NULL)
+             ORDER BY s.started_at DESC, s.id DESC LIMIT $8",
+        )
+        .bind(&filter.identity)
+        .bind(&filter.asset)
+        .bind(&filter.zone)
+        .bind(&filter.broker)
+        .bind(filter.since.map(micros))
+        .bind(filter.until.map(micros))
+        .bind(i64::from(filter.live))
+        .bind(i64::from(filter.limit.unwrap_or(SessionFilter::DEFAULT_LIMIT)))
+        .fetch_all(self.reader()?)
+        .await?;
+        rows.into_iter().map(Session::try_from).collect()
+    }
+
+    /// The session whose id is, or begins with, what is given.
+    pub async fn session(&self, id: &str) -> Result<Session, StoreError> {
+        let prefix = id.to_ascii_lowercase();
+        let mut rows: Vec<Row> = sqlx::query_as(
+            "SELECT s.*, b.seen_at FROM sessions s LEFT JOIN brokers b ON b.name = s.broker
+             WHERE substr(s.id, 1, CAST($2 AS INTEGER)) = $1 ORDER BY s.id LIMIT 10",
+        )
+        .bind(&prefix)
+        .bind(i64::try_from(prefix.chars().count()).unwrap_or(i64::MAX).min(64))
+        .fetch_all(self.reader()?)
+        .await?;
+        match (rows.len(), rows.pop()) {
+            (1, Some(row)) => row.try_into(),
+            (count, Some(_)) => Err(StoreError::Ambiguous { kind: "session", prefix, count }),
+            (_, None) => Err(StoreError::Missing { kind: "session", key: id.to_owned() }),
+        }
+    }
+
+    /// Gives every session of a broker that is still open the end `word`, and returns them as they were. For a broker's own
+    /// start: what it finds open then was cut off.
+    pub async fn interrupt_sessions(&self, broker: &str, end: &SessionEnd) -> Result<Vec<Session>, StoreError> {
+        let open = self.live_sessions(Some(broker)).await?;
+        let mut write = self.begin_quiet_write().await?;
+        for session in &open {
+            sqlx::query(
+                "UPDATE sessions SET ended_at = $2, ended = $3, end_detail = $4 WHERE id = $1 AND ended_at IS NULL",
+            )
+            .bind(&session.start.id)
+            .bind(micros(end.at))
+            .bind(&end.word)
+            .bind(&end.detail)
+            .execute(&mut *write)
+            .await?;
+        }
+        write.commit().await?;
+        Ok(open)
+    }
+}
+
+#[derive(FromRow)]
+struct Row {
+    id: String,
+    broker: String,
+    identity: String,
+    asset: String,
+    zone: String,
+    service: String,
+    account: String,
+    form: String,
+    source: String,
+    rule: String,
+    terms: String,
+    started_at: i64,
+    ended_at: Option<i64>,
+    ended: Option<String>,
+    end_detail: Option<String>,
+    end_asked_at: Option<i64>,
+    end_asked_by: Option<String>,
+    seen_at: Option<i64>,
+}
+
+impl TryFrom<Row> for Session {
+    type Error = StoreError;
+
+    fn try_from(row: Row) -> Result<Self, StoreError> {
+        let time = |micros| timestamp("sessions", micros);
+        let end = match (row.ended_at, row.ended) {
+            (None, None) => None,
+            (Some(at), Some(word)) => {
+                Some(SessionEnd { at: time(at)?, word, detail: row.end_detail.unwrap_or_default() })
+            }
+            _ => return Err(StoreError::damaged("sessions", format!("`{}` has half an end", row.id))),
+        };
+        let end_asked = match (row.end_asked_at, row.end_asked_by) {
+            (Some(at), by) => Some(EndAsked { at: time(at)?, by: by.unwrap_or_default() }),
+            (None, _) => None,
+        };
+        Ok(Self {
+            end,
+            end_asked,
+            broker_seen_at: row.seen_at.map(time).transpose()?,
+            start: NewSession {
+                started_at: time(row.started_at)?,
+                id: row.id,
+                broker: row.broker,
+                identity: row.identity,
+                asset: row.asset,
+                zone: row.zone,
+                service: row.service,
+                account: row.account,
+                form: row.form,
+                source: row.source,
+                rule: row.rule,
+                terms: row.terms,
+            },
+        })
+    }
+}
