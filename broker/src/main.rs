@@ -1,2 +1,14 @@
 //! Entry point: arguments, configuration, application, exit code.
-fn main() {}
+
+use std::process::ExitCode;
+
+use sallyport::cli::{self, Context};
+
+fn main() -> ExitCode {
+    let arguments = match cli::arguments() {
+        Ok(arguments) => arguments,
+        Err(answered) => return answered,
+    };
+    let (command, context) = Context::from_arguments(arguments);
+    cli::exit_code(cli::run(command, &context))
+}

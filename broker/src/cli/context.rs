@@ -1,0 +1,124 @@
+//! What every command may need, made when it is first asked for.
+
+use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
+
+use std::sync::OnceLock;
+
+use serde::Serialize;
+
+use super::output::{Row, table};
+use super::{Arguments, CliError, Command};
+use crate::config::Config;
+
+/// Configuration, store, vault and audit of one command, and how it answers.
+#[derive(Debug)]
+pub struct Context {
+    config_path: PathBuf,
+    json: bool,
+    actor: String,
+    config: OnceLock<Config>,
+}
+
+impl Context {
+    /// Takes the common arguments apart.
+    #[must_use]
+    pub fn from_arguments(arguments: Arguments) -> (Command, Self) {
+        let context = Self {
+            config_path: Config::locate(arguments.config.as_deref()),
+            json: arguments.json,
+            actor: operating_system_user(),
+            config: OnceLock::new(),
+        };
+        (arguments.command, context)
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> Result<&Config, CliError> {
+        if let Some(config) = self.config.get() {
+            return Ok(config);
+        }
+        let config = Config::load(&self.config_path)?;
+        Ok(self.config.get_or_init(|| config))
+    }
+
+    /// Who does this, for the audit: the user of the operating system.
+    #[must_use]
+    pub fn actor(&self) -> &str {
+        &self.actor
+    }
+
+    /// Whether `--json` was given.
+    #[must_use]
+    pub fn json(&self) -> bool {
+        self.json
+    }
+
+    /// Prints many: an aligned table, or a JSON array.
+    pub fn print_list<T: Row + Serialize>(&self, rows: &[T]) -> Result<(), CliError> {
+        if self.json {
+            return self.print_json(rows);
+        }
+        let cells: Vec<Vec<String>> = rows.iter().map(Row::cells).collect();
+        self.print(&table(T::COLUMNS, &cells))
+    }
+
+    /// Prints one: names and values below each other, or a JSON object.
+    pub fn print_one<T: Row + Serialize>(&self, row: &T) -> Result<(), CliError> {
+        if self.json {
+            return self.print_json(row);
+        }
+        let cells: Vec<Vec<String>> =
+            T::COLUMNS.iter().zip(row.cells()).map(|(name, value)| vec![(*name).to_owned(), value]).collect();
+        self.print(&table(&[], &cells))
+    }
+
+    /// Prints a value as JSON, whatever `--json` says.
+    pub fn print_json<T: Serialize + ?Sized>(&self, value: &T) -> Result<(), CliError> {
+        let mut text = serde_json::to_string_pretty(value).map_err(CliError::failed)?;
+        text.push('\n');
+        self.print(&text)
+    }
+
+    /// Prints a text as it is. What comes from outside goes through [`super::printable`] first.
+    pub fn print(&self, text: &str) -> Result<(), CliError> {
+        self.print_bytes(text.as_bytes())
+    }
+
+    /// Prints bytes as they are.
+    pub fn print_bytes(&self, bytes: &[u8]) -> Result<(), CliError> {
+        let mut out = std::io::stdout().lock();
+        out.write_all(bytes).and_then(|()| out.flush()).map_err(CliError::Output)
+    }
+
+    /// Asks at the terminal; where there is none, the answer is an error that names the option to use.
+    pub fn confirm(&self, question: &str, option: &str) -> Result<bool, CliError> {
+        if !std::io::stdin().is_terminal() {
+            return Err(CliError::Usage(format!("there is no terminal to ask `{question}`; give `{option}`")));
+        }
+        eprint!("{question} [y/N] ");
+        let mut answer = String::new();
+        std::io::stdin().read_line(&mut answer).map_err(CliError::failed)?;
+        Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+    }
+}
+
+/// The name behind the real user id; who came through sudo is named too.
+fn operating_system_user() -> String {
+    let id = rustix::process::getuid().as_raw();
+    let name = user_name(id).unwrap_or_else(|| format!("uid {id}"));
+    match std::env::var("SUDO_USER") {
+        // Only root can have been given this by sudo; anybody else could have set it by hand.
+        Ok(before) if id == 0 && !before.is_empty() && before != name => format!("{name} (sudo {before})"),
+        _ => name,
+    }
+}
+
+fn user_name(id: u32) -> Option<String> {
+    let passwd = std::fs::read_to_string("/etc/passwd").ok()?;
+    passwd.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)?.parse() == Ok(id)).then(|| name.to_owned())
+    })
+}

@@ -1,0 +1,121 @@
+//! The command line: one file per noun.
+
+pub mod account;
+pub mod audit;
+mod context;
+mod error;
+pub mod identity;
+pub mod lease;
+mod output;
+pub mod policy;
+pub mod recording;
+pub mod secrets;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+pub use context::Context;
+pub use error::CliError;
+pub use output::{Row, printable};
+
+/// Arguments of `sallyport`.
+#[derive(Debug, Parser)]
+#[command(name = "sallyport", version, about = "Access broker for industrial plants", max_term_width = 110)]
+pub struct Arguments {
+    /// Configuration file [default: $SALLYPORT_CONFIG, then /etc/sallyport/broker.toml]
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Print JSON instead of a table
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What `sallyport` does.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Test and explain policy decisions
+    #[command(subcommand)]
+    Policy(policy::Command),
+    /// Bring people in and out, with their factors
+    #[command(subcommand)]
+    Identity(identity::Command),
+    /// Keep the credentials of accounts on assets
+    #[command(subcommand)]
+    Account(account::Command),
+    /// See and revoke second factors that still count
+    #[command(subcommand)]
+    Lease(lease::Command),
+    /// Find, replay, verify and export recordings
+    #[command(subcommand)]
+    Recording(recording::Command),
+    /// Read, verify and export the audit chain
+    #[command(subcommand)]
+    Audit(audit::Command),
+    /// Look after the master key
+    #[command(subcommand)]
+    Secrets(secrets::Command),
+    /// Print a completion script for a shell
+    Completions {
+        /// For which shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Reads the arguments, or answers by itself (help, version, usage errors) and says with which exit code.
+pub fn arguments() -> Result<Arguments, ExitCode> {
+    Arguments::try_parse().map_err(|answer| {
+        let code = if answer.use_stderr() { USAGE } else { 0 };
+        match answer.print() {
+            Ok(()) => ExitCode::from(code),
+            Err(_) => ExitCode::FAILURE,
+        }
+    })
+}
+
+/// Runs one command to its end.
+pub fn run(command: Command, context: &Context) -> Result<(), CliError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(CliError::failed)?;
+    runtime.block_on(dispatch(command, context))
+}
+
+async fn dispatch(command: Command, context: &Context) -> Result<(), CliError> {
+    match command {
+        Command::Policy(command) => policy::run(command, context).await,
+        Command::Identity(command) => identity::run(command, context).await,
+        Command::Account(command) => account::run(command, context).await,
+        Command::Lease(command) => lease::run(command, context).await,
+        Command::Recording(command) => recording::run(command, context).await,
+        Command::Audit(command) => audit::run(command, context).await,
+        Command::Secrets(command) => secrets::run(command, context).await,
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Arguments::command(), "sallyport", &mut script);
+            context.print_bytes(&script)
+        }
+    }
+}
+
+/// Says on stderr what went wrong, if anything did, and gives the exit code.
+#[must_use]
+pub fn exit_code(result: Result<(), CliError>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        // The reader of a pipe has gone (`… | head`): nothing is wrong, and nobody is there to be told.
+        Err(CliError::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("sallyport: {error}");
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+const USAGE: u8 = 64;
+const CONFIGURATION: u8 = 78;
+const FAILURE: u8 = 1;
+
+#[cfg(test)]
+mod tests;

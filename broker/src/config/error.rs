@@ -1,0 +1,83 @@
+//! What is wrong with a configuration, and where.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// Why a configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read the configuration `{}`: {source}; `sallyport init --dir DIR` makes one", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// The file says something that cannot be meant.
+    #[error("{}", lines(.0))]
+    Invalid(Vec<Problem>),
+}
+
+/// One thing that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// In which file.
+    pub file: PathBuf,
+    /// Line, from 1.
+    pub line: usize,
+    /// Column, from 1.
+    pub column: usize,
+    /// What.
+    pub message: String,
+    /// How to mend it.
+    pub suggestion: Option<String>,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}: {}", self.file.display(), self.line, self.column, self.message)?;
+        if let Some(suggestion) = &self.suggestion {
+            write!(f, "; {suggestion}")?;
+        }
+        Ok(())
+    }
+}
+
+fn lines(problems: &[Problem]) -> String {
+    problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
+/// Line and column of an offset, both from 1.
+pub(super) fn place(text: &str, offset: usize) -> (usize, usize) {
+    let before = text.get(..offset).unwrap_or(text);
+    let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+    (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
+}
+
+/// What the TOML reader found, in our words and with the nearest name.
+pub(super) fn syntax(path: &Path, text: &str, error: &toml::de::Error) -> ConfigError {
+    let (line, column) = place(text, error.span().map_or(0, |span| span.start));
+    let first = error.message().lines().next().unwrap_or_default().to_owned();
+    let (message, suggestion) = match unknown_key(&first) {
+        Some((unknown, known)) => (format!("unknown key `{unknown}`"), nearest(unknown, &known)),
+        None => (first, None),
+    };
+    ConfigError::Invalid(vec![Problem { file: path.to_path_buf(), line, column, message, suggestion }])
+}
+
+/// Reads serde's "unknown field `x`, expected one of `a`, `b`".
+fn unknown_key(message: &str) -> Option<(&str, Vec<&str>)> {
+    let rest = message.strip_prefix("unknown field ")?;
+    let mut names = rest.split('`').skip(1).step_by(2);
+    Some((names.next()?, names.collect()))
+}
+
+fn nearest(unknown: &str, known: &[&str]) -> Option<String> {
+    let similarity = |name: &&&str| (strsim::jaro_winkler(unknown, name) * 1000.0) as u32;
+    match known.iter().max_by_key(similarity) {
+        Some(name) if strsim::jaro_winkler(unknown, name) > 0.75 => Some(format!("did you mean `{name}`?")),
+        Some(_) => Some(format!("known here: {}", known.join(", "))),
+        None => None,
+    }
+}

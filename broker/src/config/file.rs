@@ -1,0 +1,149 @@
+//! The configuration as it is written: names, nesting and types of the TOML, and nothing else.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::Deserialize;
+use toml::Spanned;
+
+/// `broker.toml` as written. Every key is optional here; [`super::Config`] knows what is missing.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct File {
+    /// Who this broker is.
+    pub broker: Broker,
+    /// What is logged, and how.
+    pub log: Log,
+    /// Where it listens.
+    pub listen: Listen,
+    /// Where its tables are.
+    pub database: Database,
+    /// Where the master key is.
+    pub secrets: Secrets,
+    /// How logins are taken.
+    pub ssh: Ssh,
+    /// Where and how sessions are recorded.
+    pub recording: Recording,
+    /// How long a second factor may count.
+    pub lease: Lease,
+}
+
+/// `[broker]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Broker {
+    /// Name of this broker, one per installation.
+    pub name: Option<Spanned<String>>,
+}
+
+/// `[log]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Log {
+    /// `error`, `warn`, `info`, `debug`, or a filter such as `info,sallyport::ssh=debug`.
+    pub level: Option<Spanned<String>>,
+    /// `text` or `json`.
+    pub format: Option<Spanned<String>>,
+}
+
+/// `[listen]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Listen {
+    /// Addresses and ports for ssh.
+    pub ssh: Option<Vec<Spanned<String>>>,
+    /// Address and port for Prometheus; none by default.
+    pub metrics: Option<Spanned<String>>,
+    /// Lets `metrics` be an address that other machines can reach.
+    pub metrics_beyond_loopback: bool,
+}
+
+/// `[database]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Database {
+    /// `sqlite:PATH` or `postgres://USER@HOST/NAME`, without a password.
+    pub url: Option<Spanned<String>>,
+    /// File that holds the database password.
+    pub password_file: Option<PathBuf>,
+}
+
+/// `[secrets]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Secrets {
+    /// File that holds the master key.
+    pub master_key: Option<Spanned<PathBuf>>,
+    /// Name of the systemd credential that holds the master key.
+    pub master_key_credential: Option<Spanned<String>>,
+}
+
+/// `[ssh]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Ssh {
+    /// Names and addresses that the broker's own host certificate is valid for.
+    pub names: Option<Vec<Spanned<String>>>,
+    /// Shown before login.
+    pub login_notice: Option<String>,
+    /// Public keys of authorities whose user certificates count as a first factor.
+    pub user_ca: Vec<Spanned<String>>,
+    /// From connection to login.
+    pub login_deadline: Option<Spanned<String>>,
+    /// Connections that have not logged in, in all.
+    pub max_unauthenticated: Option<Spanned<u32>>,
+    /// Connections that have not logged in, per source address.
+    pub max_unauthenticated_per_source: Option<Spanned<u32>>,
+    /// Connections in all.
+    pub max_connections: Option<Spanned<u32>>,
+    /// Between keepalives.
+    pub keepalive: Option<Spanned<String>>,
+    /// To reach an asset and log in there.
+    pub dial_timeout: Option<Spanned<String>>,
+}
+
+/// `[recording]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Recording {
+    /// Folder of the recordings.
+    pub dir: Option<PathBuf>,
+    /// Who may read them: age X25519 recipients.
+    pub recipients: Option<Spanned<Vec<Spanned<String>>>>,
+    /// `process` or `power`.
+    pub durability: Option<Spanned<String>>,
+    /// The largest recording.
+    pub cap: Option<Spanned<String>>,
+    /// Free space below which the operator is warned.
+    pub warn_below: Option<Spanned<String>>,
+    /// Free space below which the warning is urgent.
+    pub low_below: Option<Spanned<String>>,
+    /// Free space below which no session starts.
+    pub critical_below: Option<Spanned<String>>,
+    /// Days that recordings are kept where the zone says nothing.
+    pub keep_days: Option<Spanned<u32>>,
+    /// Bytes of recordings that are kept, per zone, where the zone says nothing.
+    pub keep_bytes: Option<Spanned<String>>,
+    /// Per zone.
+    pub retention: BTreeMap<String, Retention>,
+    /// Where audit events wait while the database is away.
+    pub audit_spool: Option<PathBuf>,
+}
+
+/// `[recording.retention.ZONE]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Retention {
+    /// Days that recordings are kept.
+    pub keep_days: Option<Spanned<u32>>,
+    /// Bytes of recordings that are kept.
+    pub keep_bytes: Option<Spanned<String>>,
+}
+
+/// `[lease]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Lease {
+    /// No lease is longer than this, whatever a grant says; "0s" turns leases off.
+    pub longest: Option<Spanned<String>>,
+}
