@@ -1,1 +1,42 @@
-//! Who may reach what.
+//! Who may reach what in a plant: the plant file, the decision, and its reasons.
+//!
+//! ```text
+//! plant files ──Policy::parse──► Policy ──decide(request, now)──► Deny | NeedApproval | NeedFactors | Permit(Terms)
+//! ```
+//!
+//! Everything here is pure: no file, socket or clock. Time is an argument, and the text of the plant files is handed in.
+//! `docs/plant-file.md` describes the plant file for administrators, `docs/adr/0002-policy-decisions.md` the decisions.
+
+mod asset;
+mod decide;
+mod decision;
+mod duration;
+mod error;
+mod evaluate;
+mod explain;
+mod factors;
+mod names;
+mod network;
+mod parse;
+mod policy;
+mod reach;
+mod role;
+mod selector;
+pub mod tables;
+mod terms;
+mod window;
+
+pub use asset::{Account, AccountAuth, Asset, Conduit, Protocol, PurdueLevel, Service, Zone};
+pub use decide::{LiveSession, Request, decide, decide_again};
+pub use decision::{Decision, Denial, DenialReason, NeedFactors, Permit, Unmet};
+pub use error::{PlantError, PlantErrors, PlantFile};
+pub use explain::{Explanation, GrantExplanation, explain};
+pub use factors::{FactorKind, Proof};
+pub use names::{AccountName, AssetId, IdentityId, NameError, RoleId, ServiceName, ZoneId};
+pub use network::Network;
+pub use policy::{BreakGlass, Filter, Policy};
+pub use reach::Reach;
+pub use role::{ApprovalRule, Forbid, ForbidRef, Grant, Role, RuleRef, Subject};
+pub use selector::{AssetSelector, Glob, IdentitySelector};
+pub use terms::{ChannelKind, FileTransfer, RecorderTrouble, Terms};
+pub use window::{DayTime, Days, When, Window};

@@ -1,0 +1,88 @@
+//! The decision: pure, total, deny by default.
+
+use jiff::Timestamp;
+
+use crate::decision::{Decision, Denial, DenialReason, NeedFactors, Permit, Unmet};
+use crate::evaluate::{Moments, Target, Verdict};
+use crate::factors::Proof;
+use crate::names::{AccountName, AssetId, IdentityId, ServiceName};
+use crate::policy::Policy;
+use crate::role::{RuleRef, Subject};
+
+/// What somebody asks for, and what they have shown.
+#[derive(Debug, Clone, Copy)]
+pub struct Request<'a> {
+    /// Who asks.
+    pub subject: &'a Subject,
+    /// Which asset.
+    pub asset: &'a AssetId,
+    /// Which of its services.
+    pub service: &'a ServiceName,
+    /// With which account; [`AccountName::none`] where the protocol has no logins.
+    pub account: &'a AccountName,
+    /// What they have proven.
+    pub proofs: &'a [Proof],
+    /// The other sessions that are live now. When a live session is decided again: those that began before it, so that a
+    /// lowered limit ends the newest and not all.
+    pub live: &'a [LiveSession],
+}
+
+/// A session that is live now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LiveSession {
+    /// Whose it is.
+    pub identity: IdentityId,
+    /// Where it goes.
+    pub asset: AssetId,
+    /// The grant that permitted it.
+    pub rule: RuleRef,
+}
+
+/// May this be done now? Nothing may unless a grant says so, within its conduit, and no forbid speaks against it.
+///
+/// Where several grants say yes the most generous is chosen ([`Permit::terms`]); where none does, the answer is the one
+/// closest to a yes: factors are asked for before approval, and approval before a denial.
+pub fn decide(policy: &Policy, request: &Request<'_>, now: Timestamp) -> Decision {
+    decide_again(policy, request, now, now)
+}
+
+/// Decides a live session again, as of `now`; only the age of its second factor is still measured at the moment it was
+/// authorized, since a lease limits when a session may begin and not how long it lasts.
+pub fn decide_again(policy: &Policy, request: &Request<'_>, authorized: Timestamp, now: Timestamp) -> Decision {
+    match Target::of(policy, request).and_then(|target| target.admitted(policy, request).map(|()| target)) {
+        Ok(target) => best(policy, request, &target, Moments { authorized, now }),
+        Err(reason) => Decision::Deny(Denial { reason }),
+    }
+}
+
+/// The best answer of the grants that speak of this request. Each comparison is a total order on what the grants say, so
+/// the order in which they stand in the files cannot matter.
+fn best(policy: &Policy, request: &Request<'_>, target: &Target<'_>, moments: Moments) -> Decision {
+    let mut permits: Vec<Permit> = Vec::new();
+    let mut factors: Vec<NeedFactors> = Vec::new();
+    let mut approvals = Vec::new();
+    let mut unmet: Vec<(RuleRef, Vec<Unmet>)> = Vec::new();
+    for grant in policy.grants_of(request.subject).filter(|grant| target.is_named_by(grant)) {
+        match Verdict::of(grant, request, moments) {
+            Verdict::Permit(terms) => permits.push(Permit { rule: grant.rule.clone(), terms }),
+            Verdict::NeedFactors(need) => factors.push(need),
+            Verdict::NeedApproval(approval) => approvals.push((approval, &grant.terms)),
+            Verdict::Unmet(conditions) => unmet.push((grant.rule.clone(), conditions)),
+        }
+    }
+    if let Some(permit) = permits.into_iter().max_by(Permit::generosity) {
+        return Decision::Permit(permit);
+    }
+    if let Some(need) = factors.into_iter().min_by(NeedFactors::burden) {
+        return Decision::NeedFactors(need);
+    }
+    let easiest = approvals.into_iter().min_by(|(one, one_terms), (other, other_terms)| {
+        (one.count.cmp(&other.count)).then_with(|| other_terms.generosity(one_terms)).then_with(|| one.cmp(other))
+    });
+    if let Some((approval, _)) = easiest {
+        return Decision::NeedApproval(approval);
+    }
+    unmet.sort_by(|(one, _), (other, _)| one.cmp(other));
+    let reason = if unmet.is_empty() { DenialReason::NoGrant } else { DenialReason::Unmet(unmet) };
+    Decision::Deny(Denial { reason })
+}

@@ -1,0 +1,112 @@
+//! Why the answer is what it is.
+
+use std::fmt;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::decide::{Request, decide};
+use crate::decision::{Decision, Unmet, listed};
+use crate::duration;
+use crate::evaluate::{Moments, Target, unmet_conditions};
+use crate::policy::Policy;
+use crate::role::{ForbidRef, RuleRef};
+use crate::terms::Terms;
+
+/// A decision with everything that led to it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Explanation {
+    /// The decision.
+    pub decision: Decision,
+    /// The forbids that speak of the request.
+    pub forbids: Vec<ForbidRef>,
+    /// What every grant says to it: first those that come closest.
+    pub grants: Vec<GrantExplanation>,
+}
+
+/// What one grant says to a request.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct GrantExplanation {
+    /// The grant.
+    pub rule: RuleRef,
+    /// Every condition that does not hold. None: by itself, the grant says yes.
+    pub unmet: Vec<Unmet>,
+}
+
+/// Decides, and tells why: the deciding rule, and for each grant every condition that failed.
+pub fn explain(policy: &Policy, request: &Request<'_>, now: Timestamp) -> Explanation {
+    let decision = decide(policy, request, now);
+    let Ok(target) = Target::of(policy, request) else {
+        return Explanation { decision, forbids: Vec::new(), grants: Vec::new() };
+    };
+    let mut forbids: Vec<ForbidRef> = target.forbids(policy, request).map(|forbid| forbid.rule.clone()).collect();
+    forbids.sort();
+    let mut grants = Vec::new();
+    for role in policy.roles() {
+        let outsider = (!role.has_member(request.subject)).then_some(Unmet::NotMember);
+        for grant in &role.grants {
+            let unmet = outsider
+                .iter()
+                .cloned()
+                .chain(target.not_named_by(grant))
+                .chain(unmet_conditions(grant, request, Moments { authorized: now, now }))
+                .collect();
+            grants.push(GrantExplanation { rule: grant.rule.clone(), unmet });
+        }
+    }
+    grants.sort_by(|one, other| (one.distance(), &one.rule).cmp(&(other.distance(), &other.rule)));
+    Explanation { decision, forbids, grants }
+}
+
+impl GrantExplanation {
+    /// A grant that does not even speak of the request is farther than any that does.
+    fn distance(&self) -> (usize, usize) {
+        let foreign = |unmet: &&Unmet| {
+            matches!(unmet, Unmet::NotMember | Unmet::OtherAsset | Unmet::OtherService | Unmet::OtherAccount)
+        };
+        (self.unmet.iter().filter(foreign).count(), self.unmet.len())
+    }
+}
+
+impl fmt::Display for Explanation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}", self.decision)?;
+        if let Decision::Permit(permit) = &self.decision {
+            writeln!(f, "terms: {}", Summary(&permit.terms))?;
+        }
+        for forbid in &self.forbids {
+            writeln!(f, "  {forbid} speaks of it")?;
+        }
+        for GrantExplanation { rule, unmet } in &self.grants {
+            match unmet.is_empty() {
+                true => writeln!(f, "  {rule}: every condition holds")?,
+                false => writeln!(f, "  {rule}: {}", listed(unmet))?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The terms on one line.
+struct Summary<'a>(&'a Terms);
+
+impl fmt::Display for Summary<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Terms { not_after, max_duration, idle, concurrent, channels, file_transfer, recorder_trouble, filter, .. } =
+            self.0;
+        let limit = |limit: &Option<_>| limit.map_or_else(|| "unlimited".to_owned(), duration::display);
+        let channels: Vec<&str> = channels.iter().map(|channel| channel.as_str()).collect();
+        if let Some(end) = not_after {
+            write!(f, "not after {end}, ")?;
+        }
+        write!(f, "max duration {}, idle {}, ", limit(max_duration), limit(idle))?;
+        if let Some(concurrent) = concurrent {
+            write!(f, "{concurrent} at once, ")?;
+        }
+        write!(f, "channels {}, files {file_transfer}, recorder trouble {recorder_trouble}", channels.join("+"))?;
+        match filter {
+            Some(filter) => write!(f, ", filter {filter}"),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! The policy: what the plant files say, checked and ready to decide by.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use jiff::SignedDuration;
+use serde::Serialize;
+
+use crate::asset::{Asset, Conduit, Protocol, Service, Zone};
+use crate::error::{PlantError, PlantErrors, PlantFile};
+use crate::names::{AccountName, AssetId, RoleId, ServiceName, ZoneId};
+use crate::role::{Forbid, Grant, Role, Subject};
+use crate::selector::{AssetSelector, Glob};
+
+/// Who may do what. Made by [`Policy::parse`] only, so it holds no dangling name and no contradiction.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Policy {
+    pub(crate) zones: BTreeMap<ZoneId, Zone>,
+    pub(crate) conduits: Vec<Conduit>,
+    pub(crate) assets: BTreeMap<AssetId, Asset>,
+    pub(crate) filters: BTreeMap<String, Filter>,
+    pub(crate) roles: BTreeMap<RoleId, Role>,
+    pub(crate) forbids: Vec<Forbid>,
+    pub(crate) break_glass: BTreeMap<String, BreakGlass>,
+    pub(crate) warnings: Vec<PlantError>,
+}
+
+/// A named list of protocol rules. Its shape is checked; it has no effect yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Filter {
+    /// Its name.
+    pub name: String,
+    /// The protocols it has rules for.
+    pub protocols: BTreeSet<Protocol>,
+}
+
+/// What a sealed code would give in an emergency. Its shape is checked; it has no effect yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct BreakGlass {
+    /// Its name.
+    pub name: String,
+    /// Which assets.
+    pub assets: BTreeSet<AssetSelector>,
+    /// Which of their services.
+    pub services: BTreeSet<Glob>,
+    /// Which of their accounts.
+    pub accounts: BTreeSet<Glob>,
+    /// For how long.
+    pub max_duration: SignedDuration,
+    /// How soon another person has to have looked at it.
+    pub review_within: SignedDuration,
+}
+
+impl Policy {
+    /// Reads the plant files; their order does not matter. All that is wrong is reported at once.
+    ///
+    /// # Errors
+    ///
+    /// Every fault found: a policy with a fault is no policy.
+    pub fn parse(files: &[PlantFile]) -> Result<Self, PlantErrors> {
+        crate::parse::policy(files)
+    }
+
+    /// The policy without a rule: it denies everything.
+    pub fn empty() -> Self {
+        Self::default()
+    }
+
+    /// What is allowed but looks like a slip, as a grant for a service that no conduit lets pass.
+    pub fn warnings(&self) -> &[PlantError] {
+        &self.warnings
+    }
+
+    /// The asset of this name.
+    pub fn asset(&self, id: &AssetId) -> Option<&Asset> {
+        self.assets.get(id)
+    }
+
+    /// Every asset, by name.
+    pub fn assets(&self) -> impl Iterator<Item = &Asset> {
+        self.assets.values()
+    }
+
+    /// The zone of this name.
+    pub fn zone(&self, id: &ZoneId) -> Option<&Zone> {
+        self.zones.get(id)
+    }
+
+    /// Every zone, by name.
+    pub fn zones(&self) -> impl Iterator<Item = &Zone> {
+        self.zones.values()
+    }
+
+    /// Every conduit.
+    pub fn conduits(&self) -> impl Iterator<Item = &Conduit> {
+        self.conduits.iter()
+    }
+
+    /// The role of this name.
+    pub fn role(&self, id: &RoleId) -> Option<&Role> {
+        self.roles.get(id)
+    }
+
+    /// Every role, by name.
+    pub fn roles(&self) -> impl Iterator<Item = &Role> {
+        self.roles.values()
+    }
+
+    /// Every forbid.
+    pub fn forbids(&self) -> impl Iterator<Item = &Forbid> {
+        self.forbids.iter()
+    }
+
+    /// Every filter, by name. Filters have no effect yet.
+    pub fn filters(&self) -> impl Iterator<Item = &Filter> {
+        self.filters.values()
+    }
+
+    /// Every break-glass section, by name. They have no effect yet.
+    pub fn break_glass(&self) -> impl Iterator<Item = &BreakGlass> {
+        self.break_glass.values()
+    }
+
+    /// The service meant by a host and a port: the asset by plant name (in any case) or by literal address, and the port
+    /// of exactly one of its services. Nothing is resolved by DNS.
+    pub fn locate(&self, host: &str, port: u16) -> Option<(&Asset, &Service)> {
+        let address = literal_address(host);
+        self.assets
+            .values()
+            .filter(|asset| match address {
+                Some(address) => asset.address == address,
+                None => asset.id.as_str().eq_ignore_ascii_case(host),
+            })
+            .find_map(|asset| {
+                asset.services.values().find(|service| service.port == port).map(|service| (asset, service))
+            })
+    }
+
+    /// The longest lease that any grant of theirs has; zero if they have none.
+    pub fn longest_lease(&self, subject: &Subject) -> SignedDuration {
+        self.grants_of(subject).map(|grant| grant.lease).max().unwrap_or(SignedDuration::ZERO)
+    }
+
+    /// The accounts a person is granted on a service, whatever the hour and whatever they have proven. What a forbid or
+    /// a missing conduit takes away is not among them. A protocol without logins has [`AccountName::none`].
+    pub fn accounts(&self, subject: &Subject, asset: &AssetId, service: &ServiceName) -> Vec<AccountName> {
+        let Some(asset) = self.asset(asset) else { return Vec::new() };
+        let Some(service) = asset.services.get(service) else { return Vec::new() };
+        crate::reach::granted_accounts(self, subject, asset, service)
+    }
+
+    /// The grants of every role this person holds.
+    pub(crate) fn grants_of<'p>(&'p self, subject: &'p Subject) -> impl Iterator<Item = &'p Grant> {
+        self.roles.values().filter(|role| role.has_member(subject)).flat_map(|role| &role.grants)
+    }
+
+    /// Does a conduit from the broker let this service pass into this zone?
+    pub(crate) fn conduit_passes(&self, zone: &ZoneId, service: &ServiceName) -> bool {
+        self.conduits
+            .iter()
+            .filter(|conduit| self.begins_at_broker(conduit))
+            .any(|conduit| conduit.to.contains(zone) && conduit.services.contains(service))
+    }
+
+    fn begins_at_broker(&self, conduit: &Conduit) -> bool {
+        match &conduit.from {
+            Some(from) => self.zones.get(from).is_some_and(|zone| zone.broker),
+            None => true,
+        }
+    }
+}
+
+/// An address as a client writes it: IPv6 with or without brackets; IPv4 within IPv6 is IPv4.
+fn literal_address(host: &str) -> Option<IpAddr> {
+    let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
+    bare.parse::<IpAddr>().ok().map(|address| address.to_canonical())
+}

@@ -1,0 +1,175 @@
+//! Who is asking, and the rules that speak about them.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::asset::{Asset, Service};
+use crate::factors::FactorKind;
+use crate::names::{AccountName, IdentityId, RoleId};
+use crate::selector::{AssetSelector, Glob, IdentitySelector};
+use crate::terms::Terms;
+use crate::window::When;
+
+/// The person who asks, with the groups a directory put them in.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Subject {
+    /// The person.
+    pub identity: IdentityId,
+    /// Their directory groups.
+    pub groups: BTreeSet<String>,
+}
+
+/// A role: grants, and the people who hold it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Role {
+    /// Its name.
+    pub id: RoleId,
+    /// Who holds it.
+    pub members: BTreeSet<IdentitySelector>,
+    /// What it gives.
+    pub grants: Vec<Grant>,
+    /// For people.
+    pub description: Option<String>,
+}
+
+impl Role {
+    /// Does this person hold the role?
+    pub fn has_member(&self, subject: &Subject) -> bool {
+        self.members.iter().any(|selector| selector.matches(subject))
+    }
+}
+
+/// What a role gives: these services of these assets with these accounts, on these conditions.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Grant {
+    /// Where it stands.
+    pub rule: RuleRef,
+    /// Which assets.
+    pub assets: BTreeSet<AssetSelector>,
+    /// Which of their services.
+    pub services: BTreeSet<Glob>,
+    /// Which of their accounts.
+    pub accounts: BTreeSet<Glob>,
+    /// The windows in which it holds; `None` means always.
+    pub when: Option<When>,
+    /// The first moment it holds.
+    pub valid_from: Option<Timestamp>,
+    /// The moment it stops to hold.
+    pub valid_until: Option<Timestamp>,
+    /// One of these must have been proven, besides the second factor that is always needed.
+    pub factors: BTreeSet<FactorKind>,
+    /// How long a second factor counts.
+    pub lease: SignedDuration,
+    /// Who must agree first.
+    pub approval: Option<ApprovalRule>,
+    /// What it allows.
+    pub terms: Terms,
+}
+
+impl Grant {
+    pub(crate) fn names_asset(&self, asset: &Asset) -> bool {
+        self.assets.iter().any(|selector| selector.matches(asset))
+    }
+
+    pub(crate) fn names_service(&self, service: &Service) -> bool {
+        self.services.iter().any(|glob| glob.matches(service.name.as_str()))
+    }
+
+    /// A protocol without logins needs no account to be named.
+    pub(crate) fn names_account(&self, service: &Service, account: &AccountName) -> bool {
+        !service.protocol.has_accounts() || self.accounts.iter().any(|glob| glob.matches(account.as_str()))
+    }
+}
+
+/// Where a grant stands: its role, its number among that role's grants, file and line.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct RuleRef {
+    /// The role.
+    pub role: RoleId,
+    /// The grant's number within the role, from 1.
+    pub grant: usize,
+    /// The file.
+    pub file: Arc<str>,
+    /// The line.
+    pub line: usize,
+}
+
+impl RuleRef {
+    /// The same grant, even if lines have moved above it since?
+    pub fn is_same_grant(&self, other: &Self) -> bool {
+        self.role == other.role && self.grant == other.grant
+    }
+}
+
+impl fmt::Display for RuleRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "role {}, grant {} ({}:{})", self.role, self.grant, self.file, self.line)
+    }
+}
+
+/// People who must agree before a session begins.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct ApprovalRule {
+    /// The grant that asks for it.
+    pub rule: RuleRef,
+    /// The role whose holders may agree.
+    pub by: RoleId,
+    /// How many of them.
+    pub count: u32,
+}
+
+impl fmt::Display for ApprovalRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "approval by {} of role {}", self.count, self.by)
+    }
+}
+
+/// What nobody named here may do, whatever is granted. An empty set means all.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Forbid {
+    /// Where it stands.
+    pub rule: ForbidRef,
+    /// Whom.
+    pub identities: BTreeSet<IdentitySelector>,
+    /// Which assets.
+    pub assets: BTreeSet<AssetSelector>,
+    /// Which services.
+    pub services: BTreeSet<Glob>,
+    /// Which accounts.
+    pub accounts: BTreeSet<Glob>,
+    /// Why, for people.
+    pub reason: Option<String>,
+}
+
+impl Forbid {
+    /// Does it speak of this request?
+    pub(crate) fn matches(&self, subject: &Subject, asset: &Asset, service: &Service, account: &AccountName) -> bool {
+        all_or(&self.identities, |selector| selector.matches(subject))
+            && all_or(&self.assets, |selector| selector.matches(asset))
+            && all_or(&self.services, |glob| glob.matches(service.name.as_str()))
+            && all_or(&self.accounts, |glob| glob.matches(account.as_str()))
+    }
+}
+
+fn all_or<T>(set: &BTreeSet<T>, matches: impl FnMut(&T) -> bool) -> bool {
+    set.is_empty() || set.iter().any(matches)
+}
+
+/// Where a forbid stands.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ForbidRef {
+    /// The file.
+    pub file: Arc<str>,
+    /// The line.
+    pub line: usize,
+}
+
+impl fmt::Display for ForbidRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "forbid ({}:{})", self.file, self.line)
+    }
+}

@@ -1,0 +1,215 @@
+//! What a permit allows, and for how long.
+
+use std::cmp::Ordering;
+use std::collections::BTreeSet;
+use std::fmt;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+/// The conditions that a permit carries. The default is what a grant without `terms` gives.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Terms {
+    /// When the session must have ended: the end of the grant's window or of the grant.
+    ///
+    /// INVARIANT: never later than the window and the validity of the grant that permitted it.
+    pub not_after: Option<Timestamp>,
+    /// The longest a session may last.
+    pub max_duration: Option<SignedDuration>,
+    /// How long a session may stand idle.
+    pub idle: Option<SignedDuration>,
+    /// How many sessions an identity may have at once by this grant.
+    pub concurrent: Option<u32>,
+    /// What may be opened within the session.
+    pub channels: BTreeSet<ChannelKind>,
+    /// Which way files may go.
+    pub file_transfer: FileTransfer,
+    /// The environment variables that are passed on: names, or patterns with `*`.
+    pub env: Vec<String>,
+    /// What happens if the recorder fails in mid-session.
+    pub recorder_trouble: RecorderTrouble,
+    /// The filter for a decoded protocol; none means the built-in `read-only`.
+    pub filter: Option<String>,
+}
+
+impl Terms {
+    /// May this channel be opened?
+    pub fn allows(&self, channel: ChannelKind) -> bool {
+        self.channels.contains(&channel)
+    }
+
+    /// May this environment variable be passed on?
+    pub fn allows_env(&self, name: &str) -> bool {
+        self.env.iter().any(|pattern| crate::selector::glob_matches(pattern, name))
+    }
+
+    /// The total order by which one of several permits is chosen: the greater gives the person more.
+    ///
+    /// Rights come before time, so that nobody loses an upload because a longer, poorer grant permits as well.
+    pub(crate) fn generosity(&self, other: &Self) -> Ordering {
+        self.file_transfer
+            .cmp(&other.file_transfer)
+            .then_with(|| self.channels.len().cmp(&other.channels.len()))
+            .then_with(|| self.channels.cmp(&other.channels))
+            .then_with(|| unlimited_is_most(&self.not_after, &other.not_after))
+            .then_with(|| unlimited_is_most(&self.max_duration, &other.max_duration))
+            .then_with(|| unlimited_is_most(&self.idle, &other.idle))
+            .then_with(|| unlimited_is_most(&self.concurrent, &other.concurrent))
+            .then_with(|| self.recorder_trouble.cmp(&other.recorder_trouble))
+            .then_with(|| self.env.len().cmp(&other.env.len()))
+            .then_with(|| self.env.cmp(&other.env))
+            .then_with(|| self.filter.cmp(&other.filter))
+    }
+}
+
+impl Default for Terms {
+    fn default() -> Self {
+        Self {
+            not_after: None,
+            max_duration: Some(SignedDuration::from_hours(8)),
+            idle: Some(SignedDuration::from_mins(30)),
+            concurrent: None,
+            channels: ChannelKind::USUAL.into_iter().collect(),
+            file_transfer: FileTransfer::None,
+            env: USUAL_ENV.map(str::to_owned).to_vec(),
+            recorder_trouble: RecorderTrouble::ViewOnly,
+            filter: None,
+        }
+    }
+}
+
+/// Language and terminal only: nothing that changes which program or library runs.
+const USUAL_ENV: [&str; 5] = ["COLORTERM", "LANG", "LC_*", "NO_COLOR", "TERM"];
+
+fn unlimited_is_most<T: Ord>(one: &Option<T>, other: &Option<T>) -> Ordering {
+    match (one, other) {
+        (None, None) => Ordering::Equal,
+        (None, Some(_)) => Ordering::Greater,
+        (Some(_), None) => Ordering::Less,
+        (Some(one), Some(other)) => one.cmp(other),
+    }
+}
+
+/// Something that can be opened within a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ChannelKind {
+    /// A terminal with the account's shell.
+    Shell,
+    /// A command.
+    Exec,
+    /// The sftp subsystem.
+    Sftp,
+    /// A connection to the asset's own loopback, through the inner session (VS Code works this way).
+    Forward,
+    /// The person's ssh agent, lent to the asset.
+    Agent,
+    /// X11.
+    X11,
+    /// A port on the asset that leads back to the person.
+    RemoteForward,
+}
+
+impl ChannelKind {
+    /// Every kind.
+    pub const ALL: [Self; 7] =
+        [Self::Shell, Self::Exec, Self::Sftp, Self::Forward, Self::Agent, Self::X11, Self::RemoteForward];
+
+    /// What a grant allows that names no channels.
+    pub const USUAL: [Self; 3] = [Self::Shell, Self::Exec, Self::Sftp];
+
+    /// The stable word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Shell => "shell",
+            Self::Exec => "exec",
+            Self::Sftp => "sftp",
+            Self::Forward => "forward",
+            Self::Agent => "agent",
+            Self::X11 => "x11",
+            Self::RemoteForward => "remote-forward",
+        }
+    }
+}
+
+impl fmt::Display for ChannelKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// Which way files may go, by sftp or scp. Ordered by how much it gives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FileTransfer {
+    /// No files.
+    #[default]
+    None,
+    /// From the asset only.
+    Download,
+    /// To the asset only.
+    Upload,
+    /// Both ways.
+    Both,
+}
+
+impl FileTransfer {
+    /// Every way.
+    pub const ALL: [Self; 4] = [Self::None, Self::Download, Self::Upload, Self::Both];
+
+    /// The stable word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Download => "download",
+            Self::Upload => "upload",
+            Self::Both => "both",
+        }
+    }
+
+    /// May files go to the asset?
+    pub fn may_upload(self) -> bool {
+        matches!(self, Self::Upload | Self::Both)
+    }
+
+    /// May files come from the asset?
+    pub fn may_download(self) -> bool {
+        matches!(self, Self::Download | Self::Both)
+    }
+}
+
+impl fmt::Display for FileTransfer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// What happens if the recorder fails in mid-session; never unrecorded input. Ordered by how much it gives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RecorderTrouble {
+    /// The session ends at once.
+    End,
+    /// Input is refused, output goes on for a grace, then the session ends.
+    #[default]
+    ViewOnly,
+}
+
+impl RecorderTrouble {
+    /// Every way.
+    pub const ALL: [Self; 2] = [Self::End, Self::ViewOnly];
+
+    /// The stable word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::End => "end",
+            Self::ViewOnly => "view-only",
+        }
+    }
+}
+
+impl fmt::Display for RecorderTrouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
