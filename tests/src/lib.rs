@@ -1,1 +1,23 @@
-//! The harness of the integration tests.
+//! The harness of the integration tests: a plant in network namespaces, with a real sshd that only the broker reaches.
+//!
+//! ```text
+//!   office (10.0.0.10)  ───  gate (10.0.0.2 | 10.10.1.1)  ───  plant (10.10.1.20 …)
+//!   stock ssh, scp, …        sallyport serve                   sshd
+//! ```
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod binary;
+mod network;
+mod person;
+mod plant;
+mod process;
+mod sshd;
+mod terminal;
+
+pub use binary::{repository, sallyport};
+pub use network::{Network, Place};
+pub use person::{Form, Person, Transcript};
+pub use plant::{Plant, Setup};
+pub use process::{Finished, Running, eventually, finish, finish_within};
+pub use sshd::{Accounts, Sshd};
+pub use terminal::Terminal;
