@@ -35,6 +35,7 @@
 //!   `INSERT … ON CONFLICT … DO UPDATE … WHERE … RETURNING`, and look at `rows_affected()`), or call [`Write::lock`] first.
 //! * Never begin a second write while one is held in the same task: on SQLite it waits for the first and then fails.
 
+pub mod audit;
 pub mod brokers;
 mod changes;
 mod error;

@@ -16,7 +16,7 @@ static POSTGRES: Migrator = sqlx::migrate!("../migrations/postgres");
 /// Which database to open.
 #[derive(Clone, PartialEq, Eq)]
 pub struct DatabaseConfig {
-    /// `sqlite://path/to/file` (all that follows is the path) or `postgres://user@host/database?sslmode=verify-full`.
+    /// `sqlite:/path/to/file` or `sqlite://path/to/file` (all that follows is the path), or `postgres://user@host/database?sslmode=verify-full`.
     pub url: String,
     /// A file whose content, without its line end, is the PostgreSQL password.
     pub password_file: Option<PathBuf>,
@@ -38,13 +38,13 @@ impl DatabaseConfig {
     }
 
     pub(super) fn resolve(&self) -> Result<(Engine, AnyConnectOptions), StoreError> {
-        if let Some(path) = self.url.strip_prefix("sqlite://") {
-            return sqlite(path).map(|options| (Engine::Sqlite, options));
+        if let Some(rest) = self.url.strip_prefix("sqlite:") {
+            return sqlite(rest.strip_prefix("//").unwrap_or(rest)).map(|options| (Engine::Sqlite, options));
         }
         if self.url.starts_with("postgres://") || self.url.starts_with("postgresql://") {
             return self.postgres().map(|options| (Engine::Postgres, options));
         }
-        Err(StoreError::Url("it must begin with `sqlite://` or `postgres://`".to_owned()))
+        Err(StoreError::Url("it must begin with `sqlite:` or `postgres://`".to_owned()))
     }
 
     fn postgres(&self) -> Result<AnyConnectOptions, StoreError> {

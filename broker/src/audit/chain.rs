@@ -1,0 +1,46 @@
+//! Adds entries to the end of the chain, inside a transaction that holds the end alone.
+
+use data_encoding::HEXLOWER;
+use ed25519_dalek::{Signer as _, SigningKey};
+
+use super::entry::{Draft, Entry, GENESIS, SIGNED_PREFIX};
+use crate::store::{StoreError, Write};
+
+/// What was added.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Appended {
+    /// The chain's last entry now.
+    pub(super) head: Option<(i64, String)>,
+    /// How many events entered.
+    pub(super) entered: u64,
+    /// How many were there already.
+    pub(super) known: u64,
+}
+
+/// Enters events in their order, and signs the last. An event whose id is in the chain already is passed over.
+pub(super) async fn append(write: &mut Write, key: &SigningKey, drafts: &[Draft]) -> Result<Appended, StoreError> {
+    let mut head = write.take_audit_head().await?;
+    let mut entries: Vec<Entry> = Vec::with_capacity(drafts.len());
+    for draft in drafts {
+        if write.audit_knows(&draft.id).await? || entries.iter().any(|entry| entry.id == draft.id) {
+            continue;
+        }
+        let (seq, previous) = head.as_ref().map_or((1, GENESIS), |(seq, hash)| (seq + 1, hash.as_str()));
+        let entry = draft.enter(seq, previous);
+        head = Some((entry.seq, entry.hash.clone()));
+        entries.push(entry);
+    }
+    if let Some(last) = entries.last_mut() {
+        last.signature = Some(sign(key, &last.hash));
+    }
+    for entry in &entries {
+        write.add_audit_entry(entry).await?;
+    }
+    let entered = u64::try_from(entries.len()).unwrap_or(u64::MAX);
+    let known = u64::try_from(drafts.len()).unwrap_or(u64::MAX).saturating_sub(entered);
+    Ok(Appended { head, entered, known })
+}
+
+fn sign(key: &SigningKey, hash: &str) -> String {
+    HEXLOWER.encode(&key.sign(format!("{SIGNED_PREFIX}{hash}").as_bytes()).to_bytes())
+}

@@ -1,0 +1,711 @@
+//! What the auditor is told: one variant per kind of event, each with a code that never changes its meaning.
+//!
+//! `docs/audit-events.md` is made from this file; a test holds the two together.
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+/// How much an event matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// The ordinary course of things.
+    Info,
+    /// Worth a look in a review: a refusal, an administrative change.
+    Notice,
+    /// Somebody should look today.
+    Warning,
+    /// Somebody should look now.
+    Alert,
+}
+
+impl Severity {
+    /// The word for it in documents and output.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Notice => "notice",
+            Self::Warning => "warning",
+            Self::Alert => "alert",
+        }
+    }
+}
+
+/// Who did what an event tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Doer {
+    /// The identity the event names (for a refused login: the name that was claimed).
+    Identity,
+    /// The process that records it: the broker itself, or the operating system user who ran the command.
+    Process,
+}
+
+/// What happens to an event while the database is away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outage {
+    /// It belongs to something that goes on: it waits on disk.
+    Spools,
+    /// Recording it fails, and so does what it would have recorded.
+    Fails,
+}
+
+/// What is known of an event's kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EventKind {
+    /// The stable code: `SP-` and four digits.
+    pub code: &'static str,
+    /// The stable dotted name.
+    pub name: &'static str,
+    /// How much it matters.
+    pub severity: Severity,
+    /// Who its actor is.
+    pub doer: Doer,
+    /// What happens to it while the database is away.
+    pub outage: Outage,
+    /// What it means, a line per element.
+    pub meaning: &'static [&'static str],
+    /// Its fields: name, type, meaning.
+    pub fields: &'static [(&'static str, &'static str, &'static str)],
+}
+
+macro_rules! events {
+    ($(
+        $(#[doc = $meaning:literal])+
+        $variant:ident = $code:literal $name:literal $severity:ident $doer:ident $outage:ident {
+            $( #[doc = $about:literal] $field:ident : $type:ty, )*
+        }
+    )*) => {
+        /// One security event.
+        #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+        #[serde(tag = "event")]
+        pub enum AuditEvent {
+            $(
+                $(#[doc = $meaning])+
+                #[serde(rename = $name)]
+                $variant { $( #[doc = $about] $field: $type, )* },
+            )*
+        }
+
+        impl AuditEvent {
+            /// Every kind of event, in the order of the document.
+            pub const KINDS: &'static [EventKind] = &[$( EventKind {
+                code: $code,
+                name: $name,
+                severity: Severity::$severity,
+                doer: Doer::$doer,
+                outage: Outage::$outage,
+                meaning: &[$($meaning),+],
+                fields: &[$( (stringify!($field), stringify!($type), $about) ),*],
+            } ),*];
+
+            /// What kind of event this is.
+            pub fn kind(&self) -> &'static EventKind {
+                let code = match self { $( Self::$variant { .. } => $code, )* };
+                // The list holds every variant: both come from the same lines.
+                Self::KINDS.iter().find(|kind| kind.code == code).unwrap_or(&Self::KINDS[0])
+            }
+        }
+    };
+}
+
+events! {
+    /// A person has proven who they are with two factors, or with one and a lease.
+    LoginAccepted = "SP-1001" "login.accepted" Info Identity Fails {
+        /// Who.
+        identity: String,
+        /// The address they came from.
+        source: String,
+        /// The factors that count, in the order they were proven.
+        factors: Vec<String>,
+        /// The lease that stood in for the second factor, if one did.
+        lease: Option<String>,
+    }
+    /// A login came to nothing.
+    LoginRefused = "SP-1002" "login.refused" Notice Identity Fails {
+        /// The name that was claimed; nobody has proven it.
+        identity: String,
+        /// The address it came from.
+        source: String,
+        /// Why, in full. The person was told less.
+        reason: String,
+    }
+    /// A factor was verified.
+    FactorAccepted = "SP-1003" "factor.accepted" Info Identity Fails {
+        /// Whose.
+        identity: String,
+        /// The address they came from.
+        source: String,
+        /// Its kind.
+        factor: String,
+        /// Which one: a key's fingerprint, or the kind again where there is one of it.
+        credential: String,
+    }
+    /// A factor was offered and is not right: wrong, expired, used before, throttled.
+    FactorRefused = "SP-1004" "factor.refused" Notice Identity Fails {
+        /// The name that was claimed.
+        identity: String,
+        /// The address it came from.
+        source: String,
+        /// Its kind.
+        factor: String,
+        /// Why.
+        reason: String,
+    }
+    /// A second factor proven earlier still counted.
+    LeaseUsed = "SP-1005" "lease.used" Info Identity Fails {
+        /// Whose.
+        identity: String,
+        /// The address they came from.
+        source: String,
+        /// The lease.
+        lease: String,
+    }
+    /// A second factor will count again for a while, from the same key and address.
+    LeaseGranted = "SP-1006" "lease.granted" Info Identity Fails {
+        /// Whose.
+        identity: String,
+        /// The address it is good for.
+        source: String,
+        /// The lease.
+        lease: String,
+        /// The factor that was proven.
+        factor: String,
+        /// When it ends.
+        expires_at: Timestamp,
+    }
+    /// A lease was ended before its time.
+    LeaseRevoked = "SP-1007" "lease.revoked" Notice Process Fails {
+        /// Whose.
+        identity: String,
+        /// The lease.
+        lease: String,
+    }
+    /// Attempts come faster than the limit and are turned away unread. Written once per wave.
+    LoginThrottled = "SP-1008" "login.throttled" Warning Process Fails {
+        /// The name that was claimed, where the limit is per name.
+        identity: Option<String>,
+        /// The address they come from.
+        source: String,
+        /// Which limit.
+        reason: String,
+    }
+
+    /// Policy permits a session.
+    DecisionPermitted = "SP-2001" "decision.permitted" Info Identity Fails {
+        /// Who asked.
+        identity: String,
+        /// From where.
+        source: String,
+        /// For which asset.
+        asset: String,
+        /// For which service.
+        service: String,
+        /// For which account.
+        account: String,
+        /// The session it is for, if it has an id yet.
+        session: Option<String>,
+        /// The rule that permits.
+        rule: String,
+    }
+    /// Policy denies a session, or a live one has lost its permit.
+    DecisionDenied = "SP-2002" "decision.denied" Notice Identity Spools {
+        /// Who asked.
+        identity: String,
+        /// From where.
+        source: String,
+        /// For which asset, as it was named.
+        asset: String,
+        /// For which service.
+        service: String,
+        /// For which account.
+        account: String,
+        /// The session it is for, if it has an id yet.
+        session: Option<String>,
+        /// The rule and the conditions that failed, in full.
+        reason: String,
+    }
+    /// Policy wants stronger or fresher factors first.
+    DecisionNeedsFactors = "SP-2003" "decision.needs-factors" Info Identity Fails {
+        /// Who asked.
+        identity: String,
+        /// From where.
+        source: String,
+        /// For which asset.
+        asset: String,
+        /// For which service.
+        service: String,
+        /// For which account.
+        account: String,
+        /// The session it is for, if it has an id yet.
+        session: Option<String>,
+        /// What is missing.
+        reason: String,
+    }
+    /// Policy wants somebody's approval first.
+    DecisionNeedsApproval = "SP-2004" "decision.needs-approval" Info Identity Fails {
+        /// Who asked.
+        identity: String,
+        /// From where.
+        source: String,
+        /// For which asset.
+        asset: String,
+        /// For which service.
+        service: String,
+        /// For which account.
+        account: String,
+        /// The session it is for, if it has an id yet.
+        session: Option<String>,
+        /// Whose approval.
+        reason: String,
+    }
+
+    /// A session begins. Its recording has begun before it.
+    SessionStarted = "SP-3001" "session.started" Info Identity Fails {
+        /// The session.
+        session: String,
+        /// Whose.
+        identity: String,
+        /// From where.
+        source: String,
+        /// To which asset.
+        asset: String,
+        /// In which zone.
+        zone: String,
+        /// To which service.
+        service: String,
+        /// As which account.
+        account: String,
+        /// How it came: jump, direct or lobby.
+        form: String,
+        /// The rule that permitted it.
+        rule: String,
+    }
+    /// A session has ended.
+    SessionEnded = "SP-3002" "session.ended" Info Identity Spools {
+        /// The session.
+        session: String,
+        /// Whose.
+        identity: String,
+        /// To which asset.
+        asset: String,
+        /// The word of its end.
+        end: String,
+        /// More about the end.
+        detail: String,
+        /// The hash at the recording's end, so that a deleted or exchanged recording shows.
+        recording_head: Option<String>,
+        /// The length of the recording.
+        recording_bytes: Option<u64>,
+    }
+    /// Somebody asked for a live session's end.
+    SessionEndRequested = "SP-3003" "session.end-requested" Notice Process Fails {
+        /// The session.
+        session: String,
+        /// Whose.
+        identity: String,
+    }
+    /// A session was found open when its broker started: the broker had been cut off.
+    SessionInterrupted = "SP-3004" "session.interrupted" Warning Process Fails {
+        /// The session.
+        session: String,
+        /// Whose.
+        identity: String,
+        /// To which asset.
+        asset: String,
+        /// When the broker was last heard of before.
+        broker_seen_at: Option<Timestamp>,
+    }
+    /// A file passed through a session.
+    FileTransferred = "SP-3005" "file.transferred" Info Identity Spools {
+        /// The session.
+        session: String,
+        /// Whose.
+        identity: String,
+        /// To or from which asset.
+        asset: String,
+        /// upload or download.
+        direction: String,
+        /// sftp or scp.
+        via: String,
+        /// The path on the asset.
+        path: String,
+        /// How many bytes.
+        size: u64,
+        /// SHA-256 of the content, where it passed in order and whole.
+        sha256: Option<String>,
+        /// Whether all of it passed.
+        complete: bool,
+    }
+    /// A file act was refused by the session's terms.
+    FileRefused = "SP-3006" "file.refused" Notice Identity Spools {
+        /// The session.
+        session: String,
+        /// Whose.
+        identity: String,
+        /// On which asset.
+        asset: String,
+        /// sftp or scp.
+        via: String,
+        /// What was tried.
+        operation: String,
+        /// The path on the asset.
+        path: String,
+    }
+    /// A channel or request was refused: agent, X11, remote forwarding, a subsystem, exec where terms forbid it.
+    RequestRefused = "SP-3007" "request.refused" Notice Identity Spools {
+        /// The session, if it had begun.
+        session: Option<String>,
+        /// Whose.
+        identity: String,
+        /// What was asked for.
+        request: String,
+        /// Why not.
+        reason: String,
+    }
+    /// The asset showed another host key than the plant file pins. The session ended before a credential was sent.
+    HostKeyMismatch = "SP-3008" "asset.host-key-mismatch" Alert Identity Spools {
+        /// The session.
+        session: Option<String>,
+        /// Whose.
+        identity: String,
+        /// The asset.
+        asset: String,
+        /// Fingerprints of the pinned keys.
+        expected: Vec<String>,
+        /// Fingerprint of the key it showed.
+        presented: String,
+    }
+    /// The asset did not take the account's credential.
+    AssetLoginRefused = "SP-3009" "asset.login-refused" Warning Identity Spools {
+        /// The session.
+        session: Option<String>,
+        /// Whose.
+        identity: String,
+        /// The asset.
+        asset: String,
+        /// The account.
+        account: String,
+        /// What the asset said.
+        reason: String,
+    }
+    /// The recorder failed in the middle of a session; no further input reaches the asset.
+    RecorderTrouble = "SP-3010" "session.recorder-trouble" Alert Process Spools {
+        /// The session.
+        session: String,
+        /// Whose.
+        identity: String,
+        /// What went wrong.
+        detail: String,
+        /// What the terms make of it: view-only or end.
+        action: String,
+    }
+
+    /// Somebody replayed a recording.
+    RecordingReplayed = "SP-4001" "recording.replayed" Notice Process Fails {
+        /// The recording.
+        session: String,
+    }
+    /// Somebody exported a recording.
+    RecordingExported = "SP-4002" "recording.exported" Notice Process Fails {
+        /// The recording.
+        session: String,
+        /// The format.
+        format: String,
+    }
+    /// Somebody searched in recordings.
+    RecordingSearched = "SP-4003" "recording.searched" Notice Process Fails {
+        /// The recording, if only one.
+        session: Option<String>,
+        /// What for.
+        text: String,
+        /// How many recordings were looked at.
+        recordings: u64,
+    }
+    /// A recording was removed because its time was up.
+    RecordingRemoved = "SP-4004" "recording.removed" Notice Process Fails {
+        /// The recording.
+        session: String,
+        /// Which retention rule.
+        reason: String,
+        /// Its head hash.
+        recording_head: Option<String>,
+        /// Its length.
+        recording_bytes: u64,
+    }
+    /// A recording is held: retention leaves it alone.
+    RecordingHeld = "SP-4005" "recording.held" Notice Process Fails {
+        /// The recording.
+        session: String,
+        /// Why.
+        reason: String,
+    }
+    /// A recording is no longer held.
+    RecordingReleased = "SP-4006" "recording.released" Notice Process Fails {
+        /// The recording.
+        session: String,
+        /// Why.
+        reason: String,
+    }
+    /// A recording without a seal was found when the broker started, and closed as interrupted.
+    RecordingInterrupted = "SP-4007" "recording.interrupted" Warning Process Fails {
+        /// The recording.
+        session: String,
+        /// Its head hash after closing.
+        recording_head: Option<String>,
+        /// Its length.
+        recording_bytes: u64,
+        /// What was found.
+        detail: String,
+    }
+    /// A recording does not verify.
+    RecordingDamaged = "SP-4008" "recording.damaged" Alert Process Fails {
+        /// The recording.
+        session: String,
+        /// The fault.
+        fault: String,
+    }
+    /// Somebody read a recording's list of operations or files.
+    RecordingRead = "SP-4009" "recording.read" Notice Process Fails {
+        /// The recording.
+        session: String,
+        /// What was read.
+        what: String,
+    }
+
+    /// A plant file is in force.
+    PlantApplied = "SP-5001" "plant.applied" Notice Process Fails {
+        /// Its version.
+        version: i64,
+        /// SHA-256 over names and texts of its files.
+        sha256: String,
+        /// The names of its files.
+        files: Vec<String>,
+        /// What changed against the version before.
+        diff: String,
+    }
+    /// A stored plant file cannot be read; the policy before stays in force.
+    PlantRefused = "SP-5002" "plant.refused" Alert Process Spools {
+        /// Its version.
+        version: i64,
+        /// What is wrong with it.
+        reason: String,
+    }
+    /// An identity was added.
+    IdentityAdded = "SP-5101" "identity.added" Notice Process Fails {
+        /// Who.
+        identity: String,
+    }
+    /// An identity was locked: no login, no lease, live sessions end.
+    IdentityLocked = "SP-5102" "identity.locked" Notice Process Fails {
+        /// Who.
+        identity: String,
+        /// Why.
+        reason: String,
+    }
+    /// An identity may log in again.
+    IdentityUnlocked = "SP-5103" "identity.unlocked" Notice Process Fails {
+        /// Who.
+        identity: String,
+    }
+    /// An identity was removed for good. Its name is never given again.
+    IdentityRemoved = "SP-5104" "identity.removed" Notice Process Fails {
+        /// Who.
+        identity: String,
+        /// Why.
+        reason: String,
+    }
+    /// Something else about an identity changed: groups, name, validity.
+    IdentityChanged = "SP-5105" "identity.changed" Notice Process Fails {
+        /// Who.
+        identity: String,
+        /// What changed, from what to what.
+        change: String,
+    }
+    /// An identity was given a factor, or a new one in place of the old.
+    FactorEnrolled = "SP-5106" "factor.enrolled" Notice Process Fails {
+        /// Whose.
+        identity: String,
+        /// Its kind.
+        factor: String,
+        /// Which one: a key's fingerprint, or the kind again.
+        credential: String,
+    }
+    /// A factor was taken from an identity.
+    FactorRemoved = "SP-5107" "factor.removed" Notice Process Fails {
+        /// Whose.
+        identity: String,
+        /// Its kind.
+        factor: String,
+        /// Which one.
+        credential: String,
+    }
+    /// A credential for an account on an asset was put into the vault.
+    AccountChanged = "SP-5201" "account.changed" Notice Process Fails {
+        /// The asset.
+        asset: String,
+        /// The account.
+        account: String,
+        /// password or key.
+        kind: String,
+    }
+    /// A credential was taken out of the vault.
+    AccountRemoved = "SP-5202" "account.removed" Notice Process Fails {
+        /// The asset.
+        asset: String,
+        /// The account.
+        account: String,
+    }
+    /// The broker's own keys were made.
+    SecretsCreated = "SP-5301" "secrets.created" Notice Process Fails {
+        /// Their names.
+        names: Vec<String>,
+    }
+    /// Everything sealed was sealed again with a new master key.
+    SecretsRekeyed = "SP-5302" "secrets.rekeyed" Notice Process Fails {
+        /// How many values.
+        count: u64,
+    }
+
+    /// A broker has started.
+    BrokerStarted = "SP-6001" "broker.started" Notice Process Fails {
+        /// Its release.
+        version: String,
+        /// When it was last heard of before; none for its first start.
+        broker_seen_at: Option<Timestamp>,
+    }
+    /// A broker stops in good order.
+    BrokerStopped = "SP-6002" "broker.stopped" Notice Process Spools {
+        /// Why.
+        reason: String,
+    }
+    /// The clock moved otherwise than time passed.
+    ClockJumped = "SP-6003" "clock.jumped" Warning Process Spools {
+        /// By how much, in microseconds; negative is backwards.
+        micros: i64,
+    }
+    /// The space for recordings crossed a mark.
+    DiskWatermark = "SP-6004" "disk.watermark" Warning Process Spools {
+        /// ok, low, very-low or critical. At critical no new session begins.
+        level: String,
+        /// Bytes free.
+        free_bytes: u64,
+        /// When it will be full at this pace, if it fills.
+        full_at: Option<Timestamp>,
+    }
+
+    /// Events that waited on disk while the database was away are now in the chain.
+    AuditReconciled = "SP-7001" "audit.reconciled" Warning Process Fails {
+        /// How many events entered.
+        events: u64,
+        /// How many were in the chain already.
+        known: u64,
+        /// The first one's time.
+        first_at: Timestamp,
+        /// The last one's time.
+        last_at: Timestamp,
+    }
+    /// The file of waiting events was changed or damaged; it is kept aside. What stood before the damage has entered.
+    AuditSpoolDamaged = "SP-7002" "audit.spool-damaged" Alert Process Fails {
+        /// The first line that is not as it was written.
+        line: u64,
+        /// What is wrong with it.
+        detail: String,
+        /// Where the file is kept.
+        kept_as: String,
+    }
+    /// Entries this process had written are gone from the chain, or are others now.
+    AuditRewritten = "SP-7003" "audit.rewritten" Alert Process Fails {
+        /// The number of the entry that is missing or different.
+        seq: i64,
+        /// The hash it had.
+        expected: String,
+    }
+    /// Somebody exported the audit chain.
+    AuditExported = "SP-7004" "audit.exported" Notice Process Fails {
+        /// The first entry's number.
+        first: i64,
+        /// The last entry's number.
+        last: i64,
+    }
+}
+
+/// The text of `docs/audit-events.md`.
+pub fn document() -> String {
+    use std::fmt::Write as _;
+    let mut text = String::from(PREFACE);
+    for kind in AuditEvent::KINDS {
+        let doer = match kind.doer {
+            Doer::Identity => "the identity named",
+            Doer::Process => "the broker, or the operating system user who ran the command",
+        };
+        let outage = match kind.outage {
+            Outage::Spools => "waits on disk",
+            Outage::Fails => "cannot happen",
+        };
+        let meaning: Vec<&str> = kind.meaning.iter().map(|line| line.trim()).collect();
+        // Writing to a string cannot fail.
+        let mut section = || -> std::fmt::Result {
+            writeln!(text, "\n## {} `{}`\n\n{}\n", kind.code, kind.name, meaning.join("\n"))?;
+            writeln!(text, "Severity: {}. Actor: {doer}. Without a database: {outage}.\n", kind.severity.as_str())?;
+            if kind.fields.is_empty() {
+                return writeln!(text, "No fields.");
+            }
+            writeln!(text, "| field | type | meaning |\n|---|---|---|")?;
+            for (name, rust, about) in kind.fields {
+                writeln!(text, "| `{name}` | {} | {} |", json_type(rust), about.trim())?;
+            }
+            Ok(())
+        };
+        if section().is_err() {
+            text.push_str("\n(not written)\n");
+        }
+    }
+    text
+}
+
+fn json_type(rust: &str) -> String {
+    if let Some(inner) = rust.strip_prefix("Option<").and_then(|rest| rest.strip_suffix('>')) {
+        return format!("{} or null", json_type(inner));
+    }
+    match rust {
+        "String" => "text",
+        "Vec<String>" => "list of text",
+        "Timestamp" => "time (RFC 3339)",
+        "bool" => "true or false",
+        _ => "whole number",
+    }
+    .to_owned()
+}
+
+const PREFACE: &str = include_str!("preface.md");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_document_and_the_events_say_the_same() {
+        // To write the document anew after a change here: UPDATE_EXPECT=1
+        expect_test::expect_file!["../../../docs/audit-events.md"].assert_eq(&document());
+    }
+
+    #[test]
+    fn codes_and_names_are_unique_and_well_formed() {
+        let mut codes = std::collections::BTreeSet::new();
+        let mut names = std::collections::BTreeSet::new();
+        for kind in AuditEvent::KINDS {
+            let digits = kind.code.strip_prefix("SP-").unwrap_or_default();
+            assert!(digits.len() == 4 && digits.bytes().all(|byte| byte.is_ascii_digit()), "{}", kind.code);
+            assert!(kind.name.split_once('.').is_some_and(|(noun, verb)| !noun.is_empty() && !verb.is_empty()));
+            assert!(codes.insert(kind.code), "{} twice", kind.code);
+            assert!(names.insert(kind.name), "{} twice", kind.name);
+        }
+    }
+
+    #[test]
+    fn an_event_carries_its_name_and_finds_its_kind() {
+        let event = AuditEvent::IdentityLocked { identity: "alice".into(), reason: "left".into() };
+        assert_eq!(event.kind().code, "SP-5102");
+        let json = serde_json::to_value(&event).unwrap_or_default();
+        assert_eq!(json, serde_json::json!({"event": "identity.locked", "identity": "alice", "reason": "left"}));
+    }
+}

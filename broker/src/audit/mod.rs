@@ -1,0 +1,148 @@
+//! The audit chain: typed, coded events; one hash chain per database; signed in batches; fail closed.
+//!
+//! ```text
+//! record(event) ─► bounded queue ─► writer: one transaction per batch ─► chain in the database ─► acknowledged
+//!                                      └─ database away ─► spool on disk ─► (back) ─► chain, in order, each once
+//! ```
+
+mod chain;
+mod entry;
+mod event;
+mod spool;
+mod verify;
+mod writer;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use ed25519_dalek::SigningKey;
+use jiff::Timestamp;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::store::{Store, StoreError, Write};
+use entry::Draft;
+pub use entry::{Entry, GENESIS, SIGNED_PREFIX, entry_from_line, entry_to_line};
+pub use event::{AuditEvent, Doer, EventKind, Outage, Severity, document};
+pub use verify::{Expected, Fault, Verification, Verifier, verify_lines, verify_store};
+
+/// What an audit handle needs.
+pub struct AuditConfig {
+    /// The database with the chain.
+    pub store: Store,
+    /// The evidence key.
+    pub key: SigningKey,
+    /// The broker's name, or `cli`.
+    pub broker: String,
+    /// Whom to name when an event is not a person's own act: the broker, or the operating system user.
+    pub actor: String,
+    /// Where events of live sessions wait while the database is away. Without it they fail like all others.
+    pub spool: Option<PathBuf>,
+}
+
+/// Why an event is not on record. What it would have recorded must not happen.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AuditError {
+    /// The database is away, and this event does not wait on disk.
+    #[error("audit is unavailable: {0}")]
+    Unavailable(String),
+    /// The database is away and the spool takes nothing either. The session must end.
+    #[error("audit spool: {0}")]
+    Spool(String),
+    /// The database refuses the entry.
+    #[error("audit cannot be written: {0}")]
+    Refused(String),
+    /// The event is too large to keep.
+    #[error("audit event of {0} bytes is too large")]
+    TooLarge(usize),
+    /// The writer has ended.
+    #[error("audit has been closed")]
+    Closed,
+}
+
+/// The way into the audit chain; a cheap clone.
+#[derive(Clone)]
+pub struct Audit {
+    shared: Arc<Shared>,
+    jobs: mpsc::Sender<Job>,
+    waiting: watch::Receiver<u64>,
+}
+
+struct Shared {
+    key: SigningKey,
+    broker: String,
+    actor: String,
+}
+
+/// One event on its way to the writer.
+struct Job {
+    draft: Draft,
+    outage: Outage,
+    done: oneshot::Sender<Result<(), AuditError>>,
+}
+
+impl Audit {
+    /// Starts the writer. What an earlier run left in the spool enters the chain first.
+    pub async fn start(config: AuditConfig) -> Result<Self, AuditError> {
+        let AuditConfig { store, key, broker, actor, spool } = config;
+        let shared = Arc::new(Shared { key, broker, actor });
+        let (jobs, queue) = mpsc::channel(QUEUE);
+        let (count, waiting) = watch::channel(0);
+        let writer = writer::Writer::open(store, Arc::clone(&shared), spool, count).await?;
+        tokio::spawn(writer.run(queue));
+        Ok(Self { shared, jobs, waiting })
+    }
+
+    /// Puts an event on record; returns when it is. On an error, what it would have recorded must not happen.
+    ///
+    /// Never call this while holding a [`Write`]: use [`Audit::record_in`].
+    pub async fn record(&self, event: AuditEvent) -> Result<(), AuditError> {
+        let draft = self.shared.draft(&event, Timestamp::now())?;
+        let (done, answer) = oneshot::channel();
+        let job = Job { draft, outage: event.kind().outage, done };
+        self.jobs.send(job).await.map_err(|_| AuditError::Closed)?;
+        answer.await.map_err(|_| AuditError::Closed)?
+    }
+
+    /// Puts an event on record in the same transaction as the change it tells of: both last, or neither. Call it last
+    /// before the commit: from here on every other audit entry waits.
+    pub async fn record_in(&self, write: &mut Write, event: AuditEvent) -> Result<(), AuditError> {
+        let draft = self.shared.draft(&event, Timestamp::now())?;
+        chain::append(write, &self.shared.key, &[draft]).await?;
+        Ok(())
+    }
+
+    /// How many events wait on disk for the database.
+    pub fn waiting(&self) -> watch::Receiver<u64> {
+        self.waiting.clone()
+    }
+}
+
+impl std::fmt::Debug for Audit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Audit").field("broker", &self.shared.broker).finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    fn draft(&self, event: &AuditEvent, at: Timestamp) -> Result<Draft, AuditError> {
+        Draft::new(event, at, &self.broker, &self.actor)
+    }
+}
+
+impl From<StoreError> for AuditError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Unavailable(reason) | StoreError::ReadOnly(reason) => Self::Unavailable(reason),
+            other => Self::Refused(other.to_string()),
+        }
+    }
+}
+
+impl From<sqlx::Error> for AuditError {
+    fn from(error: sqlx::Error) -> Self {
+        StoreError::from(error).into()
+    }
+}
+
+/// How many events may stand in line; who comes later waits.
+const QUEUE: usize = 1024;

@@ -1,0 +1,414 @@
+//! Proves that a chain is whole: from the database or from an export, with the public key alone.
+
+use std::fmt;
+use std::io::BufRead;
+
+use data_encoding::HEXLOWER;
+use ed25519_dalek::{Signature, VerifyingKey};
+
+use super::entry::{Entry, GENESIS, SIGNED_PREFIX, entry_from_line};
+use crate::store::{Store, StoreError};
+
+/// What the verifier was told to expect beyond an unbroken chain.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Expected {
+    /// An entry noted earlier, number and hash: it must still be there.
+    pub head: Option<(i64, String)>,
+    /// The chain may begin later than with entry 1: an export of a part.
+    pub partial: bool,
+}
+
+/// One thing that is wrong with a chain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fault {
+    /// A line of the export is not an entry.
+    Unreadable {
+        /// The line, from 1.
+        line: u64,
+        /// Why.
+        reason: String,
+    },
+    /// The entry's content is not what was hashed.
+    Edited(i64),
+    /// Entries are gone (numbers first to last).
+    Missing(i64, i64),
+    /// An entry stands behind one with the same or a higher number.
+    OutOfOrder(i64),
+    /// The entry does not continue the one before it: something was exchanged, inserted or removed here.
+    Unlinked(i64),
+    /// The entry carries a signature that no trusted key made.
+    BadSignature(i64),
+    /// Nothing signed covers the entries from this number to the end.
+    Unsigned(i64),
+    /// The entry noted earlier is not there any more.
+    HeadMissing(i64),
+    /// The entry noted earlier is another one now.
+    HeadDiffers(i64),
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreadable { line, reason } => write!(f, "line {line}: {reason}"),
+            Self::Edited(seq) => write!(f, "entry {seq} was edited: its content does not match its hash"),
+            Self::Missing(first, last) if first == last => write!(f, "entry {first} is missing"),
+            Self::Missing(first, last) => write!(f, "entries {first} to {last} are missing"),
+            Self::OutOfOrder(seq) => write!(f, "entry {seq} is out of order"),
+            Self::Unlinked(seq) => write!(f, "entry {seq} does not continue the entry before it"),
+            Self::BadSignature(seq) => write!(f, "entry {seq} is not signed by a trusted key"),
+            Self::Unsigned(seq) => write!(f, "no signature covers the entries from {seq} on"),
+            Self::HeadMissing(seq) => write!(f, "entry {seq}, noted as head, is missing: the chain was cut short"),
+            Self::HeadDiffers(seq) => {
+                write!(f, "entry {seq}, noted as head, has another hash: the chain was rewritten")
+            }
+        }
+    }
+}
+
+/// What verification found.
+#[must_use]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verification {
+    /// How many entries were read.
+    pub entries: u64,
+    /// The first entry's number.
+    pub first: Option<i64>,
+    /// Number and hash of the last entry: what to note for the next time.
+    pub head: Option<(i64, String)>,
+    /// How many signatures were checked and are good.
+    pub signatures: u64,
+    /// What is wrong, in order; at most [`Verification::MOST_FAULTS`] of it.
+    pub faults: Vec<Fault>,
+}
+
+impl Verification {
+    /// More faults than this are not listed.
+    pub const MOST_FAULTS: usize = 100;
+
+    /// True when nothing is wrong.
+    pub fn whole(&self) -> bool {
+        self.faults.is_empty()
+    }
+}
+
+/// Takes a chain entry by entry.
+pub struct Verifier<'a> {
+    keys: &'a [VerifyingKey],
+    expected: Expected,
+    head_seen: bool,
+    /// The first entry that no good signature covers yet.
+    uncovered: Option<i64>,
+    found: Verification,
+}
+
+impl<'a> Verifier<'a> {
+    /// A verifier that trusts these keys.
+    pub fn new(keys: &'a [VerifyingKey], expected: Expected) -> Self {
+        let found = Verification { entries: 0, first: None, head: None, signatures: 0, faults: Vec::new() };
+        Self { keys, expected, head_seen: false, uncovered: None, found }
+    }
+
+    /// Takes the next entry.
+    pub fn entry(&mut self, entry: &Entry) {
+        self.check_place(entry);
+        let hash = entry.expected_hash();
+        if hash != entry.hash {
+            self.fault(Fault::Edited(entry.seq));
+        }
+        self.uncovered.get_or_insert(entry.seq);
+        if let Some(signature) = &entry.signature {
+            if self.signed(&entry.hash, signature) {
+                self.found.signatures += 1;
+                self.uncovered = None;
+            } else {
+                self.fault(Fault::BadSignature(entry.seq));
+            }
+        }
+        if let Some((seq, expected)) = &self.expected.head
+            && *seq == entry.seq
+        {
+            self.head_seen = true;
+            if *expected != entry.hash {
+                self.fault(Fault::HeadDiffers(entry.seq));
+            }
+        }
+        self.found.entries += 1;
+        self.found.first.get_or_insert(entry.seq);
+        self.found.head = Some((entry.seq, entry.hash.clone()));
+    }
+
+    /// Takes a line that is no entry.
+    pub fn unreadable(&mut self, line: u64, reason: String) {
+        self.fault(Fault::Unreadable { line, reason });
+    }
+
+    /// Says what was found.
+    pub fn finish(mut self) -> Verification {
+        if let Some(seq) = self.uncovered {
+            self.fault(Fault::Unsigned(seq));
+        }
+        if let Some((seq, _)) = self.expected.head
+            && !self.head_seen
+        {
+            self.fault(Fault::HeadMissing(seq));
+        }
+        self.found
+    }
+
+    fn check_place(&mut self, entry: &Entry) {
+        match self.found.head.take() {
+            None if self.expected.partial && entry.seq > 1 => {}
+            None if entry.seq > 1 => self.fault(Fault::Missing(1, entry.seq - 1)),
+            None if entry.seq < 1 => self.fault(Fault::OutOfOrder(entry.seq)),
+            None if entry.previous != GENESIS => self.fault(Fault::Unlinked(entry.seq)),
+            None => {}
+            Some((before, _)) if entry.seq <= before => self.fault(Fault::OutOfOrder(entry.seq)),
+            Some((before, _)) if entry.seq > before + 1 => self.fault(Fault::Missing(before + 1, entry.seq - 1)),
+            Some((_, hash)) if entry.previous != hash => self.fault(Fault::Unlinked(entry.seq)),
+            Some(_) => {}
+        }
+    }
+
+    fn signed(&self, hash: &str, signature: &str) -> bool {
+        let Ok(bytes) = HEXLOWER.decode(signature.as_bytes()) else { return false };
+        let Ok(signature) = Signature::from_slice(&bytes) else { return false };
+        let text = format!("{SIGNED_PREFIX}{hash}");
+        self.keys.iter().any(|key| key.verify_strict(text.as_bytes(), &signature).is_ok())
+    }
+
+    fn fault(&mut self, fault: Fault) {
+        if self.found.faults.len() < Verification::MOST_FAULTS {
+            self.found.faults.push(fault);
+        }
+    }
+}
+
+/// Verifies the chain in the database.
+pub async fn verify_store(
+    store: &Store,
+    keys: &[VerifyingKey],
+    expected: Expected,
+) -> Result<Verification, StoreError> {
+    let mut verifier = Verifier::new(keys, expected);
+    // Numbers below 1 are nobody's: they would be found, not skipped.
+    let mut after = i64::MIN;
+    loop {
+        let page = store.audit_page(after, PAGE).await?;
+        let Some(last) = page.last() else { return Ok(verifier.finish()) };
+        after = last.seq;
+        page.iter().for_each(|entry| verifier.entry(entry));
+    }
+}
+
+/// Verifies an export.
+pub fn verify_lines(
+    lines: impl BufRead,
+    keys: &[VerifyingKey],
+    expected: Expected,
+) -> Result<Verification, std::io::Error> {
+    let mut verifier = Verifier::new(keys, expected);
+    for (number, line) in (1..).zip(lines.split(b'\n')) {
+        let line = line?;
+        let entry = std::str::from_utf8(&line).map_err(|error| error.to_string()).and_then(entry_from_line);
+        match entry {
+            Ok(entry) => verifier.entry(&entry),
+            Err(reason) => verifier.unreadable(number, reason),
+        }
+    }
+    Ok(verifier.finish())
+}
+
+/// How many entries are read at once.
+const PAGE: u32 = 1000;
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
+
+    use ed25519_dalek::{Signer as _, SigningKey};
+    use jiff::Timestamp;
+
+    use super::super::entry::{Draft, entry_to_line};
+    use super::super::{AuditEvent, Severity};
+    use super::*;
+
+    fn key() -> SigningKey {
+        SigningKey::from_bytes(&[7; 32])
+    }
+
+    fn sign(entry: &mut Entry, key: &SigningKey) {
+        let signature = key.sign(format!("{SIGNED_PREFIX}{}", entry.hash).as_bytes());
+        entry.signature = Some(HEXLOWER.encode(&signature.to_bytes()));
+    }
+
+    /// Nine entries, signed at 3, 6 and 9.
+    fn chain() -> Vec<Entry> {
+        let mut entries: Vec<Entry> = Vec::new();
+        for seq in 1..=9_i64 {
+            let event =
+                AuditEvent::IdentityLocked { identity: format!("p{seq} \"ø\"\n\u{7f}"), reason: "left".into() };
+            let draft = Draft::new(&event, Timestamp::from_second(seq).unwrap(), "b1", "root").unwrap();
+            let previous = entries.last().map_or(GENESIS.to_owned(), |entry| entry.hash.clone());
+            let mut entry = draft.enter(seq, &previous);
+            if seq % 3 == 0 {
+                sign(&mut entry, &key());
+            }
+            entries.push(entry);
+        }
+        entries
+    }
+
+    fn export(entries: &[Entry]) -> String {
+        entries.iter().map(|entry| entry_to_line(entry) + "\n").collect()
+    }
+
+    /// What is wrong with the chain after `change`, in words.
+    fn faults_of(entries: &[Entry], expected: Expected) -> Vec<String> {
+        let keys = [key().verifying_key()];
+        let found = verify_lines(export(entries).as_bytes(), &keys, expected).unwrap();
+        found.faults.iter().map(ToString::to_string).collect()
+    }
+
+    fn check(change: impl FnOnce(&mut Vec<Entry>), expected: &[&str]) {
+        let mut entries = chain();
+        change(&mut entries);
+        assert_eq!(faults_of(&entries, Expected::default()), expected);
+    }
+
+    /// Makes everything from `from` on fit again, as somebody without the key could.
+    fn rehash(entries: &mut [Entry], from: usize) {
+        for index in from..entries.len() {
+            if index > 0 {
+                entries[index].previous = entries[index - 1].hash.clone();
+            }
+            entries[index].seq = i64::try_from(index).unwrap() + 1;
+            entries[index].hash = entries[index].expected_hash();
+        }
+    }
+
+    #[test]
+    fn an_untouched_chain_is_whole() {
+        check(|_| {}, &[]);
+        let found = verify_lines(export(&chain()).as_bytes(), &[key().verifying_key()], Expected::default()).unwrap();
+        assert_eq!((found.entries, found.first, found.signatures), (9, Some(1), 3));
+        assert!(AuditEvent::KINDS.iter().any(|kind| kind.severity == Severity::Alert));
+    }
+
+    #[test]
+    fn every_column_is_covered() {
+        let edits: [(&str, fn(&mut Entry)); 9] = [
+            ("id", |entry| entry.id.push('x')),
+            ("at", |entry| entry.at += 1),
+            ("code", |entry| entry.code = "SP-5103".into()),
+            ("broker", |entry| entry.broker = "b2".into()),
+            ("actor", |entry| entry.actor = "nobody".into()),
+            ("identity", |entry| entry.identity = None),
+            ("session", |entry| entry.session = Some("s".into())),
+            ("event", |entry| entry.event = entry.event.replace("left", "none")),
+            ("hash", |entry| entry.hash = GENESIS.into()),
+        ];
+        for (column, edit) in edits {
+            let mut entries = chain();
+            edit(&mut entries[4]);
+            let faults = faults_of(&entries, Expected::default());
+            assert_eq!(faults[0], "entry 5 was edited: its content does not match its hash", "{column}");
+        }
+    }
+
+    #[test]
+    fn an_edit_that_is_hashed_again_breaks_a_signature() {
+        let edit = |entries: &mut Vec<Entry>| {
+            entries[4].actor = "nobody".into();
+            rehash(entries, 4);
+        };
+        check(
+            edit,
+            &[
+                "entry 6 is not signed by a trusted key",
+                "entry 9 is not signed by a trusted key",
+                "no signature covers the entries from 4 on",
+            ],
+        );
+        let strip = |entries: &mut Vec<Entry>| {
+            edit(entries);
+            entries[5].signature = None;
+            entries[8].signature = None;
+        };
+        check(strip, &["no signature covers the entries from 4 on"]);
+        let own = SigningKey::from_bytes(&[8; 32]);
+        let sign_anew = |entries: &mut Vec<Entry>| {
+            edit(entries);
+            for index in [5, 8] {
+                sign(&mut entries[index], &own);
+            }
+        };
+        check(
+            sign_anew,
+            &[
+                "entry 6 is not signed by a trusted key",
+                "entry 9 is not signed by a trusted key",
+                "no signature covers the entries from 4 on",
+            ],
+        );
+    }
+
+    #[test]
+    fn deletions_insertions_and_moves_are_named() {
+        check(|entries| drop(entries.remove(4)), &["entry 5 is missing"]);
+        check(|entries| drop(entries.drain(0..2)), &["entries 1 to 2 are missing"]);
+        check(
+            |entries| entries.swap(3, 4),
+            &[
+                "entry 4 is missing",
+                "entry 4 is out of order",
+                "entries 5 to 5 are missing".replace("entries 5 to 5 are", "entry 5 is").as_str(),
+            ],
+        );
+        check(|entries| entries.insert(5, entries[4].clone()), &["entry 5 is out of order"]);
+        let renumbered = |entries: &mut Vec<Entry>| {
+            entries.remove(4);
+            rehash(entries, 4);
+        };
+        let mut entries = chain();
+        renumbered(&mut entries);
+        assert!(!faults_of(&entries, Expected::default()).is_empty());
+        let forged = |entries: &mut Vec<Entry>| {
+            let mut entry = entries[4].clone();
+            entry.previous = GENESIS.into();
+            entry.hash = entry.expected_hash();
+            entries[4] = entry;
+        };
+        check(
+            forged,
+            &["entry 5 does not continue the entry before it", "entry 6 does not continue the entry before it"],
+        );
+    }
+
+    #[test]
+    fn a_cut_tail_shows_as_unsigned_or_against_a_noted_head() {
+        check(|entries| entries.truncate(8), &["no signature covers the entries from 7 on"]);
+        let entries = chain();
+        let head = Some((9, entries[8].hash.clone()));
+        let cut = faults_of(&entries[..6], Expected { head: head.clone(), partial: false });
+        assert_eq!(cut, ["entry 9, noted as head, is missing: the chain was cut short"]);
+        assert!(faults_of(&entries, Expected { head, partial: false }).is_empty());
+        let other = Some((9, GENESIS.to_owned()));
+        let rewritten = faults_of(&entries, Expected { head: other, partial: false });
+        assert_eq!(rewritten, ["entry 9, noted as head, has another hash: the chain was rewritten"]);
+        assert!(faults_of(&entries[3..], Expected { head: None, partial: true }).is_empty());
+    }
+
+    #[test]
+    fn a_line_that_could_be_read_two_ways_is_refused() {
+        let keys = [key().verifying_key()];
+        let text = export(&chain());
+        for (from, to) in [
+            ("\"actor\":\"root\"", "\"actor\":\"x\",\"actor\":\"root\""),
+            ("\"actor\":\"root\"", "\"actor\": \"root\""),
+            ("\"actor\":\"root\"", "\"actor\":\"r\\u006fot\""),
+        ] {
+            let found = verify_lines(text.replacen(from, to, 1).as_bytes(), &keys, Expected::default()).unwrap();
+            assert!(matches!(found.faults[0], Fault::Unreadable { line: 1, .. }), "{to}");
+        }
+    }
+}
