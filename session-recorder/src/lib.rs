@@ -1,1 +1,36 @@
-//! The evidence.
+//! The evidence: recording format, hash chain, seal, encryption, verification, export. Sans-io.
+//!
+//! A [`Recorder`] turns what passes in a session into blocks and hands each to its [`Sink`] before it returns: *evidence
+//! before effect*. [`verify`] proves a recording with nothing but a public key; a [`Reader`] also reads it, with a
+//! recipient's key. The byte layout is described in `docs/recording-format.md`; an independent verifier is written
+//! from that page alone.
+mod budget;
+mod entry;
+pub mod export;
+mod frame;
+mod header;
+mod keys;
+mod read;
+mod recorder;
+mod recover;
+pub mod replay;
+pub mod search;
+mod verify;
+mod walk;
+
+pub use budget::Budget;
+pub use entry::{Direction, Entry, Kind, Moment, TrackId};
+pub use frame::{MAX_BODY, MAX_CONTENT, MAX_HEADER};
+pub use header::{Durability, Header};
+pub use keys::{KeyError, Keys, identities, public_key};
+pub use read::{OpenError, ReadError, Reader};
+pub use recorder::{RecordError, Recorder, Sealed, Sink};
+pub use recover::{RecoverError, Recovery, recover};
+pub use verify::{State, Verification, VerifyError, verify};
+pub use walk::{Counts, Fault, FaultKind, Interruption, Seal};
+
+/// What the public surface of other crates shows up in this one's signatures.
+pub mod types {
+    pub use age::x25519::{Identity, Recipient};
+    pub use ed25519_dalek::VerifyingKey;
+}

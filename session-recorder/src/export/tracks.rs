@@ -1,0 +1,117 @@
+//! What a recording holds, track by track.
+use crate::entry::{Direction, Entry, Kind, TrackId};
+use crate::header::Header;
+use crate::read::ReadError;
+use serde::Serialize;
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// One channel of the session, summed up.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Track {
+    /// Its number.
+    pub track: u32,
+    /// What was opened.
+    pub opened: Value,
+    /// The terminal that was granted: columns and rows as first asked.
+    pub terminal: Option<(u16, u16)>,
+    /// The terminal's type.
+    pub term: Option<String>,
+    /// `shell`, `exec` or `subsystem`.
+    pub runs: Option<String>,
+    /// The command or subsystem.
+    pub command: Option<String>,
+    /// How it ended, if it did.
+    pub closed: Option<Value>,
+    /// Microseconds from the start of the recording to the first entry.
+    pub from_micros: u64,
+    /// Microseconds from the start of the recording to the last entry.
+    pub to_micros: u64,
+    /// Bytes from the person.
+    pub input_bytes: u64,
+    /// Bytes from the asset.
+    pub output_bytes: u64,
+    /// Bytes of either that are held as digests only.
+    pub digested_bytes: u64,
+}
+
+/// The largest terminal that is drawn; a client may claim any size.
+const LARGEST: (u64, u64) = (1000, 500);
+
+/// The tracks of a recording; reads it to the end.
+pub fn tracks(
+    header: &Header,
+    entries: impl Iterator<Item = Result<Entry, ReadError>>,
+) -> Result<Vec<Track>, ReadError> {
+    const MOST: usize = 100_000;
+    let mut tracks: BTreeMap<TrackId, Track> = BTreeMap::new();
+    for entry in entries {
+        let entry = entry?;
+        if tracks.len() >= MOST && !tracks.contains_key(&entry.track) {
+            continue;
+        }
+        let offset = entry.at.micros_since(header.started);
+        let track = tracks.entry(entry.track).or_insert_with(|| Track {
+            track: entry.track.0,
+            from_micros: offset,
+            ..Track::default()
+        });
+        track.to_micros = offset;
+        track.take(&entry);
+    }
+    Ok(tracks.into_values().collect())
+}
+
+impl Track {
+    fn take(&mut self, entry: &Entry) {
+        let bytes = entry.digest().map_or(entry.body.len() as u64, |(length, _)| length);
+        match entry.kind.direction() {
+            Some(Direction::Input) => self.input_bytes = self.input_bytes.saturating_add(bytes),
+            Some(Direction::Output | Direction::ErrorOutput) => {
+                self.output_bytes = self.output_bytes.saturating_add(bytes);
+            }
+            None => {}
+        }
+        if entry.kind.is_digest() {
+            self.digested_bytes = self.digested_bytes.saturating_add(bytes);
+        }
+        match (entry.kind, entry.json()) {
+            (Kind::Opened, Some(body)) => self.opened = body,
+            (Kind::Closed, Some(body)) => self.closed = Some(body),
+            (Kind::Request, Some(body)) => self.take_request(&body),
+            _ => {}
+        }
+    }
+
+    fn take_request(&mut self, body: &Value) {
+        if body["answer"] == "failure" {
+            return;
+        }
+        let text = |name: &str| body[name].as_str().map(str::to_owned);
+        match body["request"].as_str() {
+            Some("pty") => {
+                self.terminal = Some(size(body));
+                self.term = text("term");
+            }
+            Some("shell") => self.runs = text("request"),
+            Some("exec") => (self.runs, self.command) = (text("request"), text("command")),
+            Some("subsystem") => (self.runs, self.command) = (text("request"), text("name")),
+            _ => {}
+        }
+    }
+}
+
+/// Columns and rows of a `pty` or `window` request, within what can be drawn.
+pub(crate) fn size(body: &Value) -> (u16, u16) {
+    let within = |name: &str, usual: u64, largest: u64| {
+        let asked = body[name].as_u64().filter(|asked| *asked > 0).unwrap_or(usual);
+        u16::try_from(asked.min(largest)).unwrap_or(80)
+    };
+    (within("cols", 80, LARGEST.0), within("rows", 24, LARGEST.1))
+}
+
+/// The new size, for an entry that is a window change.
+pub(crate) fn window_change(entry: &Entry) -> Option<(u16, u16)> {
+    let body = entry.json().filter(|_| entry.kind == Kind::Request)?;
+    (body["request"] == "window").then(|| size(&body))
+}

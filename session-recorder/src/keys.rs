@@ -1,0 +1,168 @@
+//! Keys: who can read a recording, who vouches for it, and the data key of each.
+use age::x25519::{Identity, Recipient};
+use age::{Decryptor, Encryptor};
+use aws_lc_rs::aead::{AES_256_GCM, LessSafeKey, UnboundKey};
+use data_encoding::{BASE64, HEXLOWER, HEXLOWER_PERMISSIVE};
+use ed25519_dalek::{SigningKey, VerifyingKey};
+use std::io::{Read, Write};
+use std::str::FromStr;
+use std::sync::{Mutex, PoisonError};
+use zeroize::Zeroizing;
+use zstd::bulk::Compressor;
+
+/// What a broker's recorders share: recipients, the signing key, and working memory.
+pub struct Keys {
+    recipients: Vec<Recipient>,
+    pub(crate) signing: SigningKey,
+    level: i32,
+    spare: Mutex<Vec<Workspace>>,
+}
+
+/// A key that does not work.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    /// Nobody could ever read the recording.
+    #[error("no recipient: at least one age public key is needed")]
+    NoRecipient,
+    /// Not an age X25519 recipient.
+    #[error("`{0}` is not an age X25519 recipient")]
+    Recipient(String),
+    /// Not an identity file.
+    #[error("no age X25519 identity found")]
+    Identity,
+    /// Not an Ed25519 public key.
+    #[error("not an Ed25519 public key in hex: `{0}`")]
+    PublicKey(String),
+    /// The data key could not be wrapped.
+    #[error("the data key could not be wrapped: {0}")]
+    Wrap(String),
+    /// None of the identities opens the recording.
+    #[error("the recording is not encrypted to this identity")]
+    NotARecipient,
+}
+
+impl Keys {
+    /// Recipients are age X25519 public keys (`age1…`); the seed is that of the broker's Ed25519 evidence key.
+    pub fn new<S: AsRef<str>>(recipients: &[S], signing_seed: &[u8; 32]) -> Result<Keys, KeyError> {
+        let recipients = recipients
+            .iter()
+            .map(|text| Recipient::from_str(text.as_ref()).map_err(|_| KeyError::Recipient(text.as_ref().to_owned())))
+            .collect::<Result<Vec<_>, _>>()?;
+        if recipients.is_empty() {
+            return Err(KeyError::NoRecipient);
+        }
+        let signing = SigningKey::from_bytes(signing_seed);
+        Ok(Keys { recipients, signing, level: 1, spare: Mutex::new(Vec::new()) })
+    }
+
+    /// The public half of the evidence key: what verifies the recordings.
+    pub fn public_key(&self) -> VerifyingKey {
+        self.signing.verifying_key()
+    }
+
+    /// The public half of the evidence key in hex.
+    pub fn public_key_hex(&self) -> String {
+        HEXLOWER.encode(self.public_key().as_bytes())
+    }
+
+    pub(crate) fn recipient_names(&self) -> Vec<String> {
+        self.recipients.iter().map(ToString::to_string).collect()
+    }
+
+    /// A fresh data key, ready to encrypt, and wrapped to all recipients.
+    pub(crate) fn new_data_key(&self) -> Result<(LessSafeKey, String), KeyError> {
+        let mut key = Zeroizing::new([0u8; 32]);
+        aws_lc_rs::rand::fill(key.as_mut()).map_err(|_| KeyError::Wrap("no randomness".to_owned()))?;
+        let wrap = |error: &dyn std::fmt::Display| KeyError::Wrap(error.to_string());
+        let encryptor = Encryptor::with_recipients(self.recipients.iter().map(|recipient| recipient as _))
+            .map_err(|error| wrap(&error))?;
+        let mut wrapped = Vec::new();
+        let mut writer = encryptor.wrap_output(&mut wrapped).map_err(|error| wrap(&error))?;
+        writer.write_all(key.as_ref()).map_err(|error| wrap(&error))?;
+        writer.finish().map_err(|error| wrap(&error))?;
+        Ok((cipher(&key)?, BASE64.encode(&wrapped)))
+    }
+
+    /// Working memory for one append. A compressor takes about a megabyte, so idle recorders hold none.
+    pub(crate) fn workspace(&self) -> Workspace {
+        let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
+        spare.pop().unwrap_or_else(|| Workspace { level: self.level, ..Workspace::default() })
+    }
+
+    pub(crate) fn give_back(&self, mut workspace: Workspace) {
+        const SPARES: usize = 4;
+        workspace.out.clear();
+        let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
+        if spare.len() < SPARES {
+            spare.push(workspace);
+        }
+    }
+}
+
+impl std::fmt::Debug for Keys {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Keys").field("signer", &self.public_key_hex()).finish_non_exhaustive()
+    }
+}
+
+/// Buffers and the compressor, reused between appends of all recorders.
+#[derive(Default)]
+pub(crate) struct Workspace {
+    level: i32,
+    pub(crate) out: Vec<u8>,
+    compressed: Vec<u8>,
+    compressor: Option<Compressor<'static>>,
+}
+
+impl Workspace {
+    /// The compressed body, with the buffer the blocks go to, where it is worth having.
+    pub(crate) fn compress(&mut self, body: &[u8]) -> Option<(&[u8], &mut Vec<u8>)> {
+        if self.compressor.is_none() {
+            self.compressor = Compressor::new(self.level).ok();
+        }
+        let compressor = self.compressor.as_mut()?;
+        self.compressed.clear();
+        self.compressed.reserve(zstd::zstd_safe::compress_bound(body.len()));
+        compressor.compress_to_buffer(body, &mut self.compressed).ok()?;
+        let pays = self.compressed.len() + 4 + body.len() / 16 < body.len();
+        pays.then_some((self.compressed.as_slice(), &mut self.out))
+    }
+}
+
+/// The identities of an age identity file: one `AGE-SECRET-KEY-1…` a line, `#` comments.
+pub fn identities(text: &str) -> Result<Vec<Identity>, KeyError> {
+    let found: Vec<Identity> = text
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+        .map(|line| Identity::from_str(line).map_err(|_| KeyError::Identity))
+        .collect::<Result<_, _>>()?;
+    if found.is_empty() { Err(KeyError::Identity) } else { Ok(found) }
+}
+
+/// An Ed25519 public key from its hex.
+pub fn public_key(hex: &str) -> Result<VerifyingKey, KeyError> {
+    let refuse = || KeyError::PublicKey(hex.to_owned());
+    let bytes = HEXLOWER_PERMISSIVE.decode(hex.trim().as_bytes()).map_err(|_| refuse())?;
+    let bytes: [u8; 32] = bytes.try_into().map_err(|_| refuse())?;
+    let key = VerifyingKey::from_bytes(&bytes).map_err(|_| refuse())?;
+    if key.is_weak() { Err(refuse()) } else { Ok(key) }
+}
+
+/// The data key out of the header's `wrapped_key`.
+pub(crate) fn unwrap_data_key(wrapped: &str, identities: &[Identity]) -> Result<LessSafeKey, KeyError> {
+    let file = BASE64.decode(wrapped.as_bytes()).map_err(|_| KeyError::NotARecipient)?;
+    let decryptor = Decryptor::new(file.as_slice()).map_err(|_| KeyError::NotARecipient)?;
+    let mut reader = decryptor
+        .decrypt(identities.iter().map(|identity| identity as &dyn age::Identity))
+        .map_err(|_| KeyError::NotARecipient)?;
+    let mut key = Zeroizing::new([0u8; 32]);
+    reader.read_exact(key.as_mut()).map_err(|_| KeyError::NotARecipient)?;
+    cipher(&key)
+}
+
+fn cipher(key: &[u8; 32]) -> Result<LessSafeKey, KeyError> {
+    UnboundKey::new(&AES_256_GCM, key)
+        .map(LessSafeKey::new)
+        .map_err(|_| KeyError::Wrap("the cipher refused the key".to_owned()))
+}
