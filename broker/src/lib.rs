@@ -1,7 +1,7 @@
 //! Sallyport: the access broker. The library holds everything; `main.rs` only starts it.
+pub mod audit;
 pub mod cli;
 pub mod config;
-pub mod audit;
 pub mod identity;
 pub mod recording;
 pub mod session;

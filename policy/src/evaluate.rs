@@ -31,10 +31,10 @@ impl<'a> Target<'a> {
     pub(crate) fn of(policy: &'a Policy, request: &Request<'a>) -> Result<Self, DenialReason> {
         let Request { asset, service, account, .. } = *request;
         let asset = policy.asset(asset).ok_or_else(|| DenialReason::UnknownAsset(asset.clone()))?;
-        let service = asset.services.get(service).ok_or_else(|| DenialReason::UnknownService {
-            asset: asset.id.clone(),
-            service: service.clone(),
-        })?;
+        let service = asset
+            .services
+            .get(service)
+            .ok_or_else(|| DenialReason::UnknownService { asset: asset.id.clone(), service: service.clone() })?;
         let exists =
             if service.protocol.has_accounts() { asset.accounts.contains_key(account) } else { account.is_none() };
         if exists {
@@ -58,15 +58,8 @@ impl<'a> Target<'a> {
         }
     }
 
-    pub(crate) fn forbids<'p>(
-        &self,
-        policy: &'p Policy,
-        request: &Request<'_>,
-    ) -> impl Iterator<Item = &'p Forbid> {
-        policy
-            .forbids
-            .iter()
-            .filter(|forbid| forbid.matches(request.subject, self.asset, self.service, self.account))
+    pub(crate) fn forbids<'p>(&self, policy: &'p Policy, request: &Request<'_>) -> impl Iterator<Item = &'p Forbid> {
+        policy.forbids.iter().filter(|forbid| forbid.matches(request.subject, self.asset, self.service, self.account))
     }
 
     pub(crate) fn is_named_by(&self, grant: &Grant) -> bool {
@@ -178,8 +171,7 @@ fn missing_factors(
     if has_second && has_named {
         return None;
     }
-    let named_second: BTreeSet<FactorKind> =
-        grant.factors.iter().copied().filter(|kind| kind.is_second()).collect();
+    let named_second: BTreeSet<FactorKind> = grant.factors.iter().copied().filter(|kind| kind.is_second()).collect();
     let wanted = match (has_second, has_named) {
         (true, _) => grant.factors.clone(),
         (false, true) => FactorKind::SECOND.into(),

@@ -92,8 +92,9 @@ struct Summary<'a>(&'a Terms);
 
 impl fmt::Display for Summary<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Terms { not_after, max_duration, idle, concurrent, channels, file_transfer, recorder_trouble, filter, .. } =
-            self.0;
+        let Terms {
+            not_after, max_duration, idle, concurrent, channels, file_transfer, recorder_trouble, filter, ..
+        } = self.0;
         let limit = |limit: &Option<_>| limit.map_or_else(|| "unlimited".to_owned(), duration::display);
         let channels: Vec<&str> = channels.iter().map(|channel| channel.as_str()).collect();
         if let Some(end) = not_after {

@@ -59,12 +59,7 @@ impl FactorKind {
     pub fn counts_as(self) -> Self {
         match self {
             Self::RecoveryCode => Self::Totp,
-            Self::Key
-            | Self::SecurityKey
-            | Self::Certificate
-            | Self::Password
-            | Self::Totp
-            | Self::WebAuthn => self,
+            Self::Key | Self::SecurityKey | Self::Certificate | Self::Password | Self::Totp | Self::WebAuthn => self,
         }
     }
 

@@ -109,7 +109,9 @@ mod tests {
 
     #[test]
     fn what_is_no_network_is_refused() {
-        for bad in ["", "10.0.0.0/33", "10.0.0/8", "10.0.0.0/-1", "10.0.0.0/+8", "::/129", "a/8", "10.0.0.0/8/8", "10.0.0.0/"] {
+        for bad in
+            ["", "10.0.0.0/33", "10.0.0/8", "10.0.0.0/-1", "10.0.0.0/+8", "::/129", "a/8", "10.0.0.0/8/8", "10.0.0.0/"]
+        {
             assert!(matches!(Network::parse(bad), Err(NetworkError::Malformed(_))), "{bad}");
         }
         let Err(NetworkError::HostBits(_, meant)) = Network::parse("10.10.1.7/24") else { panic!() };

@@ -33,8 +33,7 @@ impl Policy {
         for (asset, service) in self.assets().flat_map(|asset| asset.services.values().map(move |s| (asset, s))) {
             for account in granted_accounts(self, subject, asset, service) {
                 let (asset, service) = (asset.id.clone(), service.name.clone());
-                let request =
-                    Request { subject, asset: &asset, service: &service, account: &account, proofs, live };
+                let request = Request { subject, asset: &asset, service: &service, account: &account, proofs, live };
                 let decision = decide(self, &request, now);
                 reach.push(Reach { asset, service, account, decision });
             }
@@ -55,8 +54,7 @@ pub(crate) fn granted_accounts(
         false => vec![AccountName::none()],
     };
     let granted = |account: &AccountName| {
-        let request =
-            Request { subject, asset: &asset.id, service: &service.name, account, proofs: &[], live: &[] };
+        let request = Request { subject, asset: &asset.id, service: &service.name, account, proofs: &[], live: &[] };
         let target = Target { asset, service, account };
         policy.grants_of(subject).any(|grant| target.is_named_by(grant)) && target.admitted(policy, &request).is_ok()
     };

@@ -187,7 +187,9 @@ impl DayTime {
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let parts: Vec<u32> = text
             .split(':')
-            .map(|part| (part.len() == 2 && part.bytes().all(|b| b.is_ascii_digit())).then(|| part.parse().ok()).flatten())
+            .map(|part| {
+                (part.len() == 2 && part.bytes().all(|b| b.is_ascii_digit())).then(|| part.parse().ok()).flatten()
+            })
             .collect::<Option<_>>()?;
         let (hours, minutes, seconds) = match parts[..] {
             [hours, minutes] => (hours, minutes, 0),

@@ -1,1 +1,82 @@
-//! People and their factors.
+//! Who somebody is, and how sure the broker is of it.
+//!
+//! ```text
+//! name + password | key | certificate ──first factor──► Verified ──second factor | lease──► MultiFactor
+//! ```
+//!
+//! The two types are proofs. [`Verified`] is made in `first_factor.rs` and [`MultiFactor`] in `multi_factor.rs`, nowhere else:
+//! those are the places to audit. A refusal says nothing to the outside ([`Refused::sentence`]) and everything to the log.
+//!
+//! The caller writes the audit events of a login: it knows the connection. What an administrator changes is in `admin.rs`.
+
+mod certificate;
+mod clock;
+mod first_factor;
+mod key;
+mod multi_factor;
+mod password;
+pub mod recovery;
+mod refused;
+mod second_factor;
+mod standing;
+mod throttle;
+mod totp;
+
+use std::fmt;
+use std::sync::Arc;
+
+pub use certificate::{CertificateFault, CertificateRules, CertificateRulesError, Revoked};
+pub use clock::ClockWatch;
+pub use first_factor::Verified;
+pub use key::{KeyFault, KeyLineError, factor_of, fingerprint, parse_line};
+pub use multi_factor::{LeaseId, MultiFactor};
+pub use password::{PasswordError, WeakPassword, check_strength};
+pub use refused::Refused;
+pub use standing::Standing;
+pub use totp::{Digits, Period, TotpAlgorithm, TotpSettings, TotpSettingsError};
+
+use crate::store::Store;
+use crate::vault::Vault;
+
+/// What the configuration says about identities.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The name that authenticator apps show beside the identity.
+    pub issuer: String,
+    /// Which SSH user certificates are a first factor, and what is revoked.
+    pub certificates: CertificateRules,
+}
+
+/// Everybody the broker knows, and what they can prove. A cheap clone.
+#[derive(Clone)]
+pub struct Identities {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    store: Store,
+    vault: Vault,
+    settings: Settings,
+    passwords: password::Passwords,
+    throttle: throttle::Throttle,
+}
+
+impl Identities {
+    /// The identities of one database.
+    pub fn new(store: Store, vault: Vault, settings: Settings) -> Result<Self, PasswordError> {
+        let inner = Inner {
+            store,
+            vault,
+            settings,
+            passwords: password::Passwords::new()?,
+            throttle: throttle::Throttle::new(),
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+}
+
+impl fmt::Debug for Identities {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Identities").finish_non_exhaustive()
+    }
+}

@@ -35,12 +35,17 @@
 //!   `INSERT … ON CONFLICT … DO UPDATE … WHERE … RETURNING`, and look at `rows_affected()`), or call [`Write::lock`] first.
 //! * Never begin a second write while one is held in the same task: on SQLite it waits for the first and then fails.
 
+pub mod accounts;
 pub mod audit;
 pub mod brokers;
 mod changes;
 mod error;
+pub mod factors;
 pub mod files;
+pub mod identities;
+pub mod leases;
 mod open;
+pub mod secrets;
 pub mod sessions;
 
 use std::ops::{Deref, DerefMut};

@@ -1,0 +1,145 @@
+//! Why a factor was not accepted: all of it for the log and the audit, one neutral sentence for the person.
+
+use jiff::Timestamp;
+
+use super::certificate::CertificateFault;
+use super::key::KeyFault;
+use super::password::PasswordError;
+use crate::store::StoreError;
+use crate::vault::VaultError;
+
+/// A factor was not accepted. `Display` is for the log; the person gets [`Refused::sentence`].
+#[derive(Debug, thiserror::Error)]
+pub enum Refused {
+    /// No identity has this name.
+    #[error("no such identity")]
+    Unknown,
+    /// An administrator locked the identity.
+    #[error("the identity is locked: {reason}")]
+    Locked {
+        /// What the administrator wrote.
+        reason: String,
+    },
+    /// The identity was removed.
+    #[error("the identity was removed")]
+    Removed,
+    /// The identity's time is over.
+    #[error("the identity was valid until {at}")]
+    Expired {
+        /// Until when it was valid.
+        at: Timestamp,
+    },
+    /// Not the password.
+    #[error("wrong password")]
+    WrongPassword,
+    /// Too many guesses from here at this name; this one was not even looked at.
+    #[error("too many wrong passwords from this source; the next is looked at from {until}")]
+    TooManyPasswords {
+        /// When the next guess is looked at.
+        until: Timestamp,
+    },
+    /// Not a key of this identity, or one that was taken from it.
+    #[error("not a key of this identity: {fingerprint}")]
+    UnknownKey {
+        /// The key that was offered.
+        fingerprint: String,
+    },
+    /// The configuration revokes this key.
+    #[error("the key is revoked: {fingerprint}")]
+    RevokedKey {
+        /// The key that was offered.
+        fingerprint: String,
+    },
+    /// A key of a kind that is not accepted.
+    #[error(transparent)]
+    Key(#[from] KeyFault),
+    /// A certificate that is not accepted.
+    #[error("certificate refused: {0}")]
+    Certificate(#[from] CertificateFault),
+    /// The first factor was proven too long ago, or in the future.
+    #[error("the first factor is not fresh: proven at {at}")]
+    Stale {
+        /// When it was proven.
+        at: Timestamp,
+    },
+    /// Nothing is enrolled to be asked for.
+    #[error("no second factor is enrolled")]
+    NoSecondFactor,
+    /// Not a code of now, nor a recovery code.
+    #[error("wrong code")]
+    WrongCode,
+    /// A code that was used before, here or on another broker.
+    #[error("the code was used before")]
+    UsedCode,
+    /// Too many wrong codes after a right first factor.
+    #[error("too many wrong codes; the next is looked at from {until}")]
+    TooManyCodes {
+        /// When the next code is looked at.
+        until: Timestamp,
+    },
+    /// The store cannot be asked.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A sealed value cannot be read.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
+    /// A password cannot be hashed.
+    #[error(transparent)]
+    Password(#[from] PasswordError),
+}
+
+impl Refused {
+    /// A short stable word for the audit.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown-identity",
+            Self::Locked { .. } => "locked",
+            Self::Removed => "removed",
+            Self::Expired { .. } => "expired",
+            Self::WrongPassword => "wrong-password",
+            Self::TooManyPasswords { .. } => "too-many-passwords",
+            Self::UnknownKey { .. } => "unknown-key",
+            Self::RevokedKey { .. } => "revoked-key",
+            Self::Key(_) => "unacceptable-key",
+            Self::Certificate(fault) => fault.code(),
+            Self::Stale { .. } => "stale",
+            Self::NoSecondFactor => "no-second-factor",
+            Self::WrongCode => "wrong-code",
+            Self::UsedCode => "used-code",
+            Self::TooManyCodes { .. } => "too-many-codes",
+            Self::Store(_) => "store",
+            Self::Vault(_) => "vault",
+            Self::Password(_) => "password-hash",
+        }
+    }
+
+    /// What the person reads. The same for everything that would tell an outsider who exists.
+    #[must_use]
+    pub fn sentence(&self) -> &'static str {
+        match self {
+            Self::Unknown
+            | Self::Locked { .. }
+            | Self::Removed
+            | Self::Expired { .. }
+            | Self::WrongPassword
+            | Self::TooManyPasswords { .. }
+            | Self::UnknownKey { .. }
+            | Self::RevokedKey { .. }
+            | Self::Key(_)
+            | Self::Certificate(_)
+            | Self::Stale { .. } => "Access denied.",
+            // From here on the first factor was right.
+            Self::NoSecondFactor => "No second factor is enrolled for you. Ask an administrator.",
+            Self::WrongCode | Self::UsedCode => "This code is not valid.",
+            Self::TooManyCodes { .. } => "Too many wrong codes. Wait a while, then try again.",
+            Self::Store(_) | Self::Vault(_) | Self::Password(_) => "The broker cannot check this now. Try again later.",
+        }
+    }
+
+    /// The broker could not judge, rather than judged: an operator should look.
+    #[must_use]
+    pub fn is_trouble(&self) -> bool {
+        matches!(self, Self::Store(_) | Self::Vault(_) | Self::Password(_))
+    }
+}

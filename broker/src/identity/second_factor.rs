@@ -1,0 +1,126 @@
+//! The second factor itself: a TOTP code or a recovery code, each once, and guesses that get slower.
+//!
+//! Only who has proven a first factor gets here, so an outsider cannot make anybody wait. Wrong codes are counted in the
+//! store, for all brokers together; a session that holds a lease is not asked and not held up.
+
+use jiff::{SignedDuration, Timestamp};
+use sallyport_policy::{FactorKind, IdentityId, Proof};
+
+use super::totp::Match;
+use super::{Identities, Refused, recovery};
+use crate::store::factors::TotpRow;
+use crate::store::micros;
+
+impl Identities {
+    /// Checks a code and spends it.
+    pub(super) async fn prove_second(
+        &self,
+        identity: &IdentityId,
+        code: &str,
+        now: Timestamp,
+    ) -> Result<Proof, Refused> {
+        let totp = self.reserve_guess(identity, now).await?;
+        let typed: String = code.chars().filter(|letter| !letter.is_whitespace()).take(LONGEST_CODE).collect();
+        let kind = if totp.settings.looks_like_code(&typed) {
+            self.spend_totp(identity, &totp, &typed, now).await?;
+            FactorKind::Totp
+        } else {
+            self.spend_recovery(identity, &typed, now).await?;
+            FactorKind::RecoveryCode
+        };
+        Ok(Proof { kind, at: now })
+    }
+
+    /// Counts a wrong code before it is looked at, so that guesses made at the same instant all count. A right one takes it back.
+    async fn reserve_guess(&self, identity: &IdentityId, now: Timestamp) -> Result<TotpRow, Refused> {
+        for _ in 0..RACES {
+            let row = self.inner.store.totp(identity.as_str()).await?.ok_or(Refused::NoSecondFactor)?;
+            if let Some(until) = held_until(row.failures, row.failed_at, now) {
+                return Err(Refused::TooManyCodes { until });
+            }
+            if self.inner.store.count_guess(identity.as_str(), row.failures, now).await? {
+                return Ok(row);
+            }
+        }
+        // Others guess as fast as this can look: the same answer as to them.
+        Err(Refused::TooManyCodes { until: now + FIRST_DELAY })
+    }
+
+    async fn spend_totp(
+        &self,
+        identity: &IdentityId,
+        totp: &TotpRow,
+        code: &str,
+        now: Timestamp,
+    ) -> Result<(), Refused> {
+        let seed = self.inner.vault.open_totp_seed(identity.as_str(), &totp.sealed_seed)?;
+        match totp.settings.matching(&seed, code, now, totp.last_step) {
+            Match::None => Err(Refused::WrongCode),
+            Match::Used => Err(Refused::UsedCode),
+            Match::Step(step) => {
+                // The one statement that decides between two brokers that see the same code at the same instant.
+                let spent = self.inner.store.spend_step(identity.as_str(), step, micros(totp.enrolled_at)).await?;
+                if spent { Ok(()) } else { Err(Refused::UsedCode) }
+            }
+        }
+    }
+
+    async fn spend_recovery(&self, identity: &IdentityId, code: &str, now: Timestamp) -> Result<(), Refused> {
+        let hash = recovery::hash(identity.as_str(), code).ok_or(Refused::WrongCode)?;
+        if self.inner.store.spend_recovery_code(identity.as_str(), &hash, now).await? {
+            Ok(())
+        } else {
+            Err(Refused::WrongCode)
+        }
+    }
+}
+
+/// Until when no code is looked at, after this many wrong ones.
+fn held_until(failures: i64, failed_at: Option<Timestamp>, now: Timestamp) -> Option<Timestamp> {
+    let delay = delay(failures)?;
+    // A failure in the future is a clock that went back. It counts as one of just now: neither free guesses nor a hold
+    // that lasts until the clock has caught up.
+    let failed_at = failed_at?.min(now);
+    let until = failed_at.saturating_add(delay).ok()?;
+    (now < until).then_some(until)
+}
+
+/// Nothing for the first few, then twice as long each time, up to a bound that still lets the right person in some day.
+fn delay(failures: i64) -> Option<SignedDuration> {
+    let over = failures.checked_sub(FREE_GUESSES).filter(|over| *over >= 0)?;
+    let doublings = u32::try_from(over).unwrap_or(u32::MAX).min(32);
+    let seconds = FIRST_DELAY.as_secs() << doublings;
+    Some(SignedDuration::from_secs(seconds.min(LONGEST_DELAY.as_secs())))
+}
+
+/// Wrong codes that cost nothing: typing errors, a code that ran out while being typed.
+const FREE_GUESSES: i64 = 4;
+const FIRST_DELAY: SignedDuration = SignedDuration::from_secs(2);
+/// 96 guesses a day at three codes in a million: 3 in 10,000, for somebody who has the first factor already.
+const LONGEST_DELAY: SignedDuration = SignedDuration::from_mins(15);
+const LONGEST_CODE: usize = 64;
+const RACES: usize = 8;
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+    use super::*;
+
+    #[test]
+    fn guesses_get_slower_and_stay_bounded() {
+        let seconds = |failures| delay(failures).map(|delay| delay.as_secs());
+        assert_eq!([0, 3].map(seconds), [None, None]);
+        assert_eq!([4, 5, 6, 12].map(seconds), [Some(2), Some(4), Some(8), Some(512)]);
+        assert_eq!([13, 60, i64::MAX].map(seconds), [Some(900), Some(900), Some(900)]);
+    }
+
+    #[test]
+    fn a_hold_ends_by_itself_and_a_clock_that_went_back_does_not_stretch_it() {
+        let now: Timestamp = "2026-11-23T08:00:00Z".parse().unwrap();
+        let before = |seconds| Some(now - SignedDuration::from_secs(seconds));
+        assert!(held_until(20, before(899), now).is_some());
+        assert_eq!(held_until(20, before(900), now), None);
+        assert_eq!(held_until(3, before(0), now), None);
+        assert_eq!(held_until(20, before(-86_400), now), Some(now + LONGEST_DELAY));
+    }
+}

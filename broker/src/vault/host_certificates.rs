@@ -1,0 +1,40 @@
+//! Host certificates, kept while they are good.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use jiff::Timestamp;
+use ssh_key::certificate::Certificate;
+
+use super::certificate::{SignError, host_certificate_is_due};
+
+/// Certificates by the names in them.
+#[derive(Debug, Default)]
+pub(super) struct HostCertificates {
+    kept: Mutex<HashMap<Vec<String>, Arc<Certificate>>>,
+}
+
+impl HostCertificates {
+    /// The certificate for these names: the one at hand, or a new one.
+    pub(super) fn certificate(
+        &self,
+        principals: &[String],
+        now: Timestamp,
+        sign: impl FnOnce() -> Result<Certificate, SignError>,
+    ) -> Result<Arc<Certificate>, SignError> {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(certificate) = kept.get(principals).filter(|certificate| !host_certificate_is_due(certificate, now))
+        {
+            return Ok(Arc::clone(certificate));
+        }
+        let certificate = Arc::new(sign()?);
+        // A plant that changes often leaves names behind; signing again costs less than keeping count.
+        if kept.len() >= MOST {
+            kept.clear();
+        }
+        kept.insert(principals.to_vec(), Arc::clone(&certificate));
+        Ok(certificate)
+    }
+}
+
+const MOST: usize = 4096;
