@@ -16,6 +16,9 @@ pub use error::{ConfigError, Problem};
 pub use file::File;
 pub use units::{duration, size};
 
+use crate::store::DatabaseConfig;
+use crate::vault::MasterKeySource;
+
 /// Where the configuration is when nobody says otherwise.
 pub const SYSTEM_PATH: &str = "/etc/sallyport/broker.toml";
 
@@ -72,24 +75,6 @@ pub struct ListenConfig {
     pub ssh: Vec<SocketAddr>,
     /// For Prometheus; loopback unless the file says twice that it may be otherwise.
     pub metrics: Option<SocketAddr>,
-}
-
-/// `[database]`
-#[derive(Debug, Clone)]
-pub struct DatabaseConfig {
-    /// `sqlite:PATH` (the path absolute or relative to the working directory) or `postgres://…`; never holds a password.
-    pub url: String,
-    /// File that holds the password.
-    pub password_file: Option<PathBuf>,
-}
-
-/// `[secrets]`
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum MasterKeySource {
-    /// A file, readable by the broker alone.
-    File(PathBuf),
-    /// A systemd credential (`LoadCredential=` or `LoadCredentialEncrypted=`).
-    Credential(String),
 }
 
 /// `[ssh]`

@@ -3,6 +3,8 @@ pub mod audit;
 pub mod cli;
 pub mod config;
 pub mod identity;
+pub mod logging;
+pub mod metrics;
 pub mod recording;
 pub mod session;
 pub mod ssh;

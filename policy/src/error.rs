@@ -44,11 +44,14 @@ impl fmt::Display for PlantError {
 pub struct PlantErrors(Vec<PlantError>);
 
 impl PlantErrors {
-    /// These errors: sorted, and each once.
-    pub(crate) fn of(mut errors: Vec<PlantError>) -> Self {
+    /// The errors, if there are any: sorted, and each once.
+    pub(crate) fn check(mut errors: Vec<PlantError>) -> Result<(), Self> {
+        if errors.is_empty() {
+            return Ok(());
+        }
         errors.sort();
         errors.dedup();
-        Self(errors)
+        Err(Self(errors))
     }
 
     /// Each error.

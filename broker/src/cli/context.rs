@@ -6,10 +6,14 @@ use std::path::PathBuf;
 use std::sync::OnceLock;
 
 use serde::Serialize;
+use tokio::sync::OnceCell;
 
 use super::output::{Row, table};
 use super::{Arguments, CliError, Command};
+use crate::audit::{Audit, AuditConfig};
 use crate::config::Config;
+use crate::store::{Store, StoreError};
+use crate::vault::{MasterKey, Vault};
 
 /// Configuration, store, vault and audit of one command, and how it answers.
 #[derive(Debug)]
@@ -18,6 +22,9 @@ pub struct Context {
     json: bool,
     actor: String,
     config: OnceLock<Config>,
+    store: OnceCell<Store>,
+    vault: OnceCell<Vault>,
+    audit: OnceCell<Audit>,
 }
 
 impl Context {
@@ -29,6 +36,9 @@ impl Context {
             json: arguments.json,
             actor: operating_system_user(),
             config: OnceLock::new(),
+            store: OnceCell::new(),
+            vault: OnceCell::new(),
+            audit: OnceCell::new(),
         };
         (arguments.command, context)
     }
@@ -40,6 +50,38 @@ impl Context {
         }
         let config = Config::load(&self.config_path)?;
         Ok(self.config.get_or_init(|| config))
+    }
+
+    /// The database.
+    pub async fn store(&self) -> Result<&Store, CliError> {
+        let database = &self.config()?.database;
+        self.store.get_or_try_init(|| async { Store::open(database).await.map_err(database_error) }).await
+    }
+
+    /// The keys and credentials in it.
+    pub async fn vault(&self) -> Result<&Vault, CliError> {
+        let (config, store) = (self.config()?, self.store().await?);
+        let open = || async {
+            let master = MasterKey::load(&config.master_key).map_err(CliError::setup)?;
+            Vault::open(store.clone(), &master).await.map_err(CliError::setup)
+        };
+        self.vault.get_or_try_init(open).await
+    }
+
+    /// The audit chain; events name the user of the operating system.
+    pub async fn audit(&self) -> Result<&Audit, CliError> {
+        let (store, vault) = (self.store().await?, self.vault().await?);
+        let start = || async {
+            let config = AuditConfig {
+                store: store.clone(),
+                key: vault.evidence_key().map_err(CliError::setup)?,
+                broker: "cli".to_owned(),
+                actor: self.actor.clone(),
+                spool: None,
+            };
+            Audit::start(config).await.map_err(CliError::failed)
+        };
+        self.audit.get_or_try_init(start).await
     }
 
     /// Who does this, for the audit: the user of the operating system.
@@ -101,6 +143,11 @@ impl Context {
         std::io::stdin().read_line(&mut answer).map_err(CliError::failed)?;
         Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
     }
+}
+
+/// What the configuration says wrongly has its own exit code; a database that does not answer is no such thing.
+fn database_error(error: StoreError) -> CliError {
+    if error.is_unavailable() { CliError::failed(error) } else { CliError::setup(error) }
 }
 
 /// The name behind the real user id; who came through sudo is named too.

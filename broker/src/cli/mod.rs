@@ -5,11 +5,13 @@ pub mod audit;
 mod context;
 mod error;
 pub mod identity;
+mod init;
 pub mod lease;
 mod output;
 pub mod policy;
 pub mod recording;
 pub mod secrets;
+mod session;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -37,6 +39,11 @@ pub struct Arguments {
 /// What `sallyport` does.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Make everything a new broker needs, in one folder
+    Init(init::Arguments),
+    /// See sessions and end them
+    #[command(subcommand)]
+    Session(session::Command),
     /// Test and explain policy decisions
     #[command(subcommand)]
     Policy(policy::Command),
@@ -84,6 +91,8 @@ pub fn run(command: Command, context: &Context) -> Result<(), CliError> {
 
 async fn dispatch(command: Command, context: &Context) -> Result<(), CliError> {
     match command {
+        Command::Init(arguments) => init::run(arguments, context).await,
+        Command::Session(command) => session::run(command, context).await,
         Command::Policy(command) => policy::run(command, context).await,
         Command::Identity(command) => identity::run(command, context).await,
         Command::Account(command) => account::run(command, context).await,

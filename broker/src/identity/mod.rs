@@ -9,7 +9,6 @@
 //!
 //! The caller writes the audit events of a login: it knows the connection. What an administrator changes is in `admin.rs`.
 
-pub mod admin;
 mod certificate;
 mod clock;
 mod first_factor;

@@ -45,7 +45,6 @@ pub mod files;
 pub mod identities;
 pub mod leases;
 mod open;
-pub mod recordings;
 pub mod secrets;
 pub mod sessions;
 

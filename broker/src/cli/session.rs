@@ -1,0 +1,212 @@
+//! `sallyport session`: what is live, what was, and ending what must not go on.
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::{CliError, Context, Row};
+use crate::audit::AuditEvent;
+use crate::store::sessions::{AskEnd, Session, SessionFilter};
+
+/// `sallyport session …`
+#[derive(Debug, clap::Subcommand)]
+pub enum Command {
+    /// List sessions, the newest first
+    List {
+        /// Only what is live now
+        #[arg(long)]
+        live: bool,
+        /// Only of this identity
+        #[arg(long)]
+        identity: Option<String>,
+        /// Only to this asset
+        #[arg(long)]
+        asset: Option<String>,
+        /// Only to assets in this zone
+        #[arg(long)]
+        zone: Option<String>,
+        /// Only since (as in `2026-11-23T06:00:00Z`)
+        #[arg(long)]
+        since: Option<Timestamp>,
+        /// At most so many
+        #[arg(long, default_value_t = 100)]
+        limit: u32,
+    },
+    /// Show one session, with the files that passed
+    Show {
+        /// Its id, or how it begins
+        id: String,
+    },
+    /// End a live session
+    End {
+        /// Its id, or how it begins
+        id: String,
+    },
+}
+
+#[derive(Debug, Serialize)]
+struct Line {
+    id: String,
+    started_at: Timestamp,
+    ended_at: Option<Timestamp>,
+    end: Option<String>,
+    end_detail: Option<String>,
+    end_asked_by: Option<String>,
+    identity: String,
+    source: String,
+    asset: String,
+    zone: String,
+    service: String,
+    account: String,
+    form: String,
+    broker: String,
+    rule: String,
+}
+
+impl From<Session> for Line {
+    fn from(session: Session) -> Self {
+        let Session { start, end, end_asked, .. } = session;
+        let (ended_at, word, detail) = match end {
+            Some(end) => (Some(end.at), Some(end.word), Some(end.detail)),
+            None => (None, None, None),
+        };
+        Self {
+            id: start.id,
+            started_at: start.started_at,
+            ended_at,
+            end: word,
+            end_detail: detail,
+            end_asked_by: end_asked.map(|asked| asked.by),
+            identity: start.identity,
+            source: start.source,
+            asset: start.asset,
+            zone: start.zone,
+            service: start.service,
+            account: start.account,
+            form: start.form,
+            broker: start.broker,
+            rule: start.rule,
+        }
+    }
+}
+
+impl Row for Line {
+    const COLUMNS: &'static [&'static str] = &["id", "started", "for", "identity", "to", "as", "form", "from", "end"];
+
+    fn cells(&self) -> Vec<String> {
+        let until = self.ended_at.unwrap_or_else(Timestamp::now);
+        let lasted = until.duration_since(self.started_at);
+        vec![
+            self.id.clone(),
+            format!("{:.0}", self.started_at),
+            format!("{}:{:02}:{:02}", lasted.as_hours(), lasted.as_mins() % 60, lasted.as_secs() % 60),
+            self.identity.clone(),
+            format!("{}/{}", self.asset, self.service),
+            self.account.clone(),
+            self.form.clone(),
+            self.source.clone(),
+            match (&self.end, &self.end_asked_by) {
+                (Some(end), _) => end.clone(),
+                (None, Some(by)) => format!("(live; end asked by {by})"),
+                (None, None) => "(live)".to_owned(),
+            },
+        ]
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct Shown {
+    #[serde(flatten)]
+    line: Line,
+    terms: serde_json::Value,
+    files: Vec<File>,
+}
+
+#[derive(Debug, Serialize)]
+struct File {
+    at: Timestamp,
+    direction: String,
+    via: String,
+    path: String,
+    size: u64,
+    sha256: Option<String>,
+    complete: bool,
+}
+
+impl Row for File {
+    const COLUMNS: &'static [&'static str] = &["at", "direction", "via", "size", "sha256", "complete", "path"];
+
+    fn cells(&self) -> Vec<String> {
+        vec![
+            format!("{:.0}", self.at),
+            self.direction.clone(),
+            self.via.clone(),
+            self.size.to_string(),
+            self.sha256.clone().unwrap_or_else(|| "-".to_owned()),
+            if self.complete { "yes" } else { "no" }.to_owned(),
+            self.path.clone(),
+        ]
+    }
+}
+
+/// Runs one of them.
+pub async fn run(command: Command, context: &Context) -> Result<(), CliError> {
+    let store = context.store().await?;
+    match command {
+        Command::List { live, identity, asset, zone, since, limit } => {
+            let filter =
+                SessionFilter { live, identity, asset, zone, since, limit: Some(limit), ..SessionFilter::default() };
+            let sessions = store.sessions(&filter).await.map_err(CliError::failed)?;
+            context.print_list(&sessions.into_iter().map(Line::from).collect::<Vec<_>>())
+        }
+        Command::Show { id } => show(&id, context).await,
+        Command::End { id } => end(&id, context).await,
+    }
+}
+
+async fn show(id: &str, context: &Context) -> Result<(), CliError> {
+    let store = context.store().await?;
+    let session = store.session(id).await.map_err(CliError::failed)?;
+    let files = store.files(&session.start.id).await.map_err(CliError::failed)?;
+    let terms = serde_json::from_str(&session.start.terms).map_err(CliError::failed)?;
+    let files: Vec<File> = files
+        .into_iter()
+        .map(|file| File {
+            at: file.at,
+            direction: file.direction,
+            via: file.via,
+            path: file.path,
+            size: file.size,
+            sha256: file.sha256,
+            complete: file.complete,
+        })
+        .collect();
+    let shown = Shown { line: session.into(), terms, files };
+    if context.json() {
+        return context.print_json(&shown);
+    }
+    context.print_one(&shown.line)?;
+    context.print(&format!("rule   {}\nterms  {}\n", super::printable(&shown.line.rule), shown.terms))?;
+    if let Some(detail) = shown.line.end_detail.as_deref().filter(|detail| !detail.is_empty()) {
+        context.print(&format!("detail {}\n", super::printable(detail)))?;
+    }
+    if shown.files.is_empty() { Ok(()) } else { context.print_list(&shown.files) }
+}
+
+async fn end(id: &str, context: &Context) -> Result<(), CliError> {
+    let store = context.store().await?;
+    let session = store.session(id).await.map_err(CliError::failed)?;
+    let id = session.start.id;
+    if session.end.is_some() {
+        return Err(CliError::Failed(format!("session `{id}` has ended already")));
+    }
+    // First the record, then the act.
+    let event = AuditEvent::SessionEndRequested { session: id.clone(), identity: session.start.identity };
+    context.audit().await?.record(event).await.map_err(CliError::failed)?;
+    let said = match store.ask_session_end(&id, context.actor(), Timestamp::now()).await.map_err(CliError::failed)? {
+        AskEnd::Asked => format!("Session {id} is being ended by broker `{}`.\n", session.start.broker),
+        AskEnd::AskedBefore => format!("Somebody asked for the end of session {id} before.\n"),
+        AskEnd::Ended => return Err(CliError::Failed(format!("session `{id}` has ended already"))),
+        AskEnd::Unknown => return Err(CliError::Failed(format!("there is no session `{id}`"))),
+    };
+    if context.json() { context.print_json(&serde_json::json!({ "session": id })) } else { context.print(&said) }
+}

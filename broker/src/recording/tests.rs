@@ -1,1 +1,0 @@
-//! The recorder and the disk.
