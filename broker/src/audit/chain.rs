@@ -17,12 +17,33 @@ pub(super) struct Appended {
     pub(super) known: u64,
 }
 
-/// Enters events in their order, and signs the last. An event whose id is in the chain already is passed over.
+/// Whether events can be in the chain already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Repeats {
+    /// They have just happened.
+    Impossible,
+    /// They waited on disk: a crash can have come between their entering and the emptying of the file.
+    Possible,
+}
+
+/// Enters events in their order at the end of the chain.
 pub(super) async fn append(write: &mut Write, key: &SigningKey, drafts: &[Draft]) -> Result<Appended, StoreError> {
-    let mut head = write.take_audit_head().await?;
+    let head = write.take_audit_head().await?;
+    append_after(write, key, head, drafts, Repeats::Impossible).await
+}
+
+/// Enters events in their order behind the chain's last entry, `head`, and signs the last. An event that is in the chain
+/// already is passed over.
+pub(super) async fn append_after(
+    write: &mut Write,
+    key: &SigningKey,
+    mut head: Option<(i64, String)>,
+    drafts: &[Draft],
+    repeats: Repeats,
+) -> Result<Appended, StoreError> {
     let mut entries: Vec<Entry> = Vec::with_capacity(drafts.len());
     for draft in drafts {
-        if write.audit_knows(&draft.id).await? || entries.iter().any(|entry| entry.id == draft.id) {
+        if repeats == Repeats::Possible && write.audit_knows(&draft.id).await? {
             continue;
         }
         let (seq, previous) = head.as_ref().map_or((1, GENESIS), |(seq, hash)| (seq + 1, hash.as_str()));

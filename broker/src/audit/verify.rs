@@ -296,7 +296,8 @@ mod tests {
 
     #[test]
     fn every_column_is_covered() {
-        let edits: [(&str, fn(&mut Entry)); 9] = [
+        type Edit = fn(&mut Entry);
+        let edits: [(&str, Edit); 9] = [
             ("id", |entry| entry.id.push('x')),
             ("at", |entry| entry.at += 1),
             ("code", |entry| entry.code = "SP-5103".into()),

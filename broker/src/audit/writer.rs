@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tracing::{error, info, warn};
 
-use super::chain::{self, Appended};
+use super::chain::{self, Appended, Repeats};
 use super::entry::Draft;
 use super::spool::Spool;
 use super::{AuditError, AuditEvent, Job, Outage, Shared};
@@ -32,6 +32,10 @@ impl Writer {
         waiting: watch::Sender<u64>,
     ) -> Result<Self, AuditError> {
         let spool = spool.map(|path| Spool::open(&path, shared.key.clone())).transpose()?;
+        if spool.is_some() {
+            // Keeps the store watching: while the database is known to be away, an event goes to disk without a wait.
+            store.available();
+        }
         let mut writer = Self { store, shared, spool, written: None, waiting };
         writer.show_waiting();
         if writer.spooling() {
@@ -71,7 +75,7 @@ impl Writer {
         }
         let begun = Instant::now();
         let drafts: Vec<Draft> = jobs.iter().map(|job| job.draft.clone()).collect();
-        match self.enter(&drafts).await {
+        match self.enter(&drafts, Repeats::Impossible).await {
             Ok(_) => {
                 metrics::histogram!("sallyport_audit_write_seconds").record(begun.elapsed().as_secs_f64());
                 jobs.into_iter().for_each(|job| answer(job, Ok(()), "entered"));
@@ -98,16 +102,16 @@ impl Writer {
         if let Err(error) = &spooled {
             error!(%error, events = keep.len(), "Audit events can be neither entered nor spooled");
         }
+        self.show_waiting();
         let word = if spooled.is_ok() { "spooled" } else { "unavailable" };
         keep.into_iter().for_each(|job| answer(job, spooled.clone(), word));
-        self.show_waiting();
     }
 
-    /// One transaction with a batch of events; an event that is in the chain already is passed over.
-    async fn enter(&mut self, drafts: &[Draft]) -> Result<Appended, AuditError> {
+    /// One transaction with a batch of events.
+    async fn enter(&mut self, drafts: &[Draft], repeats: Repeats) -> Result<Appended, AuditError> {
         let appended = async {
             let mut write = self.store.begin_quiet_write().await?;
-            write.take_audit_head().await?;
+            let head = write.take_audit_head().await?;
             let mut drafts = drafts.to_vec();
             if let Some((seq, expected)) = &self.written
                 && write.audit_hash(*seq).await?.as_ref() != Some(expected)
@@ -116,7 +120,7 @@ impl Writer {
                 let event = AuditEvent::AuditRewritten { seq: *seq, expected: expected.clone() };
                 drafts.push(self.shared.draft(&event, Timestamp::now())?);
             }
-            let appended = chain::append(&mut write, &self.shared.key, &drafts).await?;
+            let appended = chain::append_after(&mut write, &self.shared.key, head, &drafts, repeats).await?;
             write.commit().await?;
             Ok::<_, AuditError>(appended)
         };
@@ -136,18 +140,20 @@ impl Writer {
 
     /// Enters what waits on disk, in order, each event once, and says so in the chain.
     async fn reconcile(&mut self) -> Result<(), AuditError> {
+        // Asks first: there may be much to read.
+        self.enter(&[], Repeats::Impossible).await?;
         let Some(spool) = &mut self.spool else { return Ok(()) };
         let drafts = spool.read()?;
         let (mut events, mut known) = (0, 0);
         for batch in drafts.chunks(BATCH) {
-            let appended = self.enter(batch).await?;
+            let appended = self.enter(batch, Repeats::Possible).await?;
             events += appended.entered;
             known += appended.known;
         }
         if let (Some(first), Some(last)) = (drafts.first(), drafts.last()) {
             let (first_at, last_at) = (time(first)?, time(last)?);
             let event = AuditEvent::AuditReconciled { events, known, first_at, last_at };
-            self.enter(&[self.shared.draft(&event, Timestamp::now())?]).await?;
+            self.enter(&[self.shared.draft(&event, Timestamp::now())?], Repeats::Impossible).await?;
             warn!(events, known, "Audit events that waited on disk are in the chain");
             metrics::counter!("sallyport_audit_reconciled_total").increment(events);
         }
@@ -166,7 +172,7 @@ impl Writer {
         let kept_as = damage.kept_as.display().to_string();
         error!(line, detail, kept_as, "The audit spool was damaged or changed");
         let event = AuditEvent::AuditSpoolDamaged { line, detail, kept_as };
-        self.enter(&[self.shared.draft(&event, Timestamp::now())?]).await?;
+        self.enter(&[self.shared.draft(&event, Timestamp::now())?], Repeats::Impossible).await?;
         Ok(())
     }
 

@@ -45,6 +45,7 @@ pub mod files;
 pub mod identities;
 pub mod leases;
 mod open;
+pub mod plants;
 pub mod secrets;
 pub mod sessions;
 
