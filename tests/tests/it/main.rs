@@ -3,3 +3,6 @@
 
 mod architecture;
 mod harness;
+mod store;
+mod store_audit;
+mod store_outage;

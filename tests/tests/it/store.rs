@@ -1,0 +1,514 @@
+//! The store, every test on both engines: SQLite in a temporary directory, PostgreSQL from the harness.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use sallyport::audit::{Audit, AuditConfig, AuditEvent};
+use sallyport::store::brokers::BrokerSeen;
+use sallyport::store::files::TransferredFile;
+use sallyport::store::plants::{ApplyError, NewPlant, plant_sha256};
+use sallyport::store::sessions::{AskEnd, NewSession, SessionEnd, SessionFilter};
+use sallyport::store::{DatabaseConfig, Engine, Store, StoreError};
+use sallyport_policy::PlantFile;
+use sallyport_tests::{PASSWORD, Postgres};
+use tempfile::TempDir;
+use tokio::time::timeout;
+
+/// Makes each test run once on SQLite and once on PostgreSQL.
+macro_rules! on_both_engines {
+    ($( $(#[$attribute:meta])* async fn $name:ident($database:ident: Database) $body:block )*) => {
+        $( $(#[$attribute])* async fn $name($database: $crate::store::Database) $body )*
+
+        mod sqlite {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+                async fn $name() {
+                    super::$name($crate::store::Database::sqlite()).await;
+                }
+            )*
+        }
+
+        mod postgres {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+                async fn $name() {
+                    super::$name($crate::store::Database::postgres()).await;
+                }
+            )*
+        }
+    };
+}
+pub(crate) use on_both_engines;
+
+/// An empty database of one test.
+pub(crate) struct Database {
+    pub(crate) config: DatabaseConfig,
+    pub(crate) directory: TempDir,
+    _server: Option<Arc<Postgres>>,
+}
+
+impl Database {
+    pub(crate) fn sqlite() -> Self {
+        let directory = TempDir::new().expect("a directory");
+        // A name with everything in it that a URL would take for something else.
+        let config = DatabaseConfig::url(format!("sqlite://{}/a plant?#%41ø.db", directory.path().display()));
+        Self { config, directory, _server: None }
+    }
+
+    pub(crate) fn postgres() -> Self {
+        let server = Postgres::shared();
+        let config = DatabaseConfig::url(server.database());
+        Self { config, directory: TempDir::new().expect("a directory"), _server: Some(server) }
+    }
+
+    /// Opens it, as each process does for itself.
+    pub(crate) async fn open(&self) -> Store {
+        Store::open(&self.config).await.expect("an open store")
+    }
+}
+
+pub(crate) async fn audit(store: &Store) -> Audit {
+    let key = ed25519_dalek::SigningKey::from_bytes(&[7; 32]);
+    let config = AuditConfig { store: store.clone(), key, broker: "b1".into(), actor: "root".into(), spool: None };
+    Audit::start(config).await.expect("a started audit")
+}
+
+/// Runs it, and fails the test when it takes longer than anything here may.
+pub(crate) async fn within<T>(limit: Duration, what: &str, future: impl Future<Output = T>) -> T {
+    timeout(limit, future).await.unwrap_or_else(|_| panic!("{what} took longer than {limit:?}"))
+}
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(1_795_000_000 + second).expect("a time")
+}
+
+fn session(id: &str, broker: &str, identity: &str, second: i64) -> NewSession {
+    NewSession {
+        id: id.to_owned(),
+        broker: broker.to_owned(),
+        identity: identity.to_owned(),
+        asset: "ews-1".to_owned(),
+        zone: "cell-1".to_owned(),
+        service: "ssh".to_owned(),
+        account: "operator".to_owned(),
+        form: "jump".to_owned(),
+        source: "10.0.0.10".to_owned(),
+        rule: "role process-engineer, grant 1 (plant.toml:31)".to_owned(),
+        terms: "{}".to_owned(),
+        started_at: at(second),
+    }
+}
+
+fn end(word: &str, second: i64) -> SessionEnd {
+    SessionEnd { at: at(second), word: word.to_owned(), detail: "so it was".to_owned() }
+}
+
+fn plant(text: &str, after: i64) -> NewPlant {
+    NewPlant {
+        files: vec![PlantFile { name: "plant.toml".to_owned(), text: text.to_owned() }],
+        after,
+        diff: format!("+ {text}"),
+        applied_by: "root".to_owned(),
+        applied_at: at(after),
+    }
+}
+
+fn ids(sessions: &[sallyport::store::sessions::Session]) -> Vec<&str> {
+    sessions.iter().map(|session| session.start.id.as_str()).collect()
+}
+
+on_both_engines! {
+    async fn a_plant_comes_back_exactly_as_it_was_applied(database: Database) {
+        let store = database.open().await;
+        let audit = audit(&store).await;
+        assert_eq!(store.current_plant().await.unwrap(), None);
+        assert_eq!(store.current_plant_version().await.unwrap(), 0);
+        let text = "# ø\r\n[zone.cell-1]\nlevel = 2\t\n\n\n\"quoted\" \\ and no line end";
+        assert_eq!(store.apply_plant(&plant(text, 0), &audit).await.unwrap(), 1);
+        let mut second = plant("[zone.cell-2]\n", 1);
+        second.files.push(PlantFile { name: "cells/b.toml".to_owned(), text: String::new() });
+        assert_eq!(store.apply_plant(&second, &audit).await.unwrap(), 2);
+
+        let other = database.open().await;
+        assert_eq!(other.plant(1).await.unwrap().files, plant(text, 0).files);
+        let current = other.current_plant().await.unwrap().unwrap();
+        assert_eq!((current.version, &current.files), (2, &second.files));
+        assert_eq!(current.sha256, plant_sha256(&second.files));
+        let versions: Vec<i64> = other.plant_versions().await.unwrap().iter().map(|plant| plant.version).collect();
+        assert_eq!(versions, [2, 1]);
+        assert!(matches!(other.plant(3).await, Err(StoreError::Missing { .. })));
+
+        let events = other.audit_entries(&Default::default()).await.unwrap();
+        let codes: Vec<&str> = events.iter().map(|entry| entry.code.as_str()).collect();
+        assert_eq!(codes, ["SP-5001", "SP-5001"]);
+        assert!(events[1].event.contains(&current.sha256), "{}", events[1].event);
+    }
+
+    async fn a_plant_planned_against_an_older_version_is_refused(database: Database) {
+        let store = database.open().await;
+        let audit = audit(&store).await;
+        store.apply_plant(&plant("a", 0), &audit).await.unwrap();
+        let late = store.apply_plant(&plant("b", 0), &audit).await;
+        assert!(matches!(late, Err(ApplyError::Store(StoreError::Overtaken(_)))), "{late:?}");
+        assert_eq!(store.current_plant_version().await.unwrap(), 1);
+
+        // Of two at once exactly one wins.
+        let (one, two) = (database.open().await, database.open().await);
+        let (plant_1, plant_2) = (plant("c", 1), plant("d", 1));
+        let (first, second) = tokio::join!(one.apply_plant(&plant_1, &audit), two.apply_plant(&plant_2, &audit));
+        assert_eq!([first.is_ok(), second.is_ok()].iter().filter(|ok| **ok).count(), 1, "{first:?} {second:?}");
+        assert_eq!(store.audit_head().await.unwrap().unwrap().0, 2);
+    }
+
+    async fn a_plant_whose_event_cannot_be_recorded_is_not_applied(database: Database) {
+        let store = database.open().await;
+        let audit = audit(&store).await;
+        let mut changes = store.changes();
+        let mut huge = plant("a", 0);
+        huge.diff = "x".repeat(2 * 1024 * 1024);
+        assert!(matches!(store.apply_plant(&huge, &audit).await, Err(ApplyError::Audit(_))));
+        assert_eq!(store.current_plant().await.unwrap(), None);
+        // Nor was anybody told: the next tick is that of the plant that was.
+        changes.mark_unchanged();
+        store.apply_plant(&plant("b", 0), &audit).await.unwrap();
+        within(Duration::from_secs(1), "the tick", changes.changed()).await.unwrap();
+        assert_eq!(store.current_plant_version().await.unwrap(), 1);
+    }
+
+    async fn a_plant_changed_in_the_database_is_damage_not_policy(database: Database) {
+        let store = database.open().await;
+        let audit = audit(&store).await;
+        store.apply_plant(&plant("level = 2", 0), &audit).await.unwrap();
+        let mut write = store.begin_write().await.unwrap();
+        sqlx::query("UPDATE plants SET files = REPLACE(files, '2', '3')").execute(&mut *write).await.unwrap();
+        write.commit().await.unwrap();
+        let read = store.current_plant().await;
+        assert!(matches!(read, Err(StoreError::Damaged { table: "plants", .. })), "{read:?}");
+    }
+
+    async fn a_session_has_one_end_and_keeps_it(database: Database) {
+        let store = database.open().await;
+        let started = session("01ab", "b1", "alice", 1);
+        store.start_session(&started).await.unwrap();
+        let twice = store.start_session(&started).await;
+        assert!(matches!(twice, Err(StoreError::Taken(_))), "{twice:?}");
+        let live = store.live_sessions(None).await.unwrap();
+        assert_eq!((live.len(), &live[0].start, &live[0].end), (1, &started, &None));
+        assert!(store.end_session("01ab", &end("revoked", 5)).await.unwrap());
+        assert!(!store.end_session("01ab", &end("logout", 6)).await.unwrap());
+        assert!(!store.end_session("none", &end("logout", 6)).await.unwrap());
+        assert_eq!(store.session("01ab").await.unwrap().end, Some(end("revoked", 5)));
+        assert!(store.live_sessions(None).await.unwrap().is_empty());
+    }
+
+    async fn a_session_is_found_by_the_beginning_of_its_id(database: Database) {
+        let store = database.open().await;
+        for id in ["01abc", "01abd", "01x%_"] {
+            store.start_session(&session(id, "b1", "alice", 1)).await.unwrap();
+        }
+        assert_eq!(store.session("01ABC").await.unwrap().start.id, "01abc");
+        assert_eq!(store.session("01x").await.unwrap().start.id, "01x%_");
+        assert!(matches!(store.session("01a").await, Err(StoreError::Ambiguous { count: 2, .. })));
+        for nothing in ["02", "01abcd", "%", "01ab_", "ø"] {
+            let found = store.session(nothing).await;
+            assert!(matches!(found, Err(StoreError::Missing { .. })), "{nothing}: {found:?}");
+        }
+    }
+
+    async fn sessions_are_listed_by_what_was_asked(database: Database) {
+        let store = database.open().await;
+        for (id, broker, identity, second) in
+            [("a", "b1", "alice", 1), ("b", "b2", "bob", 2), ("c", "b1", "alice", 3), ("d", "b1", "bob", 4)]
+        {
+            store.start_session(&session(id, broker, identity, second)).await.unwrap();
+        }
+        store.end_session("c", &end("logout", 9)).await.unwrap();
+        let all = SessionFilter::default;
+        for (filter, expected) in [
+            (all(), vec!["d", "c", "b", "a"]),
+            (SessionFilter { identity: Some("alice".into()), ..all() }, vec!["c", "a"]),
+            (SessionFilter { broker: Some("b2".into()), ..all() }, vec!["b"]),
+            (SessionFilter { live: true, ..all() }, vec!["d", "b", "a"]),
+            (SessionFilter { since: Some(at(2)), until: Some(at(4)), ..all() }, vec!["c", "b"]),
+            (SessionFilter { limit: Some(2), ..all() }, vec!["d", "c"]),
+            (SessionFilter { asset: Some("plc-1".into()), ..all() }, vec![]),
+            (SessionFilter { zone: Some("cell-1".into()), limit: Some(1), ..all() }, vec!["d"]),
+        ] {
+            assert_eq!(ids(&store.sessions(&filter).await.unwrap()), expected, "{filter:?}");
+        }
+        assert_eq!(ids(&store.live_sessions(Some("b1")).await.unwrap()), ["a", "d"]);
+    }
+
+    async fn asking_for_an_end_reaches_the_broker_that_carries_the_session(database: Database) {
+        let (broker, command) = (database.open().await, database.open().await);
+        let mut changes = broker.changes();
+        for (id, name) in [("a", "b1"), ("b", "b2"), ("c", "b1")] {
+            broker.start_session(&session(id, name, "alice", 1)).await.unwrap();
+        }
+        broker.end_session("c", &end("logout", 2)).await.unwrap();
+        settle(&mut changes).await;
+        assert_eq!(command.ask_session_end("a", "root", at(3)).await.unwrap(), AskEnd::Asked);
+        within(Duration::from_secs(1), "the tick", changes.changed()).await.unwrap();
+        assert_eq!(broker.session_ends_asked("b1").await.unwrap(), [("a".to_owned(), "root".to_owned())]);
+        assert!(broker.session_ends_asked("b2").await.unwrap().is_empty());
+        assert_eq!(command.ask_session_end("a", "somebody else", at(4)).await.unwrap(), AskEnd::AskedBefore);
+        assert_eq!(command.ask_session_end("c", "root", at(4)).await.unwrap(), AskEnd::Ended);
+        assert_eq!(command.ask_session_end("x", "root", at(4)).await.unwrap(), AskEnd::Unknown);
+        let asked = command.session("a").await.unwrap().end_asked.unwrap();
+        assert_eq!((asked.by.as_str(), asked.at), ("root", at(3)));
+    }
+
+    async fn a_broker_closes_what_it_finds_open_at_its_start_and_nothing_else(database: Database) {
+        let store = database.open().await;
+        for (id, name) in [("a", "b1"), ("b", "b2"), ("c", "b1"), ("d", "b1")] {
+            store.start_session(&session(id, name, "alice", 1)).await.unwrap();
+        }
+        store.end_session("d", &end("logout", 2)).await.unwrap();
+        let closed = store.interrupt_sessions("b1", &end("interrupted", 9)).await.unwrap();
+        assert_eq!(ids(&closed), ["a", "c"]);
+        assert_eq!(ids(&store.live_sessions(None).await.unwrap()), ["b"]);
+        assert_eq!(store.session("a").await.unwrap().end, Some(end("interrupted", 9)));
+        assert_eq!(store.session("d").await.unwrap().end, Some(end("logout", 2)));
+        assert!(store.interrupt_sessions("b1", &end("interrupted", 10)).await.unwrap().is_empty());
+    }
+
+    async fn brokers_say_that_they_live(database: Database) {
+        let store = database.open().await;
+        assert!(matches!(store.broker_heartbeat("b1", at(1)).await, Err(StoreError::Missing { .. })));
+        assert_eq!(store.broker_started("b1", at(1)).await.unwrap(), None);
+        store.broker_heartbeat("b1", at(7)).await.unwrap();
+        store.start_session(&session("a", "b1", "alice", 1)).await.unwrap();
+        assert_eq!(store.session("a").await.unwrap().broker_seen_at, Some(at(7)));
+        assert_eq!(store.broker_started("b1", at(9)).await.unwrap(), Some(at(7)));
+        store.broker_started("a2", at(3)).await.unwrap();
+        let seen = |name: &str, started, seen| BrokerSeen { name: name.into(), started_at: at(started), seen_at: at(seen) };
+        assert_eq!(store.brokers().await.unwrap(), [seen("a2", 3, 3), seen("b1", 9, 9)]);
+    }
+
+    async fn files_of_channels_side_by_side_all_get_their_number(database: Database) {
+        let store = database.open().await;
+        store.start_session(&session("a", "b1", "alice", 1)).await.unwrap();
+        let file = |number: i64| TransferredFile {
+            session: "a".to_owned(),
+            at: at(number),
+            direction: "upload".to_owned(),
+            via: "sftp".to_owned(),
+            path: format!("/tmp/{number} \u{1b}[2J"),
+            size: 5_000_000_000,
+            sha256: (number % 2 == 0).then(|| "00".repeat(32)),
+            complete: number % 2 == 0,
+        };
+        let mut tasks = tokio::task::JoinSet::new();
+        for number in 0..12 {
+            let store = store.clone();
+            let file = file(number);
+            tasks.spawn(async move { store.add_file(&file).await });
+        }
+        while let Some(added) = tasks.join_next().await {
+            added.unwrap().unwrap();
+        }
+        let mut files = store.files("a").await.unwrap();
+        files.sort_by_key(|file| file.at);
+        assert_eq!(files, (0..12).map(file).collect::<Vec<_>>());
+        let mut dangling = file(1);
+        dangling.session = "none".to_owned();
+        assert!(matches!(store.add_file(&dangling).await, Err(StoreError::Dangling(_))));
+        let mut enormous = file(1);
+        enormous.size = u64::MAX;
+        assert!(matches!(store.add_file(&enormous).await, Err(StoreError::Damaged { .. })));
+    }
+
+    async fn four_writers_lose_nothing(database: Database) {
+        let mut tasks = tokio::task::JoinSet::new();
+        database.open().await.broker_started("b1", Timestamp::UNIX_EPOCH).await.unwrap();
+        for _ in 0..4 {
+            let store = database.open().await;
+            tasks.spawn(async move {
+                for _ in 0..50 {
+                    // Read, then write what was read: what needs the lock.
+                    let mut write = store.begin_quiet_write().await?;
+                    write.lock("counter").await?;
+                    let count: i64 =
+                        sqlx::query_scalar("SELECT seen_at FROM brokers").fetch_one(&mut *write).await?;
+                    sqlx::query("UPDATE brokers SET seen_at = $1").bind(count + 1).execute(&mut *write).await?;
+                    write.commit().await?;
+                }
+                Ok::<_, StoreError>(())
+            });
+        }
+        while let Some(written) = tasks.join_next().await {
+            written.unwrap().unwrap();
+        }
+        let seen = database.open().await.brokers().await.unwrap();
+        assert_eq!(seen[0].seen_at.as_microsecond(), 200);
+    }
+
+    async fn a_dropped_write_leaves_nothing_and_blocks_nobody(database: Database) {
+        let store = database.open().await;
+        let mut write = store.begin_write().await.unwrap();
+        sqlx::query("INSERT INTO brokers (name, started_at, seen_at) VALUES ('x', 0, 0)").execute(&mut *write).await.unwrap();
+        drop(write);
+        within(Duration::from_secs(3), "the next write", store.broker_started("y", at(1))).await.unwrap();
+        assert_eq!(store.brokers().await.unwrap().len(), 1);
+    }
+
+    async fn a_change_of_another_process_is_heard_within_a_second(database: Database) {
+        let (broker, command) = (database.open().await, database.open().await);
+        let mut changes = broker.changes();
+        settle(&mut changes).await;
+        for round in 0..10 {
+            let began = Instant::now();
+            command.begin_write().await.unwrap().commit().await.unwrap();
+            within(Duration::from_secs(1), "the tick", changes.changed()).await.unwrap();
+            assert!(began.elapsed() < Duration::from_secs(1), "round {round}: {:?}", began.elapsed());
+            changes.mark_unchanged();
+        }
+    }
+
+    async fn a_broker_hears_its_own_changes_at_once(database: Database) {
+        let store = database.open().await;
+        let changes = store.changes();
+        let before = *changes.borrow();
+        store.begin_write().await.unwrap().commit().await.unwrap();
+        assert_ne!(*changes.borrow(), before);
+    }
+
+    async fn a_quiet_write_disturbs_nobody(database: Database) {
+        let (broker, other) = (database.open().await, database.open().await);
+        let mut changes = broker.changes();
+        settle(&mut changes).await;
+        let before = *changes.borrow();
+        for second in 0..5 {
+            other.broker_started("b2", at(second)).await.unwrap();
+            broker.start_session(&session(&format!("s{second}"), "b1", "alice", second)).await.unwrap();
+        }
+        // What is announced afterwards is heard once; had the quiet ones been, there would be more.
+        other.begin_write().await.unwrap().commit().await.unwrap();
+        within(Duration::from_secs(1), "the tick", changes.changed()).await.unwrap();
+        let heard = *changes.borrow() - before;
+        // On PostgreSQL the poll may count the one that the notification brought.
+        assert!((1..=2).contains(&heard), "{heard} ticks");
+    }
+
+    async fn several_processes_may_open_a_new_database_at_once(database: Database) {
+        let mut tasks = tokio::task::JoinSet::new();
+        for number in 0..4 {
+            let config = database.config.clone();
+            tasks.spawn(async move {
+                let store = Store::open(&config).await?;
+                store.broker_started(&format!("b{number}"), at(1)).await
+            });
+        }
+        while let Some(opened) = tasks.join_next().await {
+            assert_eq!(opened.unwrap().unwrap(), None);
+        }
+        assert_eq!(database.open().await.brokers().await.unwrap().len(), 4);
+    }
+
+    async fn a_database_of_a_newer_release_is_refused(database: Database) {
+        let store = database.open().await;
+        let mut write = store.begin_write().await.unwrap();
+        sqlx::query(
+            "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+             SELECT 9000, 'from the future', success, checksum, 0 FROM _sqlx_migrations WHERE version = 1",
+        )
+        .execute(&mut *write)
+        .await
+        .unwrap();
+        write.commit().await.unwrap();
+        let opened = Store::open(&database.config).await;
+        assert!(matches!(opened, Err(StoreError::NewerSchema(9000))), "{opened:?}");
+    }
+}
+
+/// Waits until the subscription has said what it says at its start, so that the next tick is news.
+async fn settle(changes: &mut tokio::sync::watch::Receiver<u64>) {
+    while timeout(Duration::from_millis(700), changes.changed()).await.is_ok() {}
+}
+
+#[tokio::test]
+async fn an_unusable_url_is_refused_with_a_plain_reason() {
+    for (url, expected) in [
+        ("mysql://localhost/x", "it must begin with"),
+        ("sqlite::memory:", "an SQLite database is a file"),
+        ("sqlite://", "an SQLite database is a file"),
+        ("postgres://sallyport:secret@localhost/x", "holds a password"),
+        ("postgres://localhost/x?password=secret", "holds a password"),
+        ("sqlite:///proc/none/store.db", "cannot create"),
+        ("postgres://postgres@127.0.0.1:1/x", "unavailable"),
+    ] {
+        let error = Store::open(&DatabaseConfig::url(url)).await.expect_err(url).to_string();
+        assert!(error.contains(expected) && !error.contains("secret"), "{url}: {error}");
+        assert!(!format!("{:?}", DatabaseConfig::url(url)).contains("secret"));
+    }
+}
+
+#[tokio::test]
+async fn an_sqlite_file_is_for_its_owner_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let database = Database::sqlite();
+    let store = database.open().await;
+    store.broker_started("b1", at(1)).await.unwrap();
+    let files: Vec<_> = std::fs::read_dir(database.directory.path()).unwrap().map(Result::unwrap).collect();
+    assert!(files.len() >= 2, "{files:?}");
+    for file in files {
+        assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{:?}", file.file_name());
+    }
+    assert_eq!(store.engine(), Engine::Sqlite);
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_database_is_refused() {
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("store.db");
+    std::fs::write(&path, "just a text, long enough to be looked at as a header of a database\n".repeat(20)).unwrap();
+    let opened = Store::open(&DatabaseConfig::url(format!("sqlite://{}", path.display()))).await;
+    assert!(opened.is_err(), "{opened:?}");
+    assert!(std::fs::read_to_string(&path).unwrap().starts_with("just a text"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_password_comes_from_its_file_and_shows_nowhere() {
+    let server = Postgres::shared();
+    let directory = TempDir::new().unwrap();
+    let (right, wrong) = (directory.path().join("right"), directory.path().join("wrong"));
+    std::fs::write(&right, format!("{PASSWORD}\n")).unwrap();
+    std::fs::write(&wrong, "guess me").unwrap();
+    let url = server.database_with_password();
+    let config = |file: &std::path::Path| DatabaseConfig { url: url.clone(), password_file: Some(file.to_owned()) };
+    let store = Store::open(&config(&right)).await.unwrap();
+    store.broker_started("b1", at(1)).await.unwrap();
+    let mut changes = store.changes();
+    settle(&mut changes).await;
+    server.sql(Postgres::name(&url), "NOTIFY sallyport_changes");
+    within(Duration::from_secs(1), "the tick", changes.changed()).await.unwrap();
+    assert!(!format!("{store:?} {:?}", config(&right)).contains(PASSWORD));
+
+    let refused = Store::open(&config(&wrong)).await.expect_err("a wrong password").to_string();
+    assert!(refused.contains("password authentication failed") && !refused.contains("guess me"), "{refused}");
+    let missing = Store::open(&config(&directory.path().join("none"))).await;
+    assert!(matches!(missing, Err(StoreError::PasswordFile { .. })), "{missing:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_read_only_server_is_refused_at_the_start() {
+    let server = Postgres::shared();
+    let url = server.database();
+    drop(Store::open(&DatabaseConfig::url(&url)).await.unwrap());
+    server.sql("postgres", &format!("ALTER DATABASE {} SET default_transaction_read_only = on", Postgres::name(&url)));
+    let opened = Store::open(&DatabaseConfig::url(&url)).await;
+    assert!(matches!(opened, Err(StoreError::ReadOnly(_))), "{opened:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_is_not_lost_between_two_commands() {
+    // A command line starts, records one event and is gone: nothing may be left unwritten.
+    let database = Database::sqlite();
+    for count in 1..=3 {
+        let store = database.open().await;
+        audit(&store).await.record(AuditEvent::IdentityAdded { identity: "alice".into() }).await.unwrap();
+        assert_eq!(store.audit_head().await.unwrap().unwrap().0, count);
+    }
+}
