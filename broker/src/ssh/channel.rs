@@ -1,0 +1,411 @@
+//! One session channel from the person: requests with the asset's own answers, then the pumps, then one end.
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use russh::{Channel, Pty, Sig, client, server};
+use sallyport_policy::ChannelKind;
+use sallyport_session_recorder::{Kind, RecordError};
+use serde_json::{Value, json};
+use tokio::sync::{mpsc, oneshot};
+
+use super::command::{Command, Way, classify};
+use super::context::{ChannelContext, Seat};
+use super::drain::{Drain, Received};
+use super::relay::{Ends, Fault, Stream, signal_name};
+use super::scp::Scp;
+use super::sftp::Sftp;
+use super::supervise::supervise;
+use super::transfer::{FileOutcome, Via};
+
+/// How long the asset may take to answer a request.
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+/// Answers of the asset that may wait; requests go one at a time.
+const ANSWERS: usize = 16;
+
+/// Why a channel could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum ChannelError {
+    /// Its beginning could not be recorded, so nothing may pass.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+}
+
+/// What a person's client asks of a session channel and waits for an answer to.
+#[derive(Debug, Clone)]
+pub enum ChannelRequest {
+    /// A terminal.
+    Pty {
+        /// The terminal's type.
+        term: String,
+        /// Columns.
+        cols: u32,
+        /// Rows.
+        rows: u32,
+        /// Width and height in pixels; zero if unknown.
+        pixels: (u32, u32),
+        /// Terminal modes.
+        modes: Vec<(Pty, u32)>,
+    },
+    /// An environment variable.
+    Env {
+        /// Its name.
+        name: String,
+        /// Its value.
+        value: String,
+    },
+    /// The account's shell.
+    Shell,
+    /// A command line.
+    Exec(Vec<u8>),
+    /// A subsystem.
+    Subsystem(String),
+    /// To lend the person's ssh agent.
+    Agent,
+    /// X11.
+    X11,
+}
+
+/// One plain sentence for the person.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sentence(String);
+
+impl std::fmt::Display for Sentence {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What to answer the person's client.
+#[must_use]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// Success.
+    Success,
+    /// Failure; the channel goes on.
+    Failure,
+    /// Success, so that the client listens: the sentence follows on standard error, exit status 1, and the end.
+    Refused(Sentence),
+}
+
+/// One session channel from the person, from open to close.
+pub struct SessionChannel {
+    ends: Arc<Ends>,
+    answers: mpsc::Receiver<bool>,
+    start: Option<oneshot::Sender<Stream>>,
+    terminal: bool,
+}
+
+impl SessionChannel {
+    /// Joins a channel of the person's connection to one of the asset's, on a track of its own.
+    pub async fn open(
+        client: Channel<server::Msg>,
+        handle: server::Handle,
+        asset: Channel<client::Msg>,
+        context: ChannelContext,
+    ) -> Result<Self, ChannelError> {
+        let opened = context.recording.opened(&json!({ "channel": "session" }));
+        let track = match opened {
+            Ok(track) => track,
+            Err(error) => {
+                context.trouble.recorder_failed(&error);
+                return Err(error.into());
+            }
+        };
+        let (answered, answers) = mpsc::channel(ANSWERS);
+        let ends = Arc::new(join(client, Some(handle), asset, context, track, Some(answered)));
+        let (start, started) = oneshot::channel();
+        tokio::spawn(supervise(Arc::clone(&ends), started));
+        Ok(Self { ends, answers, start: Some(start), terminal: false })
+    }
+
+    /// Judges a request by the terms, records it, asks the asset, and says what to answer.
+    pub async fn request(&mut self, request: ChannelRequest) -> Answer {
+        self.ends.context.activity.touch();
+        match self.pass(request).await {
+            Ok(answer) => answer,
+            Err(fault) => {
+                tracing::debug!(%fault, track = %self.ends.track, "A channel request was not passed on");
+                Answer::Failure
+            }
+        }
+    }
+
+    /// The person's window has a new size. Nothing is answered.
+    pub async fn window_changed(&self, cols: u32, rows: u32, pixels: (u32, u32)) {
+        let body = json!({ "request": "window", "cols": cols, "rows": rows, "allowed": true });
+        if self.ends.record_json(Kind::Request, &body).is_ok() {
+            self.send(self.ends.asset.window_change(cols, rows, pixels.0, pixels.1)).await;
+        }
+    }
+
+    /// The person sends the remote process a signal. Nothing is answered.
+    pub async fn signal(&self, signal: Sig) {
+        self.ends.context.activity.touch();
+        let body = json!({ "request": "signal", "name": signal_name(&signal), "allowed": true });
+        if self.ends.record_json(Kind::Request, &body).is_ok() {
+            self.send(self.ends.asset.signal(signal)).await;
+        }
+    }
+
+    async fn send(&self, write: impl Future<Output = Result<(), russh::Error>>) {
+        if let Err(fault) = self.ends.to_asset(write).await {
+            tracing::debug!(%fault, track = %self.ends.track, "A channel that is ending passed nothing on");
+        }
+    }
+
+    async fn pass(&mut self, request: ChannelRequest) -> Result<Answer, Fault> {
+        if self.start.is_none() {
+            // The one program of this channel runs already (RFC 4254, section 6.5).
+            self.refuse_quietly(&describe(&request))?;
+            return Ok(Answer::Failure);
+        }
+        let body = describe(&request);
+        let ends = Arc::clone(&self.ends);
+        let terms = &ends.context.terms;
+        match request {
+            ChannelRequest::Pty { term, cols, rows, pixels, modes } => {
+                if !terms.allows(ChannelKind::Shell) && !terms.allows(ChannelKind::Exec) {
+                    self.refuse_quietly(&body)?;
+                    return Ok(Answer::Failure);
+                }
+                let ask = ends.asset.request_pty(true, &term, cols, rows, pixels.0, pixels.1, &modes);
+                let answer = self.ask(&body, ask).await?;
+                self.terminal |= answer == Answer::Success;
+                Ok(answer)
+            }
+            ChannelRequest::Env { name, value } => {
+                if !terms.allows_env(&name) {
+                    self.refuse_quietly(&body)?;
+                    return Ok(Answer::Failure);
+                }
+                self.ask(&body, ends.asset.set_env(true, name, value)).await
+            }
+            ChannelRequest::Agent | ChannelRequest::X11 => {
+                self.refuse_quietly(&body)?;
+                Ok(Answer::Failure)
+            }
+            ChannelRequest::Shell => {
+                if !terms.allows(ChannelKind::Shell) {
+                    return self.refuse(&body, "a shell is not granted here");
+                }
+                let stream = if self.terminal { Stream::Terminal } else { Stream::Bulk };
+                self.start(&body, ends.asset.request_shell(true), stream).await
+            }
+            ChannelRequest::Exec(command) => self.exec(&body, command).await,
+            ChannelRequest::Subsystem(name) if name == "sftp" => {
+                if let Some(sentence) = self.why_no_sftp() {
+                    return self.refuse(&body, &sentence);
+                }
+                let stream = self.sftp();
+                self.start(&body, ends.asset.request_subsystem(true, name), stream).await
+            }
+            ChannelRequest::Subsystem(name) => {
+                let shown: String = name.chars().filter(|character| !character.is_control()).take(40).collect();
+                self.refuse(&body, &format!("the subsystem `{shown}` is not available"))
+            }
+        }
+    }
+
+    async fn exec(&mut self, body: &Value, command: Vec<u8>) -> Result<Answer, Fault> {
+        let ends = Arc::clone(&self.ends);
+        let terms = &ends.context.terms;
+        if !terms.allows(ChannelKind::Exec) {
+            return self.refuse(body, "commands are not granted here");
+        }
+        let classified = classify(&command);
+        let stream = match classified {
+            Command::Scp(way, target) => {
+                if let Some(sentence) = self.why_no_files(way) {
+                    ends.report(Via::Scp, target, FileOutcome::Refused(way.as_str())).await?;
+                    return self.refuse(body, &sentence);
+                }
+                Stream::Scp(Box::new(Mutex::new(Scp::new(way, target))))
+            }
+            Command::Rsync(way, target) => {
+                if let Some(sentence) = self.why_no_files(way) {
+                    ends.report(Via::Rsync, target, FileOutcome::Refused(way.as_str())).await?;
+                    return self.refuse(body, &sentence);
+                }
+                Stream::Bulk
+            }
+            Command::SftpServer => {
+                if let Some(sentence) = self.why_no_sftp() {
+                    return self.refuse(body, &sentence);
+                }
+                self.sftp()
+            }
+            Command::Other => Stream::Bulk,
+        };
+        let stream = if self.terminal && matches!(stream, Stream::Bulk) { Stream::Terminal } else { stream };
+        self.start(body, ends.asset.exec(true, command), stream).await
+    }
+
+    fn sftp(&self) -> Stream {
+        Stream::Sftp(Box::new(Mutex::new(Sftp::new(self.ends.context.terms.file_transfer))))
+    }
+
+    fn why_no_sftp(&self) -> Option<String> {
+        let terms = &self.ends.context.terms;
+        if !terms.allows(ChannelKind::Sftp) {
+            return Some("sftp is not granted here".to_owned());
+        }
+        let any = terms.file_transfer.may_upload() || terms.file_transfer.may_download();
+        (!any).then(|| "file transfer is not granted here".to_owned())
+    }
+
+    fn why_no_files(&self, way: Way) -> Option<String> {
+        let rights = self.ends.context.terms.file_transfer;
+        let granted = match way {
+            Way::Upload => rights.may_upload(),
+            Way::Download => rights.may_download(),
+        };
+        (!granted).then(|| format!("{way} of files is not granted here (file_transfer = \"{rights}\")"))
+    }
+
+    /// Records the request, sends it, waits for the asset's answer, and records that.
+    async fn ask(
+        &mut self,
+        body: &Value,
+        send: impl Future<Output = Result<(), russh::Error>>,
+    ) -> Result<Answer, Fault> {
+        self.record(body, "allowed", json!(true))?;
+        let ends = Arc::clone(&self.ends);
+        ends.to_asset(send).await?;
+        let answer = tokio::select! {
+            biased;
+            answer = tokio::time::timeout(ANSWER_WITHIN, self.answers.recv()) => answer.ok().flatten(),
+            () = ends.stop.cancelled() => None,
+            () = ends.from_asset.gone.cancelled() => None,
+        };
+        let word = match answer {
+            Some(true) => "success",
+            Some(false) => "failure",
+            None => "none",
+        };
+        let name = body.get("request").cloned().unwrap_or_default();
+        ends.record_json(Kind::Request, &json!({ "request": name, "answer": word }))?;
+        match answer {
+            Some(true) => Ok(Answer::Success),
+            Some(false) => Ok(Answer::Failure),
+            None => {
+                // A late answer would be taken for the next request's: there is no next one.
+                self.finish_with("the asset did not answer");
+                Ok(Answer::Failure)
+            }
+        }
+    }
+
+    async fn start(
+        &mut self,
+        body: &Value,
+        send: impl Future<Output = Result<(), russh::Error>>,
+        stream: Stream,
+    ) -> Result<Answer, Fault> {
+        let answer = self.ask(body, send).await?;
+        if answer == Answer::Success
+            && let Some(start) = self.start.take()
+            && start.send(stream).is_err()
+        {
+            return Err(Fault::Ending);
+        }
+        Ok(answer)
+    }
+
+    fn refuse_quietly(&self, body: &Value) -> Result<(), Fault> {
+        self.record(body, "allowed", json!(false))
+    }
+
+    fn refuse(&mut self, body: &Value, sentence: &str) -> Result<Answer, Fault> {
+        self.record(body, "allowed", json!(false))?;
+        self.finish_with(sentence);
+        Ok(Answer::Refused(Sentence(sentence.to_owned())))
+    }
+
+    /// Ends the channel with a sentence, from a task of its own: the answer to the request goes out first.
+    fn finish_with(&mut self, sentence: &str) {
+        let Some(start) = self.start.take() else { return };
+        let ends = Arc::clone(&self.ends);
+        let sentence = sentence.to_owned();
+        tokio::spawn(async move {
+            ends.say(&sentence).await;
+            ends.note_exit(json!({ "exit_status": 1, "refused": sentence }));
+            let told = async {
+                ends.to_client(ends.client.exit_status(1)).await?;
+                ends.to_client(ends.client.eof()).await
+            };
+            if let Err(fault) = told.await {
+                tracing::debug!(%fault, "A refused channel ended before its exit status was told");
+            }
+            // Without a start the supervisor closes both ends.
+            drop(start);
+        });
+    }
+
+    fn record(&self, body: &Value, key: &str, value: Value) -> Result<(), Fault> {
+        let mut body = body.clone();
+        if let Some(fields) = body.as_object_mut() {
+            fields.insert(key.to_owned(), value);
+        }
+        self.ends.record_json(Kind::Request, &body)
+    }
+}
+
+/// The two ends of a channel with their drain tasks running.
+pub(crate) fn join(
+    client: Channel<server::Msg>,
+    handle: Option<server::Handle>,
+    asset: Channel<client::Msg>,
+    context: ChannelContext,
+    track: sallyport_session_recorder::TrackId,
+    answered: Option<mpsc::Sender<bool>>,
+) -> Ends {
+    let (client_read, client) = client.split();
+    let (asset_read, asset) = asset.split();
+    let stop = context.ending.child_token();
+    let seat: Seat = context.activity.seat();
+    // Further channels of the person's connection cannot even be seen while this one holds it up.
+    let impatient = Drain { stop: stop.clone(), impatient: Box::new(|| true) };
+    let activity = context.activity.clone();
+    // A person may leave a pager standing: as long as nobody else waits, so may the asset.
+    let patient_if_alone = Drain { stop: stop.clone(), impatient: Box::new(move || activity.channels() > 1) };
+    Ends {
+        context,
+        track,
+        client,
+        handle,
+        asset,
+        from_client: Received::start(client_read, None, impatient),
+        from_asset: Received::start(asset_read, answered, patient_if_alone),
+        stop,
+        exit: Mutex::new(None),
+        _seat: seat,
+    }
+}
+
+impl Ends {
+    pub(crate) fn take_exit(&self) -> Option<Value> {
+        self.exit.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+/// The body of a request's entry.
+fn describe(request: &ChannelRequest) -> Value {
+    match request {
+        ChannelRequest::Pty { term, cols, rows, .. } => {
+            json!({ "request": "pty", "term": term, "cols": cols, "rows": rows })
+        }
+        ChannelRequest::Env { name, value } => json!({ "request": "env", "name": name, "value": value }),
+        ChannelRequest::Shell => json!({ "request": "shell" }),
+        ChannelRequest::Exec(command) => match std::str::from_utf8(command) {
+            Ok(command) => json!({ "request": "exec", "command": command }),
+            Err(_) => json!({
+                "request": "exec",
+                "command": String::from_utf8_lossy(command),
+                "command_hex": data_encoding::HEXLOWER.encode(command),
+            }),
+        },
+        ChannelRequest::Subsystem(name) => json!({ "request": "subsystem", "name": name }),
+        ChannelRequest::Agent => json!({ "request": "agent" }),
+        ChannelRequest::X11 => json!({ "request": "x11" }),
+    }
+}

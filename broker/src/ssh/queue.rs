@@ -1,0 +1,260 @@
+//! The byte-counted queue between a drain task, which must never wait, and a pump, which may.
+//!
+//! russh gives a channel's window back when data arrives, not when it is consumed, and its session loop waits for
+//! whoever does not take what has arrived. So each channel has a task that takes at once, and this queue, which
+//! slows that task down as it fills: slowing leaks a little, so that two full directions never wait for each other.
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+/// From here on a channel's producer is slowed.
+pub(crate) const SLOW_ABOVE: usize = 4 * 1024 * 1024;
+/// Here its slowing is strongest.
+const SLOWEST_AT: usize = 8 * 1024 * 1024;
+/// Here it takes nothing more until there is room.
+const HOLD_ABOVE: usize = 16 * 1024 * 1024;
+/// What all queues of the process may hold before every producer is slowed most.
+const TOTAL: usize = 256 * 1024 * 1024;
+/// A full queue that makes no progress for this long is stalled.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+/// What an item costs beside its bytes, so that one-byte packets are counted for what they are.
+const ITEM_COST: usize = 128;
+const SLOWEST: Duration = Duration::from_secs(1);
+/// Less than this within the patience is no progress.
+const PROGRESS: usize = 64 * 1024;
+
+static PROCESS: LazyLock<Arc<Pool>> = LazyLock::new(|| Arc::new(Pool::new(TOTAL)));
+
+/// Bytes that all queues of this process hold now.
+pub fn bytes_queued() -> usize {
+    PROCESS.used()
+}
+
+/// What several queues may hold together.
+#[derive(Debug)]
+pub(crate) struct Pool {
+    used: AtomicUsize,
+    limit: usize,
+}
+
+impl Pool {
+    pub(crate) fn new(limit: usize) -> Self {
+        Self { used: AtomicUsize::new(0), limit }
+    }
+
+    fn used(&self) -> usize {
+        self.used.load(Ordering::Relaxed)
+    }
+
+    fn is_full(&self) -> bool {
+        self.used() > self.limit
+    }
+}
+
+/// Something that is queued, and how many bytes it holds.
+pub(crate) trait Weigh {
+    fn weight(&self) -> usize;
+}
+
+/// One producer's and one consumer's queue; both hold it through an `Arc`.
+#[derive(Debug)]
+pub(crate) struct Queue<T> {
+    state: Mutex<State<T>>,
+    filled: Notify,
+    emptied: Notify,
+    pool: Arc<Pool>,
+}
+
+#[derive(Debug)]
+struct State<T> {
+    items: VecDeque<T>,
+    /// Everything pushed and not yet released, also what the consumer is sending now.
+    held: usize,
+    progress: Instant,
+    /// Released since then.
+    released: usize,
+    closed: bool,
+}
+
+/// How the producer should go on after a push.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pace {
+    /// At once.
+    Free,
+    /// After this long, or when there is room again.
+    Wait(Duration),
+    /// Not before there is room.
+    Hold,
+    /// Not at all: full for too long without progress.
+    Stalled,
+}
+
+impl<T: Weigh> Queue<T> {
+    pub(crate) fn new() -> Arc<Self> {
+        Self::within(Arc::clone(&PROCESS))
+    }
+
+    pub(crate) fn within(pool: Arc<Pool>) -> Arc<Self> {
+        let state = State { items: VecDeque::new(), held: 0, progress: Instant::now(), released: 0, closed: false };
+        Arc::new(Self { state: Mutex::new(state), filled: Notify::new(), emptied: Notify::new(), pool })
+    }
+
+    /// Takes an item, always. What comes after `close` is dropped.
+    pub(crate) fn push(&self, item: T) {
+        let cost = cost(&item);
+        let mut state = self.lock();
+        if state.closed {
+            return;
+        }
+        if state.held <= SLOW_ABOVE {
+            state.progress = Instant::now();
+            state.released = 0;
+        }
+        state.items.push_back(item);
+        state.held += cost;
+        self.pool.used.fetch_add(cost, Ordering::Relaxed);
+        drop(state);
+        self.filled.notify_one();
+    }
+
+    /// Nothing more will come; what is queued is still taken.
+    pub(crate) fn close(&self) {
+        self.lock().closed = true;
+        self.filled.notify_one();
+    }
+
+    /// Waits for items and takes those from the front that `join` accepts; the first is always taken.
+    ///
+    /// They count as held until they are released.
+    pub(crate) async fn take(&self, join: impl FnMut(&[T], &T) -> bool + Copy) -> Option<Vec<T>> {
+        loop {
+            {
+                let mut state = self.lock();
+                if !state.items.is_empty() {
+                    return Some(state.take(join));
+                }
+                if state.closed {
+                    return None;
+                }
+            }
+            self.filled.notified().await;
+        }
+    }
+
+    /// Waits until something was pushed since the last look.
+    pub(crate) async fn wait_for_more(&self) {
+        self.filled.notified().await;
+    }
+
+    /// What `take` would see: bytes queued, and whether anything but plain data waits.
+    pub(crate) fn waiting(&self) -> usize {
+        let state = self.lock();
+        state.items.iter().map(Weigh::weight).sum()
+    }
+
+    /// Is there an item for which this holds?
+    pub(crate) fn any(&self, test: impl FnMut(&T) -> bool) -> bool {
+        self.lock().items.iter().any(test)
+    }
+
+    /// Is there a next item, and does this hold for it?
+    pub(crate) fn next_is(&self, test: impl FnOnce(&T) -> bool) -> bool {
+        self.lock().items.front().is_some_and(test)
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.lock().closed
+    }
+
+    /// Some of what was taken has gone on: this is the progress that a stall lacks.
+    pub(crate) fn release(&self, bytes: usize) {
+        let mut state = self.lock();
+        let bytes = bytes.min(state.held);
+        state.held -= bytes;
+        state.released += bytes;
+        if state.released >= PROGRESS {
+            state.progress = Instant::now();
+            state.released = 0;
+        }
+        self.pool.used.fetch_sub(bytes, Ordering::Relaxed);
+        drop(state);
+        self.emptied.notify_one();
+    }
+
+    #[cfg(test)]
+    pub(crate) fn held(&self) -> usize {
+        self.lock().held
+    }
+
+    /// How the producer should go on.
+    pub(crate) fn pace(&self) -> Pace {
+        let state = self.lock();
+        let full = state.held > SLOW_ABOVE;
+        if full && state.progress.elapsed() >= PATIENCE {
+            return Pace::Stalled;
+        }
+        if state.held > HOLD_ABOVE {
+            return Pace::Hold;
+        }
+        if self.pool.is_full() && state.held > 0 {
+            return Pace::Wait(SLOWEST);
+        }
+        if full { Pace::Wait(slowing(state.held)) } else { Pace::Free }
+    }
+
+    /// When a full queue will count as stalled, if it makes no progress until then.
+    pub(crate) fn stalls_at(&self) -> Option<Instant> {
+        let state = self.lock();
+        (state.held > SLOW_ABOVE).then(|| state.progress + PATIENCE)
+    }
+
+    /// Waits until something was released since the last look.
+    pub(crate) async fn wait_for_room(&self) {
+        self.emptied.notified().await;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<T>> {
+        // Every change below is complete before the guard drops, so a panic elsewhere leaves the state sound.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<T> Drop for Queue<T> {
+    fn drop(&mut self) {
+        let held = self.state.get_mut().unwrap_or_else(PoisonError::into_inner).held;
+        self.pool.used.fetch_sub(held, Ordering::Relaxed);
+    }
+}
+
+impl<T: Weigh> State<T> {
+    fn take(&mut self, mut join: impl FnMut(&[T], &T) -> bool) -> Vec<T> {
+        let mut taken = Vec::new();
+        while let Some(next) = self.items.front() {
+            if !taken.is_empty() && !join(&taken, next) {
+                break;
+            }
+            taken.extend(self.items.pop_front());
+        }
+        taken
+    }
+}
+
+/// What an item counts for in the queue.
+pub(crate) fn cost(item: &impl Weigh) -> usize {
+    item.weight() + ITEM_COST
+}
+
+/// From 1 ms just above the mark to 1 s, growing as a power, so that the queue settles well below its strongest mark.
+fn slowing(held: usize) -> Duration {
+    let over = held.saturating_sub(SLOW_ABOVE).min(SLOWEST_AT - SLOW_ABOVE);
+    let tenths = u32::try_from(over * 10 / (SLOWEST_AT - SLOW_ABOVE)).unwrap_or(10);
+    Duration::from_millis(1 << tenths.min(10)).min(SLOWEST)
+}
+
+#[cfg(test)]
+#[path = "queue_tests.rs"]
+mod tests;

@@ -1,0 +1,488 @@
+//! The two pumps of a channel: what the person sends goes to the asset, what the asset sends goes to the person.
+//!
+//! INVARIANT: no byte goes to the asset that the recorder has not taken, and none to the person either, save in the
+//! grace that `view-only` gives after the recorder has failed, when nothing goes to the asset at all.
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use russh::{ChannelWriteHalf, client, server};
+use sallyport_policy::RecorderTrouble;
+use sallyport_session_recorder::{Budget, Direction, Kind, RecordError, TrackId};
+use serde_json::{Value, json};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::context::{ChannelContext, Seat};
+use super::drain::{BATCH, Item, Received, batch_cost, joined, same_batch};
+use super::queue::{Queue, Weigh};
+use super::scp::Scp;
+use super::sftp::Sftp;
+use super::transfer::{FileOutcome, FileReport, Malformed, Step, Store, Via};
+
+/// After the recorder has failed, output goes on for so long if the terms say `view-only`.
+const GRACE: Duration = Duration::from_secs(10);
+/// Bytes handed to russh at a time, so that a slow peer's progress shows.
+const PIECE: usize = 32 * 1024;
+/// A pipelining transfer waits at most this long for more to record at once.
+const GATHER: Duration = Duration::from_millis(20);
+/// A batch below this holds messages, not content.
+const MESSAGES: usize = 4096;
+/// So many bytes of messages are worth an entry of their own.
+const ENOUGH_MESSAGES: usize = 512;
+
+/// What a started channel carries, which decides how it is recorded.
+pub(crate) enum Stream {
+    /// Everything in full.
+    Terminal,
+    /// In full within a budget.
+    Bulk,
+    /// Decoded: messages in full, file content as hashes.
+    Sftp(Box<Mutex<Sftp>>),
+    /// The same for `scp -O`.
+    Scp(Box<Mutex<Scp>>),
+}
+
+/// Why a channel ends before its time.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Fault {
+    /// The session is ending, or the channel's other pump has failed.
+    #[error("the session is ending")]
+    Ending,
+    #[error("recording failed")]
+    Recorder,
+    #[error(transparent)]
+    Malformed(#[from] Malformed),
+    #[error("file transfers can no longer be reported")]
+    Report,
+}
+
+/// One channel's two ends and what its tasks share.
+pub(crate) struct Ends {
+    pub(crate) context: ChannelContext,
+    pub(crate) track: TrackId,
+    pub(crate) client: ChannelWriteHalf<server::Msg>,
+    /// For exit signals, which a channel's own half cannot send; a forwarded connection has none.
+    pub(crate) handle: Option<server::Handle>,
+    pub(crate) asset: ChannelWriteHalf<client::Msg>,
+    pub(crate) from_client: Received,
+    pub(crate) from_asset: Received,
+    /// Cancelled when this channel must stop where it stands.
+    pub(crate) stop: CancellationToken,
+    /// How the channel ended, for its `Closed` entry.
+    pub(crate) exit: Mutex<Option<Value>>,
+    pub(crate) _seat: Seat,
+}
+
+impl Ends {
+    /// The person's bytes to the asset, until either is gone.
+    pub(crate) async fn pump_input(&self, stream: &Stream) -> Result<(), Fault> {
+        let queue = &self.from_client.queue;
+        let mut budget = Budget::default();
+        let mut steps = Vec::new();
+        let mut told = false;
+        while let Some(items) = self.next_batch(&self.from_client, stream).await? {
+            let mut owed = Owed { received: &self.from_client, cost: batch_cost(&items) };
+            match items.first() {
+                Some(Item::Data(_)) => {
+                    self.context.activity.touch();
+                    if self.from_asset.gone.is_cancelled() {
+                        continue;
+                    }
+                    let bytes = joined(&items);
+                    drop(items);
+                    let outcome = match stream {
+                        Stream::Terminal => self.input(&bytes, None, &mut owed).await,
+                        Stream::Bulk => self.input(&bytes, Some(&mut budget), &mut owed).await,
+                        Stream::Sftp(_) | Stream::Scp(_) => {
+                            let decoded = stream.from_client(bytes, &mut steps);
+                            let sent = self.perform_input(&mut steps, &mut owed).await;
+                            if stream.answer_is_due() {
+                                self.from_asset.queue.push(Item::Wake);
+                            }
+                            sent.and_then(|()| decoded.map_err(Fault::from))
+                        }
+                    };
+                    self.unless_view_only(outcome, &mut told).await?;
+                }
+                // An end of input that was refused in part would pass for the end of the whole.
+                Some(Item::Eof) if self.context.trouble.trouble().is_some() => {}
+                Some(Item::Eof) => self.to_asset(self.asset.eof()).await?,
+                Some(Item::Close) => break,
+                // A person's extended data means nothing to a session; exit codes come only from assets.
+                Some(Item::Extended(..) | Item::ExitStatus(_) | Item::ExitSignal { .. } | Item::Wake) | None => {}
+            }
+        }
+        queue.close();
+        self.to_asset(self.asset.close()).await
+    }
+
+    /// The asset's bytes to the person, in the asset's order, to the channel's end.
+    pub(crate) async fn pump_output(&self, stream: &Stream) -> Result<(), Fault> {
+        let mut budgets = Budgets::default();
+        let mut steps = Vec::new();
+        while let Some(items) = self.next_batch(&self.from_asset, stream).await? {
+            let mut owed = Owed { received: &self.from_asset, cost: batch_cost(&items) };
+            match items.first() {
+                Some(Item::Data(_)) => {
+                    self.context.activity.touch();
+                    let bytes = joined(&items);
+                    drop(items);
+                    if let Stream::Sftp(_) | Stream::Scp(_) = stream {
+                        let decoded = stream.from_asset(bytes, &mut steps);
+                        self.perform_output(&mut steps, &mut owed).await?;
+                        decoded?;
+                    } else {
+                        let budget = matches!(stream, Stream::Bulk).then_some(&mut budgets.output);
+                        self.output(Direction::Output, None, bytes, budget, &mut owed).await?;
+                    }
+                }
+                Some(Item::Extended(kind, _)) => {
+                    self.context.activity.touch();
+                    let budget = (!matches!(stream, Stream::Terminal)).then_some(&mut budgets.error);
+                    self.output(Direction::ErrorOutput, Some(*kind), joined(&items), budget, &mut owed).await?;
+                }
+                Some(Item::Wake) => {
+                    stream.due_answers(&mut steps);
+                    self.perform_output(&mut steps, &mut owed).await?;
+                }
+                Some(Item::Eof) => self.to_client(self.client.eof()).await?,
+                Some(Item::ExitStatus(status)) => {
+                    self.note_exit(json!({ "exit_status": status }));
+                    self.to_client(self.client.exit_status(*status)).await?;
+                }
+                Some(Item::ExitSignal { name, core_dumped, message, language }) => {
+                    self.note_exit(json!({ "exit_signal": signal_name(name), "core_dumped": core_dumped }));
+                    if let Some(handle) = &self.handle {
+                        let (message, language) = (message.clone(), language.clone());
+                        let sent =
+                            handle.exit_signal_request(self.client.id(), name.clone(), *core_dumped, message, language);
+                        self.to_client(async { sent.await.map_err(|()| russh::Error::SendError) }).await?;
+                    }
+                }
+                Some(Item::Close) | None => break,
+            }
+        }
+        Ok(())
+    }
+
+    /// The stream is over: what it left unfinished is recorded and reported.
+    pub(crate) async fn finish(&self, stream: &Stream) -> Result<(), Fault> {
+        let mut steps = Vec::new();
+        stream.finish(&mut steps);
+        for step in steps {
+            self.say_step(step).await?;
+        }
+        Ok(())
+    }
+
+    async fn next_batch(&self, received: &Received, stream: &Stream) -> Result<Option<Vec<Item>>, Fault> {
+        let queue = &received.queue;
+        let taken = tokio::select! {
+            biased;
+            () = self.stop.cancelled() => return Err(Fault::Ending),
+            taken = queue.take(same_batch) => taken,
+        };
+        let Some(mut items) = taken else { return Ok(None) };
+        if matches!(items.first(), Some(Item::Data(_))) && stream.expects_more() {
+            self.gather(queue, &mut items).await?;
+        }
+        Ok(Some(items))
+    }
+
+    /// While a transfer pipelines, waits a moment for more, so that the recording has few large entries.
+    async fn gather(&self, queue: &Queue<Item>, items: &mut Vec<Item>) -> Result<(), Fault> {
+        let deadline = Instant::now() + GATHER;
+        let have: usize = items.iter().map(Weigh::weight).sum();
+        let enough = if have < MESSAGES { ENOUGH_MESSAGES } else { BATCH / 2 };
+        while have < enough && !queue.is_closed() && !queue.any(|item| !matches!(item, Item::Data(_))) {
+            if have + queue.waiting() >= enough {
+                break;
+            }
+            tokio::select! {
+                () = tokio::time::sleep_until(deadline) => break,
+                () = queue.wait_for_more() => {}
+                () = self.stop.cancelled() => return Err(Fault::Ending),
+            }
+        }
+        while queue.next_is(|next| same_batch(items, next)) {
+            let Some(more) = queue.take(same_batch).await else { break };
+            items.extend(more);
+        }
+        Ok(())
+    }
+
+    /// Records and sends what the person typed or streamed.
+    async fn input(&self, bytes: &Bytes, budget: Option<&mut Budget>, owed: &mut Owed<'_>) -> Result<(), Fault> {
+        self.record(|context| match budget {
+            None => context.recording.append(self.track, Kind::Input, bytes),
+            Some(budget) => context.recording.append_bulk(self.track, Direction::Input, bytes, budget),
+        })?;
+        self.send_to_asset(bytes, owed).await
+    }
+
+    async fn perform_input(&self, steps: &mut Vec<Step>, owed: &mut Owed<'_>) -> Result<(), Fault> {
+        for step in steps.drain(..) {
+            match step {
+                Step::Forward(bytes, store) => {
+                    self.record_decoded(Direction::Input, &bytes, store)?;
+                    self.send_to_asset(&bytes, owed).await?;
+                }
+                said => self.say_step(said).await?,
+            }
+        }
+        Ok(())
+    }
+
+    async fn perform_output(&self, steps: &mut Vec<Step>, owed: &mut Owed<'_>) -> Result<(), Fault> {
+        for step in steps.drain(..) {
+            match step {
+                Step::Forward(bytes, store) => {
+                    let recorded = self.record_decoded(Direction::Output, &bytes, store);
+                    self.shown(recorded)?;
+                    self.send_to_client(None, bytes, owed).await?;
+                }
+                said => {
+                    let recorded = self.say_step(said).await;
+                    self.shown(recorded)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Records and shows what the asset sent.
+    async fn output(
+        &self,
+        direction: Direction,
+        kind: Option<u32>,
+        bytes: Bytes,
+        budget: Option<&mut Budget>,
+        owed: &mut Owed<'_>,
+    ) -> Result<(), Fault> {
+        if self.from_client.gone.is_cancelled() {
+            return Ok(());
+        }
+        let recorded = self.record(|context| match budget {
+            None => context.recording.append(self.track, direction.content(), &bytes),
+            Some(budget) => context.recording.append_bulk(self.track, direction, &bytes, budget),
+        });
+        self.shown(recorded)?;
+        self.send_to_client(kind, bytes, owed).await
+    }
+
+    fn record_decoded(&self, direction: Direction, bytes: &Bytes, store: Store) -> Result<(), Fault> {
+        self.record(|context| match store {
+            Store::Message => context.recording.append(self.track, direction.content(), bytes),
+            Store::Content => context.recording.append_bulk(self.track, direction, bytes, &mut Budget::none()),
+        })
+    }
+
+    async fn say_step(&self, step: Step) -> Result<(), Fault> {
+        match step {
+            Step::Forward(..) => Ok(()),
+            Step::Operation(body) => self.record_json(Kind::Operation, &body),
+            Step::File(via, path, outcome) => self.report(via, path, outcome).await,
+        }
+    }
+
+    /// Records a file's operation and reports it.
+    pub(crate) async fn report(&self, via: Via, path: String, outcome: FileOutcome) -> Result<(), Fault> {
+        let report = FileReport { track: self.track, via, path, outcome };
+        self.record_json(Kind::Operation, &report.operation())?;
+        self.context.report.send(report).await.map_err(|_| Fault::Report)
+    }
+
+    /// Records a JSON entry on this channel's track.
+    pub(crate) fn record_json(&self, kind: Kind, body: &Value) -> Result<(), Fault> {
+        self.record(|context| context.recording.append(self.track, kind, body.to_string().as_bytes()))
+    }
+
+    /// The one way to the recorder: after its first failure nothing gets past here.
+    fn record(&self, append: impl FnOnce(&ChannelContext) -> Result<(), RecordError>) -> Result<(), Fault> {
+        if self.context.trouble.trouble().is_some() {
+            return Err(Fault::Recorder);
+        }
+        append(&self.context).map_err(|error| {
+            self.context.trouble.recorder_failed(&error);
+            Fault::Recorder
+        })
+    }
+
+    /// What becomes of output that could not be recorded: shown within the grace of `view-only`, else withheld.
+    fn shown(&self, recorded: Result<(), Fault>) -> Result<(), Fault> {
+        match (recorded, self.context.terms.recorder_trouble, self.context.trouble.trouble()) {
+            (Err(Fault::Recorder), RecorderTrouble::ViewOnly, Some(trouble)) if trouble.since.elapsed() < GRACE => {
+                Ok(())
+            }
+            (recorded, _, _) => recorded,
+        }
+    }
+
+    /// A recorder's failure refuses the input from then on; whether the channel goes on is for the terms to say.
+    async fn unless_view_only(&self, outcome: Result<(), Fault>, told: &mut bool) -> Result<(), Fault> {
+        match (outcome, self.context.terms.recorder_trouble) {
+            (Err(Fault::Recorder), RecorderTrouble::ViewOnly) => {
+                if !std::mem::replace(told, true) {
+                    self.say("recording failed: input is refused from now on, and the session will end").await;
+                }
+                Ok(())
+            }
+            (outcome, _) => outcome,
+        }
+    }
+
+    async fn send_to_asset(&self, bytes: &Bytes, owed: &mut Owed<'_>) -> Result<(), Fault> {
+        let mut rest = bytes.clone();
+        while !rest.is_empty() && !self.from_asset.gone.is_cancelled() {
+            let piece = rest.split_to(rest.len().min(PIECE));
+            let length = piece.len();
+            self.to_asset(self.asset.data_bytes(piece)).await?;
+            owed.pay(length);
+        }
+        Ok(())
+    }
+
+    async fn send_to_client(&self, kind: Option<u32>, mut rest: Bytes, owed: &mut Owed<'_>) -> Result<(), Fault> {
+        while !rest.is_empty() && !self.from_client.gone.is_cancelled() {
+            let piece = rest.split_to(rest.len().min(PIECE));
+            let length = piece.len();
+            match kind {
+                None => self.to_client(self.client.data_bytes(piece)).await?,
+                Some(kind) => self.to_client(self.client.extended_data_bytes(kind, piece)).await?,
+            }
+            owed.pay(length);
+        }
+        Ok(())
+    }
+
+    /// Writes to the asset, unless it is gone (then there is nobody to write to) or the channel must stop.
+    pub(crate) async fn to_asset(&self, write: impl Future<Output = Result<(), russh::Error>>) -> Result<(), Fault> {
+        self.write(&self.from_asset.gone, write).await
+    }
+
+    /// The same towards the person.
+    pub(crate) async fn to_client(&self, write: impl Future<Output = Result<(), russh::Error>>) -> Result<(), Fault> {
+        self.write(&self.from_client.gone, write).await
+    }
+
+    async fn write(
+        &self,
+        gone: &CancellationToken,
+        write: impl Future<Output = Result<(), russh::Error>>,
+    ) -> Result<(), Fault> {
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => Err(Fault::Ending),
+            sent = write => {
+                if sent.is_err() {
+                    gone.cancel();
+                }
+                Ok(())
+            }
+            () = gone.cancelled() => Ok(()),
+        }
+    }
+
+    /// One sentence to the person, on standard error; given up soon if they do not read.
+    pub(crate) async fn say(&self, sentence: &str) {
+        const SOON: Duration = Duration::from_secs(1);
+        let line = Bytes::from(format!("sallyport: {sentence}\r\n"));
+        let write = self.client.extended_data_bytes(1, line);
+        tokio::select! {
+            said = tokio::time::timeout(SOON, write) => {
+                if !matches!(said, Ok(Ok(()))) {
+                    tracing::debug!(sentence, "The person could not be told");
+                }
+            }
+            () = self.from_client.gone.cancelled() => {}
+        }
+    }
+
+    pub(crate) fn note_exit(&self, exit: Value) {
+        *self.exit.lock().unwrap_or_else(PoisonError::into_inner) = Some(exit);
+    }
+}
+
+/// What a batch still counts for in its queue; given back as it goes on, and wholly at its end.
+struct Owed<'a> {
+    received: &'a Received,
+    cost: usize,
+}
+
+impl Owed<'_> {
+    fn pay(&mut self, bytes: usize) {
+        let bytes = bytes.min(self.cost);
+        self.cost -= bytes;
+        self.received.queue.release(bytes);
+    }
+}
+
+impl Drop for Owed<'_> {
+    fn drop(&mut self) {
+        self.received.queue.release(self.cost);
+    }
+}
+
+#[derive(Default)]
+struct Budgets {
+    output: Budget,
+    error: Budget,
+}
+
+impl Stream {
+    fn from_client(&self, bytes: Bytes, steps: &mut Vec<Step>) -> Result<(), Malformed> {
+        match self {
+            Stream::Sftp(sftp) => locked(sftp).from_client(bytes, steps),
+            Stream::Scp(scp) => locked(scp).from_client(bytes, steps),
+            Stream::Terminal | Stream::Bulk => Ok(()),
+        }
+    }
+
+    fn from_asset(&self, bytes: Bytes, steps: &mut Vec<Step>) -> Result<(), Malformed> {
+        match self {
+            Stream::Sftp(sftp) => locked(sftp).from_asset(bytes, steps),
+            Stream::Scp(scp) => locked(scp).from_asset(bytes, steps),
+            Stream::Terminal | Stream::Bulk => Ok(()),
+        }
+    }
+
+    fn expects_more(&self) -> bool {
+        match self {
+            Stream::Sftp(sftp) => locked(sftp).expects_more(),
+            Stream::Scp(scp) => locked(scp).expects_more(),
+            Stream::Terminal | Stream::Bulk => false,
+        }
+    }
+
+    fn answer_is_due(&self) -> bool {
+        matches!(self, Stream::Sftp(sftp) if locked(sftp).answer_is_due())
+    }
+
+    fn due_answers(&self, steps: &mut Vec<Step>) {
+        if let Stream::Sftp(sftp) = self {
+            locked(sftp).due_answers(steps);
+        }
+    }
+
+    fn finish(&self, steps: &mut Vec<Step>) {
+        match self {
+            Stream::Sftp(sftp) => locked(sftp).finish(steps),
+            Stream::Scp(scp) => locked(scp).finish(steps),
+            Stream::Terminal | Stream::Bulk => {}
+        }
+    }
+}
+
+fn locked<T>(decoder: &Mutex<T>) -> MutexGuard<'_, T> {
+    // A decoder whose caller panicked is never asked again: the panic ends the channel.
+    decoder.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The name of a signal as RFC 4254 writes it.
+pub(crate) fn signal_name(signal: &russh::Sig) -> String {
+    match signal {
+        russh::Sig::Custom(name) => name.clone(),
+        known => format!("{known:?}"),
+    }
+}

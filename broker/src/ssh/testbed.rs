@@ -1,0 +1,539 @@
+//! A person's client, a bare gate and an asset in one process, with the relay between them.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use russh::keys::PrivateKey;
+use russh::{Channel, ChannelId, ChannelMsg, Sig, client, server};
+use sallyport_policy::{ChannelKind, FileTransfer, Terms};
+use sallyport_session_recorder::{Budget, Direction, Kind, RecordError, TrackId};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::channel::{Answer, ChannelRequest, SessionChannel};
+use super::context::{Activity, ChannelContext, Evidence, TroubleSignal};
+use super::drain::{Drain, Item, Received, batch_cost, joined, same_batch};
+use super::transfer::FileReport;
+
+/// Evidence that can be read back, and that fails at the n-th append.
+#[derive(Default)]
+pub(crate) struct Notebook {
+    pub(crate) entries: Mutex<Vec<(TrackId, Kind, Vec<u8>)>>,
+    /// Count bytes only; for floods.
+    pub(crate) lengths_only: bool,
+    pub(crate) fail_at: Option<usize>,
+    pub(crate) appends: AtomicUsize,
+    pub(crate) tracks: AtomicUsize,
+}
+
+impl Notebook {
+    fn note(&self, track: TrackId, kind: Kind, body: &[u8]) -> Result<(), RecordError> {
+        let number = self.appends.fetch_add(1, Ordering::SeqCst);
+        if self.fail_at.is_some_and(|fail_at| number >= fail_at) {
+            return Err(RecordError::Failed);
+        }
+        let body = if self.lengths_only && !kind.is_json() { &[] } else { body };
+        self.entries.lock().unwrap().push((track, kind, body.to_vec()));
+        Ok(())
+    }
+
+    pub(crate) fn bytes(&self, wanted: Kind) -> Vec<u8> {
+        let entries = self.entries.lock().unwrap();
+        entries.iter().filter(|(_, kind, _)| *kind == wanted).flat_map(|(_, _, body)| body.clone()).collect()
+    }
+
+    pub(crate) fn json(&self, wanted: Kind) -> Vec<serde_json::Value> {
+        let entries = self.entries.lock().unwrap();
+        let wanted = entries.iter().filter(|(_, kind, _)| *kind == wanted);
+        wanted.map(|(_, _, body)| serde_json::from_slice(body).unwrap()).collect()
+    }
+}
+
+impl Evidence for Notebook {
+    fn opened(&self, body: &serde_json::Value) -> Result<TrackId, RecordError> {
+        let track = TrackId(u32::try_from(self.tracks.fetch_add(1, Ordering::SeqCst)).unwrap() + 1);
+        self.note(track, Kind::Opened, body.to_string().as_bytes()).map(|()| track)
+    }
+
+    fn append(&self, track: TrackId, kind: Kind, body: &[u8]) -> Result<(), RecordError> {
+        self.note(track, kind, body)
+    }
+
+    fn append_bulk(
+        &self,
+        track: TrackId,
+        direction: Direction,
+        body: &[u8],
+        _budget: &mut Budget,
+    ) -> Result<(), RecordError> {
+        self.note(track, direction.content(), body)
+    }
+}
+
+/// What arrived at the asset, by channel in order of opening.
+#[derive(Default)]
+pub(crate) struct AssetLog {
+    pub(crate) input: Mutex<Vec<u8>>,
+    pub(crate) requests: Mutex<Vec<String>>,
+}
+
+/// Everything of one test.
+pub(crate) struct Bed {
+    pub(crate) notebook: Arc<Notebook>,
+    pub(crate) asset: Arc<AssetLog>,
+    pub(crate) reports: mpsc::Receiver<FileReport>,
+    pub(crate) context: ChannelContext,
+    pub(crate) client: client::Handle<Person>,
+}
+
+pub(crate) fn terms(file_transfer: FileTransfer, channels: &[ChannelKind]) -> Terms {
+    Terms { file_transfer, channels: channels.iter().copied().collect(), ..Terms::default() }
+}
+
+/// A person connected through a gate, by these terms, to an asset.
+pub(crate) async fn bed(terms: Terms, notebook: Notebook) -> Bed {
+    let notebook = Arc::new(notebook);
+    let asset = Arc::new(AssetLog::default());
+    let (report, reports) = mpsc::channel(64);
+    let context = ChannelContext {
+        recording: notebook.clone(),
+        terms: Arc::new(terms),
+        activity: Activity::new(),
+        ending: CancellationToken::new(),
+        trouble: TroubleSignal::new(),
+        report,
+    };
+    let asset_port = listen(server_config(), {
+        let asset = asset.clone();
+        move || Asset::new(asset.clone())
+    })
+    .await;
+    let gate_port = listen(server_config(), {
+        let context = context.clone();
+        move || Gate { context: context.clone(), asset_port, asset: None, channels: HashMap::new() }
+    })
+    .await;
+    let client = connect(gate_port).await;
+    Bed { notebook, asset, reports, context, client }
+}
+
+fn server_config() -> Arc<server::Config> {
+    let mut rng = russh::keys::key::safe_rng();
+    Arc::new(server::Config {
+        keys: vec![PrivateKey::random(&mut rng, russh::keys::Algorithm::Ed25519).unwrap()],
+        auth_rejection_time: Duration::from_millis(1),
+        nodelay: true,
+        ..server::Config::default()
+    })
+}
+
+async fn listen<H: server::Handler + Send + 'static>(
+    config: Arc<server::Config>,
+    make: impl Fn() -> H + Send + 'static,
+) -> u16
+where
+    H::Error: std::fmt::Debug,
+{
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            stream.set_nodelay(true).unwrap();
+            let (config, handler) = (config.clone(), make());
+            tokio::spawn(async move {
+                if let Ok(running) = server::run_stream(config, stream, handler).await {
+                    let _ends_somehow = running.await;
+                }
+            });
+        }
+    });
+    port
+}
+
+pub(crate) async fn connect(port: u16) -> client::Handle<Person> {
+    let config = Arc::new(client::Config { nodelay: true, ..client::Config::default() });
+    let stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    stream.set_nodelay(true).unwrap();
+    let mut handle = client::connect_stream(config, stream, Person).await.unwrap();
+    assert!(handle.authenticate_none("alice").await.unwrap().success());
+    handle
+}
+
+pub(crate) struct Person;
+
+impl client::Handler for Person {
+    type Error = russh::Error;
+
+    async fn check_server_key(&mut self, _: &russh::keys::PublicKeyOrCertificate) -> Result<bool, Self::Error> {
+        Ok(true)
+    }
+}
+
+/// The least that a broker does around the relay.
+struct Gate {
+    context: ChannelContext,
+    asset_port: u16,
+    asset: Option<client::Handle<Person>>,
+    channels: HashMap<ChannelId, SessionChannel>,
+}
+
+impl Gate {
+    async fn pass(
+        &mut self,
+        id: ChannelId,
+        request: ChannelRequest,
+        session: &mut server::Session,
+    ) -> Result<(), russh::Error> {
+        match self.channels.get_mut(&id).unwrap().request(request).await {
+            Answer::Success | Answer::Refused(_) => session.channel_success(id),
+            Answer::Failure => session.channel_failure(id),
+        }
+    }
+}
+
+impl server::Handler for Gate {
+    type Error = russh::Error;
+
+    async fn auth_none(&mut self, _: &str) -> Result<server::Auth, Self::Error> {
+        Ok(server::Auth::Accept)
+    }
+
+    async fn channel_open_session(
+        &mut self,
+        channel: Channel<server::Msg>,
+        reply: server::ChannelOpenHandle,
+        session: &mut server::Session,
+    ) -> Result<(), Self::Error> {
+        if self.asset.is_none() {
+            self.asset = Some(connect(self.asset_port).await);
+        }
+        let _seat = self.context.activity.seat();
+        let asset = self.asset.as_ref().unwrap().channel_open_session().await?;
+        let id = channel.id();
+        let joined = SessionChannel::open(channel, session.handle(), asset, self.context.clone()).await;
+        self.channels.insert(id, joined.map_err(|_| russh::Error::Inconsistent)?);
+        reply.accept().await;
+        Ok(())
+    }
+
+    async fn pty_request(
+        &mut self,
+        channel: ChannelId,
+        term: &str,
+        cols: u32,
+        rows: u32,
+        width: u32,
+        height: u32,
+        modes: &[(russh::Pty, u32)],
+        session: &mut server::Session,
+    ) -> Result<(), Self::Error> {
+        let request =
+            ChannelRequest::Pty { term: term.to_owned(), cols, rows, pixels: (width, height), modes: modes.to_vec() };
+        self.pass(channel, request, session).await
+    }
+
+    async fn env_request(
+        &mut self,
+        channel: ChannelId,
+        name: &str,
+        value: &str,
+        session: &mut server::Session,
+    ) -> Result<(), Self::Error> {
+        self.pass(channel, ChannelRequest::Env { name: name.to_owned(), value: value.to_owned() }, session).await
+    }
+
+    async fn shell_request(&mut self, channel: ChannelId, session: &mut server::Session) -> Result<(), Self::Error> {
+        self.pass(channel, ChannelRequest::Shell, session).await
+    }
+
+    async fn exec_request(
+        &mut self,
+        channel: ChannelId,
+        data: &[u8],
+        session: &mut server::Session,
+    ) -> Result<(), Self::Error> {
+        self.pass(channel, ChannelRequest::Exec(data.to_vec()), session).await
+    }
+
+    async fn subsystem_request(
+        &mut self,
+        channel: ChannelId,
+        name: &str,
+        session: &mut server::Session,
+    ) -> Result<(), Self::Error> {
+        self.pass(channel, ChannelRequest::Subsystem(name.to_owned()), session).await
+    }
+
+    async fn window_change_request(
+        &mut self,
+        channel: ChannelId,
+        cols: u32,
+        rows: u32,
+        width: u32,
+        height: u32,
+        _session: &mut server::Session,
+    ) -> Result<(), Self::Error> {
+        self.channels[&channel].window_changed(cols, rows, (width, height)).await;
+        Ok(())
+    }
+
+    async fn signal(
+        &mut self,
+        channel: ChannelId,
+        signal: Sig,
+        _session: &mut server::Session,
+    ) -> Result<(), Self::Error> {
+        self.channels[&channel].signal(signal).await;
+        Ok(())
+    }
+}
+
+/// An asset whose commands are what the tests need.
+struct Asset {
+    log: Arc<AssetLog>,
+    channels: HashMap<ChannelId, Channel<server::Msg>>,
+}
+
+impl Asset {
+    fn new(log: Arc<AssetLog>) -> Self {
+        Self { log, channels: HashMap::new() }
+    }
+
+    fn asked(&self, request: String) {
+        self.log.requests.lock().unwrap().push(request);
+    }
+}
+
+impl server::Handler for Asset {
+    type Error = russh::Error;
+
+    async fn auth_none(&mut self, _: &str) -> Result<server::Auth, Self::Error> {
+        Ok(server::Auth::Accept)
+    }
+
+    async fn channel_open_session(
+        &mut self,
+        channel: Channel<server::Msg>,
+        reply: server::ChannelOpenHandle,
+        _session: &mut server::Session,
+    ) -> Result<(), Self::Error> {
+        self.channels.insert(channel.id(), channel);
+        reply.accept().await;
+        Ok(())
+    }
+
+    async fn pty_request(
+        &mut self,
+        channel: ChannelId,
+        term: &str,
+        cols: u32,
+        rows: u32,
+        _width: u32,
+        _height: u32,
+        _modes: &[(russh::Pty, u32)],
+        session: &mut server::Session,
+    ) -> Result<(), Self::Error> {
+        self.asked(format!("pty {term} {cols}x{rows}"));
+        session.channel_success(channel)
+    }
+
+    async fn env_request(
+        &mut self,
+        channel: ChannelId,
+        name: &str,
+        value: &str,
+        session: &mut server::Session,
+    ) -> Result<(), Self::Error> {
+        self.asked(format!("env {name}={value}"));
+        if name == "LC_REFUSED" { session.channel_failure(channel) } else { session.channel_success(channel) }
+    }
+
+    async fn window_change_request(
+        &mut self,
+        _channel: ChannelId,
+        cols: u32,
+        rows: u32,
+        _width: u32,
+        _height: u32,
+        _session: &mut server::Session,
+    ) -> Result<(), Self::Error> {
+        self.asked(format!("window {cols}x{rows}"));
+        Ok(())
+    }
+
+    async fn signal(
+        &mut self,
+        _channel: ChannelId,
+        signal: Sig,
+        _session: &mut server::Session,
+    ) -> Result<(), Self::Error> {
+        self.asked(format!("signal {signal:?}"));
+        Ok(())
+    }
+
+    async fn subsystem_request(
+        &mut self,
+        channel: ChannelId,
+        name: &str,
+        session: &mut server::Session,
+    ) -> Result<(), Self::Error> {
+        self.asked(format!("subsystem {name}"));
+        let taken = self.channels.remove(&channel).unwrap();
+        tokio::spawn(run("sftp".to_owned(), taken, session.handle(), self.log.clone()));
+        session.channel_success(channel)
+    }
+
+    async fn shell_request(&mut self, channel: ChannelId, session: &mut server::Session) -> Result<(), Self::Error> {
+        self.asked("shell".to_owned());
+        let taken = self.channels.remove(&channel).unwrap();
+        tokio::spawn(run("cat".to_owned(), taken, session.handle(), self.log.clone()));
+        session.channel_success(channel)
+    }
+
+    async fn exec_request(
+        &mut self,
+        channel: ChannelId,
+        data: &[u8],
+        session: &mut server::Session,
+    ) -> Result<(), Self::Error> {
+        let command = String::from_utf8_lossy(data).into_owned();
+        self.asked(format!("exec {command}"));
+        if command == "refuse" {
+            return session.channel_failure(channel);
+        }
+        if command == "mute" {
+            return Ok(());
+        }
+        let taken = self.channels.remove(&channel).unwrap();
+        tokio::spawn(run(command, taken, session.handle(), self.log.clone()));
+        session.channel_success(channel)
+    }
+}
+
+async fn run(command: String, channel: Channel<server::Msg>, handle: server::Handle, log: Arc<AssetLog>) {
+    if command == "stall" {
+        // Holds the channel and never reads it.
+        tokio::time::sleep(Duration::from_secs(3600)).await;
+        drop(channel);
+        return;
+    }
+    let id = channel.id();
+    let (read, write) = channel.split();
+    let received = Received::start(read, None, Drain { stop: CancellationToken::new(), impatient: Box::new(|| false) });
+    let mut words = command.split(' ');
+    let outcome: Result<(), russh::Error> = async {
+        match words.next().unwrap() {
+            "cat" | "sftp" | "scp" | "log" => {
+                while let Some(items) = received.queue.take(same_batch).await {
+                    match items.first() {
+                        Some(Item::Data(_)) => {
+                            let bytes = joined(&items);
+                            if command == "cat" {
+                                write.data_bytes(bytes).await?;
+                            } else {
+                                log.input.lock().unwrap().extend_from_slice(&bytes);
+                            }
+                        }
+                        _ => break,
+                    }
+                    received.queue.release(batch_cost(&items));
+                }
+                write.exit_status(0).await?;
+            }
+            "sink" => {
+                let mut total = 0;
+                while let Some(items) = received.queue.take(same_batch).await {
+                    if !matches!(items.first(), Some(Item::Data(_))) {
+                        break;
+                    }
+                    total += joined(&items).len();
+                    received.queue.release(batch_cost(&items));
+                }
+                write.data_bytes(format!("{total}\n")).await?;
+                write.exit_status(0).await?;
+            }
+            "flood" => {
+                let mut left: usize = words.next().unwrap().parse().unwrap();
+                let block = bytes::Bytes::from(vec![7; 64 * 1024]);
+                while left > 0 {
+                    let piece = block.slice(..left.min(block.len()));
+                    left -= piece.len();
+                    tokio::select! {
+                        sent = write.data_bytes(piece) => sent?,
+                        () = received.gone.cancelled() => break,
+                    }
+                }
+                write.exit_status(0).await?;
+            }
+            "say" => {
+                write.data_bytes("out").await?;
+                write.extended_data_bytes(1, "err").await?;
+                write.exit_status(3).await?;
+            }
+            "killed" => {
+                let sent = handle.exit_signal_request(id, Sig::KILL, true, "gone".to_owned(), String::new()).await;
+                sent.map_err(|()| russh::Error::SendError)?;
+            }
+            "vanish" => return write.close().await,
+            _ => write.exit_status(127).await?,
+        }
+        write.eof().await?;
+        write.close().await
+    }
+    .await;
+    if let Err(error) = outcome {
+        log.requests.lock().unwrap().push(format!("ended: {error}"));
+    }
+}
+
+/// What a person's side got from a channel.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Heard {
+    pub(crate) out: Vec<u8>,
+    pub(crate) err: String,
+    /// Everything but data, in order.
+    pub(crate) events: Vec<String>,
+}
+
+/// Listens to a channel to its end.
+pub(crate) async fn hear(mut read: russh::ChannelReadHalf) -> Heard {
+    let mut heard = Heard::default();
+    while let Some(message) = read.wait().await {
+        match message {
+            ChannelMsg::Data { data } => heard.out.extend_from_slice(&data),
+            ChannelMsg::ExtendedData { data, .. } => heard.err.push_str(std::str::from_utf8(&data).unwrap()),
+            ChannelMsg::Eof => heard.events.push("eof".to_owned()),
+            ChannelMsg::Close => heard.events.push("close".to_owned()),
+            ChannelMsg::Success => heard.events.push("success".to_owned()),
+            ChannelMsg::Failure => heard.events.push("failure".to_owned()),
+            ChannelMsg::ExitStatus { exit_status } => heard.events.push(format!("exit {exit_status}")),
+            ChannelMsg::ExitSignal { signal_name, core_dumped, .. } => {
+                heard.events.push(format!("signal {signal_name:?} {core_dumped}"));
+            }
+            _ => {}
+        }
+    }
+    heard
+}
+
+/// Fails a test that hangs.
+pub(crate) async fn soon<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(60), future).await.expect("it hangs")
+}
+
+impl Bed {
+    /// Runs a command with this input, which ends with EOF.
+    pub(crate) async fn exec(&self, command: &str, input: &[u8]) -> Heard {
+        let (read, write) = soon(self.client.channel_open_session()).await.unwrap().split();
+        write.exec(true, command).await.unwrap();
+        let heard = tokio::spawn(hear(read));
+        if !input.is_empty() {
+            write.data_bytes(input.to_vec()).await.unwrap();
+        }
+        write.eof().await.unwrap();
+        soon(heard).await.unwrap()
+    }
+}
