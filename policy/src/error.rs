@@ -44,14 +44,11 @@ impl fmt::Display for PlantError {
 pub struct PlantErrors(Vec<PlantError>);
 
 impl PlantErrors {
-    /// The errors, if there are any: sorted, and each once.
-    pub(crate) fn check(mut errors: Vec<PlantError>) -> Result<(), Self> {
-        if errors.is_empty() {
-            return Ok(());
-        }
+    /// These errors: sorted, and each once.
+    pub(crate) fn of(mut errors: Vec<PlantError>) -> Self {
         errors.sort();
         errors.dedup();
-        Err(Self(errors))
+        Self(errors)
     }
 
     /// Each error.

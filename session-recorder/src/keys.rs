@@ -42,8 +42,8 @@ pub enum KeyError {
 }
 
 impl Keys {
-    /// Recipients are age X25519 public keys (`age1…`); the seed is that of the broker's Ed25519 evidence key.
-    pub fn new<S: AsRef<str>>(recipients: &[S], signing_seed: &[u8; 32]) -> Result<Keys, KeyError> {
+    /// Recipients are age X25519 public keys (`age1…`); `signing` is the broker's evidence key.
+    pub fn new<S: AsRef<str>>(recipients: &[S], signing: SigningKey) -> Result<Keys, KeyError> {
         let recipients = recipients
             .iter()
             .map(|text| Recipient::from_str(text.as_ref()).map_err(|_| KeyError::Recipient(text.as_ref().to_owned())))
@@ -51,7 +51,6 @@ impl Keys {
         if recipients.is_empty() {
             return Err(KeyError::NoRecipient);
         }
-        let signing = SigningKey::from_bytes(signing_seed);
         Ok(Keys { recipients, signing, level: 1, spare: Mutex::new(Vec::new()) })
     }
 

@@ -9,6 +9,7 @@
 //!
 //! The caller writes the audit events of a login: it knows the connection. What an administrator changes is in `admin.rs`.
 
+pub mod admin;
 mod certificate;
 mod clock;
 mod first_factor;

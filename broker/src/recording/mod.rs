@@ -1,1 +1,23 @@
 //! Recordings on disk: where they are, how full the disk is, how long they are kept.
+//!
+//! The format is the crate `sallyport-session-recorder`; this is the world around it. One file per recording,
+//! `<folder>/<UTC day>/<session>.srec`, append only. A call of [`RecordingHandle::append`] returns when `write` has (or, with
+//! `durability = "power"`, when `fdatasync` has), and only then is anything forwarded.
+
+pub mod clock;
+mod disk;
+mod handle;
+mod recordings;
+mod recovery;
+mod retention;
+mod sink;
+mod syncer;
+#[cfg(test)]
+mod tests;
+
+pub use disk::{DiskLevel, DiskLow, DiskSpace};
+pub use handle::RecordingHandle;
+pub use recordings::{Recordings, RecordingsError};
+pub use recovery::{Found, Recovered};
+pub use retention::Removed;
+pub use sink::{Faults, FileSink, open_file};

@@ -39,6 +39,19 @@ pub struct TotpRow {
     pub enrolled_at: Timestamp,
 }
 
+/// A new authenticator.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewTotp {
+    /// Whose it is.
+    pub identity: String,
+    /// Under the master key.
+    pub sealed_seed: Vec<u8>,
+    /// How its codes are computed.
+    pub settings: TotpSettings,
+    /// Since when.
+    pub enrolled_at: Timestamp,
+}
+
 impl Store {
     /// Whether a key is this identity's now.
     pub async fn has_key(&self, identity: &str, fingerprint: &str) -> Result<bool, StoreError> {
@@ -188,16 +201,8 @@ impl Write {
 
     /// Enrols an authenticator in place of any before, and revokes what the old one proved. `key_id` is the master key
     /// that sealed the seed.
-    pub async fn enroll_totp(
-        &mut self,
-        identity: &str,
-        sealed_seed: &[u8],
-        settings: TotpSettings,
-        key_id: &str,
-        by: &str,
-        at: Timestamp,
-    ) -> Result<(), StoreError> {
-        self.require_identity(identity).await?;
+    pub async fn enroll_totp(&mut self, new: &NewTotp, key_id: &str, by: &str) -> Result<(), StoreError> {
+        self.require_identity(&new.identity).await?;
         self.hold_master_key(key_id).await?;
         sqlx::query(
             "INSERT INTO totp (identity, sealed_seed, algorithm, digits, period, enrolled_at) VALUES ($1, $2, $3, $4, $5, $6)
@@ -205,15 +210,15 @@ impl Write {
                  digits = excluded.digits, period = excluded.period, last_step = -1, failures = 0, failed_at = NULL,
                  enrolled_at = excluded.enrolled_at",
         )
-        .bind(identity)
-        .bind(sealed_seed)
-        .bind(settings.algorithm.to_string())
-        .bind(settings.digits.count())
-        .bind(settings.period.seconds())
-        .bind(micros(at))
+        .bind(&new.identity)
+        .bind(new.sealed_seed.as_slice())
+        .bind(new.settings.algorithm.to_string())
+        .bind(new.settings.digits.count())
+        .bind(new.settings.period.seconds())
+        .bind(micros(new.enrolled_at))
         .execute(&mut **self)
         .await?;
-        self.revoke_leases(Some(identity), None, by, at).await?;
+        self.revoke_leases(Some(&new.identity), None, by, new.enrolled_at).await?;
         Ok(())
     }
 

@@ -101,15 +101,6 @@ impl Store {
         rows.into_iter().map(LeaseRow::try_from).collect()
     }
 
-    /// The lease with this id.
-    pub async fn find_lease(&self, id: &str) -> Result<Option<LeaseRow>, StoreError> {
-        let row: Option<Row> = sqlx::query_as("SELECT * FROM leases WHERE id = $1")
-            .bind(id.to_lowercase())
-            .fetch_optional(self.reader()?)
-            .await?;
-        row.map(LeaseRow::try_from).transpose()
-    }
-
     /// Revokes every lease that counts, of one identity or credential or of all, and says which.
     pub async fn revoke_leases(
         &self,
@@ -126,16 +117,17 @@ impl Store {
 }
 
 impl Write {
-    /// Revokes one lease. `false` when it was revoked before, or there is none.
-    pub async fn revoke_lease(&mut self, id: &str, by: &str, at: Timestamp) -> Result<bool, StoreError> {
-        let done =
-            sqlx::query("UPDATE leases SET revoked_at = $2, revoked_by = $3 WHERE id = $1 AND revoked_at IS NULL")
-                .bind(id.to_lowercase())
-                .bind(micros(at))
-                .bind(by)
-                .execute(&mut **self)
-                .await?;
-        Ok(done.rows_affected() == 1)
+    /// Revokes one lease. Nothing when it was revoked before, or there is none.
+    pub async fn revoke_lease(&mut self, id: &str, by: &str, at: Timestamp) -> Result<Option<LeaseRow>, StoreError> {
+        let row: Option<Row> = sqlx::query_as(
+            "UPDATE leases SET revoked_at = $2, revoked_by = $3 WHERE id = $1 AND revoked_at IS NULL RETURNING *",
+        )
+        .bind(id.to_lowercase())
+        .bind(micros(at))
+        .bind(by)
+        .fetch_optional(&mut **self)
+        .await?;
+        row.map(LeaseRow::try_from).transpose()
     }
 
     /// As [`Store::revoke_leases`], within a larger change. Leases that have expired are revoked as well: a clock that goes

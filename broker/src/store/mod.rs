@@ -46,6 +46,7 @@ pub mod identities;
 pub mod leases;
 mod open;
 pub mod plants;
+pub mod recordings;
 pub mod secrets;
 pub mod sessions;
 

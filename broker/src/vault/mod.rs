@@ -25,7 +25,7 @@ pub use certificate::{AssetLogin, Extension, SignError};
 pub use credential::{Credential, CredentialError};
 pub use keys::KeyName;
 pub use master_key::{MasterKey, MasterKeyError, MasterKeySource};
-pub use rekey::{RekeyError, Rekeyed, rekey};
+pub use rekey::{RekeyError, Rekeyed, finish_rekey, rekey};
 pub use seal::{KeyId, Place, SealError};
 pub use secret::Secret;
 

@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 use super::master_key::sync_directory;
 use super::seal::{Place, SealError, Sealer};
 use super::{MasterKey, MasterKeyError, MasterKeySource, VaultError, beside, check_key};
+use crate::audit::{Audit, AuditError, AuditEvent};
 use crate::store::Store;
 use crate::store::secrets::{ResealError, SealedCell};
 
@@ -40,6 +41,12 @@ pub enum RekeyError {
     /// A credential's file is systemd's: only its owner can replace it.
     #[error("the master key is {0}, which sallyport cannot replace: name a file for the new key with `--to FILE`")]
     Credential(MasterKeySource),
+    /// Nothing would change.
+    #[error("{0} holds the master key that is in use: name another file, or a file that does not exist")]
+    SameKey(MasterKeySource),
+    /// The change could not be put on record, so it was not made.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
     /// Files could not be renamed. Everything is sealed under the new key already.
     #[error(
         "the database is under the new master key in `{new}`, but that could not be renamed to `{key}`: {error}; run `sallyport secrets rekey` again, or rename it by hand"
@@ -54,16 +61,38 @@ pub enum RekeyError {
     },
 }
 
-/// Seals everything under a new master key. `to` is the file for the new key where the old one is not a file.
-pub async fn rekey(store: &Store, source: &MasterKeySource, to: Option<&Path>) -> Result<Rekeyed, RekeyError> {
+/// Seals everything under a new master key. `to` is the file for the new key where the old one is not a file. The audit
+/// event is part of the transaction.
+pub async fn rekey(
+    store: &Store,
+    audit: &Audit,
+    source: &MasterKeySource,
+    to: Option<&Path>,
+) -> Result<Rekeyed, RekeyError> {
+    let old = load(source)?;
     match (source, to) {
         (_, Some(to)) => {
-            let values = reseal(store, &load(source)?, &new_key(to)?).await?;
+            let values = reseal(store, audit, &old, &new_key(to)?).await?;
             Ok(Rekeyed { values, key: to.to_owned(), previous: None })
         }
-        (MasterKeySource::File(path), None) => rekey_file(store, path).await,
+        (MasterKeySource::File(path), None) => {
+            let new = beside(path, NEW);
+            let values = reseal(store, audit, &old, &new_key(&new)?).await?;
+            replace(path, &new, values)
+        }
         (MasterKeySource::Credential(_), None) => Err(RekeyError::Credential(source.clone())),
     }
+}
+
+/// Finishes a change of the master key that was interrupted after the transaction. Nothing, if there was none. Needs no
+/// vault: that does not open before this.
+pub async fn finish_rekey(store: &Store, source: &MasterKeySource) -> Result<Option<Rekeyed>, RekeyError> {
+    let MasterKeySource::File(path) = source else { return Ok(None) };
+    let under = store.secrets().await.map_err(VaultError::from)?.into_iter().find(|row| row.name == super::CHECK);
+    let under = under.ok_or(VaultError::NotInitialised)?.public_part;
+    let new = beside(path, NEW);
+    let interrupted = key_id(&new).as_ref() == Some(&under) && key_id(path).as_ref() != Some(&under);
+    if interrupted { replace(path, &new, 0).map(Some) } else { Ok(None) }
 }
 
 /// What to do about a master key that is not the one the store is under.
@@ -84,18 +113,13 @@ pub(super) fn mend(source: &MasterKeySource, wanted: &str) -> String {
     }
 }
 
-async fn rekey_file(store: &Store, path: &Path) -> Result<Rekeyed, RekeyError> {
-    let new = beside(path, NEW);
-    let under = store.secrets().await.map_err(VaultError::from)?.into_iter().find(|row| row.name == super::CHECK);
-    let under = under.ok_or(VaultError::NotInitialised)?.public_part;
-    let old = key_id(path);
-    let values = if key_id(&new).as_ref() == Some(&under) && old.as_ref() != Some(&under) {
-        0
-    } else {
-        reseal(store, &load(&MasterKeySource::File(path.to_owned()))?, &new_key(&new)?).await?
-    };
-    let previous = old.map(|id| beside(path, &format!(".{id}")));
-    swap(path, &new, previous.as_deref()).map_err(|error| RekeyError::Rename { new, key: path.to_owned(), error })?;
+fn replace(path: &Path, new: &Path, values: usize) -> Result<Rekeyed, RekeyError> {
+    let previous = key_id(path).map(|id| beside(path, &format!(".{id}")));
+    swap(path, new, previous.as_deref()).map_err(|error| RekeyError::Rename {
+        new: new.to_owned(),
+        key: path.to_owned(),
+        error,
+    })?;
     Ok(Rekeyed { values, key: path.to_owned(), previous })
 }
 
@@ -113,22 +137,27 @@ fn new_key(path: &Path) -> Result<MasterKey, VaultError> {
     Ok(MasterKey::create(path)?)
 }
 
-async fn reseal(store: &Store, old: &MasterKey, new: &MasterKey) -> Result<usize, VaultError> {
+async fn reseal(store: &Store, audit: &Audit, old: &MasterKey, new: &MasterKey) -> Result<usize, RekeyError> {
     let (from, to) = (sealer(old)?, sealer(new)?);
-    check_key(&store.secrets().await?, &from, old.source())?;
+    if from.id() == to.id() {
+        return Err(RekeyError::SameKey(new.source().clone()));
+    }
+    check_key(&store.secrets().await.map_err(VaultError::from)?, &from, old.source())?;
     let reseal = |cell: &SealedCell| -> Result<Vec<u8>, SealError> {
         let (table, column) = cell.table.cell();
         let row: Vec<&str> = cell.row.iter().map(String::as_str).collect();
         let place = Place { table, row: &row, column };
         to.seal(&place, from.open(&place, &cell.sealed)?.expose())
     };
-    let mut write = store.begin_write().await?;
+    let mut write = store.begin_write().await.map_err(VaultError::from)?;
     let done = write.reseal(&from.id().to_string(), &to.id().to_string(), reseal).await;
     let values = done.map_err(|error| match error {
         ResealError::Store(error) => VaultError::from(error),
         ResealError::Cell(error) => error.into(),
     })?;
-    write.commit().await?;
+    let count = u64::try_from(values).unwrap_or(u64::MAX);
+    audit.record_in(&mut write, AuditEvent::SecretsRekeyed { count }).await?;
+    write.commit().await.map_err(VaultError::from)?;
     Ok(values)
 }
 

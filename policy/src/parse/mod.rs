@@ -1,19 +1,269 @@
 //! Plant files to policy.
+//!
+//! All names are collected first, so that a rule may name what is written further down or in another file; then each
+//! section is read; then the checks run that need the plant as a whole. Faults are gathered on the way, not stopped at.
 
-use crate::error::{PlantError, PlantErrors, PlantFile};
+mod check;
+mod host_key;
+mod later;
+mod log;
+mod plant;
+mod rules;
+mod selectors;
+mod terms;
+mod value;
+mod when;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::str::FromStr;
+
+use toml::Spanned;
+use toml::de::DeTable;
+
+use crate::asset::Zone;
+use crate::error::{PlantErrors, PlantFile};
+use crate::names::{AssetId, NameError, RoleId, ServiceName, ZoneId};
 use crate::policy::Policy;
+use crate::role::Role;
+pub(crate) use log::{At, Log};
+pub(crate) use value::{Alone, Key, Value};
+
+/// The filter that needs no section: what a decoded protocol has where a grant names none.
+const BUILT_IN_FILTER: &str = "read-only";
+
+/// A plant of ten thousand assets is a third of this.
+const LONGEST_FILE: usize = 16 << 20;
 
 /// Reads the plant files.
 pub(crate) fn policy(files: &[PlantFile]) -> Result<Policy, PlantErrors> {
-    match files.iter().find(|file| !file.text.trim().is_empty()) {
-        None => Ok(Policy::empty()),
-        Some(file) => PlantErrors::check(vec![PlantError {
-            file: file.name.clone(),
-            line: 1,
-            column: 1,
-            message: "reading plant files is not available yet".to_owned(),
-            suggestion: None,
-        }])
-        .map(|()| Policy::empty()),
+    // Sorted, so that a grant has the same number in whatever order the files are handed in.
+    let mut sorted: Vec<&PlantFile> = files.iter().collect();
+    sorted.sort_by(|one, other| (&one.name, &one.text).cmp(&(&other.name, &other.text)));
+    let mut log = Log::new(sorted.clone());
+    let documents = documents(&mut log, &sorted);
+    // A file that is not TOML may hold any of the names that the others use: what they say would be guesswork.
+    if log.has_errors() {
+        return Err(into_errors(log));
+    }
+    let policy = Sections::collect(&mut log, &documents).read(&mut log);
+    if log.has_errors() {
+        return Err(into_errors(log));
+    }
+    let (_, warnings) = log.finish();
+    Ok(Policy { warnings, ..policy })
+}
+
+fn into_errors(log: Log<'_>) -> PlantErrors {
+    PlantErrors::of(log.finish().0)
+}
+
+/// Each file as TOML, as far as it is.
+fn documents<'f>(log: &mut Log<'_>, files: &[&'f PlantFile]) -> Vec<Spanned<DeTable<'f>>> {
+    let mut documents = Vec::new();
+    for (number, file) in files.iter().enumerate() {
+        let start = At { file: number, offset: 0 };
+        if number > 0 && files[number - 1].name == file.name {
+            log.error(start, "two files have this name, so messages and rules could not say which is meant");
+        }
+        if file.text.len() > LONGEST_FILE {
+            log.error(start, format!("a plant file has at most {} MiB", LONGEST_FILE >> 20));
+            continue;
+        }
+        let (document, errors) = DeTable::parse_recoverable(&file.text);
+        for error in errors {
+            let offset = error.span().map_or(0, |span| span.start);
+            log.error(At { file: number, offset }, error.message().replace('\n', ", "));
+        }
+        documents.push(document);
+    }
+    documents
+}
+
+/// The sections of all files, by kind.
+#[derive(Default)]
+struct Sections<'t> {
+    zones: Vec<(Key<'t>, Value<'t>)>,
+    conduits: Vec<Value<'t>>,
+    assets: Vec<(Key<'t>, Value<'t>)>,
+    filters: Vec<(Key<'t>, Value<'t>)>,
+    roles: Vec<(Key<'t>, Value<'t>)>,
+    forbids: Vec<Value<'t>>,
+    break_glass: Vec<(Key<'t>, Value<'t>)>,
+}
+
+const SECTIONS: [&str; 7] = ["zone", "conduit", "asset", "filter", "role", "forbid", "break_glass"];
+
+impl<'t> Sections<'t> {
+    fn collect(log: &mut Log<'_>, documents: &'t [Spanned<DeTable<'t>>]) -> Self {
+        let mut sections = Self::default();
+        for (file, document) in documents.iter().enumerate() {
+            for (key, value) in Value::document(file, document) {
+                let what = format!("`{}`", key.text);
+                match key.text {
+                    "zone" => sections.zones.extend(value.table(log, &what).unwrap_or_default()),
+                    "conduit" => sections.conduits.extend(value.list(log, &what, Alone::Nothing).unwrap_or_default()),
+                    "asset" => sections.assets.extend(value.table(log, &what).unwrap_or_default()),
+                    "filter" => sections.filters.extend(value.table(log, &what).unwrap_or_default()),
+                    "role" => sections.roles.extend(value.table(log, &what).unwrap_or_default()),
+                    "forbid" => sections.forbids.extend(value.list(log, &what, Alone::Nothing).unwrap_or_default()),
+                    "break_glass" => sections.break_glass.extend(value.table(log, &what).unwrap_or_default()),
+                    _ => log.unknown(key.at, format!("unknown section `{}`", key.text), key.text, SECTIONS),
+                }
+            }
+        }
+        sections
+    }
+
+    fn read(self, log: &mut Log<'_>) -> Policy {
+        let mut policy = Policy::empty();
+        let mut places: BTreeMap<AssetId, At> = BTreeMap::new();
+        let mut names = Names::collect(log, &self);
+        for (key, value) in unique(log, &self.zones, "zone") {
+            let zone = name::<ZoneId>(log, key, "a zone").and_then(|id| plant::zone(log, key, value, id));
+            policy.zones.extend(zone.map(|zone| (zone.id.clone(), zone)));
+        }
+        names.broker_zones = check::broker_zones(&policy.zones);
+        check::zones(log, &policy.zones, &self.zones);
+        let zones = plant::Zones { zones: &policy.zones, names: &names };
+        for (key, value) in unique(log, &self.assets, "asset") {
+            let asset = name::<AssetId>(log, key, "an asset").and_then(|id| plant::asset(log, key, value, id, &zones));
+            places.extend(asset.iter().map(|asset| (asset.id.clone(), key.at)));
+            policy.assets.extend(asset.map(|asset| (asset.id.clone(), asset)));
+        }
+        check::assets(log, &policy.assets, &places);
+        names.learn(&policy);
+        policy.conduits = self.conduits.iter().filter_map(|value| plant::conduit(log, *value, &names)).collect();
+        for (key, value) in unique(log, &self.filters, "filter") {
+            let filter = later::filter(log, key, value);
+            policy.filters.extend(filter.map(|filter| (filter.name.clone(), filter)));
+        }
+        let whole = !log.has_errors();
+        self.read_rules(log, &names, &mut policy, whole);
+        policy
+    }
+
+    /// `whole`: the plant is without fault so far, so that what a rule does not find in it is the rule's fault.
+    fn read_rules(&self, log: &mut Log<'_>, names: &Names, policy: &mut Policy, whole: bool) {
+        for (key, value) in &self.roles {
+            let Some(id) = name::<RoleId>(log, *key, "a role") else { continue };
+            let mut role = policy.roles.remove(&id).unwrap_or_else(|| Role {
+                id: id.clone(),
+                members: BTreeSet::new(),
+                grants: Vec::new(),
+                description: None,
+            });
+            let grants = rules::role(log, *key, *value, &mut role, names);
+            if whole {
+                grants.iter().for_each(|granted| check::grant(log, policy, granted));
+            }
+            role.grants.extend(grants.into_iter().map(|granted| granted.grant));
+            policy.roles.insert(id, role);
+        }
+        for value in &self.forbids {
+            let Some((forbid, services)) = rules::forbid(log, *value, names) else { continue };
+            if whole {
+                check::forbid_services(log, names, &services);
+            }
+            policy.forbids.push(forbid);
+        }
+        for (key, value) in unique(log, &self.break_glass, "break_glass") {
+            let section = later::break_glass(log, key, value, names);
+            policy.break_glass.extend(section.map(|section| (section.name.clone(), section)));
+        }
+    }
+}
+
+/// Every name there is, whether or not its section could be read: what is badly written is still not unknown.
+pub(crate) struct Names {
+    pub(crate) zones: BTreeSet<ZoneId>,
+    pub(crate) broker_zones: BTreeSet<ZoneId>,
+    pub(crate) assets: BTreeMap<AssetId, At>,
+    pub(crate) roles: BTreeSet<RoleId>,
+    pub(crate) filters: BTreeSet<String>,
+    pub(crate) tags: BTreeSet<String>,
+    pub(crate) services: BTreeSet<ServiceName>,
+}
+
+impl Names {
+    fn collect(log: &mut Log<'_>, sections: &Sections<'_>) -> Self {
+        let keys =
+            |entries: &[(Key<'_>, Value<'_>)]| entries.iter().map(|(key, _)| key.text.to_owned()).collect::<Vec<_>>();
+        let mut assets: BTreeMap<AssetId, At> = BTreeMap::new();
+        for (key, _) in &sections.assets {
+            if let Ok(id) = key.text.parse::<AssetId>() {
+                let twin =
+                    assets.keys().find(|other| other.as_str().eq_ignore_ascii_case(id.as_str()) && **other != id);
+                if let Some(other) = twin {
+                    let message =
+                        format!("asset `{id}` differs from asset `{other}` in case only, and clients ignore case");
+                    log.error(key.at, message);
+                }
+                assets.insert(id, key.at);
+            }
+        }
+        Self {
+            zones: keys(&sections.zones).iter().filter_map(|text| text.parse().ok()).collect(),
+            broker_zones: BTreeSet::new(),
+            assets,
+            roles: keys(&sections.roles).iter().filter_map(|text| text.parse().ok()).collect(),
+            filters: keys(&sections.filters).into_iter().collect(),
+            tags: sections.assets.iter().flat_map(|(_, value)| tags_of(*value)).collect(),
+            services: BTreeSet::new(),
+        }
+    }
+
+    fn learn(&mut self, policy: &Policy) {
+        self.services.extend(policy.assets().flat_map(|asset| asset.services.keys().cloned()));
+    }
+
+    /// A zone that has to exist.
+    pub(crate) fn zone(&self, log: &mut Log<'_>, at: At, text: &str, owner: &str) -> Option<ZoneId> {
+        let zone = text.parse::<ZoneId>().ok().filter(|zone| self.zones.contains(zone));
+        if zone.is_none() {
+            let known = self.zones.iter().map(ZoneId::as_str);
+            log.unknown(at, format!("unknown zone `{}` in {owner}", text.escape_debug()), text, known);
+        }
+        zone
+    }
+}
+
+/// The tags of an asset's section, without a word on what is wrong with it.
+fn tags_of(asset: Value<'_>) -> Vec<String> {
+    asset.peek("tags").map(Value::peek_texts).unwrap_or_default()
+}
+
+/// Those with a name of their own; a second section of the same name, in another file, is a fault.
+fn unique<'t>(log: &mut Log<'_>, entries: &[(Key<'t>, Value<'t>)], what: &str) -> Vec<(Key<'t>, Value<'t>)> {
+    let mut first: BTreeMap<&str, At> = BTreeMap::new();
+    let mut kept = Vec::new();
+    for (key, value) in entries {
+        match first.get(key.text) {
+            Some(place) => {
+                let (file, line) = log.line(*place);
+                log.error(key.at, format!("{what} `{}` is written in {file}:{line} already", key.text));
+            }
+            None => {
+                first.insert(key.text, key.at);
+                kept.push((*key, *value));
+            }
+        }
+    }
+    kept
+}
+
+/// A key that is a name.
+fn name<N: FromStr<Err = NameError>>(log: &mut Log<'_>, key: Key<'_>, what: &str) -> Option<N> {
+    match key.text.parse() {
+        Ok(name) => Some(name),
+        Err(error) => {
+            log.error(key.at, format!("`{}` cannot be the name of {what}: {error}", key.text.escape_debug()));
+            None
+        }
+    }
+}
+
+impl Zone {
+    fn overlaps(&self, other: &Self) -> bool {
+        self.networks.iter().any(|one| other.networks.iter().any(|two| one.overlaps(two)))
     }
 }

@@ -1,0 +1,295 @@
+//! What an administrator changes about people, accounts and leases.
+//!
+//! Every change and its audit event are one transaction: both last, or neither does.
+
+use std::collections::BTreeSet;
+
+use data_encoding::BASE32_NOPAD;
+use jiff::Timestamp;
+use sallyport_policy::{FactorKind, IdentityId};
+
+use super::password::{Passwords, check_strength};
+use super::{KeyLineError, PasswordError, TotpSettings, WeakPassword, key, recovery};
+use crate::audit::{Audit, AuditError, AuditEvent};
+use crate::store::factors::{KeyRow, NewTotp};
+use crate::store::identities::NewIdentity;
+use crate::store::leases::LeaseRow;
+use crate::store::{Store, StoreError, Write};
+use crate::vault::{Credential, Secret, Vault, VaultError};
+
+/// An administrator at work.
+#[derive(Debug)]
+pub struct Admin {
+    store: Store,
+    vault: Vault,
+    audit: Audit,
+    by: String,
+}
+
+/// A new authenticator, to be shown once.
+#[derive(Debug)]
+pub struct Enrollment {
+    /// What a QR code holds.
+    pub uri: Secret<String>,
+    /// The seed in base 32, for typing it in.
+    pub secret: Secret<String>,
+}
+
+/// Why nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum AdminError {
+    /// The password breaks a rule.
+    #[error(transparent)]
+    Weak(#[from] WeakPassword),
+    /// The password cannot be hashed.
+    #[error(transparent)]
+    Password(#[from] PasswordError),
+    /// The key cannot be used.
+    #[error(transparent)]
+    Key(#[from] KeyLineError),
+    /// Recovery codes stand in for an authenticator; there is none.
+    #[error(
+        "`{0}` has no authenticator that recovery codes could stand in for: enrol one first (`sallyport identity totp`)"
+    )]
+    NoAuthenticator(IdentityId),
+    /// The change could not be put on record, so it was not made.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The vault.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
+}
+
+impl Admin {
+    /// An administrator by this name (leases say who revoked them).
+    pub fn new(store: Store, vault: Vault, audit: Audit, by: impl Into<String>) -> Self {
+        Self { store, vault, audit, by: by.into() }
+    }
+
+    /// Adds somebody, without any factor yet.
+    pub async fn add(
+        &self,
+        identity: &IdentityId,
+        display_name: &str,
+        groups: &BTreeSet<String>,
+        valid_until: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Result<(), AdminError> {
+        let new = NewIdentity {
+            id: identity.to_string(),
+            display_name: display_name.to_owned(),
+            member_of: groups.clone(),
+            valid_until,
+        };
+        let mut write = self.store.begin_write().await?;
+        write.insert_identity(&new, now).await?;
+        if !groups.is_empty() {
+            let change = format!("groups: none -> {}", shown(groups));
+            self.audit.record_in(&mut write, AuditEvent::IdentityChanged { identity: new.id.clone(), change }).await?;
+        }
+        self.finish(write, AuditEvent::IdentityAdded { identity: new.id }).await
+    }
+
+    /// Locks somebody out: no login, no lease, and every broker ends their live sessions.
+    pub async fn lock(&self, identity: &IdentityId, reason: &str, now: Timestamp) -> Result<(), AdminError> {
+        let mut write = self.store.begin_write().await?;
+        found(identity, write.set_identity_state(identity.as_str(), Some(reason), &self.by, now).await?)?;
+        let event = AuditEvent::IdentityLocked { identity: identity.to_string(), reason: reason.to_owned() };
+        self.finish(write, event).await
+    }
+
+    /// Lets somebody in again.
+    pub async fn unlock(&self, identity: &IdentityId, now: Timestamp) -> Result<(), AdminError> {
+        let mut write = self.store.begin_write().await?;
+        found(identity, write.set_identity_state(identity.as_str(), None, &self.by, now).await?)?;
+        self.finish(write, AuditEvent::IdentityUnlocked { identity: identity.to_string() }).await
+    }
+
+    /// Removes somebody for good. The name stays taken: in old recordings it means them.
+    pub async fn remove(&self, identity: &IdentityId, reason: &str, now: Timestamp) -> Result<(), AdminError> {
+        let mut write = self.store.begin_write().await?;
+        found(identity, write.remove_identity(identity.as_str(), &self.by, now).await?)?;
+        let event = AuditEvent::IdentityRemoved { identity: identity.to_string(), reason: reason.to_owned() };
+        self.finish(write, event).await
+    }
+
+    /// Sets the groups.
+    pub async fn set_groups(
+        &self,
+        identity: &IdentityId,
+        groups: &BTreeSet<String>,
+        now: Timestamp,
+    ) -> Result<(), AdminError> {
+        let before = self.store.identity(identity.as_str()).await?.map(|row| row.member_of).unwrap_or_default();
+        let mut write = self.store.begin_write().await?;
+        found(identity, write.set_identity_groups(identity.as_str(), groups, now).await?)?;
+        let change = format!("groups: {} -> {}", shown(&before), shown(groups));
+        self.finish(write, AuditEvent::IdentityChanged { identity: identity.to_string(), change }).await
+    }
+
+    /// Sets a password. What was proven with the old one no longer counts.
+    pub async fn set_password(
+        &self,
+        identity: &IdentityId,
+        password: Secret<String>,
+        now: Timestamp,
+    ) -> Result<(), AdminError> {
+        check_strength(&password, identity.as_str())?;
+        let hash = Passwords::new()?.hash(password).await?;
+        let mut write = self.store.begin_write().await?;
+        found(identity, write.set_password_hash(identity.as_str(), Some(&hash), &self.by, now).await?)?;
+        self.finish(write, enrolled(identity, FactorKind::Password, FactorKind::Password.as_str())).await
+    }
+
+    /// Takes the password away.
+    pub async fn remove_password(&self, identity: &IdentityId, now: Timestamp) -> Result<(), AdminError> {
+        let mut write = self.store.begin_write().await?;
+        found(identity, write.set_password_hash(identity.as_str(), None, &self.by, now).await?)?;
+        self.finish(write, removed(identity, FactorKind::Password, FactorKind::Password.as_str())).await
+    }
+
+    /// Gives somebody a key: a line of a `.pub` file. Returns it as stored.
+    pub async fn add_key(&self, identity: &IdentityId, line: &str, now: Timestamp) -> Result<KeyRow, AdminError> {
+        let (key, kind) = key::parse_line(line)?;
+        let row = KeyRow {
+            fingerprint: key::fingerprint(key.key_data()),
+            identity: identity.to_string(),
+            public_key: key.to_openssh().map_err(KeyLineError::Malformed)?,
+            kind,
+            added_at: now,
+        };
+        let mut write = self.store.begin_write().await?;
+        write.add_key(&row).await?;
+        self.finish(write, enrolled(identity, kind, &row.fingerprint)).await?;
+        Ok(row)
+    }
+
+    /// Takes a key from somebody.
+    pub async fn remove_key(&self, identity: &IdentityId, fingerprint: &str, now: Timestamp) -> Result<(), AdminError> {
+        let mut write = self.store.begin_write().await?;
+        if !write.remove_key(identity.as_str(), fingerprint, &self.by, now).await? {
+            return Err(StoreError::Missing { kind: "key", key: fingerprint.to_owned() }.into());
+        }
+        self.finish(write, removed(identity, FactorKind::Key, fingerprint)).await
+    }
+
+    /// Enrols a new authenticator in place of any before.
+    pub async fn enroll_totp(
+        &self,
+        identity: &IdentityId,
+        settings: TotpSettings,
+        issuer: &str,
+        now: Timestamp,
+    ) -> Result<Enrollment, AdminError> {
+        let seed = settings.new_seed();
+        let (sealed_seed, key_id) = self.vault.seal_totp_seed(identity.as_str(), &seed)?;
+        let new = NewTotp { identity: identity.to_string(), sealed_seed, settings, enrolled_at: now };
+        let mut write = self.store.begin_write().await?;
+        write.enroll_totp(&new, &key_id.to_string(), &self.by).await?;
+        self.finish(write, enrolled(identity, FactorKind::Totp, FactorKind::Totp.as_str())).await?;
+        Ok(Enrollment {
+            uri: settings.uri(issuer, identity.as_str(), &seed),
+            secret: Secret::new(BASE32_NOPAD.encode(seed.expose())),
+        })
+    }
+
+    /// New recovery codes in place of the old ones, to be shown once.
+    pub async fn new_recovery_codes(&self, identity: &IdentityId) -> Result<Vec<Secret<String>>, AdminError> {
+        if self.store.totp(identity.as_str()).await?.is_none() {
+            return Err(AdminError::NoAuthenticator(identity.clone()));
+        }
+        let codes = recovery::new_codes();
+        let hashes: Vec<String> =
+            codes.iter().filter_map(|code| recovery::hash(identity.as_str(), code.expose())).collect();
+        let mut write = self.store.begin_write().await?;
+        write.replace_recovery_codes(identity.as_str(), &hashes).await?;
+        let kind = FactorKind::RecoveryCode;
+        self.finish(write, enrolled(identity, kind, kind.as_str())).await?;
+        Ok(codes)
+    }
+
+    /// Revokes a lease. `None` when there is none of that id that was not revoked before.
+    pub async fn revoke_lease(&self, id: &str, now: Timestamp) -> Result<Option<LeaseRow>, AdminError> {
+        let mut write = self.store.begin_write().await?;
+        let Some(lease) = write.revoke_lease(id, &self.by, now).await? else { return Ok(None) };
+        let event = AuditEvent::LeaseRevoked { identity: lease.identity.clone(), lease: lease.id.clone() };
+        self.finish(write, event).await?;
+        Ok(Some(lease))
+    }
+
+    /// Revokes every lease of somebody, or of everybody.
+    pub async fn revoke_leases(
+        &self,
+        identity: Option<&IdentityId>,
+        now: Timestamp,
+    ) -> Result<Vec<LeaseRow>, AdminError> {
+        let mut write = self.store.begin_write().await?;
+        let revoked = write.revoke_leases(identity.map(IdentityId::as_str), None, &self.by, now).await?;
+        for lease in &revoked {
+            let event = AuditEvent::LeaseRevoked { identity: lease.identity.clone(), lease: lease.id.clone() };
+            self.audit.record_in(&mut write, event).await?;
+        }
+        write.commit().await?;
+        Ok(revoked)
+    }
+
+    /// Keeps what opens an account on an asset.
+    pub async fn set_account(
+        &self,
+        asset: &str,
+        account: &str,
+        credential: &Credential,
+        now: Timestamp,
+    ) -> Result<(), AdminError> {
+        let (row, key_id) = self.vault.seal_account(asset, account, credential, now)?;
+        let mut write = self.store.begin_write().await?;
+        write.set_account(&row, &key_id.to_string()).await?;
+        let event = AuditEvent::AccountChanged { asset: row.asset, account: row.account, kind: row.kind };
+        self.finish(write, event).await
+    }
+
+    /// Forgets what opens an account on an asset.
+    pub async fn remove_account(&self, asset: &str, account: &str) -> Result<(), AdminError> {
+        let mut write = self.store.begin_write().await?;
+        if !write.remove_account(asset, account).await? {
+            return Err(StoreError::Missing { kind: "account", key: format!("{account}@{asset}") }.into());
+        }
+        let event = AuditEvent::AccountRemoved { asset: asset.to_owned(), account: account.to_owned() };
+        self.finish(write, event).await
+    }
+
+    async fn finish(&self, mut write: Write, event: AuditEvent) -> Result<(), AdminError> {
+        self.audit.record_in(&mut write, event).await?;
+        Ok(write.commit().await?)
+    }
+}
+
+fn found(identity: &IdentityId, found: bool) -> Result<(), StoreError> {
+    if found { Ok(()) } else { Err(StoreError::Missing { kind: "identity", key: identity.to_string() }) }
+}
+
+fn enrolled(identity: &IdentityId, factor: FactorKind, credential: &str) -> AuditEvent {
+    AuditEvent::FactorEnrolled {
+        identity: identity.to_string(),
+        factor: factor.to_string(),
+        credential: credential.to_owned(),
+    }
+}
+
+fn removed(identity: &IdentityId, factor: FactorKind, credential: &str) -> AuditEvent {
+    AuditEvent::FactorRemoved {
+        identity: identity.to_string(),
+        factor: factor.to_string(),
+        credential: credential.to_owned(),
+    }
+}
+
+fn shown(groups: &BTreeSet<String>) -> String {
+    if groups.is_empty() {
+        return "none".to_owned();
+    }
+    groups.iter().map(String::as_str).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,299 @@
+//! All recordings of one broker.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use sallyport_session_recorder::{Durability, Header, Keys, RecordError, Recorder};
+use tokio_util::sync::CancellationToken;
+
+use super::clock;
+use super::disk::{Disk, DiskLow, DiskSpace};
+use super::handle::{Open, RecordingHandle, blocking};
+use super::sink::{Faults, FileSink, make_folder, path_below};
+use super::syncer::{Syncer, SyncerThread};
+use crate::audit::Audit;
+use crate::config::{self, RecordingConfig};
+use crate::store::Store;
+use crate::store::recordings::{NewRecording, RecordingClosed};
+
+/// All recordings of one broker; a cheap clone.
+#[derive(Clone)]
+pub struct Recordings {
+    pub(super) inner: Arc<Inner>,
+}
+
+pub(super) struct Inner {
+    pub(super) config: RecordingConfig,
+    pub(super) broker: String,
+    pub(super) keys: Arc<Keys>,
+    pub(super) store: Store,
+    pub(super) audit: Audit,
+    pub(super) disk: Disk,
+    syncer: SyncerThread,
+    faults: Option<Arc<Faults>>,
+    live: Mutex<Vec<Weak<Open>>>,
+    /// Closed recordings that the catalogue does not know of yet, since the database was away.
+    unsettled: Mutex<Vec<RecordingClosed>>,
+    written: AtomicU64,
+    /// Held as long as this broker lives: another with the same name would take live recordings for abandoned ones.
+    _lock: File,
+}
+
+/// Why there can be no recordings.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordingsError {
+    /// The folder cannot be made or read.
+    #[error("the folder of recordings `{path}` cannot be used: {source}")]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Another broker of the same name is running on it.
+    #[error("another broker named `{0}` is using the folder of recordings")]
+    InUse(String),
+    /// The thread that syncs cannot be started.
+    #[error("the thread that syncs recordings cannot be started: {0}")]
+    Thread(io::Error),
+    /// The catalogue cannot be read or written.
+    #[error(transparent)]
+    Store(#[from] crate::store::StoreError),
+    /// What was found or removed cannot be put on record.
+    #[error(transparent)]
+    Audit(#[from] crate::audit::AuditError),
+}
+
+impl Recordings {
+    /// Takes the folder into use.
+    ///
+    /// # Errors
+    /// When it cannot be written to, or another broker of the same name has it.
+    pub fn open(
+        config: RecordingConfig,
+        broker: &str,
+        keys: Arc<Keys>,
+        store: Store,
+        audit: Audit,
+    ) -> Result<Self, RecordingsError> {
+        Self::open_with_faults(config, broker, keys, store, audit, None)
+    }
+
+    /// The same with a disk that a test can fill or slow down.
+    ///
+    /// # Errors
+    /// As [`Recordings::open`].
+    pub fn open_with_faults(
+        config: RecordingConfig,
+        broker: &str,
+        keys: Arc<Keys>,
+        store: Store,
+        audit: Audit,
+        faults: Option<Arc<Faults>>,
+    ) -> Result<Self, RecordingsError> {
+        let syncer = Syncer::start().map_err(RecordingsError::Thread)?;
+        let refuse = |source| RecordingsError::Folder { path: config.dir.clone(), source };
+        make_folder(&config.dir, config.durability, &syncer.syncer).map_err(refuse)?;
+        let lock =
+            lock(&config.dir, broker).map_err(refuse)?.ok_or_else(|| RecordingsError::InUse(broker.to_owned()))?;
+        let disk = Disk::new(&config);
+        disk.space().map_err(refuse)?;
+        let inner = Inner {
+            disk,
+            config,
+            broker: broker.to_owned(),
+            keys,
+            store,
+            audit,
+            syncer,
+            faults,
+            live: Mutex::default(),
+            unsettled: Mutex::default(),
+            written: AtomicU64::new(0),
+            _lock: lock,
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Whether the disk has room for another session.
+    ///
+    /// # Errors
+    /// When free space is below the last mark, or cannot be told.
+    pub fn may_start(&self) -> Result<(), DiskLow> {
+        self.inner.disk.may_start()
+    }
+
+    /// How full the disk is, and how fast it fills.
+    ///
+    /// # Errors
+    /// When the file system does not answer.
+    pub fn space(&self) -> io::Result<DiskSpace> {
+        self.inner.disk.space()
+    }
+
+    /// Begins the recording of a session. The header's broker, start and durability are set here.
+    ///
+    /// # Errors
+    /// When the file or its entry in the catalogue cannot be made: there is no session then.
+    pub async fn start(&self, mut header: Header) -> Result<RecordingHandle, RecordError> {
+        self.may_start().map_err(|low| RecordError::Unavailable(low.to_string()))?;
+        let inner = &self.inner;
+        let now = clock::now();
+        header.broker.clone_from(&inner.broker);
+        header.started = now;
+        header.durability = match inner.config.durability {
+            config::Durability::Process => Durability::Process,
+            config::Durability::Power => Durability::Power,
+        };
+        if header.session.len() != 26 || !header.session.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+            return Err(RecordError::Unavailable(format!("`{}` is not a session id", header.session)));
+        }
+        let started_at = Timestamp::from_microsecond(now.unix_micros)
+            .map_err(|error| RecordError::Unavailable(error.to_string()))?;
+        let below = path_below(&header.session, started_at);
+        let recorder = blocking(|| -> Result<_, RecordError> {
+            let path = inner.config.dir.join(&below);
+            let sink = FileSink::create(&path, inner.config.durability, &inner.syncer.syncer, inner.faults.clone())?;
+            Recorder::start(sink, &header, &inner.keys, now)
+        })?;
+        let row = NewRecording {
+            session: header.session.clone(),
+            broker: inner.broker.clone(),
+            path: below.to_string_lossy().into_owned(),
+            zone: header.zone.clone(),
+            started_at,
+        };
+        let handle = RecordingHandle::new(header.session, inner.config.cap, recorder, Arc::clone(inner));
+        if let Err(error) = inner.store.add_recording(&row).await {
+            let reason = format!("the recording cannot be entered into the catalogue: {error}");
+            return Err(match handle.seal("recording-failed", &reason).await {
+                Ok(_) => RecordError::Unavailable(reason),
+                Err(second) => second,
+            });
+        }
+        Ok(handle)
+    }
+
+    /// Signs quiet recordings, watches the disk, removes what retention lets go, and enters late what the catalogue
+    /// missed. Returns when told to stop.
+    pub async fn look_after(&self, stop: CancellationToken) {
+        const TICK: Duration = Duration::from_millis(500);
+        const DISK_EVERY: u64 = 20;
+        const RETENTION_EVERY: u64 = 1200;
+        let mut ticks = tokio::time::interval(TICK);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        for tick in 0_u64.. {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                _ = ticks.tick() => {}
+            }
+            blocking(|| self.inner.checkpoints());
+            self.inner.settle().await;
+            if tick % DISK_EVERY == 0 {
+                self.watch_disk().await;
+            }
+            if tick % RETENTION_EVERY == RETENTION_EVERY / 20 {
+                self.keep_house().await;
+            }
+        }
+    }
+
+    async fn watch_disk(&self) {
+        let event = match self.inner.disk.look(self.inner.written.load(Ordering::Relaxed)) {
+            Ok(event) => event,
+            Err(error) => return tracing::error!(%error, "The disk of recordings does not answer"),
+        };
+        if let Some(event) = event
+            && let Err(error) = self.inner.audit.record(event).await
+        {
+            tracing::error!(%error, "A disk watermark could not be audited");
+        }
+    }
+
+    async fn keep_house(&self) {
+        match self.retain(Timestamp::now()).await {
+            Ok(removed) if removed.is_empty() => {}
+            Ok(removed) => tracing::info!(recordings = removed.len(), "Retention removed recordings"),
+            Err(error) => tracing::error!(%error, "Retention could not be carried out"),
+        }
+    }
+
+    /// The folder of recordings.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.inner.config.dir
+    }
+
+    /// Sessions being recorded now.
+    #[must_use]
+    pub fn live(&self) -> usize {
+        self.inner.live().len()
+    }
+}
+
+impl std::fmt::Debug for Recordings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Recordings").field("folder", &self.inner.config.dir).finish_non_exhaustive()
+    }
+}
+
+impl Inner {
+    pub(super) fn enter(&self, open: &Arc<Open>) {
+        let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
+        live.retain(|open| open.strong_count() > 0);
+        live.push(Arc::downgrade(open));
+    }
+
+    pub(super) fn grown(&self, bytes: u64) {
+        self.written.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    fn live(&self) -> Vec<Arc<Open>> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner).iter().filter_map(Weak::upgrade).collect()
+    }
+
+    fn checkpoints(&self) {
+        for open in self.live() {
+            open.checkpoint_if_due();
+        }
+    }
+
+    /// Enters a closed recording into the catalogue, now or when the database is back.
+    pub(super) async fn closed(&self, closed: RecordingClosed) {
+        self.unsettled.lock().unwrap_or_else(PoisonError::into_inner).push(closed);
+        self.settle().await;
+    }
+
+    async fn settle(&self) {
+        let waiting = std::mem::take(&mut *self.unsettled.lock().unwrap_or_else(PoisonError::into_inner));
+        for closed in waiting {
+            match self.store.close_recording(&closed).await {
+                Ok(_) => {}
+                Err(error) if error.is_unavailable() => {
+                    self.unsettled.lock().unwrap_or_else(PoisonError::into_inner).push(closed);
+                }
+                Err(error) => {
+                    tracing::error!(session = %closed.session, %error, "A closed recording could not be catalogued");
+                }
+            }
+        }
+    }
+}
+
+/// The lock of a broker on a folder, which ends with the process; `None` when another has it.
+fn lock(folder: &Path, broker: &str) -> io::Result<Option<File>> {
+    let name: String = broker.chars().map(|char| if char.is_alphanumeric() { char } else { '-' }).collect();
+    let path = folder.join(format!(".{name}.lock"));
+    let file = std::fs::OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path)?;
+    match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(Some(file)),
+        Err(error) if error == rustix::io::Errno::WOULDBLOCK => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}

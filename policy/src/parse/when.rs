@@ -1,0 +1,83 @@
+//! `when`: windows of time.
+
+use std::sync::OnceLock;
+
+use jiff::tz::{TimeZone, TimeZoneDatabase};
+
+use super::log::Log;
+use super::value::{Alone, Section, Value};
+use crate::window::{DayTime, Days, When, Window};
+
+/// More would be a calendar, not a rule.
+const MOST_WINDOWS: usize = 32;
+
+/// One window or a list of them.
+pub(crate) fn read(log: &mut Log<'_>, value: Value<'_>, owner: &str) -> Option<When> {
+    let items = value.list(log, &format!("`when` of {owner}"), Alone::Table)?;
+    if items.is_empty() || items.len() > MOST_WINDOWS {
+        log.error(value.at, format!("`when` of {owner} has from 1 to {MOST_WINDOWS} windows"));
+    }
+    let windows: Vec<Option<Window>> = items.into_iter().map(|item| window(log, item, owner)).collect();
+    Some(When::new(windows.into_iter().collect::<Option<_>>()?))
+}
+
+fn window(log: &mut Log<'_>, value: Value<'_>, owner: &str) -> Option<Window> {
+    let mut section = value.section(log, value.at, format!("`when` of {owner}"))?;
+    let days = match section.take("days") {
+        None => Some(Days::ALL),
+        Some(days) => read_days(log, days, &section),
+    };
+    let from = read_time(log, &mut section, "from", DayTime::START);
+    let to = read_time(log, &mut section, "to", DayTime::END);
+    if from == Some(DayTime::END) {
+        log.error(section.at, format!("{} begins at 24:00: write 00:00 of the next day", section.title));
+    }
+    let timezone = section.need(log, "timezone").and_then(|zone| read_timezone(log, zone, &section));
+    section.finish(log);
+    Some(Window { days: days?, from: from?, to: to?, timezone: timezone? })
+}
+
+fn read_days(log: &mut Log<'_>, value: Value<'_>, section: &Section<'_>) -> Option<Days> {
+    let text = value.text(log, &section.name_of("days"))?;
+    match Days::parse(text) {
+        Ok(days) => Some(days),
+        Err(word) => {
+            let message = format!("`{word}` is no day of the week; write days as `Mon-Fri` or `Sat,Sun`");
+            log.unknown(value.at, message, &word, ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"]);
+            None
+        }
+    }
+}
+
+fn read_time(log: &mut Log<'_>, section: &mut Section<'_>, key: &'static str, unsaid: DayTime) -> Option<DayTime> {
+    let what = section.name_of(key);
+    let Some(value) = section.take(key) else { return Some(unsaid) };
+    let text = value.text(log, &what)?;
+    let time = DayTime::parse(text);
+    if time.is_none() {
+        log.error(value.at, format!("{what} is a time of day such as \"06:00\" or \"18:30:15\", not `{text}`"));
+    }
+    time
+}
+
+fn read_timezone(log: &mut Log<'_>, value: Value<'_>, section: &Section<'_>) -> Option<TimeZone> {
+    let text = value.text(log, &section.name_of("timezone"))?;
+    let zone = timezone(text);
+    if zone.is_none() {
+        let known: Vec<String> = database().available().map(|name| name.as_str().to_owned()).collect();
+        let message = format!("unknown time zone `{text}`");
+        log.unknown(value.at, message, text, known.iter().map(String::as_str));
+    }
+    zone
+}
+
+/// The time zone of this name, as `Europe/Oslo`.
+pub(crate) fn timezone(name: &str) -> Option<TimeZone> {
+    database().get(name).ok().filter(|zone| zone.iana_name().is_some())
+}
+
+/// The rules built into this program: a policy must mean the same on every broker, whatever the machine has installed.
+fn database() -> &'static TimeZoneDatabase {
+    static BUNDLED: OnceLock<TimeZoneDatabase> = OnceLock::new();
+    BUNDLED.get_or_init(TimeZoneDatabase::bundled)
+}

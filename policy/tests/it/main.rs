@@ -1,0 +1,4 @@
+//! What the policy promises, at its boundary.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
+
+mod plant_file;
