@@ -5,6 +5,7 @@ pub mod config;
 pub mod identity;
 pub mod logging;
 pub mod metrics;
+pub mod plant;
 pub mod recording;
 pub mod session;
 pub mod ssh;

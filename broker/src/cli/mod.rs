@@ -2,16 +2,20 @@
 
 pub mod account;
 pub mod audit;
+pub mod check;
 mod context;
 mod error;
 pub mod identity;
-mod init;
+pub mod init;
 pub mod lease;
 mod output;
+pub mod plan;
+pub mod plant;
 pub mod policy;
 pub mod recording;
 pub mod secrets;
-mod session;
+pub mod session;
+pub mod workstation;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -41,6 +45,15 @@ pub struct Arguments {
 pub enum Command {
     /// Make everything a new broker needs, in one folder
     Init(init::Arguments),
+    /// Say whether configuration, database, keys, plant, disk, ports and clock hold
+    Check,
+    /// Show what a plant file would change
+    Plan(plan::Files),
+    /// Put a plant file in force
+    Apply(plan::Apply),
+    /// See the plant as it was applied
+    #[command(subcommand)]
+    Plant(plant::Command),
     /// See sessions and end them
     #[command(subcommand)]
     Session(session::Command),
@@ -65,6 +78,12 @@ pub enum Command {
     /// Look after the master key
     #[command(subcommand)]
     Secrets(secrets::Command),
+    /// Print `~/.ssh/config` for a workstation
+    SshConfig(workstation::SshConfig),
+    /// Print `known_hosts` for a workstation
+    KnownHosts,
+    /// Print the authority that assets must trust (`TrustedUserCAKeys`)
+    UserCa,
     /// Print a completion script for a shell
     Completions {
         /// For which shell
@@ -92,7 +111,14 @@ pub fn run(command: Command, context: &Context) -> Result<(), CliError> {
 async fn dispatch(command: Command, context: &Context) -> Result<(), CliError> {
     match command {
         Command::Init(arguments) => init::run(arguments, context).await,
+        Command::Check => check::run(context).await,
+        Command::Plan(files) => plan::plan(files, context).await,
+        Command::Apply(arguments) => plan::apply(arguments, context).await,
+        Command::Plant(command) => plant::run(command, context).await,
         Command::Session(command) => session::run(command, context).await,
+        Command::SshConfig(arguments) => workstation::ssh_config(arguments, context).await,
+        Command::KnownHosts => workstation::known_hosts(context).await,
+        Command::UserCa => workstation::user_ca(context).await,
         Command::Policy(command) => policy::run(command, context).await,
         Command::Identity(command) => identity::run(command, context).await,
         Command::Account(command) => account::run(command, context).await,

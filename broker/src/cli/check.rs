@@ -1,0 +1,72 @@
+//! `sallyport check`: does everything hold that a broker needs? Each line says ok, warn or fail, and how to mend it.
+
+mod look;
+
+use serde::Serialize;
+
+use super::{CliError, Context, Row};
+
+/// How one thing is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum State {
+    Ok,
+    Warn,
+    Fail,
+}
+
+/// One thing that was looked at.
+#[derive(Debug, Serialize)]
+struct Finding {
+    state: State,
+    what: &'static str,
+    says: String,
+    mend: Option<String>,
+}
+
+impl Finding {
+    fn ok(what: &'static str, says: impl Into<String>) -> Self {
+        Self { state: State::Ok, what, says: says.into(), mend: None }
+    }
+
+    fn warn(what: &'static str, says: impl Into<String>, mend: impl Into<String>) -> Self {
+        Self { state: State::Warn, what, says: says.into(), mend: Some(mend.into()) }
+    }
+
+    fn fail(what: &'static str, says: impl Into<String>, mend: impl Into<String>) -> Self {
+        Self { state: State::Fail, what, says: says.into(), mend: Some(mend.into()) }
+    }
+}
+
+impl Row for Finding {
+    const COLUMNS: &'static [&'static str] = &["", "what", "is"];
+
+    fn cells(&self) -> Vec<String> {
+        let state = match self.state {
+            State::Ok => "ok",
+            State::Warn => "warn",
+            State::Fail => "FAIL",
+        };
+        let says = match &self.mend {
+            Some(mend) => format!("{} -> {mend}", self.says),
+            None => self.says.clone(),
+        };
+        vec![state.to_owned(), self.what.to_owned(), says]
+    }
+}
+
+/// Looks at everything; fails when one thing does.
+pub async fn run(context: &Context) -> Result<(), CliError> {
+    // Without a configuration there is nothing to look at: that is its own error, with its own exit code.
+    let config = context.config()?;
+    let mut findings = vec![Finding::ok("configuration", config.path.display().to_string())];
+    findings.extend(look::own_files(config));
+    findings.extend(look::master_key(config));
+    findings.extend(look::database(context).await);
+    findings.extend(look::recordings(config));
+    findings.extend(look::ports(config));
+    findings.push(look::clock());
+    context.print_list(&findings)?;
+    let failed = findings.iter().filter(|finding| finding.state == State::Fail).count();
+    if failed == 0 { Ok(()) } else { Err(CliError::Failed(format!("{failed} of {} checks failed", findings.len()))) }
+}

@@ -1,0 +1,228 @@
+//! The single looks of `sallyport check`. None of them changes anything.
+
+use std::net::TcpListener;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::Path;
+
+use jiff::Timestamp;
+use sallyport_policy::{AccountAuth, Policy, Protocol};
+
+use super::Finding;
+use crate::cli::Context;
+use crate::config::Config;
+use crate::store::Store;
+use crate::vault::{MasterKey, Vault};
+
+/// Who could change the configuration, and as whom the broker would run.
+pub(super) fn own_files(config: &Config) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    if let Ok(metadata) = std::fs::metadata(&config.path)
+        && metadata.permissions().mode() & 0o022 != 0
+    {
+        let mend = format!("chmod go-w {}", config.path.display());
+        findings.push(Finding::warn("configuration", "others than its owner can change it", mend));
+    }
+    if rustix::process::getuid().is_root() {
+        findings.push(Finding::warn("user", "this is root", "run the broker as a user of its own; see deploy/"));
+    }
+    findings
+}
+
+pub(super) fn master_key(config: &Config) -> Vec<Finding> {
+    match MasterKey::load(&config.master_key) {
+        Ok(key) => vec![Finding::ok("master key", key.source().to_string())],
+        Err(error) => {
+            vec![Finding::fail("master key", error.to_string(), "start with `sallyport init`, or bring it back")]
+        }
+    }
+}
+
+/// The database, and what can be looked at only through it: keys, plant, people.
+pub(super) async fn database(context: &Context) -> Vec<Finding> {
+    let Ok(config) = context.config() else { return Vec::new() };
+    // Opening would make the file; looking must not.
+    if let Some(path) = config.database.url.strip_prefix("sqlite:")
+        && !Path::new(path).exists()
+    {
+        return vec![Finding::fail("database", format!("there is no `{path}`"), "start with `sallyport init`")];
+    }
+    let store = match context.store().await {
+        Ok(store) => store,
+        Err(error) => {
+            return vec![Finding::fail("database", error.to_string(), "see `[database]` in the configuration")];
+        }
+    };
+    let mut findings = vec![Finding::ok("database", format!("{:?}, schema up to date", store.engine()))];
+    findings.extend(keys(config, store).await);
+    findings.extend(plant(store).await);
+    findings.extend(brokers(config, store).await);
+    findings
+}
+
+async fn keys(config: &Config, store: &Store) -> Vec<Finding> {
+    // A missing key has been told of already.
+    let Ok(master) = MasterKey::load(&config.master_key) else { return Vec::new() };
+    match Vault::open(store.clone(), &master).await {
+        Ok(_) => vec![Finding::ok("keys", "the master key opens this database")],
+        Err(error) => vec![Finding::fail("keys", error.to_string(), "use the master key of this database")],
+    }
+}
+
+async fn plant(store: &Store) -> Vec<Finding> {
+    let plant = match store.current_plant().await {
+        Ok(Some(plant)) => plant,
+        Ok(None) => {
+            let mend = "`sallyport apply -f plant.toml`";
+            return vec![Finding::warn("plant", "none was applied, so nobody may reach anything", mend)];
+        }
+        Err(error) => return vec![Finding::fail("plant", error.to_string(), "restore the database")],
+    };
+    match Policy::parse(&plant.files) {
+        Err(errors) => {
+            let says = format!("version {} does not hold: {errors}", plant.version);
+            vec![Finding::fail("plant", says, "`sallyport apply` a corrected one")]
+        }
+        Ok(policy) => {
+            let (assets, roles) = (policy.assets().count(), policy.roles().count());
+            let says = format!("version {}: {assets} assets, {roles} roles", plant.version);
+            let mut findings = vec![Finding::ok("plant", says)];
+            findings.extend(
+                policy
+                    .warnings()
+                    .iter()
+                    .map(|warning| Finding::warn("plant", warning.to_string(), "mend the plant file and apply it")),
+            );
+            findings.extend(unpinned(&policy));
+            findings.extend(without_credential(&policy, store).await);
+            findings
+        }
+    }
+}
+
+fn unpinned(policy: &Policy) -> Vec<Finding> {
+    let services = policy.assets().flat_map(|asset| asset.services.values().map(move |service| (asset, service)));
+    services
+        .filter(|(_, service)| service.protocol == Protocol::Ssh && service.host_keys.is_empty())
+        .map(|(asset, service)| {
+            let mend = format!(
+                "ssh-keyscan -p {} {}, compare with the asset, put it into the plant file",
+                service.port, asset.address
+            );
+            Finding::warn("plant", format!("`{}` has no pinned host key and is refused", asset.id), mend)
+        })
+        .collect()
+}
+
+async fn without_credential(policy: &Policy, store: &Store) -> Vec<Finding> {
+    let held = match store.accounts().await {
+        Ok(rows) => rows,
+        Err(error) => return vec![Finding::fail("accounts", error.to_string(), "restore the database")],
+    };
+    let accounts = policy.assets().flat_map(|asset| asset.accounts.values().map(move |account| (asset, account)));
+    accounts
+        .filter(|(_, account)| matches!(account.auth, AccountAuth::Password | AccountAuth::Key))
+        .filter(|(asset, account)| {
+            !held.iter().any(|row| row.asset == asset.id.as_str() && row.account == account.name.as_str())
+        })
+        .map(|(asset, account)| {
+            let says = format!("no credential for `{}` on `{}`", account.name, asset.id);
+            Finding::warn("accounts", says, "`sallyport account --help`")
+        })
+        .collect()
+}
+
+/// Clocks that disagree: every broker of an installation writes its own into the database.
+async fn brokers(config: &Config, store: &Store) -> Vec<Finding> {
+    let brokers = match store.brokers().await {
+        Ok(brokers) => brokers,
+        Err(error) => return vec![Finding::fail("brokers", error.to_string(), "restore the database")],
+    };
+    let now = Timestamp::now();
+    let ahead = brokers.iter().filter(|broker| broker.seen_at.duration_since(now).as_secs() > 5);
+    let mut findings: Vec<Finding> = ahead
+        .map(|broker| {
+            let says = format!("broker `{}` was heard of in the future ({})", broker.name, broker.seen_at);
+            Finding::fail("clock", says, "synchronise the clocks of all brokers")
+        })
+        .collect();
+    if let Some(own) = brokers.iter().find(|broker| broker.name == config.name) {
+        findings.push(Finding::ok("broker", format!("`{}` was last heard of at {:.0}", own.name, own.seen_at)));
+    }
+    findings
+}
+
+/// The folder, who can read it, and how much room there is.
+pub(super) fn recordings(config: &Config) -> Vec<Finding> {
+    let dir = &config.recording.dir;
+    let metadata = match std::fs::metadata(dir) {
+        Ok(metadata) if metadata.is_dir() => metadata,
+        Ok(_) => {
+            let says = format!("`{}` is not a folder", dir.display());
+            return vec![Finding::fail("recordings", says, "name a folder in `[recording] dir`")];
+        }
+        Err(error) => {
+            let mend = format!("install -d -m 0700 {}", dir.display());
+            return vec![Finding::fail("recordings", format!("`{}`: {error}", dir.display()), mend)];
+        }
+    };
+    let mut findings = Vec::new();
+    if metadata.mode() & 0o077 != 0 {
+        let mend = format!("chmod 0700 {}", dir.display());
+        findings.push(Finding::warn("recordings", format!("`{}` is open to others", dir.display()), mend));
+    }
+    if rustix::fs::access(dir, rustix::fs::Access::WRITE_OK).is_err() {
+        let mend = "give it to the broker's user";
+        findings.push(Finding::fail("recordings", format!("`{}` cannot be written", dir.display()), mend));
+    }
+    findings.push(space(config));
+    findings
+}
+
+fn space(config: &Config) -> Finding {
+    let marks = &config.recording;
+    let free = match rustix::fs::statvfs(&marks.dir) {
+        Ok(system) => system.f_bavail.saturating_mul(system.f_frsize),
+        Err(error) => return Finding::fail("disk", error.to_string(), "see `[recording] dir`"),
+    };
+    let says = format!("{} MiB free for recordings", free >> 20);
+    let mend = "make room, or move the marks in `[recording]`";
+    if free < marks.critical_below {
+        Finding::fail("disk", format!("{says}: no session starts"), mend)
+    } else if free < marks.warn_below {
+        Finding::warn("disk", says, mend)
+    } else {
+        Finding::ok("disk", says)
+    }
+}
+
+/// Can the ports be had? A port in use is mostly the broker itself.
+pub(super) fn ports(config: &Config) -> Vec<Finding> {
+    let listed = config.listen.ssh.iter().map(|address| ("ssh port", address));
+    let all = listed.chain(config.listen.metrics.iter().map(|address| ("metrics port", address)));
+    all.map(|(what, address)| match TcpListener::bind(address) {
+        Ok(_) => Finding::ok(what, format!("{address} is free")),
+        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
+            Finding::warn(what, format!("{address} is in use"), "nothing, if the broker is running")
+        }
+        Err(error) => Finding::fail(what, format!("{address}: {error}"), "see `[listen]`"),
+    })
+    .collect()
+}
+
+/// TOTP codes, leases and certificates need a clock that is right.
+pub(super) fn clock() -> Finding {
+    let now = Timestamp::now();
+    let made = option_env!("SOURCE_DATE_EPOCH").and_then(|text| text.parse().ok()).unwrap_or(EARLIEST);
+    if now.as_second() < made {
+        return Finding::fail("clock", format!("{now:.0} is in the past"), "set the clock; see docs/administrators.md");
+    }
+    let synchronised = ["/run/systemd/timesync/synchronized", "/run/chrony/chronyd.pid", "/run/ntpd.pid"];
+    if synchronised.iter().any(|path| Path::new(path).exists()) {
+        Finding::ok("clock", format!("{now:.0}, with a time service"))
+    } else {
+        Finding::warn("clock", format!("{now:.0}, and no time service is seen"), "install chrony or systemd-timesyncd")
+    }
+}
+
+/// 2026-01-01: earlier than this version.
+const EARLIEST: i64 = 1_767_225_600;
