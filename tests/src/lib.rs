@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod binary;
+mod evidence;
 mod network;
 mod person;
 mod plant;
@@ -16,6 +17,7 @@ mod sshd;
 mod terminal;
 
 pub use binary::{repository, sallyport};
+pub use evidence::{Evidence, recordings};
 pub use network::{Network, Place};
 pub use person::{Form, Person, Transcript};
 pub use plant::{Plant, Setup};

@@ -45,6 +45,8 @@ pub struct Person {
     place: Where,
     /// The seed of the authenticator app, base32.
     seed: Option<String>,
+    /// The ssh_config of somebody else's making, if that is used.
+    other_config: Option<PathBuf>,
     /// The last time step of which a code was given away: each counts once.
     last_step: Mutex<u64>,
 }
@@ -71,11 +73,29 @@ impl Person {
         fs::write(&answer, ANSWER).expect("the script that answers prompts");
         fs::set_permissions(&answer, fs::Permissions::from_mode(0o755)).expect("an executable script");
         let place = network.map_or(Where::Here, Where::Namespace);
-        Person { name: name.to_owned(), folder: own, place, seed: None, last_step: Mutex::new(0) }
+        Person { name: name.to_owned(), folder: own, place, seed: None, other_config: None, last_step: Mutex::new(0) }
+    }
+
+    /// Somebody of `sallyport demo`: its ssh_config and key, and the seed that it printed.
+    pub fn of_the_demo(folder: &Path, name: &str, seed: &str) -> Person {
+        let mut person = Person::on_this_machine(&folder.join("test-people"), name);
+        person.use_config(&folder.join("ssh_config"));
+        person.enrol(seed);
+        person
+    }
+
+    /// Somebody with a key whose commands run in no namespace.
+    pub fn on_this_machine(folder: &Path, name: &str) -> Person {
+        Person::new(folder, name, None)
+    }
+
+    /// Makes `-F` name an ssh_config of the caller's.
+    pub fn use_config(&mut self, path: &Path) {
+        self.other_config = Some(path.to_owned());
     }
 
     /// Gives the person an authenticator app with this base32 seed.
-    pub(crate) fn enrol(&mut self, seed: &str) {
+    pub fn enrol(&mut self, seed: &str) {
         self.seed = Some(seed.to_owned());
     }
 
@@ -105,7 +125,7 @@ impl Person {
 
     /// The ssh_config.
     pub fn config(&self) -> PathBuf {
-        self.folder.join("ssh_config")
+        self.other_config.clone().unwrap_or_else(|| self.folder.join("ssh_config"))
     }
 
     /// The private key.

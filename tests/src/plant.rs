@@ -12,12 +12,14 @@ use tempfile::TempDir;
 use crate::person::Person;
 use crate::process::{Finished, Running, eventually, finish};
 use crate::sshd::Sshd;
-use crate::{Network, Place, repository, sallyport};
+use crate::{Network, Place, Postgres, repository, sallyport};
 
 /// What a plant is made of, before it starts.
 pub struct Setup {
     plant_file: String,
     settings: toml::Table,
+    database: Option<Arc<Postgres>>,
+    recordings_disk: Option<&'static str>,
 }
 
 impl Setup {
@@ -28,7 +30,22 @@ impl Setup {
 
     /// A plant file of the test's own; `@HOST_KEY@` stands for the key of the sshd.
     pub fn with_plant_file(text: &str) -> Setup {
-        Setup { plant_file: text.to_owned(), settings: toml::Table::new() }
+        // The whole suite runs on either engine.
+        let postgres = std::env::var("SALLYPORT_TEST_DATABASE").is_ok_and(|engine| engine == "postgres");
+        let database = postgres.then(Postgres::shared);
+        Setup { plant_file: text.to_owned(), settings: toml::Table::new(), database, recordings_disk: None }
+    }
+
+    /// Puts the tables into this PostgreSQL, whatever the suite runs on.
+    pub fn on(mut self, postgres: &Arc<Postgres>) -> Setup {
+        self.database = Some(Arc::clone(postgres));
+        self
+    }
+
+    /// Gives the recordings a disk of their own of this size (as `mount -o size=` takes it), seen only by the broker.
+    pub fn recordings_disk(mut self, size: &'static str) -> Setup {
+        self.recordings_disk = Some(size);
+        self
     }
 
     /// Lines of broker.toml that differ from what `sallyport init` writes.
@@ -49,12 +66,23 @@ impl Setup {
         let folder = tempfile::Builder::new().prefix("sallyport-").tempdir_in("/tmp").expect("a folder");
         let network = Arc::new(Network::new());
         let host_key = Sshd::host_key(&folder.path().join("sshd"));
-        let plant = Plant { broker: None, sshd: None, host_key, network, folder };
+        let database = self.database.as_ref().map(|postgres| postgres.database());
+        let mut plant = Plant {
+            broker: None,
+            sshd: None,
+            host_key,
+            recordings_disk: self.recordings_disk,
+            database,
+            _postgres: self.database,
+            network,
+            folder,
+        };
         plant.initialise(self.settings);
         plant.apply(&self.plant_file);
         let user_ca = plant.sallyport(&["user-ca"]).ok();
         let sshd = Sshd::start(&plant.network, &plant.folder.path().join("sshd"), &user_ca);
-        Plant { sshd: Some(sshd), ..plant }
+        plant.sshd = Some(sshd);
+        plant
     }
 }
 
@@ -63,6 +91,9 @@ pub struct Plant {
     broker: Option<Running>,
     sshd: Option<Sshd>,
     host_key: String,
+    recordings_disk: Option<&'static str>,
+    database: Option<String>,
+    _postgres: Option<Arc<Postgres>>,
     network: Arc<Network>,
     folder: TempDir,
 }
@@ -78,16 +109,41 @@ impl Plant {
 
     /// Starts the broker and waits until it listens.
     pub fn serve(&mut self) {
-        let mut command = self.network.command(Place::Gate, sallyport().to_str().expect("a path"));
-        command.args(["--config"]).arg(self.config()).arg("serve");
-        let mut broker = Running::start("broker", command, &self.folder.path().join("broker.log"));
+        let broker = self.start_broker(&self.config(), &self.folder.path().join("broker.log"));
+        self.await_broker(broker, Self::BROKER.1);
+    }
+
+    fn await_broker(&mut self, mut broker: Running, port: u16) {
+        self.await_listening(&mut broker, port);
+        self.broker = Some(broker);
+    }
+
+    /// Waits until a broker that was started shows its identification.
+    pub fn await_listening(&self, broker: &mut Running, port: u16) {
         eventually("the broker listens", Duration::from_secs(20), || {
             assert!(broker.ended().is_none(), "the broker ended: {}", broker.log());
             let mut probe = self.network.command(Place::Office, "bash");
-            probe.args(["-c", "exec 3<>/dev/tcp/10.0.0.2/2222 && head -c 4 <&3"]);
+            probe.args(["-c", &format!("exec 3<>/dev/tcp/10.0.0.2/{port} && head -c 4 <&3")]);
             (finish(probe, b"").stdout == b"SSH-").then_some(())
         });
-        self.broker = Some(broker);
+    }
+
+    /// Starts a broker in the gate without waiting for it.
+    pub fn start_broker(&self, config: &Path, log: &Path) -> Running {
+        let disk = match self.recordings_disk {
+            Some(size) => format!("mount -t tmpfs -o size={size} tmpfs \"$3\" && "),
+            None => String::new(),
+        };
+        let mut command = self.network.command(Place::Gate, "sh");
+        command.args(["-c", &format!("{disk}exec \"$1\" --config \"$2\" serve"), "sh"]);
+        command.arg(sallyport()).arg(config).arg(self.recordings_folder());
+        Running::start("broker", command, log)
+    }
+
+    /// A path as the running broker sees it: its disk for recordings is not seen from outside.
+    pub fn as_the_broker_sees(&mut self, path: &Path) -> PathBuf {
+        let root = format!("/proc/{}/root", self.broker().pid());
+        Path::new(&root).join(path.strip_prefix("/").expect("an absolute path"))
     }
 
     /// The running broker.
@@ -114,6 +170,18 @@ impl Plant {
     /// The broker's configuration file.
     pub fn config(&self) -> PathBuf {
         self.folder.path().join("broker/broker.toml")
+    }
+
+    /// Where the recordings are.
+    pub fn recordings_folder(&self) -> PathBuf {
+        let config: toml::Table = read(&self.config()).parse().expect("a configuration");
+        let folder = config["recording"]["dir"].as_str().expect("init names the folder of recordings");
+        self.config().parent().expect("a folder").join(folder)
+    }
+
+    /// The age identity that reads the recordings, as `sallyport init` wrote it.
+    pub fn auditor_key(&self) -> PathBuf {
+        self.folder.path().join("broker/recordings-reader.key")
     }
 
     /// A `sallyport` command of the administrator.
@@ -153,9 +221,23 @@ impl Plant {
     #[track_caller]
     pub fn person(&self, name: &str) -> Person {
         let mut person = self.person_without_second_factor(name);
-        let answer = self.json(&["identity", "totp", name]);
+        self.enrol(&mut person);
+        person
+    }
+
+    #[track_caller]
+    fn enrol(&self, person: &mut Person) {
+        let answer = self.json(&["identity", "totp", &person.name]);
         let seed = answer["secret"].as_str().unwrap_or_else(|| panic!("no `secret` in {answer}"));
         person.enrol(seed);
+    }
+
+    /// Makes an identity with an authenticator app that no key belongs to.
+    #[track_caller]
+    pub fn person_without_key(&self, name: &str) -> Person {
+        let mut person = self.stranger(name);
+        self.sallyport(&["identity", "add", name]).ok();
+        self.enrol(&mut person);
         person
     }
 
@@ -190,10 +272,23 @@ impl Plant {
         self.json(&["audit", "list"]).as_array().expect("a list").clone()
     }
 
+    /// The SQLite file, unless this plant is on PostgreSQL.
+    pub fn sqlite(&self) -> Option<PathBuf> {
+        self.database.is_none().then(|| self.folder.path().join("broker/sallyport.db"))
+    }
+
+    /// The URL of the PostgreSQL database, if this plant is on one.
+    pub fn database_url(&self) -> Option<&str> {
+        self.database.as_deref()
+    }
+
     fn initialise(&self, settings: toml::Table) {
         let folder = self.folder.path().join("broker");
         let mut command = Command::new(sallyport());
-        command.args(["init", "--dir"]).arg(&folder);
+        command.args(["init", "--name", "gate-1", "--dir"]).arg(&folder);
+        if let Some(url) = &self.database {
+            command.args(["--database", url]);
+        }
         finish(command, b"").ok();
         let mut config: toml::Table = read(&self.config()).parse().expect("init writes TOML");
         merge(

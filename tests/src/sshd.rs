@@ -60,6 +60,11 @@ impl Sshd {
         line.split_whitespace().take(2).collect::<Vec<_>>().join(" ")
     }
 
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
     /// The private key that opens the account `fitter`.
     pub fn account_key(folder: &Path) -> PathBuf {
         folder.join("fitter_key")

@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::io::{Read, Write};
-use std::os::fd::OwnedFd;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -35,7 +34,7 @@ impl Terminal {
             on_terminal.env(name, value.unwrap_or_default());
         }
         on_terminal.stdin(end()).stdout(end()).stderr(end());
-        let master = File::from(OwnedFd::from(master));
+        let master = File::from(master);
         resize(&master, columns, rows);
         let child = on_terminal.spawn().expect("setsid starts");
         // The command holds the other end; ours must close with it.
@@ -55,6 +54,17 @@ impl Terminal {
     /// Types.
     pub fn send(&mut self, text: &str) {
         self.master.write_all(text.as_bytes()).expect("typing");
+    }
+
+    /// Types, if anybody still listens.
+    pub fn try_send(&mut self, text: &str) {
+        self.master.write_all(text.as_bytes()).ok();
+    }
+
+    /// Closes the window.
+    pub fn hang_up(mut self) {
+        self.child.kill().expect("a child can be killed");
+        self.child.wait().expect("a child can be waited for");
     }
 
     /// Waits until `text` has been shown.
@@ -82,16 +92,20 @@ impl Terminal {
         resize(&self.master, columns, rows);
     }
 
+    /// How the command ended, if it has.
+    pub fn poll(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("a child can be waited for")
+    }
+
     /// Waits until the command has ended.
     #[track_caller]
     pub fn ended(&mut self) -> ExitStatus {
-        let shown = || String::from_utf8_lossy(&self.seen.lock().expect("what was seen")).into_owned();
         let started = std::time::Instant::now();
         loop {
-            if let Some(status) = self.child.try_wait().expect("a child can be waited for") {
+            if let Some(status) = self.poll() {
                 return status;
             }
-            assert!(started.elapsed() < Duration::from_secs(20), "it did not end; it showed:\n{}", shown());
+            assert!(started.elapsed() < Duration::from_secs(20), "it did not end; it showed:\n{}", self.shown());
             thread::sleep(Duration::from_millis(5));
         }
     }

@@ -42,3 +42,13 @@ fn keygen(arguments: &[&str]) -> Command {
     command.args(arguments);
     command
 }
+
+#[test]
+fn the_plant_file_of_the_tests_is_a_valid_one() {
+    let path = sallyport_tests::repository().join("tests/data/plant.toml");
+    let key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIP4Dxq4ZP0lg6b7NRQuqfWbTKcAcVYDsEHEwE6QNa0jw";
+    let text = std::fs::read_to_string(path).unwrap().replace("@HOST_KEY@", key);
+    let files = [sallyport_policy::PlantFile { name: "plant.toml".into(), text }];
+    let policy = sallyport_policy::Policy::parse(&files).unwrap_or_else(|errors| panic!("{errors}"));
+    assert_eq!(policy.assets().count(), 19);
+}
