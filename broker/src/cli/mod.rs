@@ -5,6 +5,7 @@ pub mod audit;
 pub mod check;
 mod context;
 mod error;
+mod hidden_input;
 pub mod identity;
 pub mod init;
 pub mod lease;

@@ -1,18 +1,96 @@
 //! The master key and what it seals.
 
-use super::{CliError, Context};
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+use serde::Serialize;
+use ssh_key::HashAlg;
+
+use super::{CliError, Context, Row};
+use crate::vault::{KeyName, Rekeyed, finish_rekey, rekey};
 
 /// `sallyport secrets …`
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
-    /// Whatever is asked: this version has none of it yet.
-    #[command(external_subcommand)]
-    Other(Vec<String>),
+    /// Show the public halves of the broker's own keys
+    Show,
+    /// Seal everything under a new master key
+    Rekey {
+        /// Put the new key into this file; needed where the key is a systemd credential
+        #[arg(long, value_name = "FILE")]
+        to: Option<PathBuf>,
+    },
 }
 
 /// Runs one of them.
-pub async fn run(command: Command, _context: &Context) -> Result<(), CliError> {
+pub async fn run(command: Command, context: &Context) -> Result<(), CliError> {
     match command {
-        Command::Other(_) => Err(CliError::NotAvailable("sallyport secrets")),
+        Command::Show => show(context).await,
+        Command::Rekey { to } => {
+            let (store, source) = (context.store().await?, &context.config()?.master_key);
+            // What an earlier run left unfinished comes first: the vault does not open before.
+            let done = match finish_rekey(store, source).await.map_err(CliError::failed)? {
+                Some(finished) => finished,
+                None => rekey(store, context.audit().await?, source, to.as_deref()).await.map_err(CliError::failed)?,
+            };
+            tell(&done, context)
+        }
+    }
+}
+
+async fn show(context: &Context) -> Result<(), CliError> {
+    let rows = context.store().await?.secrets().await.map_err(CliError::failed)?;
+    let vault = context.vault().await?;
+    let mut views = Vec::new();
+    for name in KeyName::ALL {
+        // From the opened key, not from the column beside it, which anybody with the database could have changed.
+        let key = vault.public_key(name);
+        views.push(View {
+            name: name.as_str(),
+            fingerprint: key.fingerprint(HashAlg::Sha256).to_string(),
+            public_key: key.to_openssh().map_err(CliError::failed)?,
+            created_at: rows.iter().find(|row| row.name == name.as_str()).map(|row| row.created_at),
+        });
+    }
+    context.print_list(&views)
+}
+
+fn tell(done: &Rekeyed, context: &Context) -> Result<(), CliError> {
+    if context.json() {
+        return context.print_json(&serde_json::json!({
+            "values": done.values,
+            "key": done.key.display().to_string(),
+            "previous": done.previous.as_ref().map(|path| path.display().to_string()),
+        }));
+    }
+    let key = done.key.display();
+    let what = match done.values {
+        0 => format!("The interrupted change is finished; the master key is in `{key}`.\n"),
+        count => format!("{count} sealed values are now under the master key in `{key}`.\n"),
+    };
+    let then = match &done.previous {
+        Some(previous) => format!(
+            "The old key is kept in `{}`: backups of the database from before need it. Remove it when there are none.\n\
+             Other brokers on this database need the new key in their own file.\n",
+            previous.display()
+        ),
+        None => "Put it where the brokers take their master key from, and restart them.\n".to_owned(),
+    };
+    context.print(&format!("{what}{then}"))
+}
+
+#[derive(Serialize)]
+struct View {
+    name: &'static str,
+    fingerprint: String,
+    public_key: String,
+    created_at: Option<Timestamp>,
+}
+
+impl Row for View {
+    const COLUMNS: &'static [&'static str] = &["name", "public key"];
+
+    fn cells(&self) -> Vec<String> {
+        vec![self.name.to_owned(), self.public_key.clone()]
     }
 }

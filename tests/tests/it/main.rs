@@ -3,6 +3,7 @@
 
 mod architecture;
 mod harness;
+mod identity;
 mod store;
 mod store_audit;
 mod store_outage;
