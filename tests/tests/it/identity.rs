@@ -203,7 +203,7 @@ on_both_engines! {
                     times.push(started.elapsed());
                 }
                 times.sort();
-                times[2]
+                times[0]
             }
         };
         let (known, unknown) = (spent("alice").await, spent("nobody").await);
@@ -549,11 +549,9 @@ on_both_engines! {
         assert!(matches!(held, Some(Credential::Password(word)) if word.expose() == "hunter2"));
         assert!(installation.codes_in_audit().await.contains(&"SP-5302".to_owned()));
         // What was sealed before the change and is written after it would be lost: it is refused.
-        let stale = installation.admin.set_account("ews-1", "late", &credential, now()).await;
-        if let Err(error) = stale {
-            assert!(error.to_string().contains("the master key was changed by somebody else"), "{error}");
-        }
-        assert!(matches!(vault.account_credential("ews-1", "late").await, Ok(_)));
+        let stale = installation.admin.set_account("ews-1", "late", &credential, now()).await.unwrap_err().to_string();
+        assert!(stale.contains("the master key was changed by somebody else"), "{stale}");
+        assert!(vault.account_credential("ews-1", "late").await.unwrap().is_none());
     }
 
     async fn a_crash_during_rekey_leaves_a_store_that_one_of_two_files_opens(database: Database) {
