@@ -16,6 +16,8 @@ pub struct Reader<R> {
     walk: Walk<R>,
     cipher: LessSafeKey,
     decompressor: Decompressor<'static>,
+    /// The fault that ended the reading has been told.
+    told: bool,
 }
 
 /// Why a recording cannot be read at all.
@@ -46,7 +48,7 @@ impl<R: Read> Reader<R> {
         let walk = Walk::open(input, trusted)?;
         let cipher = unwrap_data_key(&walk.preamble.wrapped_key, identities)?;
         let decompressor = Decompressor::new().map_err(VerifyError::Io)?;
-        Ok(Self { walk, cipher, decompressor })
+        Ok(Self { walk, cipher, decompressor, told: false })
     }
 
     /// Who, what, when.
@@ -54,8 +56,17 @@ impl<R: Read> Reader<R> {
         &self.walk.preamble.header
     }
 
-    /// The next entry; `None` at the end of the recording, be it sealed or cut.
+    /// The next entry; `None` at the end of the recording, be it sealed or cut. An error is the last thing it says.
     pub fn next_entry(&mut self) -> Result<Option<Entry>, ReadError> {
+        if self.told {
+            return Ok(None);
+        }
+        let result = self.find_entry();
+        self.told = !matches!(result, Ok(Some(_)));
+        result
+    }
+
+    fn find_entry(&mut self) -> Result<Option<Entry>, ReadError> {
         loop {
             match self.walk.step()? {
                 Some(Step::Entry { frame, before }) => return self.decrypt(frame, before).map(Some),

@@ -268,7 +268,7 @@ mod tests {
     fn an_endless_sequence_takes_no_memory() {
         let mut sanitizer = Sanitizer::default();
         for _ in 0..100 {
-            sanitizer.clean(&[b'\x1b', b'['].repeat(1), false);
+            sanitizer.clean(b"\x1b[", false);
             sanitizer.clean(&[b'1'; 10_000], false);
         }
         assert!(sanitizer.sequence.len() <= 257);

@@ -1,0 +1,11 @@
+//! The recorder's promises, through its public surface.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
+
+mod bulk;
+mod desk;
+mod exports;
+mod hostile;
+mod recovery;
+mod searching;
+mod tamper;
+mod writing;

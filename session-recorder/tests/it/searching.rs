@@ -1,0 +1,115 @@
+//! Search in what stood on the screen.
+use crate::desk::{DESK, Memory, at, header};
+use sallyport_session_recorder::search::{Query, Search};
+use sallyport_session_recorder::{Kind, TrackId};
+use serde_json::json;
+
+/// Records the pieces, one a second, and says where the text was seen: `second place line`.
+fn check(terminal: Option<(u16, u16)>, pieces: &[&str], text: &str, expected: &[&str]) {
+    let bodies: Vec<_> = pieces.iter().map(|piece| (Kind::Output, piece.as_bytes().to_vec())).collect();
+    check_entries(terminal, bodies, text, expected);
+}
+
+fn check_entries(terminal: Option<(u16, u16)>, bodies: Vec<(Kind, Vec<u8>)>, text: &str, expected: &[&str]) {
+    let memory = Memory::default();
+    let mut recorder = DESK.start(&memory);
+    if let Some((cols, rows)) = terminal {
+        let pty = json!({ "request": "pty", "cols": cols, "rows": rows, "answer": "success" }).to_string();
+        recorder.append(at(1), TrackId(1), Kind::Request, pty.as_bytes()).unwrap();
+    }
+    for (second, (kind, body)) in (1..).zip(bodies) {
+        recorder.append(at(second * 1000), TrackId(1), kind, &body).unwrap();
+    }
+    let query = Query::new(text, text.starts_with(char::is_uppercase)).unwrap();
+    let hits: Vec<String> = Search::new(&header("s1"), DESK.reader(&memory.bytes()), query)
+        .map(|hit| hit.unwrap())
+        .map(|hit| format!("{} {} {}", hit.offset_micros / 1_000_000, hit.place, hit.line))
+        .collect();
+    assert_eq!(hits, expected);
+}
+
+const WIDE: Option<(u16, u16)> = Some((80, 24));
+
+#[test]
+fn text_drawn_across_escape_sequences_is_found() {
+    check(WIDE, &["\x1b[1mval\x1b[0;31mve \x1b[4", "mopen\x1b[0m\r\n"], "valve open", &["2 screen valve open"]);
+}
+
+#[test]
+fn text_typed_and_echoed_letter_by_letter_is_found_once() {
+    check(WIDE, &["$ ", "r", "e", "b", "o", "o", "t", "\r\n", "$ "], "reboot", &["7 screen $ reboot"]);
+}
+
+#[test]
+fn text_placed_by_cursor_movement_is_found() {
+    check(
+        WIDE,
+        &["\x1b[5;10Hpump", "\x1b[10;1Hxx", "\x1b[5;15Hrunning"],
+        "pump running",
+        &["3 screen          pump running"],
+    );
+}
+
+#[test]
+fn text_wrapped_by_the_terminal_is_found() {
+    check(Some((10, 5)), &["level: emergency stop\r\n"], "emergency stop", &["1 screen level: emergency stop"]);
+}
+
+#[test]
+fn text_that_scrolls_away_is_found_and_scrolling_finds_it_no_second_time() {
+    let pieces: Vec<String> = (0..50).map(|line| format!("line {line}\r\n")).collect();
+    check(
+        Some((20, 5)),
+        &[&pieces.concat(), "again line 7\r\n"],
+        "line 7",
+        &["1 screen line 7", "2 screen again line 7"],
+    );
+}
+
+#[test]
+fn text_shown_only_for_a_moment_is_found() {
+    check(WIDE, &["PIN 4711\rxxxxxxxxxxxx\x1b[2J\x1b[H"], "4711", &["1 screen PIN 4711"]);
+}
+
+#[test]
+fn text_on_the_alternate_screen_is_found() {
+    check(WIDE, &["\x1b[?1049h\x1b[HEDITOR", "\x1b[?1049l"], "EDITOR", &["1 screen EDITOR"]);
+}
+
+#[test]
+fn wide_characters_and_any_case() {
+    check(WIDE, &["温度 High"], "温度 high", &[]);
+    check(WIDE, &["温度 High"], "温度 High", &["1 screen 温度 High"]);
+    check(WIDE, &["ALARM"], "Alarm", &["1 screen ALARM"]);
+}
+
+#[test]
+fn plain_output_of_a_command_is_found_whatever_its_line_ends() {
+    check(None, &["alpha\nbeta gam", "ma\nlong \x1b[32mgreen\x1b[0m text\n"], "beta gamma", &["2 output beta gamma"]);
+    check(None, &["long \x1b[32mgreen\x1b[0m text\n"], "long green text", &["1 output long green text"]);
+    let long = format!("{}needle{}", "x".repeat(197), "y".repeat(300));
+    check(None, &[&long], "needle", &[&format!("1 output {long}")]);
+}
+
+#[test]
+fn a_window_change_moves_what_stands_there_and_finds_nothing_new() {
+    let window = json!({ "request": "window", "cols": 40, "rows": 10 }).to_string().into_bytes();
+    let bodies = vec![(Kind::Output, b"setpoint".to_vec()), (Kind::Request, window), (Kind::Output, b" 12".to_vec())];
+    check_entries(WIDE, bodies, "setpoint", &["1 screen setpoint"]);
+}
+
+#[test]
+fn commands_files_and_scripts_are_found_too() {
+    let operation = json!({ "op": "file", "path": "/etc/needle.conf" }).to_string().into_bytes();
+    let command = json!({ "request": "exec", "command": "cat needle" }).to_string().into_bytes();
+    let bodies = vec![(Kind::Request, command), (Kind::Input, b"echo needle\n".to_vec()), (Kind::Operation, operation)];
+    let expected = ["1 request cat needle", "2 input echo needle", "3 operation /etc/needle.conf"];
+    check_entries(None, bodies, "needle", &expected);
+}
+
+#[test]
+fn a_terminal_of_an_absurd_size_is_drawn_in_bounds() {
+    let pty = json!({ "request": "pty", "cols": 4_000_000_000_u32, "rows": 4_000_000_000_u32 }).to_string();
+    let bodies = vec![(Kind::Request, pty.into_bytes()), (Kind::Output, b"here".to_vec())];
+    check_entries(None, bodies, "here", &["2 screen here"]);
+}
