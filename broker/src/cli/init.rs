@@ -172,5 +172,5 @@ pub(crate) fn write_new(path: &Path, mode: u32, content: &[u8]) -> Result<(), Cl
 const CONFIG: &str = "broker.toml";
 const PLANT: &str = "plant.toml";
 const MASTER_KEY: &str = "master.key";
-const READER: &str = "recordings-reader.key";
+pub(crate) const READER: &str = "recordings-reader.key";
 const EXAMPLE_PLANT: &str = include_str!("../../../deploy/plant.example.toml");

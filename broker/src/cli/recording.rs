@@ -1,18 +1,197 @@
-//! Recordings.
+//! `sallyport recording`: find, replay, verify and export recordings.
+
+mod catalogue;
+mod proof;
+mod reading;
+mod replaying;
+mod source;
+
+use std::path::PathBuf;
+
+use jiff::Timestamp;
 
 use super::{CliError, Context};
 
 /// `sallyport recording …`
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
-    /// Whatever is asked: this version has none of it yet.
-    #[command(external_subcommand)]
-    Other(Vec<String>),
+    /// List recordings, the newest first
+    List(Filter),
+    /// Play a recording in this terminal
+    Replay(Replay),
+    /// Prove that recordings are whole, with nothing but the public key; exit code 1 if one is not
+    Verify(Verify),
+    /// Write a recording in a format that other tools read
+    Export(Export),
+    /// List the files that went either way; from the index, or with an identity from the recording itself
+    Files {
+        /// Session id (or how it begins), or a recording's file
+        recording: String,
+        /// What opens it
+        #[command(flatten)]
+        keys: ReadKeys,
+    },
+    /// Find text as it stood on the screen, in output, commands and file names
+    Search(Search),
+    /// Keep a recording whatever retention says
+    Hold {
+        /// Session id, or how it begins
+        session: String,
+        /// Why
+        #[arg(long)]
+        reason: String,
+    },
+    /// Let retention have a recording again
+    Release {
+        /// Session id, or how it begins
+        session: String,
+        /// Why
+        #[arg(long)]
+        reason: String,
+    },
+}
+
+/// Which recordings.
+#[derive(Debug, clap::Args)]
+pub struct Filter {
+    /// Only of this identity
+    #[arg(long, value_name = "NAME", id = "by")]
+    by: Option<String>,
+    /// Only of this asset
+    #[arg(long)]
+    asset: Option<String>,
+    /// Only of assets in this zone
+    #[arg(long)]
+    zone: Option<String>,
+    /// Only begun at or after (as in `2026-11-23T06:00:00Z`)
+    #[arg(long)]
+    since: Option<Timestamp>,
+    /// Only begun before
+    #[arg(long)]
+    until: Option<Timestamp>,
+    /// Also those whose file is gone
+    #[arg(long)]
+    removed: bool,
+    /// At most so many
+    #[arg(long, default_value_t = 1000)]
+    limit: u32,
+}
+
+/// What opens recordings.
+#[derive(Debug, clap::Args)]
+pub struct ReadKeys {
+    /// age identity file that can read [default: `recordings-reader.key` beside the configuration, where it exists]
+    #[arg(long, value_name = "FILE", env = "SALLYPORT_RECORDING_IDENTITY")]
+    identity: Option<PathBuf>,
+    /// Evidence key that must have signed: hex, an OpenSSH line, or a file with either [default: this installation's]
+    #[arg(long, value_name = "KEY")]
+    public_key: Vec<String>,
+}
+
+/// `sallyport recording replay`
+#[derive(Debug, clap::Args)]
+pub struct Replay {
+    /// Session id (or how it begins), or a recording's file
+    recording: String,
+    #[command(flatten)]
+    keys: ReadKeys,
+    /// Which channel [default: the first with a terminal, or else with output]
+    #[arg(long)]
+    track: Option<u32>,
+    /// How much faster
+    #[arg(long, default_value_t = 1.0, value_parser = positive)]
+    speed: f64,
+    /// Cut pauses to so many seconds
+    #[arg(long, value_name = "SECONDS", value_parser = not_negative)]
+    idle: Option<f64>,
+    /// Begin so many seconds into the recording
+    #[arg(long, value_name = "SECONDS", default_value_t = 0.0, value_parser = not_negative)]
+    seek: f64,
+}
+
+/// `sallyport recording verify`
+#[derive(Debug, clap::Args)]
+pub struct Verify {
+    /// Session ids (or how they begin), or recordings' files
+    #[arg(required_unless_present = "all")]
+    recordings: Vec<String>,
+    /// Every recording of the catalogue; one whose file is missing is a fault
+    #[arg(long, conflicts_with = "recordings")]
+    all: bool,
+    /// Evidence key that must have signed: hex, an OpenSSH line, or a file with either [default: this installation's]
+    #[arg(long, value_name = "KEY")]
+    public_key: Vec<String>,
+    /// A recording without a seal is no fault, if it verifies up to its last checkpoint
+    #[arg(long)]
+    allow_unsealed: bool,
+}
+
+/// `sallyport recording export`
+#[derive(Debug, clap::Args)]
+pub struct Export {
+    /// Session id (or how it begins), or a recording's file
+    recording: String,
+    /// asciicast: what a terminal showed, for asciinema; jsonl: requests, operations, files, notices
+    #[arg(long, value_enum)]
+    format: Format,
+    #[command(flatten)]
+    keys: ReadKeys,
+    /// Which channel of an asciicast [default: the first with a terminal, or else with output]
+    #[arg(long)]
+    track: Option<u32>,
+    /// With all bytes (jsonl)
+    #[arg(long)]
+    content: bool,
+    /// Write to this file, which must not exist, instead of standard output
+    #[arg(long, short)]
+    output: Option<PathBuf>,
+}
+
+/// What an export looks like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// asciicast v2.
+    Asciicast,
+    /// JSON lines.
+    Jsonl,
+}
+
+/// `sallyport recording search`
+#[derive(Debug, clap::Args)]
+pub struct Search {
+    /// What to look for
+    text: String,
+    /// Session ids (or how they begin), or recordings' files [default: every recording that fits the filter]
+    recordings: Vec<String>,
+    /// Capital letters do not matter
+    #[arg(long, short)]
+    ignore_case: bool,
+    #[command(flatten)]
+    keys: ReadKeys,
+    #[command(flatten)]
+    filter: Filter,
 }
 
 /// Runs one of them.
-pub async fn run(command: Command, _context: &Context) -> Result<(), CliError> {
+pub async fn run(command: Command, context: &Context) -> Result<(), CliError> {
     match command {
-        Command::Other(_) => Err(CliError::NotAvailable("sallyport recording")),
+        Command::List(filter) => catalogue::list(filter, context).await,
+        Command::Hold { session, reason } => catalogue::hold(&session, &reason, context).await,
+        Command::Release { session, reason } => catalogue::release(&session, &reason, context).await,
+        Command::Verify(arguments) => proof::verify(arguments, context).await,
+        Command::Replay(arguments) => replaying::replay(arguments, context).await,
+        Command::Export(arguments) => reading::export(arguments, context).await,
+        Command::Files { recording, keys } => reading::files(&recording, &keys, context).await,
+        Command::Search(arguments) => reading::search(arguments, context).await,
     }
+}
+
+fn positive(text: &str) -> Result<f64, String> {
+    let number: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    if number.is_finite() && number > 0.0 { Ok(number) } else { Err("must be more than 0".to_owned()) }
+}
+
+fn not_negative(text: &str) -> Result<f64, String> {
+    let number: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    if (0.0..1e9).contains(&number) { Ok(number) } else { Err("must be 0 or more".to_owned()) }
 }

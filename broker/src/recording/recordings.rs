@@ -195,7 +195,7 @@ impl Recordings {
             }
             blocking(|| self.inner.checkpoints());
             self.inner.settle().await;
-            if tick % DISK_EVERY == 0 {
+            if tick.is_multiple_of(DISK_EVERY) {
                 self.watch_disk().await;
             }
             if tick % RETENTION_EVERY == RETENTION_EVERY / 20 {

@@ -1,0 +1,232 @@
+//! `sallyport recording export`, `files` and `search`.
+
+use std::io::{BufWriter, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+use sallyport_session_recorder::ReadError;
+use sallyport_session_recorder::export::{Content, ExportError, FileEntry, Track, asciicast, jsonl, tracks};
+use sallyport_session_recorder::search as find;
+use serde::Serialize;
+
+use super::source::{Eyes, Source, check_identity, put_on_record};
+use super::{CliError, Context, Export, Format, ReadKeys, Search};
+use crate::audit::AuditEvent;
+use crate::cli::Row;
+
+pub(super) async fn export(arguments: Export, context: &Context) -> Result<(), CliError> {
+    let source = Source::find(&arguments.recording, context).await?;
+    let eyes = Eyes::new(&arguments.keys, context).await?;
+    let reader = eyes.open(&source)?;
+    let header = reader.header().clone();
+    check_identity(&header, &source)?;
+    let format = match arguments.format {
+        Format::Asciicast => "asciicast",
+        Format::Jsonl => "jsonl",
+    };
+    let event = AuditEvent::RecordingExported { session: header.session.clone(), format: format.to_owned() };
+    put_on_record(event, &source, context).await?;
+    let out = output(arguments.output)?;
+    match arguments.format {
+        Format::Jsonl => {
+            let content = if arguments.content { Content::With } else { Content::Without };
+            jsonl(&mut eyes.open(&source)?, content, out).map_err(export_error)
+        }
+        Format::Asciicast => {
+            let track = choose(tracks(&header, reader).map_err(read_error)?, arguments.track)?;
+            asciicast(&header, &track, eyes.open(&source)?, out).map_err(export_error)
+        }
+    }
+}
+
+fn output(path: Option<PathBuf>) -> Result<Box<dyn Write>, CliError> {
+    let Some(path) = path else { return Ok(Box::new(BufWriter::new(std::io::stdout().lock()))) };
+    let file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
+    let file = file.map_err(|error| CliError::Failed(format!("cannot make `{}`: {error}", path.display())))?;
+    Ok(Box::new(BufWriter::new(file)))
+}
+
+/// The track asked for, or the one that somebody most likely wants to see.
+pub(super) fn choose(tracks: Vec<Track>, asked: Option<u32>) -> Result<Track, CliError> {
+    let found = match asked {
+        Some(number) => tracks.into_iter().find(|track| track.track == number),
+        None => {
+            let first = |wanted: &dyn Fn(&Track) -> bool| tracks.iter().find(|track| wanted(track)).cloned();
+            first(&|track| track.terminal.is_some()).or_else(|| first(&|track| track.output_bytes > 0))
+        }
+    };
+    found.ok_or_else(|| {
+        CliError::Failed(match asked {
+            Some(number) => format!("the recording has no track {number}"),
+            None => "the recording has nothing to show".to_owned(),
+        })
+    })
+}
+
+pub(super) fn read_error(error: ReadError) -> CliError {
+    CliError::Failed(error.to_string())
+}
+
+fn export_error(error: ExportError) -> CliError {
+    match error {
+        ExportError::Write(error) => CliError::Output(error),
+        ExportError::Read(_) | ExportError::Json(_) => CliError::Failed(error.to_string()),
+    }
+}
+
+/// A file as it is shown.
+#[derive(Debug, Serialize)]
+struct FileLine {
+    at: Timestamp,
+    op: String,
+    direction: Option<String>,
+    via: String,
+    path: String,
+    size: Option<u64>,
+    sha256: Option<String>,
+    complete: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    what: Option<String>,
+}
+
+impl Row for FileLine {
+    const COLUMNS: &'static [&'static str] = &["at", "what", "via", "size", "sha256", "path"];
+
+    fn cells(&self) -> Vec<String> {
+        let what = match (&self.direction, &self.what, self.complete) {
+            (Some(direction), _, Some(false)) => format!("{direction}, incomplete"),
+            (Some(direction), _, _) => direction.clone(),
+            (None, Some(what), _) => format!("refused: {what}"),
+            (None, None, _) => self.op.clone(),
+        };
+        vec![
+            self.at.strftime("%Y-%m-%d %H:%M:%SZ").to_string(),
+            what,
+            self.via.clone(),
+            self.size.map(|size| size.to_string()).unwrap_or_default(),
+            self.sha256.clone().unwrap_or_default(),
+            self.path.clone(),
+        ]
+    }
+}
+
+impl From<FileEntry> for FileLine {
+    fn from(file: FileEntry) -> Self {
+        Self {
+            at: Timestamp::from_microsecond(file.at).unwrap_or_default(),
+            op: file.op,
+            direction: file.direction,
+            via: file.via,
+            path: file.path,
+            size: file.size,
+            sha256: file.sha256,
+            complete: file.complete,
+            what: file.what,
+        }
+    }
+}
+
+pub(super) async fn files(named: &str, keys: &ReadKeys, context: &Context) -> Result<(), CliError> {
+    let source = Source::find(named, context).await?;
+    if let (Some(recording), None) = (&source.recording, &keys.identity) {
+        let session = recording.start.session.clone();
+        let event = AuditEvent::RecordingRead { session: session.clone(), what: "files, from the index".to_owned() };
+        put_on_record(event, &source, context).await?;
+        let files = context.store().await?.files(&session).await.map_err(CliError::failed)?;
+        let lines: Vec<FileLine> = files
+            .into_iter()
+            .map(|file| FileLine {
+                at: file.at,
+                op: "file".to_owned(),
+                direction: Some(file.direction),
+                via: file.via,
+                path: file.path,
+                size: Some(file.size),
+                sha256: file.sha256,
+                complete: Some(file.complete),
+                what: None,
+            })
+            .collect();
+        return context.print_list(&lines);
+    }
+    let reader = Eyes::new(keys, context).await?.open(&source)?;
+    let header = reader.header().clone();
+    check_identity(&header, &source)?;
+    let event = AuditEvent::RecordingRead { session: header.session.clone(), what: "files".to_owned() };
+    put_on_record(event, &source, context).await?;
+    let mut lines = Vec::new();
+    for file in sallyport_session_recorder::export::files(&header, reader) {
+        lines.push(FileLine::from(file.map_err(read_error)?));
+    }
+    context.print_list(&lines)
+}
+
+/// A hit as it is shown.
+#[derive(Debug, Serialize)]
+struct HitLine {
+    session: String,
+    #[serde(flatten)]
+    hit: find::Hit,
+}
+
+impl Row for HitLine {
+    const COLUMNS: &'static [&'static str] = &["session", "offset", "track", "place", "line"];
+
+    fn cells(&self) -> Vec<String> {
+        let hit = &self.hit;
+        let offset = format!("{}.{:03}", hit.offset_micros / 1_000_000, hit.offset_micros / 1000 % 1000);
+        vec![self.session.clone(), offset, hit.track.to_string(), hit.place.to_owned(), hit.line.clone()]
+    }
+}
+
+pub(super) async fn search(arguments: Search, context: &Context) -> Result<(), CliError> {
+    let Search { text, recordings, ignore_case, keys, filter } = arguments;
+    let query = find::Query::new(&text, ignore_case)
+        .ok_or_else(|| CliError::Usage("there is nothing to look for".to_owned()))?;
+    let mut sources = Vec::new();
+    for named in &recordings {
+        sources.push(Source::find(named, context).await?);
+    }
+    if recordings.is_empty() {
+        for each in context.store().await?.recordings(&filter.into()).await.map_err(CliError::failed)? {
+            sources.push(Source::of(each.recording, context)?);
+        }
+    }
+    let eyes = Eyes::new(&keys, context).await?;
+    let only = match sources.as_slice() {
+        [source] => source.recording.as_ref().map(|recording| recording.start.session.clone()),
+        _ => None,
+    };
+    let event = AuditEvent::RecordingSearched { session: only, text, recordings: sources.len() as u64 };
+    if let Some(source) = sources.first() {
+        put_on_record(event, source, context).await?;
+    }
+    let (mut lines, mut unread) = (Vec::new(), 0_usize);
+    for source in &sources {
+        // One recording that cannot be read does not hide the others.
+        if let Err(error) = search_one(source, &eyes, &query, &mut lines) {
+            eprintln!("sallyport: {error}");
+            unread += 1;
+        }
+    }
+    context.print_list(&lines)?;
+    match unread {
+        0 => Ok(()),
+        _ => Err(CliError::Failed(format!(
+            "{unread} of {} recordings could not be searched to their end",
+            sources.len()
+        ))),
+    }
+}
+
+fn search_one(source: &Source, eyes: &Eyes, query: &find::Query, into: &mut Vec<HitLine>) -> Result<(), CliError> {
+    let reader = eyes.open(source)?;
+    let header = reader.header().clone();
+    check_identity(&header, source)?;
+    for hit in find::Search::new(&header, reader, query.clone()) {
+        let hit = hit.map_err(|error| CliError::Failed(format!("`{}`: {error}", source.path.display())))?;
+        into.push(HitLine { session: header.session.clone(), hit });
+    }
+    Ok(())
+}

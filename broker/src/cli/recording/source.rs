@@ -1,0 +1,133 @@
+//! From what was typed to an open recording: a file, or the catalogue's entry for a session.
+
+use std::fs::File;
+use std::io::BufReader;
+use std::path::{Path, PathBuf};
+
+use sallyport_session_recorder::types::{Identity, VerifyingKey};
+use sallyport_session_recorder::{Header, Reader, identities, public_key};
+use ssh_key::PublicKey;
+
+use super::{CliError, Context, ReadKeys};
+use crate::audit::AuditEvent;
+use crate::recording::open_file;
+use crate::store::recordings::{Recording, RecordingState};
+use crate::vault::KeyName;
+
+/// Where a recording is.
+pub(super) struct Source {
+    pub(super) path: PathBuf,
+    /// What the catalogue knows of it, unless it was named as a file.
+    pub(super) recording: Option<Recording>,
+}
+
+impl Source {
+    /// A path if it looks like one or exists, else a session.
+    pub(super) async fn find(named: &str, context: &Context) -> Result<Self, CliError> {
+        let path = Path::new(named);
+        if named.contains('/') || named.ends_with(".srec") || path.is_file() {
+            return Ok(Self { path: path.to_path_buf(), recording: None });
+        }
+        let recording = context.store().await?.recording(named).await.map_err(CliError::failed)?;
+        Self::of(recording, context)
+    }
+
+    /// The file of a catalogued recording.
+    pub(super) fn of(recording: Recording, context: &Context) -> Result<Self, CliError> {
+        if recording.state == RecordingState::Removed {
+            let session = &recording.start.session;
+            return Err(CliError::Failed(format!("the file of recording `{session}` was removed by retention")));
+        }
+        let path = context.config()?.recording.dir.join(&recording.start.path);
+        Ok(Self { path, recording: Some(recording) })
+    }
+
+    pub(super) fn open(&self) -> Result<BufReader<File>, CliError> {
+        let file = open_file(&self.path)
+            .map_err(|error| CliError::Failed(format!("cannot read `{}`: {error}", self.path.display())))?;
+        Ok(BufReader::with_capacity(1 << 16, file))
+    }
+}
+
+/// What reads recordings: who may, and whom to trust.
+pub(super) struct Eyes {
+    identities: Vec<Identity>,
+    trusted: Option<Vec<VerifyingKey>>,
+}
+
+impl Eyes {
+    pub(super) async fn new(keys: &ReadKeys, context: &Context) -> Result<Self, CliError> {
+        let ask =
+            || CliError::Usage("give the age identity that can read recordings with `--identity FILE`".to_owned());
+        let path = keys.identity.clone().or_else(|| default_identity(context)).ok_or_else(ask)?;
+        let text = std::fs::read_to_string(&path)
+            .map_err(|error| CliError::Failed(format!("cannot read the identity `{}`: {error}", path.display())))?;
+        let identities =
+            identities(&text).map_err(|error| CliError::Failed(format!("`{}`: {error}", path.display())))?;
+        let trusted = match trusted(&keys.public_key, context).await {
+            Ok(trusted) => Some(trusted),
+            Err(error) if keys.public_key.is_empty() => {
+                eprintln!("sallyport: the signer is not checked, since there is no evidence key here: {error}");
+                None
+            }
+            Err(error) => return Err(error),
+        };
+        Ok(Self { identities, trusted })
+    }
+
+    /// Opens the recording once more: an export may need to go through it twice.
+    pub(super) fn open(&self, source: &Source) -> Result<Reader<BufReader<File>>, CliError> {
+        Reader::open(source.open()?, &self.identities, self.trusted.as_deref())
+            .map_err(|error| CliError::Failed(format!("`{}`: {error}", source.path.display())))
+    }
+}
+
+fn default_identity(context: &Context) -> Option<PathBuf> {
+    let beside = context.config().ok()?.recording.dir.parent()?.join(DEFAULT_IDENTITY);
+    beside.is_file().then_some(beside)
+}
+
+const DEFAULT_IDENTITY: &str = crate::cli::init::READER;
+
+/// The keys given, or else this installation's evidence key.
+pub(super) async fn trusted(given: &[String], context: &Context) -> Result<Vec<VerifyingKey>, CliError> {
+    if !given.is_empty() {
+        return given.iter().map(|text| parse_key(text)).collect();
+    }
+    let key = context.vault().await?.public_key(KeyName::Evidence);
+    let bytes =
+        key.key_data().ed25519().ok_or_else(|| CliError::Setup("the evidence key is not Ed25519".to_owned()))?;
+    Ok(vec![VerifyingKey::from_bytes(&bytes.0).map_err(CliError::setup)?])
+}
+
+fn parse_key(text: &str) -> Result<VerifyingKey, CliError> {
+    let path = Path::new(text);
+    let content =
+        if path.is_file() { std::fs::read_to_string(path).map_err(CliError::failed)? } else { text.to_owned() };
+    if let Ok(key) = PublicKey::from_openssh(content.trim())
+        && let Some(bytes) = key.key_data().ed25519()
+    {
+        return VerifyingKey::from_bytes(&bytes.0).map_err(CliError::failed);
+    }
+    public_key(content.trim()).map_err(|error| CliError::Usage(error.to_string()))
+}
+
+/// Puts on record that somebody reads, before they do. A file read away from any installation has no chain to be in.
+pub(super) async fn put_on_record(event: AuditEvent, source: &Source, context: &Context) -> Result<(), CliError> {
+    if source.recording.is_none() && context.config().is_err() {
+        return Ok(());
+    }
+    context.audit().await?.record(event).await.map_err(CliError::failed)
+}
+
+/// The session that a header names, when the catalogue's differs: a file was exchanged.
+pub(super) fn check_identity(header: &Header, source: &Source) -> Result<(), CliError> {
+    match &source.recording {
+        Some(recording) if recording.start.session != header.session => Err(CliError::Failed(format!(
+            "`{}` holds another session's recording: `{}`",
+            source.path.display(),
+            header.session
+        ))),
+        Some(_) | None => Ok(()),
+    }
+}

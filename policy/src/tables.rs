@@ -1,0 +1,1 @@
+//! Decision tables: what an administrator expects of a policy, as data.
