@@ -57,6 +57,22 @@ impl Store {
             .await?)
     }
 
+    /// The first and last number of what happened in this time.
+    pub async fn audit_range(
+        &self,
+        since: Option<Timestamp>,
+        until: Option<Timestamp>,
+    ) -> Result<Option<(i64, i64)>, StoreError> {
+        let (first, last): (Option<i64>, Option<i64>) = sqlx::query_as(
+            "SELECT MIN(seq), MAX(seq) FROM audit WHERE ($1 IS NULL OR at >= $1) AND ($2 IS NULL OR at < $2)",
+        )
+        .bind(since.map(micros))
+        .bind(until.map(micros))
+        .fetch_one(self.reader()?)
+        .await?;
+        Ok(first.zip(last))
+    }
+
     /// Number and hash of the chain's last entry.
     pub async fn audit_head(&self) -> Result<Option<(i64, String)>, StoreError> {
         Ok(sqlx::query_as("SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1")

@@ -6,7 +6,7 @@
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use sqlx::AnyConnection;
 use sqlx::any::AnyConnectOptions;
@@ -93,8 +93,10 @@ async fn poll_sqlite(options: AnyConnectOptions, mut seen: Seen) {
             Ok(connection) => poll_sqlite_connection(connection, &mut seen, &path, file).await,
             Err(error) => error,
         };
+        // Before anybody hears of it: by then something new may stand there.
+        let replaced = identity(&path) != file;
         seen.away(&reason);
-        if identity(&path) != file {
+        if replaced {
             // The open connections hold the file that was. Only a restart can tell what the new one is.
             error!(path = %path.display(), "Database file was removed or replaced; restart the broker");
             return;
@@ -107,7 +109,7 @@ async fn poll_sqlite_connection(
     mut connection: AnyConnection,
     seen: &mut Seen,
     path: &Path,
-    file: Option<(u64, u64)>,
+    file: Option<FileId>,
 ) -> StoreError {
     let mut turn = interval(SQLITE_POLL);
     turn.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -129,9 +131,12 @@ async fn poll_sqlite_connection(
     }
 }
 
-/// Device and inode: which file this is.
-fn identity(path: &Path) -> Option<(u64, u64)> {
-    std::fs::metadata(path).ok().map(|metadata| (metadata.dev(), metadata.ino()))
+/// Which file stands at a path: device, inode, and when it was made, since a free inode is soon given again.
+type FileId = (u64, u64, Option<SystemTime>);
+
+fn identity(path: &Path) -> Option<FileId> {
+    let metadata = std::fs::metadata(path).ok()?;
+    Some((metadata.dev(), metadata.ino(), metadata.created().ok()))
 }
 
 async fn follow_postgres(options: AnyConnectOptions, seen: Seen) {

@@ -6,4 +6,5 @@ mod harness;
 mod identity;
 mod store;
 mod store_audit;
+mod store_cli;
 mod store_outage;

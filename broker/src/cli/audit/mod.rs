@@ -1,0 +1,57 @@
+//! `sallyport audit`: read, verify and export the audit chain.
+
+mod export;
+mod list;
+mod verify;
+
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+
+use super::{CliError, Context};
+
+/// `sallyport audit …`
+#[derive(Debug, clap::Subcommand)]
+pub enum Command {
+    /// List entries, the oldest first
+    List(list::Arguments),
+    /// Prove that the chain is whole: in the database, or in an export
+    Verify {
+        /// An export instead of the database; `-` reads standard input
+        #[arg(long, value_name = "FILE")]
+        file: Option<PathBuf>,
+        /// The evidence key's public half: hex, or an OpenSSH public key line [default: from the vault]
+        #[arg(long, value_name = "FILE")]
+        public_key: Option<PathBuf>,
+        /// A head noted earlier, which must still be there
+        #[arg(long, value_name = "NUMBER:HASH", value_parser = verify::head)]
+        expect_head: Option<(i64, String)>,
+        /// The export may begin later than with entry 1
+        #[arg(long, requires = "file")]
+        partial: bool,
+    },
+    /// Write entries as JSON lines, which `audit verify --file` proves without the database
+    Export {
+        /// From the first entry of this time on (as in `2026-11-23T06:00:00Z`)
+        #[arg(long)]
+        since: Option<Timestamp>,
+        /// To the last entry before this time
+        #[arg(long)]
+        until: Option<Timestamp>,
+        /// Where to write; it must not exist [default: standard output]
+        #[arg(long, short, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
+}
+
+/// Runs one of them.
+pub async fn run(command: Command, context: &Context) -> Result<(), CliError> {
+    match command {
+        Command::List(arguments) => list::run(arguments, context).await,
+        Command::Verify { file, public_key, expect_head, partial } => {
+            let expected = crate::audit::Expected { head: expect_head, partial };
+            verify::run(file.as_deref(), public_key.as_deref(), expected, context).await
+        }
+        Command::Export { since, until, output } => export::run(since, until, output.as_deref(), context).await,
+    }
+}

@@ -1,0 +1,114 @@
+//! `sallyport audit verify`
+
+use std::fs::File;
+use std::io::{BufReader, IsTerminal as _};
+use std::path::Path;
+
+use ed25519_dalek::VerifyingKey;
+use serde::Serialize;
+
+use crate::audit::{Expected, Verification, verify_lines, verify_store};
+use crate::cli::{CliError, Context, printable};
+
+/// Says what was found; fails when the chain is not whole.
+pub(super) async fn run(
+    file: Option<&Path>,
+    key: Option<&Path>,
+    expected: Expected,
+    context: &Context,
+) -> Result<(), CliError> {
+    let key = match key {
+        Some(path) => read_key(path)?,
+        None => vault_key(context).await?,
+    };
+    let found = match file {
+        None => verify_store(context.store().await?, &[key], expected).await.map_err(CliError::failed)?,
+        Some(path) => verify_file(path, &key, expected)?,
+    };
+    report(&found, context)?;
+    match found.faults.len() {
+        0 => Ok(()),
+        1 => Err(CliError::Failed("the audit chain is not whole".to_owned())),
+        count => Err(CliError::Failed(format!("the audit chain is not whole: {count} faults"))),
+    }
+}
+
+/// A head as it was noted: number, colon, hash.
+pub(super) fn head(text: &str) -> Result<(i64, String), String> {
+    let wrong = || "a head is an entry's number and hash, as in `17:9f86d0…`".to_owned();
+    let (seq, hash) = text.split_once(':').ok_or_else(wrong)?;
+    let hash = hash.to_ascii_lowercase();
+    if hash.len() != 64 || !hash.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return Err(wrong());
+    }
+    Ok((seq.parse().map_err(|_| wrong())?, hash))
+}
+
+fn verify_file(path: &Path, key: &VerifyingKey, expected: Expected) -> Result<Verification, CliError> {
+    let failed = |error: std::io::Error| CliError::Failed(format!("`{}`: {error}", path.display()));
+    if path == Path::new("-") {
+        if std::io::stdin().is_terminal() {
+            return Err(CliError::Usage("standard input is a terminal: pipe an export into it".to_owned()));
+        }
+        return verify_lines(std::io::stdin().lock(), &[*key], expected).map_err(failed);
+    }
+    let file = File::open(path).map_err(failed)?;
+    verify_lines(BufReader::new(file), &[*key], expected).map_err(failed)
+}
+
+async fn vault_key(context: &Context) -> Result<VerifyingKey, CliError> {
+    let key = context.vault().await?.evidence_key().map_err(CliError::setup)?;
+    Ok(key.verifying_key())
+}
+
+/// An evidence key's public half, as `sallyport` prints it in hex or as an OpenSSH line.
+fn read_key(path: &Path) -> Result<VerifyingKey, CliError> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| CliError::Failed(format!("cannot read the public key `{}`: {error}", path.display())))?;
+    let text = text.trim();
+    let bytes: Option<[u8; 32]> = match ssh_key::PublicKey::from_openssh(text) {
+        Ok(key) => key.key_data().ed25519().map(|key| key.0),
+        Err(_) => data_encoding::HEXLOWER_PERMISSIVE.decode(text.as_bytes()).ok().and_then(|b| b.try_into().ok()),
+    };
+    bytes.and_then(|bytes| VerifyingKey::from_bytes(&bytes).ok()).ok_or_else(|| {
+        CliError::Failed(format!("`{}` holds no Ed25519 public key in hex or as an OpenSSH line", path.display()))
+    })
+}
+
+#[derive(Debug, Serialize)]
+struct Report {
+    whole: bool,
+    entries: u64,
+    first: Option<i64>,
+    head: Option<String>,
+    signatures: u64,
+    faults: Vec<String>,
+}
+
+fn report(found: &Verification, context: &Context) -> Result<(), CliError> {
+    let report = Report {
+        whole: found.whole(),
+        entries: found.entries,
+        first: found.first,
+        head: found.head.as_ref().map(|(seq, hash)| format!("{seq}:{hash}")),
+        signatures: found.signatures,
+        faults: found.faults.iter().map(ToString::to_string).collect(),
+    };
+    if context.json() {
+        return context.print_json(&report);
+    }
+    if !report.whole {
+        let more = if report.faults.len() == Verification::MOST_FAULTS { "\n(and perhaps more)" } else { "" };
+        let faults: Vec<String> = report.faults.iter().map(|fault| printable(fault)).collect();
+        return context.print(&format!("{}{more}\n", faults.join("\n")));
+    }
+    let Some(head) = report.head else { return context.print("the chain is empty\n") };
+    context.print(&format!(
+        "whole: {} entries from number {}, {} signatures\n\
+         head: {head}\n\
+         Note the head: `--expect-head` proves later that nothing was cut off.\n",
+        report.entries,
+        report.first.unwrap_or_default(),
+        report.signatures
+    ))
+}
