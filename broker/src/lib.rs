@@ -1,4 +1,5 @@
 //! Sallyport: the access broker. The library holds everything; `main.rs` only starts it.
+pub mod app;
 pub mod audit;
 pub mod cli;
 pub mod config;

@@ -36,7 +36,7 @@ pub use names::{AccountName, AssetId, IdentityId, NameError, RoleId, ServiceName
 pub use network::Network;
 pub use policy::{BreakGlass, Filter, Policy};
 pub use reach::Reach;
-pub use role::{ApprovalRule, Forbid, ForbidRef, Grant, Role, RuleRef, Subject};
+pub use role::{ApprovalRule, Forbid, ForbidRef, Grant, NotARule, Role, RuleRef, Subject};
 pub use selector::{AssetSelector, Glob, IdentitySelector};
 pub use terms::{ChannelKind, FileTransfer, RecorderTrouble, Terms};
 pub use window::{DayTime, Days, When, Window};

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
@@ -111,6 +112,27 @@ impl fmt::Display for RuleRef {
     }
 }
 
+impl FromStr for RuleRef {
+    type Err = NotARule;
+
+    /// Reads what `Display` writes: the store keeps it for each session.
+    fn from_str(text: &str) -> Result<Self, NotARule> {
+        let parts = || {
+            let (role, rest) = text.strip_prefix("role ")?.split_once(", grant ")?;
+            let (grant, place) = rest.strip_suffix(')')?.split_once(" (")?;
+            let (file, line) = place.rsplit_once(':')?;
+            let role = RoleId::try_from(role).ok()?;
+            Some(Self { role, grant: grant.parse().ok()?, file: file.into(), line: line.parse().ok()? })
+        };
+        parts().ok_or(NotARule)
+    }
+}
+
+/// A text that names no grant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not a reference to a grant")]
+pub struct NotARule;
+
 /// People who must agree before a session begins.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct ApprovalRule {
@@ -171,5 +193,19 @@ pub struct ForbidRef {
 impl fmt::Display for ForbidRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "forbid ({}:{})", self.file, self.line)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+    use super::*;
+
+    #[test]
+    fn a_rule_is_read_as_it_is_written() {
+        let role = RoleId::try_from("night.shift-1").unwrap();
+        let rule = RuleRef { role, grant: 3, file: "plants/a (b):c.toml".into(), line: 42 };
+        assert_eq!(rule.to_string().parse(), Ok(rule));
+        assert_eq!("role x, grant y (z:1)".parse::<RuleRef>(), Err(NotARule));
     }
 }

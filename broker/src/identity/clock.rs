@@ -31,10 +31,13 @@ impl ClockWatch {
     }
 }
 
+/// Who revokes leases when the clock jumps.
+pub const CLOCK_JUMP: &str = "clock jump";
+
 impl Identities {
     /// The clock jumped: no lease granted before is measured rightly, so all of them are revoked. Says whose were.
     pub async fn clock_jumped(&self, now: Timestamp) -> Result<Vec<IdentityId>, StoreError> {
-        let revoked = self.inner.store.revoke_leases(None, None, "clock jump", now).await?;
+        let revoked = self.inner.store.revoke_leases(None, None, CLOCK_JUMP, now).await?;
         let mut identities: Vec<_> =
             revoked.into_iter().filter_map(|lease| IdentityId::try_from(lease.identity.as_str()).ok()).collect();
         identities.dedup();

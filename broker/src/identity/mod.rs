@@ -27,7 +27,7 @@ use std::fmt;
 use std::sync::Arc;
 
 pub use certificate::{CertificateFault, CertificateRules, CertificateRulesError, Revoked};
-pub use clock::ClockWatch;
+pub use clock::{CLOCK_JUMP, ClockWatch};
 pub use first_factor::Verified;
 pub use key::{KeyFault, KeyLineError, factor_of, fingerprint, parse_line};
 pub use multi_factor::{LeaseId, MultiFactor};

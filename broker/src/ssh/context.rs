@@ -9,6 +9,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::transfer::FileReport;
+use crate::recording::RecordingHandle;
 
 /// Where the evidence of a session goes. What could not be recorded must not be forwarded.
 pub trait Evidence: Send + Sync {
@@ -24,6 +25,26 @@ pub trait Evidence: Send + Sync {
         body: &[u8],
         budget: &mut Budget,
     ) -> Result<(), RecordError>;
+}
+
+impl Evidence for RecordingHandle {
+    fn opened(&self, body: &serde_json::Value) -> Result<TrackId, RecordError> {
+        RecordingHandle::opened(self, body)
+    }
+
+    fn append(&self, track: TrackId, kind: Kind, body: &[u8]) -> Result<(), RecordError> {
+        RecordingHandle::append(self, track, kind, body)
+    }
+
+    fn append_bulk(
+        &self,
+        track: TrackId,
+        direction: Direction,
+        body: &[u8],
+        budget: &mut Budget,
+    ) -> Result<(), RecordError> {
+        RecordingHandle::append_bulk(self, track, direction, body, budget)
+    }
 }
 
 /// What every channel of one recorded session shares.

@@ -1,17 +1,37 @@
 //! The SSH legs: towards the person and towards the asset.
+//!
+//! ```text
+//! listener ─► Person ─┬─ outer gate ─► lobby ──jump──► Person ── inner gate ─► bound ─► session
+//!  (limits)  (russh)  └────────────────────── direct form ────────────────────► bound ─► session
+//! ```
+
+mod admission;
+mod algorithms;
+pub(crate) mod asset;
+mod bound;
 mod channel;
+mod choosing;
 mod command;
 mod context;
 mod drain;
 mod forward;
+mod front;
+mod inner;
+mod listener;
+mod lobby;
+mod login;
+mod outer;
+mod person;
 mod pipe;
 mod queue;
+mod refusals;
 mod relay;
 mod scp;
 mod sftp;
 mod sftp_packet;
 mod supervise;
 mod transfer;
+mod waiting_room;
 
 pub use channel::{Answer, ChannelError, ChannelRequest, Sentence, SessionChannel};
 pub use context::{Activity, ChannelContext, Evidence, Seat, Trouble, TroubleSignal};
@@ -20,7 +40,40 @@ pub use pipe::pipe;
 pub use queue::bytes_queued;
 pub use transfer::{FileOutcome, FileReport, Transferred, Via, Way};
 
+pub use listener::listen;
+
 #[cfg(test)]
 mod relay_tests;
 #[cfg(test)]
 mod testbed;
+
+use russh::Channel;
+use russh::server::Msg;
+use jiff::SignedDuration;
+
+use crate::app::Broker;
+use crate::identity::Verified;
+
+/// Answers a shell, a command or a subsystem with one plain sentence on stderr, if the channel is still open.
+async fn say_and_close(channel: Option<Channel<Msg>>, sentence: String) {
+    let Some(channel) = channel else { return };
+    let (_, writer) = channel.split();
+    let said = async {
+        writer.extended_data_bytes(1, format!("sallyport: {sentence}\r\n")).await?;
+        writer.exit_status(REFUSED).await?;
+        writer.eof().await?;
+        writer.close().await
+    };
+    if said.await.is_err() {
+        tracing::debug!("The person left before the answer");
+    }
+}
+
+/// The exit status of what was refused. 255 would look like a broken connection to scp and Ansible.
+const REFUSED: u32 = 1;
+
+/// The longest lease that any grant of theirs allows, within the broker's own bound.
+fn longest_lease_for(broker: &Broker, verified: &Verified) -> SignedDuration {
+    let bound = SignedDuration::try_from(broker.config.longest_lease).unwrap_or(SignedDuration::ZERO);
+    broker.policy.current().longest_lease(verified.subject()).min(bound)
+}

@@ -101,6 +101,15 @@ impl Store {
         rows.into_iter().map(LeaseRow::try_from).collect()
     }
 
+    /// The lease with this id, whether it still counts or not.
+    pub async fn find_lease(&self, id: &str) -> Result<Option<LeaseRow>, StoreError> {
+        let row: Option<Row> = sqlx::query_as("SELECT * FROM leases WHERE id = $1")
+            .bind(id.to_lowercase())
+            .fetch_optional(self.reader()?)
+            .await?;
+        row.map(LeaseRow::try_from).transpose()
+    }
+
     /// Revokes every lease that counts, of one identity or credential or of all, and says which.
     pub async fn revoke_leases(
         &self,

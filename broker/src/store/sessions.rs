@@ -108,12 +108,18 @@ impl SessionFilter {
 }
 
 impl Store {
-    /// Enters a session that is about to begin.
-    pub async fn start_session(&self, session: &NewSession) -> Result<(), StoreError> {
+    /// Enters a session that is about to begin, unless the identity has `most` sessions by the same rule already; `false`
+    /// then. Of two that race for the last place, on whichever brokers, one gets it.
+    pub async fn start_session(&self, session: &NewSession, most: Option<u32>) -> Result<bool, StoreError> {
         let mut write = self.begin_quiet_write().await?;
-        sqlx::query(
+        if most.is_some() {
+            write.lock("sessions").await?;
+        }
+        let entered = sqlx::query(
             "INSERT INTO sessions (id, broker, identity, asset, zone, service, account, form, source, rule, terms, started_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+             SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12
+             WHERE $13 < 0 OR (SELECT COUNT(*) FROM sessions
+                               WHERE identity = $3 AND rule = $10 AND ended_at IS NULL) < $13",
         )
         .bind(&session.id)
         .bind(&session.broker)
@@ -127,9 +133,11 @@ impl Store {
         .bind(&session.rule)
         .bind(&session.terms)
         .bind(micros(session.started_at))
+        .bind(most.map_or(-1, i64::from))
         .execute(&mut *write)
         .await?;
-        write.commit().await
+        write.commit().await?;
+        Ok(entered.rows_affected() == 1)
     }
 
     /// Enters a session's end; `false` when it had ended before (the first end stays).

@@ -191,8 +191,8 @@ on_both_engines! {
     async fn a_session_has_one_end_and_keeps_it(database: Database) {
         let store = database.open().await;
         let started = session("01ab", "b1", "alice", 1);
-        store.start_session(&started).await.unwrap();
-        let twice = store.start_session(&started).await;
+        store.start_session(&started, None).await.unwrap();
+        let twice = store.start_session(&started, None).await;
         assert!(matches!(twice, Err(StoreError::Taken(_))), "{twice:?}");
         let live = store.live_sessions(None).await.unwrap();
         assert_eq!((live.len(), &live[0].start, &live[0].end), (1, &started, &None));
@@ -206,7 +206,7 @@ on_both_engines! {
     async fn a_session_is_found_by_the_beginning_of_its_id(database: Database) {
         let store = database.open().await;
         for id in ["01abc", "01abd", "01x%_"] {
-            store.start_session(&session(id, "b1", "alice", 1)).await.unwrap();
+            store.start_session(&session(id, "b1", "alice", 1), None).await.unwrap();
         }
         assert_eq!(store.session("01ABC").await.unwrap().start.id, "01abc");
         assert_eq!(store.session("01x").await.unwrap().start.id, "01x%_");
@@ -222,7 +222,7 @@ on_both_engines! {
         for (id, broker, identity, second) in
             [("a", "b1", "alice", 1), ("b", "b2", "bob", 2), ("c", "b1", "alice", 3), ("d", "b1", "bob", 4)]
         {
-            store.start_session(&session(id, broker, identity, second)).await.unwrap();
+            store.start_session(&session(id, broker, identity, second), None).await.unwrap();
         }
         store.end_session("c", &end("logout", 9)).await.unwrap();
         let all = SessionFilter::default;
@@ -245,7 +245,7 @@ on_both_engines! {
         let (broker, command) = (database.open().await, database.open().await);
         let mut changes = broker.changes();
         for (id, name) in [("a", "b1"), ("b", "b2"), ("c", "b1")] {
-            broker.start_session(&session(id, name, "alice", 1)).await.unwrap();
+            broker.start_session(&session(id, name, "alice", 1), None).await.unwrap();
         }
         broker.end_session("c", &end("logout", 2)).await.unwrap();
         settle(&mut changes).await;
@@ -263,7 +263,7 @@ on_both_engines! {
     async fn a_broker_closes_what_it_finds_open_at_its_start_and_nothing_else(database: Database) {
         let store = database.open().await;
         for (id, name) in [("a", "b1"), ("b", "b2"), ("c", "b1"), ("d", "b1")] {
-            store.start_session(&session(id, name, "alice", 1)).await.unwrap();
+            store.start_session(&session(id, name, "alice", 1), None).await.unwrap();
         }
         store.end_session("d", &end("logout", 2)).await.unwrap();
         let closed = store.interrupt_sessions("b1", &end("interrupted", 9)).await.unwrap();
@@ -279,7 +279,7 @@ on_both_engines! {
         assert!(matches!(store.broker_heartbeat("b1", at(1)).await, Err(StoreError::Missing { .. })));
         assert_eq!(store.broker_started("b1", at(1)).await.unwrap(), None);
         store.broker_heartbeat("b1", at(7)).await.unwrap();
-        store.start_session(&session("a", "b1", "alice", 1)).await.unwrap();
+        store.start_session(&session("a", "b1", "alice", 1), None).await.unwrap();
         assert_eq!(store.session("a").await.unwrap().broker_seen_at, Some(at(7)));
         assert_eq!(store.broker_started("b1", at(9)).await.unwrap(), Some(at(7)));
         store.broker_started("a2", at(3)).await.unwrap();
@@ -289,7 +289,7 @@ on_both_engines! {
 
     async fn files_of_channels_side_by_side_all_get_their_number(database: Database) {
         let store = database.open().await;
-        store.start_session(&session("a", "b1", "alice", 1)).await.unwrap();
+        store.start_session(&session("a", "b1", "alice", 1), None).await.unwrap();
         let file = |number: i64| TransferredFile {
             session: "a".to_owned(),
             at: at(number),
@@ -382,7 +382,7 @@ on_both_engines! {
         let before = *changes.borrow();
         for second in 0..5 {
             other.broker_started("b2", at(second)).await.unwrap();
-            broker.start_session(&session(&format!("s{second}"), "b1", "alice", second)).await.unwrap();
+            broker.start_session(&session(&format!("s{second}"), "b1", "alice", second), None).await.unwrap();
         }
         // What is announced afterwards is heard once; had the quiet ones been, there would be more.
         other.begin_write().await.unwrap().commit().await.unwrap();

@@ -1,0 +1,298 @@
+//! The policy has permitted this person this asset, now, under these terms.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use sallyport_policy::{
+    AccountAuth, AccountName, ApprovalRule, AssetId, Decision, LiveSession, NeedFactors, Permit, Policy, Request,
+    ServiceName, Subject, ZoneId, decide,
+};
+
+use super::{Authenticated, Session};
+use crate::app::Broker;
+use crate::audit::AuditEvent;
+use crate::identity::{MultiFactor, Standing};
+use crate::store::sessions::{NewSession, SessionFilter};
+
+/// Where a session is to go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// The asset.
+    pub asset: AssetId,
+    /// Its service.
+    pub service: ServiceName,
+    /// The login on the asset.
+    pub account: AccountName,
+    /// How the person came.
+    pub form: Form,
+}
+
+/// How a person reaches an asset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// `ssh -J alice@broker operator@ews-1`
+    Jump,
+    /// `ssh alice:operator@ews-1@broker`
+    Direct,
+    /// Chosen in the lobby.
+    Lobby,
+}
+
+impl Form {
+    /// The stable word.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Form::Jump => "jump",
+            Form::Direct => "direct",
+            Form::Lobby => "lobby",
+        }
+    }
+}
+
+impl fmt::Display for Form {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.word())
+    }
+}
+
+/// Permitted. Where the asset is and how its account logs in are known only here and later.
+#[derive(Debug)]
+pub struct Authorized {
+    pub(super) broker: Arc<Broker>,
+    pub(super) source: IpAddr,
+    pub(super) proof: MultiFactor,
+    pub(super) subject: Subject,
+    pub(super) target: Target,
+    pub(super) permit: Permit,
+    pub(super) at: Timestamp,
+    pub(super) zone: ZoneId,
+    pub(super) address: SocketAddr,
+    pub(super) pinned: Vec<String>,
+    pub(super) account_auth: AccountAuth,
+}
+
+/// What asking for a session comes to.
+#[must_use]
+#[derive(Debug)]
+pub enum Authorization {
+    /// Permitted.
+    Authorized(Box<Session<Authorized>>),
+    /// Permitted once one of these factors is proven afresh.
+    NeedFactors(NeedFactors),
+    /// Permitted once others have approved.
+    NeedApproval(ApprovalRule),
+    /// Not permitted, or not possible now.
+    Denied(Refusal),
+}
+
+/// Why not. The reason is for log and audit; the person sees [`Refusal::sentence`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The policy denies it.
+    #[error("denied: {0}")]
+    Denied(String),
+    /// The identity is locked, expired or removed.
+    #[error("the identity is not in good standing: {0}")]
+    Standing(String),
+    /// The decision could not be made or put on the record.
+    #[error("the broker cannot decide now: {0}")]
+    Unavailable(String),
+}
+
+impl Refusal {
+    /// One plain sentence. Unknown and forbidden look the same.
+    #[must_use]
+    pub fn sentence(&self, host: &str) -> String {
+        match self {
+            Refusal::Denied(_) | Refusal::Standing(_) => not_for_you(host),
+            Refusal::Unavailable(_) => "The broker can start no session now; tell your administrator.".to_owned(),
+        }
+    }
+}
+
+/// The one sentence for what does not exist, is forbidden, or is outside its time.
+#[must_use]
+pub fn not_for_you(host: &str) -> String {
+    format!("You may not reach `{}` now, or it does not exist.", printable(host))
+}
+
+/// What a person wrote comes back to their terminal only as plain characters.
+fn printable(text: &str) -> String {
+    text.chars().take(80).map(|c| if c.is_ascii_graphic() { c } else { '?' }).collect()
+}
+
+impl Session<Authenticated> {
+    /// Asks the policy, now, with everything that is known now: standing, factors, live sessions.
+    pub async fn authorize(&self, target: Target) -> Authorization {
+        match self.decide(target).await {
+            Ok(authorization) => authorization,
+            Err(refusal) => {
+                tracing::info!(identity = %self.stage.proof.identity(), reason = %refusal, "Session refused");
+                Authorization::Denied(refusal)
+            }
+        }
+    }
+
+    /// Puts on the record that somebody asked for what is no target at all.
+    ///
+    /// # Errors
+    /// If it cannot be put there; the person is refused either way.
+    pub async fn refuse_on_record(&self, host: &str, port: u16, reason: &str) -> Result<(), Refusal> {
+        let event = AuditEvent::DecisionDenied {
+            identity: self.stage.proof.identity().to_string(),
+            source: self.stage.source.to_string(),
+            asset: printable(host),
+            service: port.to_string(),
+            account: String::new(),
+            session: None,
+            reason: reason.to_owned(),
+        };
+        let recorded = self.stage.broker.audit.record(event).await;
+        recorded.map_err(|error| {
+            tracing::error!(%error, "A refusal could not be audited");
+            Refusal::Unavailable(error.to_string())
+        })
+    }
+
+    async fn decide(&self, target: Target) -> Result<Authorization, Refusal> {
+        let broker = &self.stage.broker;
+        let subject = self.subject().await?;
+        let live = self.live().await?;
+        let policy = broker.policy.current();
+        let now = broker.now();
+        let decision = decide(
+            &policy,
+            &Request {
+                subject: &subject,
+                asset: &target.asset,
+                service: &target.service,
+                account: &target.account,
+                proofs: self.stage.proof.proofs(),
+                live: &live,
+            },
+            now,
+        );
+        self.put_on_record(&target, &decision).await?;
+        Ok(match decision {
+            Decision::Deny(denial) => Authorization::Denied(Refusal::Denied(denial.to_string())),
+            Decision::NeedApproval(rule) => Authorization::NeedApproval(rule),
+            Decision::NeedFactors(need) => Authorization::NeedFactors(need),
+            Decision::Permit(permit) => {
+                Authorization::Authorized(Box::new(self.authorized(&policy, subject, target, permit, now)?))
+            }
+        })
+    }
+
+    async fn subject(&self) -> Result<Subject, Refusal> {
+        let identity = self.stage.proof.identity();
+        let broker = &self.stage.broker;
+        match broker.identities.standing(identity, broker.now()).await {
+            Ok(Standing::Active { subject, .. }) => Ok(subject),
+            Ok(other) => Err(Refusal::Standing(standing_words(&other))),
+            Err(error) => Err(Refusal::Unavailable(error.to_string())),
+        }
+    }
+
+    async fn live(&self) -> Result<Vec<LiveSession>, Refusal> {
+        let identity = self.stage.proof.identity().clone();
+        let filter = SessionFilter { identity: Some(identity.to_string()), live: true, ..SessionFilter::default() };
+        let rows = self.stage.broker.store.sessions(&filter).await;
+        let rows = rows.map_err(|error| Refusal::Unavailable(error.to_string()))?;
+        Ok(rows.iter().filter_map(|row| live_session(&row.start)).collect())
+    }
+
+    async fn put_on_record(&self, target: &Target, decision: &Decision) -> Result<(), Refusal> {
+        let identity = self.stage.proof.identity().to_string();
+        let source = self.stage.source.to_string();
+        let Target { asset, service, account, form: _ } = target;
+        let (asset, service, account) = (asset.to_string(), service.to_string(), account.to_string());
+        let session = None;
+        let event = match decision {
+            Decision::Permit(permit) => {
+                let rule = permit.rule.to_string();
+                AuditEvent::DecisionPermitted { identity, source, asset, service, account, session, rule }
+            }
+            Decision::Deny(denial) => {
+                let reason = denial.to_string();
+                AuditEvent::DecisionDenied { identity, source, asset, service, account, session, reason }
+            }
+            Decision::NeedFactors(need) => {
+                let reason = need.to_string();
+                AuditEvent::DecisionNeedsFactors { identity, source, asset, service, account, session, reason }
+            }
+            Decision::NeedApproval(rule) => {
+                let reason = rule.to_string();
+                AuditEvent::DecisionNeedsApproval { identity, source, asset, service, account, session, reason }
+            }
+        };
+        self.stage.broker.audit.record(event).await.map_err(|error| Refusal::Unavailable(error.to_string()))
+    }
+
+    fn authorized(
+        &self,
+        policy: &Policy,
+        subject: Subject,
+        target: Target,
+        permit: Permit,
+        at: Timestamp,
+    ) -> Result<Session<Authorized>, Refusal> {
+        let gone = || Refusal::Denied("the asset, service or account left the plant file".to_owned());
+        let asset = policy.asset(&target.asset).ok_or_else(gone)?;
+        let service = asset.services.get(&target.service).ok_or_else(gone)?;
+        let account = asset.accounts.get(&target.account).ok_or_else(gone)?;
+        let Authenticated { broker, source, proof } = self.stage.clone();
+        Ok(Session {
+            stage: Authorized {
+                broker,
+                source,
+                proof,
+                subject,
+                permit,
+                at,
+                zone: asset.zone.clone(),
+                address: SocketAddr::new(asset.address, service.port),
+                pinned: service.host_keys.clone(),
+                account_auth: account.auth,
+                target,
+            },
+        })
+    }
+}
+
+impl Session<Authorized> {
+    /// Whether the account is one whose password the person types at the inner login.
+    #[must_use]
+    pub fn asks_for_password(&self) -> bool {
+        matches!(self.stage.account_auth, AccountAuth::Prompt)
+    }
+
+    /// Where it goes.
+    #[must_use]
+    pub fn target(&self) -> &Target {
+        &self.stage.target
+    }
+}
+
+/// How an identity stands that is not active, for log and audit.
+pub(super) fn standing_words(standing: &Standing) -> String {
+    match standing {
+        Standing::Active { .. } => "active".to_owned(),
+        Standing::Locked { reason } if reason.is_empty() => "locked".to_owned(),
+        Standing::Locked { reason } => format!("locked: {reason}"),
+        Standing::Removed => "removed".to_owned(),
+        Standing::Expired { at } => format!("expired at {at}"),
+        Standing::Unknown => "unknown".to_owned(),
+    }
+}
+
+/// A session of the store as the policy counts it. A rule that cannot be read counts for none.
+fn live_session(row: &NewSession) -> Option<LiveSession> {
+    Some(LiveSession {
+        identity: row.identity.parse().ok()?,
+        asset: row.asset.parse().ok()?,
+        rule: row.rule.parse().ok()?,
+    })
+}

@@ -1,0 +1,103 @@
+//! How a session ends. Every session has exactly one.
+
+use serde::Serialize;
+
+/// The one end of a session.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "end")]
+pub enum End {
+    /// The person closed the connection, or its last channel.
+    Left,
+    /// The asset closed the connection.
+    AssetClosed,
+    /// The asset did not answer.
+    AssetUnreachable,
+    /// The asset showed another host key than the pinned one.
+    HostKeyMismatch,
+    /// The asset did not accept the account's credential.
+    AssetRefusedLogin,
+    /// No byte either way for as long as the terms allow.
+    Idle,
+    /// The longest duration that the terms allow is over.
+    Expired,
+    /// The time window of the grant closed.
+    WindowClosed,
+    /// Policy, identity, factor or approval changed, and there is no permit any more.
+    Revoked {
+        /// What `decide` said, for the log and the audit.
+        reason: String,
+    },
+    /// An administrator ended it.
+    EndedBy {
+        /// Who.
+        actor: String,
+    },
+    /// What happened could not be recorded.
+    RecordingFailed,
+    /// The broker is stopping.
+    BrokerStopping,
+    /// The broker found it open at its start: it had been killed.
+    Interrupted,
+}
+
+impl End {
+    /// The stable word for store, audit and recording.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            End::Left => "left",
+            End::AssetClosed => "asset-closed",
+            End::AssetUnreachable => "asset-unreachable",
+            End::HostKeyMismatch => "host-key-mismatch",
+            End::AssetRefusedLogin => "asset-refused-login",
+            End::Idle => "idle",
+            End::Expired => "expired",
+            End::WindowClosed => "window-closed",
+            End::Revoked { .. } => "revoked",
+            End::EndedBy { .. } => "ended-by",
+            End::RecordingFailed => "recording-failed",
+            End::BrokerStopping => "broker-stopping",
+            End::Interrupted => "interrupted",
+        }
+    }
+
+    /// What else the record should hold: a reason or a name.
+    #[must_use]
+    pub fn detail(&self) -> &str {
+        match self {
+            End::Revoked { reason } => reason,
+            End::EndedBy { actor } => actor,
+            End::Left
+            | End::AssetClosed
+            | End::AssetUnreachable
+            | End::HostKeyMismatch
+            | End::AssetRefusedLogin
+            | End::Idle
+            | End::Expired
+            | End::WindowClosed
+            | End::RecordingFailed
+            | End::BrokerStopping
+            | End::Interrupted => "",
+        }
+    }
+
+    /// One plain sentence for the person, or `None` where they know already.
+    #[must_use]
+    pub fn sentence(&self, asset: &str) -> Option<String> {
+        Some(match self {
+            End::Left => return None,
+            End::AssetClosed => format!("{asset} closed the connection."),
+            End::AssetUnreachable => format!("{asset} does not answer. Is it switched on and on the network?"),
+            End::HostKeyMismatch => format!("{asset} did not prove who it is; nothing was sent to it. Tell your administrator."),
+            End::AssetRefusedLogin => format!("{asset} did not accept the account's credential. Tell your administrator."),
+            End::Idle => format!("The session to {asset} ended: nothing happened for too long."),
+            End::Expired => format!("The session to {asset} ended: its longest duration is over."),
+            End::WindowClosed => format!("The session to {asset} ended: its time window closed."),
+            End::Revoked { .. } => format!("The session to {asset} ended: you may no longer reach it."),
+            End::EndedBy { .. } => format!("The session to {asset} was ended by an administrator."),
+            End::RecordingFailed => format!("The session to {asset} ended: it could not be recorded."),
+            End::BrokerStopping => format!("The session to {asset} ended: the broker is stopping."),
+            End::Interrupted => format!("The session to {asset} was interrupted."),
+        })
+    }
+}

@@ -1,0 +1,167 @@
+//! The session is on the record: recording open, row in the store, event in the audit chain, place in the registry.
+
+use std::sync::Arc;
+
+use sallyport_session_recorder::{Durability, Header};
+use tokio::sync::watch;
+
+use super::registry::{Live, Registered, Switch, Times};
+use super::{Authorized, End, Session};
+use crate::audit::AuditEvent;
+use crate::recording::{self, RecordingHandle};
+use crate::store::sessions::{NewSession, SessionEnd};
+
+/// Recorded: from here on, and only from here on, bytes may pass.
+#[derive(Debug)]
+pub struct Recorded {
+    pub(super) authorized: Authorized,
+    pub(super) id: String,
+    pub(super) recording: RecordingHandle,
+    pub(super) registered: Registered,
+}
+
+/// Why a permitted session did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartRefusal {
+    /// The disk is too full, or the recording could not be begun.
+    #[error("the recording cannot be started: {0}")]
+    Recording(String),
+    /// As many sessions as the terms allow are live already.
+    #[error("{0} sessions are live already")]
+    Concurrent(u32),
+    /// The session could not be entered into the store or the audit chain.
+    #[error("the session cannot be entered into the record: {0}")]
+    Record(String),
+}
+
+impl StartRefusal {
+    /// One plain sentence for the person.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        match self {
+            StartRefusal::Concurrent(limit) => {
+                format!("You have {limit} sessions there already, and your role allows no more. End one first.")
+            }
+            StartRefusal::Recording(_) | StartRefusal::Record(_) => {
+                "The session cannot be recorded now, so it does not start; tell your administrator.".to_owned()
+            }
+        }
+    }
+}
+
+impl Session<Authorized> {
+    /// Opens the record. Nothing has been sent to the asset yet, not even a SYN.
+    ///
+    /// # Errors
+    /// Whatever part of the record cannot be had: then there is no session.
+    pub async fn record(self) -> Result<Session<Recorded>, StartRefusal> {
+        let authorized = self.stage;
+        let broker = Arc::clone(&authorized.broker);
+        broker.recordings.may_start().map_err(|error| StartRefusal::Recording(error.to_string()))?;
+        let id = ulid::Ulid::generate().to_string().to_ascii_lowercase();
+        let row = authorized.row(&id).map_err(|error| StartRefusal::Record(error.to_string()))?;
+        authorized.enter(&row).await?;
+        let header = authorized.header(&row).map_err(|error| StartRefusal::Record(error.to_string()))?;
+        let recording = match broker.recordings.start(header).await {
+            Ok(recording) => recording,
+            Err(error) => {
+                let reason = error.to_string();
+                authorized.withdraw(&id, &reason).await?;
+                return Err(StartRefusal::Recording(reason));
+            }
+        };
+        let event = AuditEvent::SessionStarted {
+            session: id.clone(),
+            identity: row.identity,
+            source: row.source,
+            asset: row.asset,
+            zone: row.zone,
+            service: row.service,
+            account: row.account,
+            form: row.form,
+            rule: row.rule,
+        };
+        if let Err(error) = broker.audit.record(event).await {
+            let reason = error.to_string();
+            recording.seal(End::RecordingFailed.word(), &reason).await.map_err(|e| StartRefusal::Recording(e.to_string()))?;
+            authorized.withdraw(&id, &reason).await?;
+            return Err(StartRefusal::Record(reason));
+        }
+        let registered = broker.live.enter(Live {
+            id: id.clone(),
+            subject: authorized.subject.clone(),
+            proofs: authorized.proof.proofs().to_vec(),
+            lease: authorized.proof.lease().map(ToString::to_string),
+            started: authorized.at,
+            target: authorized.target.clone(),
+            permit: authorized.permit.clone(),
+            times: watch::Sender::new(Times::of(&authorized.permit.terms)),
+            switch: Switch::new(),
+        });
+        metrics::counter!("sallyport_sessions_started_total").increment(1);
+        tracing::info!(session = %id, identity = %authorized.subject.identity, asset = %authorized.target.asset, "Session started");
+        Ok(Session { stage: Recorded { authorized, id, recording, registered } })
+    }
+}
+
+impl Authorized {
+    fn row(&self, id: &str) -> Result<NewSession, serde_json::Error> {
+        Ok(NewSession {
+            id: id.to_owned(),
+            broker: self.broker.config.name.clone(),
+            identity: self.subject.identity.to_string(),
+            asset: self.target.asset.to_string(),
+            zone: self.zone.to_string(),
+            service: self.target.service.to_string(),
+            account: self.target.account.to_string(),
+            form: self.target.form.word().to_owned(),
+            source: self.source.to_string(),
+            rule: self.permit.rule.to_string(),
+            terms: serde_json::to_string(&self.permit.terms)?,
+            started_at: self.at,
+        })
+    }
+
+    fn header(&self, row: &NewSession) -> Result<Header, serde_json::Error> {
+        Ok(Header {
+            session: row.id.clone(),
+            broker: row.broker.clone(),
+            identity: row.identity.clone(),
+            source: row.source.clone(),
+            asset: row.asset.clone(),
+            zone: row.zone.clone(),
+            service: row.service.clone(),
+            account: row.account.clone(),
+            form: row.form.clone(),
+            started: recording::clock::now(),
+            rule: row.rule.clone(),
+            terms: serde_json::to_value(&self.permit.terms)?,
+            // What the recorder was started with is filled in there.
+            durability: Durability::default(),
+        })
+    }
+
+    /// The row is entered under the limit of the grant: of two that race for the last place, one gets it.
+    async fn enter(&self, row: &NewSession) -> Result<(), StartRefusal> {
+        let limit = self.permit.terms.concurrent;
+        match self.broker.store.start_session(row, limit).await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(StartRefusal::Concurrent(limit.unwrap_or(0))),
+            Err(error) => Err(StartRefusal::Record(error.to_string())),
+        }
+    }
+
+    async fn withdraw(&self, id: &str, reason: &str) -> Result<(), StartRefusal> {
+        let end = SessionEnd {
+            at: self.broker.now(),
+            word: End::RecordingFailed.word().to_owned(),
+            detail: reason.to_owned(),
+        };
+        self.broker
+            .store
+            .end_session(id, &end)
+            .await
+            .map(|_| ())
+            .map_err(|error| StartRefusal::Record(format!("{reason}; {error}")))
+    }
+}

@@ -1,0 +1,140 @@
+//! The sessions that live in this broker now, and the one switch that ends each.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use sallyport_policy::{Permit, Proof, Subject, Terms};
+use tokio::sync::watch;
+
+use super::{End, Target};
+
+/// Every live session of this broker.
+#[derive(Debug, Default)]
+pub struct Registry {
+    live: Mutex<BTreeMap<String, Arc<Live>>>,
+}
+
+/// What must be known of a live session to decide again.
+#[derive(Debug)]
+pub(super) struct Live {
+    pub(super) id: String,
+    pub(super) subject: Subject,
+    /// The factors, with their age at the session's start: a lease that runs out does not end a session.
+    pub(super) proofs: Vec<Proof>,
+    pub(super) lease: Option<String>,
+    pub(super) started: jiff::Timestamp,
+    pub(super) target: Target,
+    pub(super) permit: Permit,
+    /// The limits in time; a changed policy moves them.
+    pub(super) times: watch::Sender<Times>,
+    pub(super) switch: Switch,
+}
+
+/// The limits in time that a session's terms set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Times {
+    pub(super) not_after: Option<jiff::Timestamp>,
+    pub(super) max_duration: Option<jiff::SignedDuration>,
+    pub(super) idle: Option<jiff::SignedDuration>,
+}
+
+impl Times {
+    pub(super) fn of(terms: &Terms) -> Self {
+        Self { not_after: terms.not_after, max_duration: terms.max_duration, idle: terms.idle }
+    }
+}
+
+/// Ends a session; the first end counts.
+#[derive(Debug, Clone)]
+pub(super) struct Switch {
+    end: watch::Sender<Option<End>>,
+}
+
+impl Switch {
+    pub(super) fn new() -> Self {
+        Self { end: watch::Sender::new(None) }
+    }
+
+    /// Asks for the end. A later one changes nothing.
+    pub(super) fn end(&self, end: End) {
+        self.end.send_if_modified(|current| {
+            let first = current.is_none();
+            if first {
+                *current = Some(end);
+            }
+            first
+        });
+    }
+
+    /// Resolves when somebody has asked for the end.
+    pub(super) async fn asked(&self) -> End {
+        let mut receiver = self.end.subscribe();
+        loop {
+            if let Some(end) = receiver.borrow_and_update().clone() {
+                return end;
+            }
+            // `self` holds the sender, so that it cannot be closed while we wait.
+            if receiver.changed().await.is_err() {
+                return End::BrokerStopping;
+            }
+        }
+    }
+}
+
+/// A session's place in the registry; it leaves when this is dropped.
+#[derive(Debug)]
+pub(super) struct Registered {
+    registry: Arc<Registry>,
+    live: Arc<Live>,
+}
+
+impl Registered {
+    pub(super) fn live(&self) -> &Live {
+        &self.live
+    }
+}
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        self.registry.lock().remove(&self.live.id);
+    }
+}
+
+impl Registry {
+    /// How many sessions live in this broker.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.lock().len()
+    }
+
+    /// Whether none does.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.lock().is_empty()
+    }
+
+    /// Ends every session, because the broker stops.
+    pub fn end_all(&self) {
+        for live in self.snapshot() {
+            live.switch.end(End::BrokerStopping);
+        }
+    }
+
+    pub(super) fn enter(self: &Arc<Self>, live: Live) -> Registered {
+        let live = Arc::new(live);
+        self.lock().insert(live.id.clone(), Arc::clone(&live));
+        Registered { registry: Arc::clone(self), live }
+    }
+
+    pub(super) fn find(&self, id: &str) -> Option<Arc<Live>> {
+        self.lock().get(id).cloned()
+    }
+
+    pub(super) fn snapshot(&self) -> Vec<Arc<Live>> {
+        self.lock().values().cloned().collect()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Arc<Live>>> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

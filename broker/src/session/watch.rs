@@ -1,0 +1,130 @@
+//! Revocation is not a special path: when policy, identity or lease changes, the same `decide` runs again for every
+//! live session; no permit any more means [`End::Revoked`].
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sallyport_policy::{Decision, LiveSession, Permit, Request, decide_again};
+use tokio_util::sync::CancellationToken;
+
+use super::End;
+use super::authorize::standing_words;
+use super::registry::{Live, Times};
+use crate::app::Broker;
+use crate::identity::{CLOCK_JUMP, Standing};
+
+/// A look without a cause, in case a change was announced and the announcement lost.
+const ANYWAY: Duration = Duration::from_secs(5);
+
+/// Watches for changes until the broker stops. One of the long-lived tasks of [`crate::app::App`].
+pub async fn keep_watch(broker: Arc<Broker>, stop: CancellationToken) {
+    let mut changes = broker.store.changes();
+    let mut policy = broker.policy.changed();
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            changed = changes.changed() => if changed.is_err() { return },
+            changed = policy.changed() => if changed.is_err() { return },
+            () = tokio::time::sleep(ANYWAY) => {}
+        }
+        look_at_all(&broker).await;
+    }
+}
+
+async fn look_at_all(broker: &Arc<Broker>) {
+    let sessions = broker.live.snapshot();
+    if sessions.is_empty() {
+        return;
+    }
+    end_the_asked(broker).await;
+    for live in &sessions {
+        match verdict(broker, live, &sessions).await {
+            Verdict::Stays => {}
+            Verdict::Revoked(reason) => live.switch.end(End::Revoked { reason }),
+            // The database is gone: live sessions go on under their terms.
+            Verdict::Unknown(error) => tracing::warn!(session = %live.id, %error, "A live session could not be looked at"),
+        }
+    }
+}
+
+async fn end_the_asked(broker: &Arc<Broker>) {
+    match broker.store.session_ends_asked(&broker.config.name).await {
+        Ok(asked) => {
+            for (id, actor) in asked {
+                if let Some(live) = broker.live.find(&id) {
+                    live.switch.end(End::EndedBy { actor });
+                }
+            }
+        }
+        Err(error) => tracing::warn!(%error, "Who asked for a session's end could not be read"),
+    }
+}
+
+enum Verdict {
+    Stays,
+    Revoked(String),
+    Unknown(String),
+}
+
+async fn verdict(broker: &Arc<Broker>, live: &Live, all: &[Arc<Live>]) -> Verdict {
+    let subject = match broker.identities.standing(&live.subject.identity, broker.now()).await {
+        Ok(Standing::Active { subject, .. }) => subject,
+        Ok(other) => return Verdict::Revoked(format!("the identity is {}", standing_words(&other))),
+        Err(error) => return Verdict::Unknown(error.to_string()),
+    };
+    if let Some(lease) = &live.lease {
+        match broker.store.find_lease(lease).await {
+            Ok(Some(lease)) => match lease.revoked {
+                // A jumped clock makes leases worthless for new sessions; it says nothing against one that runs.
+                Some((_, by)) if by != CLOCK_JUMP => return Verdict::Revoked(format!("the lease was revoked by {by}")),
+                Some(_) | None => {}
+            },
+            Ok(None) => return Verdict::Revoked("the lease is gone".to_owned()),
+            Err(error) => return Verdict::Unknown(error.to_string()),
+        }
+    }
+    let others: Vec<LiveSession> = all
+        .iter()
+        .filter(|other| other.started < live.started || (other.started == live.started && other.id < live.id))
+        .map(|other| LiveSession {
+            identity: other.subject.identity.clone(),
+            asset: other.target.asset.clone(),
+            rule: other.permit.rule.clone(),
+        })
+        .collect();
+    let request = Request {
+        subject: &subject,
+        asset: &live.target.asset,
+        service: &live.target.service,
+        account: &live.target.account,
+        proofs: &live.proofs,
+        live: &others,
+    };
+    match decide_again(&broker.policy.current(), &request, live.started, broker.now()) {
+        Decision::Permit(permit) if covers(&permit, &live.permit) => {
+            live.times.send_if_modified(|times| {
+                let new = Times::of(&permit.terms);
+                let changed = *times != new;
+                *times = new;
+                changed
+            });
+            Verdict::Stays
+        }
+        Decision::Permit(permit) => Verdict::Revoked(format!("the terms have narrowed: {}", permit.rule)),
+        Decision::Deny(denial) => Verdict::Revoked(denial.to_string()),
+        Decision::NeedFactors(need) => Verdict::Revoked(need.to_string()),
+        Decision::NeedApproval(rule) => Verdict::Revoked(rule.to_string()),
+    }
+}
+
+/// Whether a live session may keep its rights: everything it may do, the new terms allow too. Times are no right: the
+/// new ones simply apply.
+fn covers(new: &Permit, old: &Permit) -> bool {
+    let (new, old) = (&new.terms, &old.terms);
+    new.channels.is_superset(&old.channels)
+        && (new.file_transfer.may_upload() || !old.file_transfer.may_upload())
+        && (new.file_transfer.may_download() || !old.file_transfer.may_download())
+        && old.env.iter().all(|pattern| new.env.contains(pattern))
+        && new.recorder_trouble == old.recorder_trouble
+        && new.filter == old.filter
+}

@@ -1,0 +1,142 @@
+//! Between a proven person and a permitted session: the questions that are still due, one at a time.
+//!
+//! Both doors use it: the direct form during the outer login, the jump form during the inner one.
+
+use sallyport_policy::NeedFactors;
+
+use crate::audit::AuditEvent;
+use crate::identity::MultiFactor;
+use crate::session::{Authenticated, Authorization, Authorized, Session, Target};
+use crate::vault::Secret;
+
+/// How often a person may answer the same question wrongly.
+const ANSWERS: u8 = 3;
+
+/// A question that is due before the session may start.
+#[derive(Debug)]
+pub(super) struct Admission {
+    session: Session<Authenticated>,
+    target: Target,
+    due: Due,
+    question: Question,
+    answers: u8,
+}
+
+#[derive(Debug)]
+enum Due {
+    /// A second factor, proven afresh.
+    Code,
+    /// The account's own password, for this one login.
+    Password(Box<Session<Authorized>>),
+}
+
+/// What comes next.
+#[derive(Debug)]
+pub(super) enum Next {
+    /// Ask the person.
+    Ask(Admission),
+    /// No more questions.
+    Enter(Entry),
+    /// Too many wrong answers.
+    Reject,
+}
+
+/// What a person is let into.
+#[derive(Debug)]
+pub(super) enum Entry {
+    /// No target: the lobby, and jumps from it.
+    Lobby(Session<Authenticated>),
+    /// A permitted session, with what was typed for the account.
+    Session { authorized: Box<Session<Authorized>>, typed: Option<Secret<String>> },
+    /// Nothing but one plain sentence.
+    Refused(String),
+}
+
+/// A prompt of keyboard-interactive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Question {
+    pub(super) instruction: String,
+    pub(super) prompt: String,
+}
+
+impl Admission {
+    /// Asks the policy, and says what is due.
+    pub(super) async fn begin(session: Session<Authenticated>, target: Target) -> Next {
+        match session.authorize(target.clone()).await {
+            Authorization::Authorized(authorized) if authorized.asks_for_password() => {
+                let question = Question {
+                    instruction: String::new(),
+                    prompt: format!("Password of {} on {}: ", target.account, target.asset),
+                };
+                Next::Ask(Admission { session, target, due: Due::Password(authorized), question, answers: 0 })
+            }
+            Authorization::Authorized(authorized) => Next::Enter(Entry::Session { authorized, typed: None }),
+            Authorization::NeedFactors(need) => {
+                let question = code_question(&need, &target);
+                Next::Ask(Admission { session, target, due: Due::Code, question, answers: 0 })
+            }
+            Authorization::NeedApproval(_) => Next::Enter(Entry::Refused(
+                "This needs somebody's approval first, which this version of the broker cannot ask for.".to_owned(),
+            )),
+            Authorization::Denied(refusal) => {
+                Next::Enter(Entry::Refused(refusal.sentence(target.asset.as_str())))
+            }
+        }
+    }
+
+    /// What is asked.
+    pub(super) fn question(&self) -> Question {
+        self.question.clone()
+    }
+
+    /// Takes an answer to the question that was asked.
+    pub(super) async fn answer(self, answer: &str) -> Next {
+        match self.due {
+            Due::Password(authorized) => {
+                Next::Enter(Entry::Session { authorized, typed: Some(Secret::new(answer.to_owned())) })
+            }
+            Due::Code => {
+                match self.prove_again(answer).await {
+                    Ok(proof) => Box::pin(Self::begin(self.session.proven_again(proof), self.target)).await,
+                    Err(words) => {
+                        let answers = self.answers + 1;
+                        if answers >= ANSWERS {
+                            return Next::Reject;
+                        }
+                        let question = Question { instruction: words.to_owned(), prompt: "Code: ".to_owned() };
+                        Next::Ask(Admission { session: self.session, target: self.target, due: Due::Code, question, answers })
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Admission {
+    /// Checks a code and puts the outcome on the record; what cannot be recorded does not count.
+    async fn prove_again(&self, code: &str) -> Result<MultiFactor, &'static str> {
+        let broker = self.session.broker();
+        let (identity, source) = (self.session.proof().identity().to_string(), self.session.source().to_string());
+        let proven = broker.identities.prove_again(self.session.proof(), code, broker.now()).await;
+        let event = match &proven {
+            Ok(_) => AuditEvent::FactorAccepted {
+                identity,
+                source,
+                factor: "code".to_owned(),
+                credential: "step-up".to_owned(),
+            },
+            Err(refused) => {
+                AuditEvent::FactorRefused { identity, source, factor: "code".to_owned(), reason: refused.to_string() }
+            }
+        };
+        if let Err(error) = broker.audit.record(event).await {
+            tracing::error!(%error, "A factor could not be audited, so it does not count");
+            return Err("The broker cannot check this now. Try again later.");
+        }
+        proven.map_err(|refused| refused.sentence())
+    }
+}
+
+fn code_question(need: &NeedFactors, target: &Target) -> Question {
+    Question { instruction: format!("{} asks for a fresh second factor ({need}).", target.asset), prompt: "Code: ".to_owned() }
+}

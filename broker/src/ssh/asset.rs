@@ -1,0 +1,247 @@
+//! The leg towards the asset: a new connection, a pinned host key, an injected credential.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use russh::client::{self, AuthResult, KeyboardInteractiveAuthResponse};
+use russh::keys::ssh_key::{Certificate, PrivateKey, PublicKey};
+use russh::keys::{HashAlg, PrivateKeyWithHashAlg, PublicKeyOrCertificate};
+use russh::{Channel, MethodKind, Names, SshId};
+use sallyport_policy::AccountName;
+use tokio::net::TcpStream;
+use tokio_util::sync::CancellationToken;
+
+use super::algorithms;
+use crate::vault::Secret;
+
+/// From the first packet to a finished login.
+const DIAL_LIMIT: Duration = Duration::from_secs(15);
+/// How often an asset may ask again for the same password by keyboard-interactive.
+const PROMPT_ROUNDS: usize = 3;
+
+/// What the account logs in with.
+pub(crate) enum Credential {
+    /// A key made for this session, and the certificate that the broker's user CA signed for it.
+    Certificate { key: Arc<PrivateKey>, certificate: Box<Certificate> },
+    /// A key from the vault.
+    Key(Arc<PrivateKey>),
+    /// A password, from the vault or typed by the person for this one login.
+    Password(Secret<String>),
+}
+
+/// An asset, its address and the keys it must prove to have.
+pub(crate) struct Peer<'a> {
+    pub(crate) address: SocketAddr,
+    pub(crate) pinned: &'a [PublicKey],
+    pub(crate) account: &'a AccountName,
+}
+
+/// Why there is no connection to the asset.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DialError {
+    #[error("no host key is pinned")]
+    Unpinned,
+    #[error("it did not answer: {0}")]
+    Unreachable(#[source] std::io::Error),
+    #[error("it did not finish the login within {} s", DIAL_LIMIT.as_secs())]
+    TooSlow,
+    #[error("it showed the host key {shown}, which is not pinned")]
+    HostKey { shown: String },
+    #[error("it did not accept the credential of the account")]
+    Login,
+    #[error("no credential is kept for the account")]
+    NoCredential,
+    #[error("the vault gave no credential: {0}")]
+    Vault(String),
+    #[error("the SSH protocol failed: {0}")]
+    Protocol(#[source] russh::Error),
+}
+
+/// A logged-in connection to an asset. Dropping the last clone closes it.
+#[derive(Clone)]
+pub(crate) struct AssetConnection {
+    handle: Arc<client::Handle<AssetHandler>>,
+    closed: CancellationToken,
+    strict_exchange: bool,
+}
+
+impl AssetConnection {
+    /// Resolves when the asset has closed the connection.
+    pub(crate) fn closed(&self) -> CancellationToken {
+        self.closed.clone()
+    }
+
+    /// Whether the key exchange was strict (OpenSSH PROTOCOL, section 1.10).
+    pub(crate) fn strict_exchange(&self) -> bool {
+        self.strict_exchange
+    }
+
+    /// A new session channel.
+    pub(crate) async fn open_session(&self) -> Result<Channel<client::Msg>, russh::Error> {
+        self.handle.channel_open_session().await
+    }
+
+    /// A new connection that the asset makes to itself.
+    pub(crate) async fn open_loopback(&self, host: &str, port: u16) -> Result<Channel<client::Msg>, russh::Error> {
+        self.handle.channel_open_direct_tcpip(host, u32::from(port), "127.0.0.1", 0).await
+    }
+
+    /// Says goodbye. A peer that is gone already is no error.
+    pub(crate) async fn close(&self) {
+        if let Err(error) = self.handle.disconnect(russh::Disconnect::ByApplication, "session ended", "en").await {
+            tracing::debug!(%error, "The asset's connection was closed already");
+        }
+    }
+}
+
+/// Connects, checks the host key, logs in.
+pub(crate) async fn dial(peer: Peer<'_>, credential: Credential) -> Result<AssetConnection, DialError> {
+    if peer.pinned.is_empty() {
+        return Err(DialError::Unpinned);
+    }
+    tokio::time::timeout(DIAL_LIMIT, connect(peer, credential)).await.map_err(|_| DialError::TooSlow)?
+}
+
+async fn connect(peer: Peer<'_>, credential: Credential) -> Result<AssetConnection, DialError> {
+    let socket = TcpStream::connect(peer.address).await.map_err(DialError::Unreachable)?;
+    socket.set_nodelay(true).map_err(DialError::Unreachable)?;
+    let seen = Arc::new(Mutex::new(Seen::default()));
+    let closed = CancellationToken::new();
+    let handler = AssetHandler {
+        pinned: peer.pinned.to_vec(),
+        seen: Arc::clone(&seen),
+        _closed: closed.clone().drop_guard(),
+    };
+    let algorithms: Vec<_> = peer.pinned.iter().map(PublicKey::algorithm).collect();
+    let connected = client::connect_stream(config(&algorithms), socket, handler).await;
+    let refused_key = || {
+        let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.wrong_key.take().map(|shown| DialError::HostKey { shown })
+    };
+    let mut handle = connected.map_err(|error| refused_key().unwrap_or_else(|| classify(error)))?;
+    log_in(&mut handle, peer.account, credential).await?;
+    let strict_exchange = seen.lock().unwrap_or_else(PoisonError::into_inner).strict_exchange;
+    Ok(AssetConnection { handle: Arc::new(handle), closed, strict_exchange })
+}
+
+fn classify(error: russh::Error) -> DialError {
+    match error {
+        russh::Error::IO(error) => DialError::Unreachable(error),
+        other => DialError::Protocol(other),
+    }
+}
+
+async fn log_in(
+    handle: &mut client::Handle<AssetHandler>,
+    account: &AccountName,
+    credential: Credential,
+) -> Result<(), DialError> {
+    let result = match credential {
+        Credential::Certificate { key, certificate } => {
+            handle.authenticate_openssh_cert(account.as_str(), key, *certificate).await
+        }
+        Credential::Key(key) => {
+            let hash = key.algorithm().is_rsa().then_some(HashAlg::Sha512);
+            handle.authenticate_publickey(account.as_str(), PrivateKeyWithHashAlg::new(key, hash)).await
+        }
+        Credential::Password(password) => return log_in_by_password(handle, account, &password).await,
+    };
+    match result.map_err(DialError::Protocol)? {
+        AuthResult::Success => Ok(()),
+        AuthResult::Failure { .. } => Err(DialError::Login),
+    }
+}
+
+/// Old equipment often knows only keyboard-interactive: the same password answers its hidden prompts.
+async fn log_in_by_password(
+    handle: &mut client::Handle<AssetHandler>,
+    account: &AccountName,
+    password: &Secret<String>,
+) -> Result<(), DialError> {
+    let result =
+        handle.authenticate_password(account.as_str(), password.expose().as_str()).await.map_err(DialError::Protocol)?;
+    let AuthResult::Failure { remaining_methods, .. } = result else { return Ok(()) };
+    if !remaining_methods.contains(&MethodKind::KeyboardInteractive) {
+        return Err(DialError::Login);
+    }
+    let mut answer = handle
+        .authenticate_keyboard_interactive_start(account.as_str(), None)
+        .await
+        .map_err(DialError::Protocol)?;
+    for _ in 0..PROMPT_ROUNDS {
+        match answer {
+            KeyboardInteractiveAuthResponse::Success => return Ok(()),
+            KeyboardInteractiveAuthResponse::Failure { .. } => return Err(DialError::Login),
+            KeyboardInteractiveAuthResponse::InfoRequest { prompts, .. } => {
+                let answers =
+                    prompts.iter().map(|p| if p.echo { String::new() } else { password.expose().clone() }).collect();
+                answer = handle
+                    .authenticate_keyboard_interactive_respond(answers)
+                    .await
+                    .map_err(DialError::Protocol)?;
+            }
+        }
+    }
+    match answer {
+        KeyboardInteractiveAuthResponse::Success => Ok(()),
+        KeyboardInteractiveAuthResponse::Failure { .. } | KeyboardInteractiveAuthResponse::InfoRequest { .. } => {
+            Err(DialError::Login)
+        }
+    }
+}
+
+fn config(pinned: &[russh::keys::Algorithm]) -> Arc<client::Config> {
+    Arc::new(client::Config {
+        client_id: SshId::Standard("SSH-2.0-Sallyport".into()),
+        preferred: algorithms::towards_asset(pinned),
+        channel_buffer_size: 1000,
+        keepalive_interval: Some(Duration::from_secs(20)),
+        keepalive_max: 3,
+        inactivity_timeout: None,
+        nodelay: true,
+        ..client::Config::default()
+    })
+}
+
+#[derive(Debug, Default)]
+struct Seen {
+    wrong_key: Option<String>,
+    strict_exchange: bool,
+}
+
+/// Answers for the asset's side of the connection; what an asset asks for by itself (agent, X11, forwarded ports) is
+/// refused by russh's defaults.
+pub(crate) struct AssetHandler {
+    pinned: Vec<PublicKey>,
+    seen: Arc<Mutex<Seen>>,
+    _closed: tokio_util::sync::DropGuard,
+}
+
+impl client::Handler for AssetHandler {
+    type Error = russh::Error;
+
+    async fn check_server_key(&mut self, shown: &PublicKeyOrCertificate) -> Result<bool, Self::Error> {
+        // Only bare keys are asked for (`host_key_certificates` is empty): a certificate here is not what was pinned.
+        let key = match shown {
+            PublicKeyOrCertificate::PublicKey { key, .. } => Some(key),
+            PublicKeyOrCertificate::Certificate(_) => None,
+        };
+        let pinned = key.is_some_and(|key| self.pinned.iter().any(|p| p.key_data() == key.key_data()));
+        if !pinned {
+            let shown = key.map_or_else(|| "a certificate".to_owned(), |k| k.fingerprint(HashAlg::Sha256).to_string());
+            self.seen.lock().unwrap_or_else(PoisonError::into_inner).wrong_key = Some(shown);
+        }
+        Ok(pinned)
+    }
+
+    async fn kex_done(
+        &mut self,
+        _shared_secret: Option<&[u8]>,
+        names: &Names,
+        _session: &mut client::Session,
+    ) -> Result<(), Self::Error> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).strict_exchange |= names.strict_kex();
+        Ok(())
+    }
+}

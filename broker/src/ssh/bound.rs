@@ -1,0 +1,161 @@
+//! A connection that is bound to one asset: its channels are relayed, or all answered with one sentence.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use russh::server::{self, ChannelOpenHandle, Msg};
+use russh::{Channel, ChannelId, ChannelOpenFailure, Sig};
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::{Answer, ChannelRequest, SessionChannel};
+use crate::session::{Ask, Authorized, Client, Refused, Session, Voice};
+use crate::vault::Secret;
+
+/// Longer than a dial may take: until then a channel's first request waits.
+const OPENING: Duration = Duration::from_secs(20);
+/// Channels that may wait for the dial.
+const WAITING: usize = 16;
+/// Channels in one connection, open and waiting.
+const MOST_CHANNELS: usize = 64;
+
+/// The person's end of a session. Dropping it (with the handler, when the connection is gone) tells the session.
+pub(super) struct Bound {
+    asks: mpsc::Sender<Ask>,
+    voice: Voice,
+    channels: HashMap<ChannelId, Held>,
+    _gone: DropGuard,
+}
+
+enum Held {
+    /// The asset has not answered yet.
+    Opening(oneshot::Receiver<Result<SessionChannel, Refused>>),
+    /// Relayed.
+    Open(Box<SessionChannel>),
+    /// Refused: the sentence is said when the client asks for a shell, a command or a subsystem.
+    Refused(Option<Refused>),
+}
+
+impl Bound {
+    /// Starts the session in a task of its own.
+    pub(super) fn to_session(
+        authorized: Session<Authorized>,
+        typed: Option<Secret<String>>,
+        handle: server::Handle,
+    ) -> Self {
+        let (bound, client) = Self::new(handle, typed);
+        tokio::spawn(async move {
+            // Both outcomes are on the record, and the person has been told.
+            match authorized.run(client).await {
+                Ok(end) => tracing::debug!(end = end.word(), "Session over"),
+                Err(refusal) => tracing::debug!(%refusal, "Session not started"),
+            }
+        });
+        bound
+    }
+
+    /// Answers every channel with one sentence.
+    pub(super) fn refused(sentence: String, handle: server::Handle) -> Self {
+        let (bound, client) = Self::new(handle, None);
+        tokio::spawn(async move { client.turn_away(&sentence).await });
+        bound
+    }
+
+    fn new(handle: server::Handle, typed: Option<Secret<String>>) -> (Self, Client) {
+        let (asks, receiver) = mpsc::channel(WAITING);
+        let gone = CancellationToken::new();
+        let voice = Voice::new(handle);
+        let client = Client { asks: receiver, gone: gone.clone(), voice: voice.clone(), typed };
+        (Self { asks, voice, channels: HashMap::new(), _gone: gone.drop_guard() }, client)
+    }
+
+    /// The client opens a session channel: accepted at once, answered when the asset has answered.
+    pub(super) async fn open_session(&mut self, channel: Channel<Msg>, reply: ChannelOpenHandle) {
+        if self.channels.len() >= MOST_CHANNELS {
+            let reason = format!("more than {MOST_CHANNELS} channels on one connection");
+            return reply.reject(ChannelOpenFailure::Other { code: 4, reason }).await;
+        }
+        let id = channel.id();
+        let (sender, receiver) = oneshot::channel();
+        match self.asks.try_send(Ask::Session { channel, reply: sender }) {
+            Ok(()) => {
+                self.channels.insert(id, Held::Opening(receiver));
+                reply.accept().await;
+            }
+            Err(_) => reply.reject(ChannelOpenFailure::ResourceShortage).await,
+        }
+    }
+
+    /// The client wants a connection to the asset's own loopback.
+    pub(super) async fn open_loopback(&mut self, channel: Channel<Msg>, host: &str, port: u32, reply: ChannelOpenHandle) {
+        let loopback = matches!(host, "localhost" | "127.0.0.1" | "::1");
+        let Some(port) = u16::try_from(port).ok().filter(|_| loopback) else {
+            let reason = "only the asset's own loopback can be reached through it".to_owned();
+            return reply.reject(ChannelOpenFailure::Other { code: 1, reason }).await;
+        };
+        let ask = Ask::Loopback { channel, reply, host: host.to_owned(), port };
+        // A full queue drops the ask, and with it `reply`, which rejects.
+        if self.asks.try_send(ask).is_err() {
+            tracing::info!("More channels asked for than the session can open");
+        }
+    }
+
+    /// One request on a channel, answered as the asset answers it.
+    pub(super) async fn request(&mut self, id: ChannelId, request: ChannelRequest) -> Answer {
+        let terminal = matches!(request, ChannelRequest::Pty { .. });
+        let Some(held) = self.channels.get_mut(&id) else { return Answer::Failure };
+        held.settle().await;
+        match held {
+            Held::Open(channel) => {
+                let answer = channel.request(request).await;
+                if terminal && matches!(answer, Answer::Success) {
+                    self.voice.has_terminal(id);
+                }
+                answer
+            }
+            Held::Refused(refused) => {
+                use ChannelRequest::{Exec, Shell, Subsystem};
+                if matches!(request, Shell | Exec(_) | Subsystem(_)) {
+                    if let Some(Refused { channel, sentence }) = refused.take() {
+                        tokio::spawn(super::say_and_close(channel, sentence));
+                    }
+                }
+                Answer::Success
+            }
+            Held::Opening(_) => Answer::Failure,
+        }
+    }
+
+    /// The window of a channel's terminal has a new size.
+    pub(super) async fn window_changed(&mut self, id: ChannelId, cols: u32, rows: u32, pixels: (u32, u32)) {
+        if let Some(Held::Open(channel)) = self.channels.get(&id) {
+            channel.window_changed(cols, rows, pixels).await;
+        }
+    }
+
+    /// A signal for a channel's program.
+    pub(super) async fn signal(&mut self, id: ChannelId, signal: Sig) {
+        if let Some(Held::Open(channel)) = self.channels.get(&id) {
+            channel.signal(signal).await;
+        }
+    }
+
+    /// The client has closed a channel.
+    pub(super) fn closed(&mut self, id: ChannelId) {
+        self.channels.remove(&id);
+        self.voice.closed(id);
+    }
+}
+
+impl Held {
+    /// Waits for the asset's answer, where it is still due.
+    async fn settle(&mut self) {
+        let Held::Opening(answer) = self else { return };
+        *self = match tokio::time::timeout(OPENING, answer).await {
+            Ok(Ok(Ok(channel))) => Held::Open(Box::new(channel)),
+            Ok(Ok(Err(refused))) => Held::Refused(Some(refused)),
+            // The session ended, or the asset took too long: the connection is about to be closed with a sentence.
+            Ok(Err(_)) | Err(_) => Held::Refused(None),
+        };
+    }
+}

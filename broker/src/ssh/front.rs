@@ -1,0 +1,96 @@
+//! What every connection of this broker shares: host keys and certificates, limits, the waiting room.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use russh::keys::ssh_key::Certificate;
+use russh::server::Config;
+use russh::{MethodKind, MethodSet, SshId};
+use sallyport_policy::Asset;
+
+use super::algorithms;
+use super::refusals::Refusals;
+use super::waiting_room::{Limits, WaitingRoom};
+use crate::app::Broker;
+use crate::vault::SignError;
+
+/// A host certificate is signed anew after this long; it is valid for a day.
+const RENEW: Duration = Duration::from_secs(3600);
+/// From the connection to the SSH identification line.
+const SILENCE: Duration = Duration::from_secs(10);
+/// Every refusal takes this long, whatever its reason, counted from the request. OpenSSH's first `none` is free.
+const REJECTION: Duration = Duration::from_millis(300);
+
+/// Shared by every connection.
+pub(super) struct Front {
+    pub(super) broker: Arc<Broker>,
+    pub(super) room: Arc<WaitingRoom>,
+    pub(super) refusals: Refusals,
+    configs: Mutex<HashMap<String, (Instant, Arc<Config>)>>,
+}
+
+impl Front {
+    pub(super) fn new(broker: Arc<Broker>) -> Arc<Self> {
+        let ssh = &broker.config.ssh;
+        let room = WaitingRoom::new(Limits {
+            in_all: ssh.max_unauthenticated,
+            per_source: ssh.max_unauthenticated_per_source,
+            silence: SILENCE.min(ssh.login_deadline),
+            login: ssh.login_deadline,
+        });
+        Arc::new(Self { broker, room, refusals: Refusals::default(), configs: Mutex::default() })
+    }
+
+    /// For the broker's own port.
+    pub(super) fn outer(&self) -> Result<Arc<Config>, SignError> {
+        let methods = [MethodKind::PublicKey, MethodKind::Password];
+        self.config("", &self.broker.config.ssh.names, &methods, Some(self.broker.config.ssh.keepalive))
+    }
+
+    /// For the inner login of a jump: the broker answers in the asset's name, by a certificate of its host CA.
+    pub(super) fn inner(&self, asset: &Asset) -> Result<Arc<Config>, SignError> {
+        let names = [asset.id.to_string(), asset.address.to_string()];
+        let methods = [MethodKind::None, MethodKind::KeyboardInteractive];
+        // The outer connection's keepalives find a dead client; a second layer would only cost.
+        self.config(asset.id.as_str(), &names, &methods, None)
+    }
+
+    fn config(
+        &self,
+        key: &str,
+        names: &[String],
+        methods: &[MethodKind],
+        keepalive: Option<Duration>,
+    ) -> Result<Arc<Config>, SignError> {
+        let mut configs = self.configs.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((made, config)) = configs.get(key) {
+            if made.elapsed() < RENEW {
+                return Ok(Arc::clone(config));
+            }
+        }
+        let vault = &self.broker.vault;
+        let certificate = vault.host_certificate(names, self.broker.now())?;
+        let config = Arc::new(Config {
+            server_id: SshId::Standard("SSH-2.0-Sallyport".into()),
+            methods: MethodSet::from(methods),
+            auth_rejection_time: REJECTION,
+            auth_rejection_time_initial: Some(Duration::ZERO),
+            keys: vec![vault.host_key().clone()],
+            certificates: vec![Certificate::clone(&certificate)],
+            channel_buffer_size: 1000,
+            event_buffer_size: 100,
+            preferred: algorithms::towards_people(),
+            // The handler counts for itself; this is only the backstop behind it.
+            max_auth_attempts: 60,
+            // Idle limits are the terms' matter; russh's own would cut quiet sessions.
+            inactivity_timeout: None,
+            keepalive_interval: keepalive,
+            keepalive_max: 3,
+            nodelay: true,
+            ..Config::default()
+        });
+        configs.insert(key.to_owned(), (Instant::now(), Arc::clone(&config)));
+        Ok(config)
+    }
+}

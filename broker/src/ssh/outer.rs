@@ -1,0 +1,473 @@
+//! The outer login: which factor, for which name, in which order.
+//!
+//! russh enforces neither the methods that were offered nor their order, and a change of the user name resets its own
+//! lists but not ours. This state machine is therefore the only thing that stands between a connection and a session.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use jiff::SignedDuration;
+use russh::keys::ssh_key::{Algorithm, Certificate, PublicKey};
+use sallyport_policy::{AccountName, Asset, AssetId, Policy, Protocol, Service, ServiceName};
+
+use super::admission::{Admission, Entry, Next, Question};
+use super::front::Front;
+use super::login::{DirectTarget, Login};
+use super::refusals::Note;
+use super::waiting_room::{Place, Progress};
+use super::algorithms;
+use crate::app::Broker;
+use crate::audit::AuditEvent;
+use crate::identity::{MultiFactor, Refused, Verified};
+use crate::session::{Authenticated, Connecting, Form, Session, Target, not_for_you};
+use crate::vault::Secret;
+
+/// Messages of any kind before login; a client with many keys needs about twenty.
+const MOST_ROUNDS: u32 = 60;
+/// Wrong codes on one connection.
+const MOST_CODES: u8 = 3;
+/// Different user names on one connection.
+const MOST_NAMES: u8 = 3;
+
+/// What to answer.
+#[derive(Debug)]
+pub(super) enum Answer {
+    /// Logged in.
+    Accept,
+    /// Not this way; these are left.
+    Reject(Left),
+    /// The first factor was right, the second is due.
+    Partial,
+    /// Ask this.
+    Ask(Question),
+    /// Close the connection.
+    HangUp,
+}
+
+/// Which methods are left to a person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Left {
+    /// publickey and password.
+    First,
+    /// keyboard-interactive.
+    Second,
+}
+
+/// The state machine of one connection's login.
+pub(super) struct Gate {
+    front: Arc<Front>,
+    source: IpAddr,
+    place: Place,
+    rounds: u32,
+    names: u8,
+    /// The name of the last request: whatever was proven, was proven for this name.
+    name: Option<String>,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    /// Nothing proven.
+    Fresh,
+    /// The first factor was right; `codes` wrong codes since.
+    FirstFactor { login: Login, verified: Verified, codes: u8 },
+    /// Both factors were right; the target asks for more.
+    Admission(Admission),
+    /// Let in.
+    Admitted(Entry),
+    /// Thrown out.
+    Closed,
+}
+
+impl Gate {
+    pub(super) fn new(front: Arc<Front>, source: IpAddr, place: Place) -> Self {
+        Self { front, source, place, rounds: 0, names: 0, name: None, state: State::Fresh }
+    }
+
+    /// What the person was let into, once they were.
+    pub(super) fn into_entry(self) -> Option<Entry> {
+        match self.state {
+            State::Admitted(entry) => Some(entry),
+            State::Fresh | State::FirstFactor { .. } | State::Admission(_) | State::Closed => None,
+        }
+    }
+
+    /// Counts a request, and drops what was proven for another name.
+    fn request(&mut self, name: &str) -> bool {
+        self.rounds += 1;
+        if self.name.as_deref() != Some(name) {
+            self.names += 1;
+            self.name = Some(name.to_owned());
+            self.state = State::Fresh;
+        }
+        let bounded = self.rounds <= MOST_ROUNDS && self.names <= MOST_NAMES;
+        if !bounded || matches!(self.state, State::Admitted(_) | State::Closed) {
+            self.state = State::Closed;
+        }
+        !matches!(self.state, State::Closed)
+    }
+
+    /// OpenSSH asks with `none` first, to learn the methods. Nobody gets in by it.
+    pub(super) fn none(&mut self, name: &str) -> Answer {
+        if !self.request(name) {
+            return Answer::HangUp;
+        }
+        self.left()
+    }
+
+    pub(super) async fn password(&mut self, name: &str, password: &str) -> Answer {
+        if !self.request(name) {
+            return Answer::HangUp;
+        }
+        if !matches!(self.state, State::Fresh) {
+            return self.left();
+        }
+        // A name outside the grammar takes the way of an unknown one, and as long.
+        let login = Login::parse(name).ok();
+        let identity = login.as_ref().map_or(name, |l| l.identity.as_str());
+        let verified = self
+            .broker()
+            .identities
+            .first_factor_password(identity, Secret::new(password.to_owned()), self.source, self.broker().now())
+            .await;
+        self.first_factor(name, login, verified, "password").await
+    }
+
+    /// Whether a key is worth a signature. Where user certificates are trusted, every key is: russh shows only the bare
+    /// key of a certificate here.
+    pub(super) async fn offered(&mut self, name: &str, key: &PublicKey, algorithm: &Algorithm) -> Answer {
+        if !self.request(name) {
+            return Answer::HangUp;
+        }
+        if !matches!(self.state, State::Fresh) || !algorithms::signature_allowed(algorithm) {
+            return self.left();
+        }
+        let Ok(login) = Login::parse(name) else { return self.left() };
+        let identities = &self.broker().identities;
+        if identities.takes_certificates() {
+            return Answer::Accept;
+        }
+        match identities.key_known(login.identity.as_str(), key, self.broker().now()).await {
+            Ok(true) => Answer::Accept,
+            Ok(false) => self.left(),
+            Err(error) => {
+                tracing::error!(%error, "Keys cannot be looked up, so nobody can log in by one");
+                self.left()
+            }
+        }
+    }
+
+    pub(super) async fn key(&mut self, name: &str, key: &PublicKey, algorithm: &Algorithm) -> Answer {
+        if !self.request(name) {
+            return Answer::HangUp;
+        }
+        if !matches!(self.state, State::Fresh) || !algorithms::signature_allowed(algorithm) {
+            return self.left();
+        }
+        let Ok(login) = Login::parse(name) else { return self.left() };
+        let verified = self
+            .broker()
+            .identities
+            .first_factor_key(login.identity.as_str(), key, self.source, self.broker().now())
+            .await;
+        self.first_factor(name, Some(login), verified, "key").await
+    }
+
+    pub(super) async fn certificate(&mut self, name: &str, certificate: &Certificate) -> Answer {
+        if !self.request(name) {
+            return Answer::HangUp;
+        }
+        if !matches!(self.state, State::Fresh) {
+            return self.left();
+        }
+        let Ok(login) = Login::parse(name) else { return self.left() };
+        let verified = self
+            .broker()
+            .identities
+            .first_factor_certificate(login.identity.as_str(), certificate, self.source, self.broker().now())
+            .await;
+        self.first_factor(name, Some(login), verified, "certificate").await
+    }
+
+    /// keyboard-interactive, begun (`None`) or answered.
+    pub(super) async fn interactive(&mut self, name: &str, answer: Option<&str>) -> Answer {
+        if !self.request(name) {
+            return Answer::HangUp;
+        }
+        match (std::mem::replace(&mut self.state, State::Fresh), answer) {
+            (State::FirstFactor { login, verified, codes }, None) => {
+                self.state = State::FirstFactor { login, verified, codes };
+                Answer::Ask(code_question())
+            }
+            (State::FirstFactor { login, verified, codes }, Some(code)) => {
+                self.second_factor(login, verified, codes, code).await
+            }
+            (State::Admission(admission), None) => {
+                let question = admission.question();
+                self.state = State::Admission(admission);
+                Answer::Ask(question)
+            }
+            (State::Admission(admission), Some(answer)) => {
+                let next = admission.answer(answer).await;
+                self.proceed(next, Asking::Now)
+            }
+            // Begun before any first factor: nothing is asked, and nothing that is answered counts.
+            (State::Fresh | State::Admitted(_) | State::Closed, _) => Answer::Reject(Left::First),
+        }
+    }
+
+    fn broker(&self) -> &Arc<Broker> {
+        &self.front.broker
+    }
+
+    /// What cannot be put on the record does not happen: the connection ends.
+    async fn audit(&mut self, event: AuditEvent) -> Result<(), Answer> {
+        match self.broker().audit.record(event).await {
+            Ok(()) => Ok(()),
+            Err(error) => {
+                tracing::error!(%error, "A login could not be audited, so it is refused");
+                self.state = State::Closed;
+                Err(Answer::HangUp)
+            }
+        }
+    }
+
+    async fn note_refusal(&mut self, name: &str, factor: &'static str, reason: String) -> Result<(), Answer> {
+        let identity: String = name.chars().take(64).collect();
+        let source = self.source.to_string();
+        let event = match self.front.refusals.note(self.source, Instant::now()) {
+            Note::Silent => return Ok(()),
+            Note::Record => AuditEvent::FactorRefused { identity, source, factor: factor.to_owned(), reason },
+            Note::WaveBegins => AuditEvent::LoginThrottled {
+                identity: None,
+                source,
+                reason: "refused logins from this source come faster than they are recorded".to_owned(),
+            },
+        };
+        self.audit(event).await
+    }
+
+    fn left(&self) -> Answer {
+        match self.state {
+            State::Fresh => Answer::Reject(Left::First),
+            State::FirstFactor { .. } | State::Admission(_) => Answer::Reject(Left::Second),
+            State::Admitted(_) | State::Closed => Answer::HangUp,
+        }
+    }
+
+    async fn first_factor(
+        &mut self,
+        name: &str,
+        login: Option<Login>,
+        verified: Result<Verified, Refused>,
+        factor: &'static str,
+    ) -> Answer {
+        let verified = match (verified, &login) {
+            (Ok(verified), Some(_)) => verified,
+            (refused, _) => {
+                let reason = refused.err().map_or_else(|| "not a login name".to_owned(), |r| r.to_string());
+                tracing::debug!(name = %name.escape_debug(), source = %self.source, reason, "First factor refused");
+                return match self.note_refusal(name, factor, reason).await {
+                    Ok(()) => self.left(),
+                    Err(hang_up) => hang_up,
+                };
+            }
+        };
+        let Some(login) = login else { return self.left() };
+        self.place.reached(Progress::FirstFactor);
+        let accepted = AuditEvent::FactorAccepted {
+            identity: verified.identity().to_string(),
+            source: self.source.to_string(),
+            factor: verified.proof().kind.to_string(),
+            credential: verified.credential().to_owned(),
+        };
+        if let Err(hang_up) = self.audit(accepted).await {
+            return hang_up;
+        }
+        let longest = super::longest_lease_for(self.broker(), &verified);
+        match self.broker().identities.lease(&verified, longest, self.broker().now()).await {
+            Ok(Some(proof)) => self.logged_in(&login, proof, Asking::ByPartialSuccess).await,
+            // Without a lease, or without knowing of one, the second factor is due.
+            Ok(None) => self.second_factor_due(login, verified),
+            Err(error) => {
+                tracing::warn!(%error, "Leases cannot be looked up");
+                self.second_factor_due(login, verified)
+            }
+        }
+    }
+
+    fn second_factor_due(&mut self, login: Login, verified: Verified) -> Answer {
+        self.state = State::FirstFactor { login, verified, codes: 0 };
+        Answer::Partial
+    }
+
+    async fn second_factor(&mut self, login: Login, verified: Verified, codes: u8, code: &str) -> Answer {
+        let now = self.broker().now();
+        match self.broker().identities.second_factor(&verified, code, now).await {
+            Ok(proof) => {
+                let longest = super::longest_lease_for(self.broker(), &verified);
+                match self.proven(proof, longest).await {
+                    Ok(proof) => self.logged_in(&login, proof, Asking::Now).await,
+                    Err(hang_up) => hang_up,
+                }
+            }
+            Err(refused) => {
+                tracing::info!(identity = %login.identity, source = %self.source, %refused, "Second factor refused");
+                let event = AuditEvent::FactorRefused {
+                    identity: login.identity.to_string(),
+                    source: self.source.to_string(),
+                    factor: "code".to_owned(),
+                    reason: refused.to_string(),
+                };
+                if let Err(hang_up) = self.audit(event).await {
+                    return hang_up;
+                }
+                let codes = codes + 1;
+                if codes >= MOST_CODES {
+                    let event = AuditEvent::LoginRefused {
+                        identity: login.identity.to_string(),
+                        source: self.source.to_string(),
+                        reason: format!("{codes} wrong codes on one connection"),
+                    };
+                    self.state = State::Closed;
+                    return self.audit(event).await.err().unwrap_or(Answer::HangUp);
+                }
+                let question = Question { instruction: refused.sentence().to_owned(), ..code_question() };
+                self.state = State::FirstFactor { login, verified, codes };
+                Answer::Ask(question)
+            }
+        }
+    }
+
+    /// A fresh second factor: on the record, and good for a while if a grant says so.
+    async fn proven(&mut self, mut proof: MultiFactor, longest: SignedDuration) -> Result<MultiFactor, Answer> {
+        let second = proof.proofs().iter().filter(|p| p.kind.is_second()).max_by_key(|p| p.at).copied();
+        let factor = second.map_or_else(String::new, |p| p.kind.to_string());
+        let (identity, source) = (proof.identity().to_string(), self.source.to_string());
+        self.audit(AuditEvent::FactorAccepted {
+            identity: identity.clone(),
+            source: source.clone(),
+            credential: factor.clone(),
+            factor: factor.clone(),
+        })
+        .await?;
+        let now = self.broker().now();
+        let granted = self.broker().identities.grant_lease(&mut proof, longest, now).await;
+        match granted {
+            Ok(Some(lease)) => {
+                let expires_at = second.map_or(now, |p| p.at.saturating_add(longest).unwrap_or(p.at));
+                let lease = lease.to_string();
+                self.audit(AuditEvent::LeaseGranted { identity, source, lease, factor, expires_at }).await?;
+            }
+            Ok(None) => {}
+            // The login itself stands; the next one asks for a code again.
+            Err(error) => tracing::warn!(%error, "A lease could not be granted"),
+        }
+        Ok(proof)
+    }
+
+    async fn logged_in(&mut self, login: &Login, proof: MultiFactor, asking: Asking) -> Answer {
+        let event = AuditEvent::LoginAccepted {
+            identity: proof.identity().to_string(),
+            source: self.source.to_string(),
+            factors: proof.proofs().iter().map(|p| p.kind.to_string()).collect(),
+            lease: proof.lease().map(ToString::to_string),
+        };
+        if let Err(hang_up) = self.audit(event).await {
+            return hang_up;
+        }
+        let session = Session::<Connecting>::accepted(Arc::clone(self.broker()), self.source).authenticate(proof);
+        let next = match &login.target {
+            None => Next::Enter(Entry::Lobby(session)),
+            Some(target) => direct(session, target).await,
+        };
+        self.proceed(next, asking)
+    }
+
+    fn proceed(&mut self, next: Next, asking: Asking) -> Answer {
+        match next {
+            Next::Ask(admission) => {
+                let question = admission.question();
+                self.state = State::Admission(admission);
+                match asking {
+                    Asking::Now => Answer::Ask(question),
+                    Asking::ByPartialSuccess => Answer::Partial,
+                }
+            }
+            Next::Enter(entry) => {
+                self.state = State::Admitted(entry);
+                Answer::Accept
+            }
+            Next::Reject => {
+                self.state = State::Closed;
+                Answer::HangUp
+            }
+        }
+    }
+}
+
+/// How a further question reaches the person.
+#[derive(Debug, Clone, Copy)]
+enum Asking {
+    /// keyboard-interactive is under way: the next prompt.
+    Now,
+    /// Another method is under way: partial success, upon which the client begins keyboard-interactive.
+    ByPartialSuccess,
+}
+
+fn code_question() -> Question {
+    Question { instruction: String::new(), prompt: "Code: ".to_owned() }
+}
+
+/// The direct form: the asset and, where the person did not say, the one account that is granted.
+async fn direct(session: Session<Authenticated>, target: &DirectTarget) -> Next {
+    match resolve(&session, &target.host, None, target.account.clone(), Form::Direct) {
+        Ok(target) => Admission::begin(session, target).await,
+        Err(words) => Next::Enter(Entry::Refused(words)),
+    }
+}
+
+/// What a person wrote, as a target of the plant file.
+///
+/// # Errors
+/// One plain sentence: the same for what does not exist and what is not granted.
+pub(super) fn resolve(
+    session: &Session<Authenticated>,
+    host: &str,
+    port: Option<u16>,
+    account: Option<AccountName>,
+    form: Form,
+) -> Result<Target, String> {
+    let policy = session.broker().policy.current();
+    let subject = session.proof().subject().clone();
+    let located = match port {
+        Some(port) => policy.locate(host, port).filter(|(_, service)| service.protocol == Protocol::Ssh),
+        None => ssh_service(&policy, host),
+    };
+    let (asset, service) = located.ok_or_else(|| not_for_you(host))?;
+    let granted = policy.accounts(&subject, &asset.id, &service.name);
+    let target = |account: AccountName, asset: &AssetId, service: &ServiceName| Target {
+        asset: asset.clone(),
+        service: service.clone(),
+        account,
+        form,
+    };
+    match (account, granted.as_slice()) {
+        (Some(account), _) => Ok(target(account, &asset.id, &service.name)),
+        (None, []) => Err(not_for_you(host)),
+        (None, [only]) => Ok(target(only.clone(), &asset.id, &service.name)),
+        (None, several) => {
+            let names: Vec<_> = several.iter().map(AccountName::as_str).collect();
+            Err(format!("Several accounts are yours on {}: say which, as in {}@{}. They are {}.", asset.id, names[0], asset.id, names.join(", ")))
+        }
+    }
+}
+
+/// The one ssh service of an asset, by plant name or address.
+fn ssh_service<'a>(policy: &'a Policy, host: &str) -> Option<(&'a Asset, &'a Service)> {
+    let address = host.parse::<IpAddr>().ok();
+    let asset = policy.assets().find(|a| a.id.as_str().eq_ignore_ascii_case(host) || Some(a.address) == address)?;
+    let mut services = asset.services.values().filter(|s| s.protocol == Protocol::Ssh);
+    services.next().filter(|_| services.next().is_none()).map(|service| (asset, service))
+}

@@ -1,0 +1,372 @@
+//! The one russh handler for people: it translates callbacks into the typed stages behind each door.
+
+use std::borrow::Cow;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use russh::keys::ssh_key::Certificate;
+use russh::server::{Auth, ChannelOpenHandle, Handler, Msg, PublicKeyOffer, Response, Session as Connection, VerifiedPublicKey};
+use russh::{Channel, ChannelId, ChannelOpenFailure, MethodKind, MethodSet, Pty, Sig};
+use sallyport_policy::{AssetId, ServiceName};
+use tokio_util::sync::CancellationToken;
+
+use super::admission::{Entry, Question};
+use super::bound::Bound;
+use super::choosing::Later;
+use super::front::Front;
+use super::inner::{self, InnerGate};
+use super::lobby::Lobby;
+use super::outer::{self, Gate, Left};
+use super::waiting_room::Place;
+use super::{Answer, ChannelRequest};
+use crate::session::{Authenticated, Session};
+
+/// Longest answer to a prompt that is looked at.
+const LONGEST_ANSWER: usize = 1024;
+/// Why the handler ends a connection.
+pub(super) type Error = russh::Error;
+
+/// One connection of a person, outer or inner.
+pub(super) struct Person {
+    front: Arc<Front>,
+    door: Door,
+    logged_in: CancellationToken,
+}
+
+enum Door {
+    Outer(Box<Gate>),
+    Inner(Box<InnerGate>),
+    Lobby(Box<Lobby>),
+    Bound(Bound),
+    /// Between two doors; nothing is open.
+    Shut,
+}
+
+impl Person {
+    /// Somebody at the broker's own port.
+    pub(super) fn outer(front: Arc<Front>, source: IpAddr, place: Place, logged_in: CancellationToken) -> Self {
+        let gate = Gate::new(Arc::clone(&front), source, place);
+        Self { front, door: Door::Outer(Box::new(gate)), logged_in }
+    }
+
+    /// Somebody known, inside a jump.
+    pub(super) fn inner(
+        front: Arc<Front>,
+        session: Session<Authenticated>,
+        asset: AssetId,
+        service: ServiceName,
+        logged_in: CancellationToken,
+    ) -> Self {
+        Self { front, door: Door::Inner(Box::new(InnerGate::new(session, asset, service))), logged_in }
+    }
+
+    async fn request(&mut self, id: ChannelId, request: ChannelRequest, connection: &mut Connection) -> Result<(), Error> {
+        let answer = match &mut self.door {
+            Door::Bound(bound) => bound.request(id, request).await,
+            Door::Lobby(lobby) => lobby.request(id, request).await,
+            Door::Outer(_) | Door::Inner(_) | Door::Shut => Answer::Failure,
+        };
+        match answer {
+            // The relay says the sentence of a refusal itself, on a channel that must look started.
+            Answer::Success | Answer::Refused(_) => connection.channel_success(id),
+            Answer::Failure => connection.channel_failure(id),
+        }
+    }
+}
+
+impl Handler for Person {
+    type Error = Error;
+
+    async fn authentication_banner(&mut self) -> Result<Option<String>, Error> {
+        let notice = &self.front.broker.config.ssh.login_notice;
+        let outer = matches!(self.door, Door::Outer(_));
+        Ok((outer && !notice.is_empty()).then(|| format!("{}\n", notice.trim_end())))
+    }
+
+    async fn auth_none(&mut self, user: &str) -> Result<Auth, Error> {
+        match &mut self.door {
+            Door::Outer(gate) => outer_auth(gate.none(user)),
+            Door::Inner(gate) => inner_auth(gate.none(user).await),
+            Door::Lobby(_) | Door::Bound(_) | Door::Shut => Err(Error::Inconsistent),
+        }
+    }
+
+    async fn auth_password(&mut self, user: &str, password: &str) -> Result<Auth, Error> {
+        match &mut self.door {
+            Door::Outer(gate) if password.len() <= LONGEST_ANSWER => outer_auth(gate.password(user, password).await),
+            Door::Outer(gate) => outer_auth(gate.none(user)),
+            Door::Inner(gate) => inner_auth(gate.other(user)),
+            Door::Lobby(_) | Door::Bound(_) | Door::Shut => Err(Error::Inconsistent),
+        }
+    }
+
+    async fn auth_publickey_offered(&mut self, user: &str, offer: PublicKeyOffer<'_>) -> Result<Auth, Error> {
+        match &mut self.door {
+            Door::Outer(gate) => outer_auth(gate.offered(user, offer.public_key, offer.algorithm).await),
+            Door::Inner(gate) => inner_auth(gate.other(user)),
+            Door::Lobby(_) | Door::Bound(_) | Door::Shut => Err(Error::Inconsistent),
+        }
+    }
+
+    async fn auth_publickey(&mut self, user: &str, key: VerifiedPublicKey<'_>) -> Result<Auth, Error> {
+        match &mut self.door {
+            Door::Outer(gate) => outer_auth(gate.key(user, key.public_key, key.algorithm).await),
+            Door::Inner(gate) => inner_auth(gate.other(user)),
+            Door::Lobby(_) | Door::Bound(_) | Door::Shut => Err(Error::Inconsistent),
+        }
+    }
+
+    async fn auth_openssh_certificate(&mut self, user: &str, certificate: &Certificate) -> Result<Auth, Error> {
+        match &mut self.door {
+            Door::Outer(gate) => outer_auth(gate.certificate(user, certificate).await),
+            Door::Inner(gate) => inner_auth(gate.other(user)),
+            Door::Lobby(_) | Door::Bound(_) | Door::Shut => Err(Error::Inconsistent),
+        }
+    }
+
+    async fn auth_keyboard_interactive<'a>(
+        &'a mut self,
+        user: &str,
+        _submethods: &str,
+        response: Option<Response<'a>>,
+    ) -> Result<Auth, Error> {
+        // One question, one answer: whatever else comes in the same message is not looked at.
+        let answer = response.map(|mut answers| answers.next().unwrap_or_default());
+        let answer = match &answer {
+            None => None,
+            Some(bytes) if bytes.len() <= LONGEST_ANSWER => Some(std::str::from_utf8(bytes).unwrap_or_default()),
+            Some(_) => Some(""),
+        };
+        match &mut self.door {
+            Door::Outer(gate) => outer_auth(gate.interactive(user, answer).await),
+            Door::Inner(gate) => inner_auth(gate.interactive(user, answer).await),
+            Door::Lobby(_) | Door::Bound(_) | Door::Shut => Err(Error::Inconsistent),
+        }
+    }
+
+    async fn auth_succeeded(&mut self, connection: &mut Connection) -> Result<(), Error> {
+        self.logged_in.cancel();
+        let entry = match std::mem::replace(&mut self.door, Door::Shut) {
+            Door::Outer(gate) => gate.into_entry(),
+            Door::Inner(gate) => gate.into_entry(),
+            Door::Lobby(_) | Door::Bound(_) | Door::Shut => None,
+        };
+        self.door = match entry.ok_or(Error::Inconsistent)? {
+            Entry::Lobby(session) => Door::Lobby(Box::new(Lobby::new(Arc::clone(&self.front), session, connection.handle()))),
+            Entry::Session { authorized, typed } => {
+                Door::Bound(Bound::to_session(*authorized, typed, connection.handle()))
+            }
+            Entry::Refused(sentence) => Door::Bound(Bound::refused(sentence, connection.handle())),
+        };
+        Ok(())
+    }
+
+    async fn channel_open_session(
+        &mut self,
+        channel: Channel<Msg>,
+        reply: ChannelOpenHandle,
+        _connection: &mut Connection,
+    ) -> Result<(), Error> {
+        match &mut self.door {
+            Door::Bound(bound) => bound.open_session(channel, reply).await,
+            Door::Lobby(lobby) => lobby.open_session(channel, reply).await,
+            Door::Outer(_) | Door::Inner(_) | Door::Shut => {
+                reply.reject(ChannelOpenFailure::AdministrativelyProhibited).await;
+            }
+        }
+        Ok(())
+    }
+
+    async fn channel_open_direct_tcpip(
+        &mut self,
+        channel: Channel<Msg>,
+        host: &str,
+        port: u32,
+        _originator: &str,
+        _originator_port: u32,
+        reply: ChannelOpenHandle,
+        _connection: &mut Connection,
+    ) -> Result<(), Error> {
+        match &mut self.door {
+            Door::Bound(bound) => bound.open_loopback(channel, host, port, reply).await,
+            Door::Lobby(lobby) => lobby.jump(channel, host, port, reply).await,
+            Door::Outer(_) | Door::Inner(_) | Door::Shut => {
+                reply.reject(ChannelOpenFailure::AdministrativelyProhibited).await;
+            }
+        }
+        Ok(())
+    }
+
+    async fn channel_open_x11(
+        &mut self,
+        _channel: Channel<Msg>,
+        _originator: &str,
+        _originator_port: u32,
+        reply: ChannelOpenHandle,
+        _connection: &mut Connection,
+    ) -> Result<(), Error> {
+        refuse_channel(reply, "X11").await
+    }
+
+    async fn channel_open_forwarded_tcpip(
+        &mut self,
+        _channel: Channel<Msg>,
+        _host: &str,
+        _port: u32,
+        _originator: &str,
+        _originator_port: u32,
+        reply: ChannelOpenHandle,
+        _connection: &mut Connection,
+    ) -> Result<(), Error> {
+        refuse_channel(reply, "a forwarded connection from a client").await
+    }
+
+    async fn channel_open_direct_streamlocal(
+        &mut self,
+        _channel: Channel<Msg>,
+        _path: &str,
+        reply: ChannelOpenHandle,
+        _connection: &mut Connection,
+    ) -> Result<(), Error> {
+        refuse_channel(reply, "a forwarded Unix socket").await
+    }
+
+    async fn channel_close(&mut self, channel: ChannelId, _connection: &mut Connection) -> Result<(), Error> {
+        match &mut self.door {
+            Door::Bound(bound) => bound.closed(channel),
+            Door::Lobby(lobby) => lobby.closed(channel),
+            Door::Outer(_) | Door::Inner(_) | Door::Shut => {}
+        }
+        Ok(())
+    }
+
+    async fn pty_request(
+        &mut self,
+        channel: ChannelId,
+        term: &str,
+        cols: u32,
+        rows: u32,
+        width: u32,
+        height: u32,
+        modes: &[(Pty, u32)],
+        connection: &mut Connection,
+    ) -> Result<(), Error> {
+        let request = ChannelRequest::Pty { term: term.to_owned(), cols, rows, pixels: (width, height), modes: modes.to_vec() };
+        self.request(channel, request, connection).await
+    }
+
+    async fn env_request(
+        &mut self,
+        channel: ChannelId,
+        name: &str,
+        value: &str,
+        connection: &mut Connection,
+    ) -> Result<(), Error> {
+        let request = ChannelRequest::Env { name: name.to_owned(), value: value.to_owned() };
+        self.request(channel, request, connection).await
+    }
+
+    async fn shell_request(&mut self, channel: ChannelId, connection: &mut Connection) -> Result<(), Error> {
+        self.request(channel, ChannelRequest::Shell, connection).await
+    }
+
+    async fn exec_request(&mut self, channel: ChannelId, command: &[u8], connection: &mut Connection) -> Result<(), Error> {
+        self.request(channel, ChannelRequest::Exec(command.to_vec()), connection).await
+    }
+
+    async fn subsystem_request(&mut self, channel: ChannelId, name: &str, connection: &mut Connection) -> Result<(), Error> {
+        self.request(channel, ChannelRequest::Subsystem(name.to_owned()), connection).await
+    }
+
+    async fn window_change_request(
+        &mut self,
+        channel: ChannelId,
+        cols: u32,
+        rows: u32,
+        width: u32,
+        height: u32,
+        _connection: &mut Connection,
+    ) -> Result<(), Error> {
+        let pixels = (width, height);
+        match &mut self.door {
+            Door::Bound(bound) => bound.window_changed(channel, cols, rows, pixels).await,
+            Door::Lobby(lobby) => lobby.later(channel, Later::Window { cols, rows, pixels }),
+            Door::Outer(_) | Door::Inner(_) | Door::Shut => {}
+        }
+        Ok(())
+    }
+
+    async fn signal(&mut self, channel: ChannelId, signal: Sig, _connection: &mut Connection) -> Result<(), Error> {
+        match &mut self.door {
+            Door::Bound(bound) => bound.signal(channel, signal).await,
+            Door::Lobby(lobby) => lobby.later(channel, Later::Signal(signal)),
+            Door::Outer(_) | Door::Inner(_) | Door::Shut => {}
+        }
+        Ok(())
+    }
+
+    async fn agent_request(&mut self, channel: ChannelId, connection: &mut Connection) -> Result<bool, Error> {
+        // Returning `false` would not answer: the request is refused here, and recorded where there is a session.
+        self.request(channel, ChannelRequest::Agent, connection).await?;
+        Ok(false)
+    }
+
+    async fn x11_request(
+        &mut self,
+        channel: ChannelId,
+        _single: bool,
+        _protocol: &str,
+        _cookie: &str,
+        _screen: u32,
+        connection: &mut Connection,
+    ) -> Result<(), Error> {
+        self.request(channel, ChannelRequest::X11, connection).await
+    }
+}
+
+fn outer_auth(answer: outer::Answer) -> Result<Auth, Error> {
+    let methods = |kinds: &[MethodKind]| Some(MethodSet::from(kinds));
+    match answer {
+        outer::Answer::Accept => Ok(Auth::Accept),
+        outer::Answer::Partial => Ok(Auth::Reject {
+            proceed_with_methods: methods(&[MethodKind::KeyboardInteractive]),
+            partial_success: true,
+        }),
+        outer::Answer::Reject(Left::First) => Ok(Auth::Reject {
+            proceed_with_methods: methods(&[MethodKind::PublicKey, MethodKind::Password]),
+            partial_success: false,
+        }),
+        outer::Answer::Reject(Left::Second) => Ok(Auth::Reject {
+            proceed_with_methods: methods(&[MethodKind::KeyboardInteractive]),
+            partial_success: false,
+        }),
+        outer::Answer::Ask(question) => Ok(ask(question)),
+        outer::Answer::HangUp => Err(Error::Disconnect),
+    }
+}
+
+fn inner_auth(answer: inner::Answer) -> Result<Auth, Error> {
+    match answer {
+        inner::Answer::Accept => Ok(Auth::Accept),
+        inner::Answer::Reject => Ok(Auth::Reject {
+            proceed_with_methods: Some(MethodSet::from(&[MethodKind::KeyboardInteractive][..])),
+            partial_success: false,
+        }),
+        inner::Answer::Ask(question) => Ok(ask(question)),
+        inner::Answer::HangUp => Err(Error::Disconnect),
+    }
+}
+
+fn ask(question: Question) -> Auth {
+    Auth::Partial {
+        name: Cow::Borrowed(""),
+        instructions: Cow::Owned(question.instruction),
+        prompts: Cow::Owned(vec![(Cow::Owned(question.prompt), false)]),
+    }
+}
+
+async fn refuse_channel(reply: ChannelOpenHandle, what: &str) -> Result<(), Error> {
+    let reason = format!("the broker does not carry {what}");
+    reply.reject(ChannelOpenFailure::Other { code: 1, reason }).await;
+    Ok(())
+}
