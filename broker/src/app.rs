@@ -1,42 +1,32 @@
-//! The application: what a broker is made of.
+//! The application: what a broker is made of, and every long-lived task, started and joined in one place.
+
+mod notify;
+mod signals;
+mod start;
+mod tasks;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
-use sallyport_policy::Policy;
-use tokio::sync::watch;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
 
-use crate::audit::Audit;
+pub(crate) use start::ISSUER;
+pub use start::StartError;
+
+use crate::audit::{Audit, AuditEvent};
 use crate::config::Config;
 use crate::identity::Identities;
+use crate::metrics::MetricsServer;
+use crate::plant::{self, PolicyCell};
 use crate::recording::Recordings;
-use crate::session::Registry;
+use crate::session::{self, Registry};
+use crate::ssh;
 use crate::store::Store;
 use crate::vault::Vault;
-
-/// The policy in force; it changes when a plant file is applied.
-#[derive(Debug)]
-pub struct PolicyCell(watch::Receiver<Arc<Policy>>);
-
-impl PolicyCell {
-    /// A cell that shows what is sent.
-    #[must_use]
-    pub fn new(policy: watch::Receiver<Arc<Policy>>) -> Self {
-        Self(policy)
-    }
-
-    /// The policy now.
-    #[must_use]
-    pub fn current(&self) -> Arc<Policy> {
-        Arc::clone(&self.0.borrow())
-    }
-
-    /// Ticks when it changes.
-    #[must_use]
-    pub fn changed(&self) -> watch::Receiver<Arc<Policy>> {
-        self.0.clone()
-    }
-}
 
 /// What every part of a running broker shares.
 #[derive(Debug)]
@@ -66,3 +56,149 @@ impl Broker {
         Timestamp::now()
     }
 }
+
+/// A broker that has opened everything it needs and listens, but does not serve yet.
+#[derive(Debug)]
+pub struct App {
+    broker: Arc<Broker>,
+    listeners: Vec<TcpListener>,
+    metrics: Option<MetricsServer>,
+}
+
+/// Why a broker that ran has stopped otherwise than in good order.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// A task that lasts as long as the broker ended before it.
+    #[error("the task `{0}` ended by itself; the broker stops rather than run without it")]
+    TaskEnded(&'static str),
+    /// A task panicked.
+    #[error("a task of the broker failed: {0}")]
+    TaskFailed(tokio::task::JoinError),
+    /// The signals cannot be listened for.
+    #[error("signals cannot be received: {0}")]
+    Signals(std::io::Error),
+}
+
+impl App {
+    /// Opens database, vault, policy, audit and recordings, mends what an earlier run left open, and binds the ports.
+    ///
+    /// # Errors
+    /// Whatever is missing or does not fit: nothing is served then.
+    pub async fn start(config: Config) -> Result<Self, StartError> {
+        start::start(config).await
+    }
+
+    /// What the running broker shares.
+    #[must_use]
+    pub fn broker(&self) -> &Arc<Broker> {
+        &self.broker
+    }
+
+    /// Where it listens for ssh.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<std::net::SocketAddr> {
+        self.listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect()
+    }
+
+    /// Serves until a signal, `stop`, or the end of a task that must not end.
+    ///
+    /// # Errors
+    /// When it stopped for another reason than having been asked to.
+    pub async fn run(self, stop: CancellationToken) -> Result<(), RunError> {
+        let Self { broker, listeners, metrics } = self;
+        let mut signals = signals::Signals::listen().map_err(RunError::Signals)?;
+
+        let mut tasks = Tasks { running: JoinSet::new(), stop: stop.clone() };
+        for listener in listeners {
+            tasks.spawn("ssh", ssh::listen(Arc::clone(&broker), listener, stop.clone()));
+        }
+        tasks.spawn("policy", plant::follow(Arc::clone(&broker), stop.clone()));
+        tasks.spawn("watch", session::keep_watch(Arc::clone(&broker), stop.clone()));
+        tasks.spawn("recordings", tasks::look_after_recordings(Arc::clone(&broker), stop.clone()));
+        tasks.spawn("heartbeat", tasks::heartbeat(Arc::clone(&broker), stop.clone()));
+        tasks.spawn("clock", tasks::watch_the_clock(Arc::clone(&broker), stop.clone()));
+        if let Some(metrics) = metrics {
+            tasks.spawn("metrics", metrics.serve(stop.clone()));
+        }
+        // The audit writer started with `Audit::start`; it ends when the last handle is gone.
+
+        notify::ready();
+        info!(broker = %broker.config.name, version = env!("CARGO_PKG_VERSION"), "Broker is ready");
+        let reason = tokio::select! {
+            () = stop.cancelled() => Ok("asked to".to_owned()),
+            signal = signals.stop() => Ok(signal.to_owned()),
+            ended = tasks.first_to_end() => Err(ended),
+        };
+
+        notify::stopping();
+        match &reason {
+            Ok(reason) => info!(reason, sessions = broker.live.len(), "Broker is stopping"),
+            Err(error) => error!(%error, sessions = broker.live.len(), "Broker is stopping"),
+        }
+        broker.live.end_all();
+        stop.cancel();
+        tasks.join().await;
+        farewell(&broker, &reason).await;
+        reason.map(drop)
+    }
+}
+
+/// Every long-lived task, by name.
+struct Tasks {
+    running: JoinSet<&'static str>,
+    stop: CancellationToken,
+}
+
+impl Tasks {
+    fn spawn(&mut self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
+        self.running.spawn(async move {
+            task.await;
+            name
+        });
+    }
+
+    /// Resolves when a task has ended although nobody asked for it.
+    async fn first_to_end(&mut self) -> RunError {
+        match self.running.join_next().await {
+            Some(Ok(name)) => RunError::TaskEnded(name),
+            Some(Err(error)) => RunError::TaskFailed(error),
+            // No task at all: then there is nothing to wait for but the stop.
+            None => {
+                self.stop.cancelled().await;
+                RunError::TaskEnded("none")
+            }
+        }
+    }
+
+    async fn join(mut self) {
+        let all = async {
+            while let Some(ended) = self.running.join_next().await {
+                if let Err(error) = ended {
+                    error!(%error, "A task failed while the broker stopped");
+                }
+            }
+        };
+        if tokio::time::timeout(LONGEST_STOP, all).await.is_err() {
+            warn!("Some tasks did not end in time and are dropped");
+        }
+    }
+}
+
+async fn farewell(broker: &Broker, reason: &Result<String, RunError>) {
+    let reason = match reason {
+        Ok(reason) => reason.clone(),
+        Err(error) => error.to_string(),
+    };
+    let recorded = broker.audit.record(AuditEvent::BrokerStopped { reason });
+    match tokio::time::timeout(LONGEST_FAREWELL, recorded).await {
+        Ok(Ok(())) => info!("Broker has stopped"),
+        Ok(Err(error)) => error!(%error, "The broker's stop is not in the audit chain"),
+        Err(_) => error!("The broker's stop is not in the audit chain: no answer"),
+    }
+    broker.store.close().await;
+}
+
+/// How long tasks may take to end: sessions need a moment to seal their recordings.
+const LONGEST_STOP: Duration = Duration::from_secs(10);
+/// How long the last audit event may take.
+const LONGEST_FAREWELL: Duration = Duration::from_secs(6);

@@ -1,6 +1,7 @@
 //! The plant in force: from the applied text in the store to the policy that decides.
 
 mod diff;
+mod follow;
 mod read;
 
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use tokio::sync::watch;
 use tracing::warn;
 
 pub use diff::{PlantDiff, TextDiff};
+pub use follow::follow;
 pub use read::{ReadPlantError, read_files};
 
 use crate::store::{Store, StoreError};

@@ -15,6 +15,7 @@ pub mod plant;
 pub mod policy;
 pub mod recording;
 pub mod secrets;
+pub mod serve;
 pub mod session;
 pub mod workstation;
 
@@ -46,6 +47,8 @@ pub struct Arguments {
 pub enum Command {
     /// Make everything a new broker needs, in one folder
     Init(init::Arguments),
+    /// Run the broker until SIGTERM or Ctrl-C
+    Serve,
     /// Say whether configuration, database, keys, plant, disk, ports and clock hold
     Check,
     /// Show what a plant file would change
@@ -112,6 +115,7 @@ pub fn run(command: Command, context: &Context) -> Result<(), CliError> {
 async fn dispatch(command: Command, context: &Context) -> Result<(), CliError> {
     match command {
         Command::Init(arguments) => init::run(arguments, context).await,
+        Command::Serve => serve::run(context).await,
         Command::Check => check::run(context).await,
         Command::Plan(files) => plan::plan(files, context).await,
         Command::Apply(arguments) => plan::apply(arguments, context).await,

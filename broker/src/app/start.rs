@@ -1,0 +1,172 @@
+//! From a configuration to a broker that is ready to serve: everything is opened, mended and bound, in this order.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use sallyport_session_recorder::{KeyError, Keys};
+use tokio::net::TcpListener;
+use tracing::{info, warn};
+
+use super::{App, Broker};
+use crate::audit::{Audit, AuditConfig, AuditError, AuditEvent};
+use crate::config::Config;
+use crate::identity::{CertificateRules, CertificateRulesError, Identities, PasswordError, Settings};
+use crate::metrics::{MetricsError, MetricsServer};
+use crate::plant::{PlantLoadError, PolicyCell};
+use crate::recording::{Found, Recordings, RecordingsError};
+use crate::session::{End, Registry};
+use crate::store::sessions::SessionEnd;
+use crate::store::{Store, StoreError};
+use crate::vault::{MasterKey, MasterKeyError, Vault, VaultError};
+
+/// Why a broker does not start. Nothing was served.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The master key.
+    #[error(transparent)]
+    MasterKey(#[from] MasterKeyError),
+    /// The keys in the database.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
+    /// The plant in force.
+    #[error(transparent)]
+    Plant(#[from] PlantLoadError),
+    /// The audit chain.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
+    /// `[ssh] user_ca`.
+    #[error("`user_ca` in `[ssh]`: {0}")]
+    UserCa(#[from] CertificateRulesError),
+    /// Passwords could not be judged.
+    #[error(transparent)]
+    Password(#[from] PasswordError),
+    /// `[recording] recipients`.
+    #[error("`recipients` in `[recording]`: {0}")]
+    Recipients(#[from] KeyError),
+    /// The folder of recordings.
+    #[error(transparent)]
+    Recordings(#[from] RecordingsError),
+    /// The metrics listener.
+    #[error(transparent)]
+    Metrics(#[from] MetricsError),
+    /// A port for ssh.
+    #[error("cannot listen on {address}: {source}{}", in_use(.source))]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// Why not.
+        source: std::io::Error,
+    },
+}
+
+impl StartError {
+    /// Whether this is a matter of what was configured, and not of something that is away just now.
+    #[must_use]
+    pub fn is_configuration(&self) -> bool {
+        match self {
+            Self::Store(error) => !error.is_unavailable(),
+            Self::MasterKey(_)
+            | Self::Vault(_)
+            | Self::Plant(PlantLoadError::Bad { .. })
+            | Self::UserCa(_)
+            | Self::Recipients(_) => true,
+            Self::Plant(PlantLoadError::Store(_))
+            | Self::Audit(_)
+            | Self::Password(_)
+            | Self::Recordings(_)
+            | Self::Metrics(_)
+            | Self::Listen { .. } => false,
+        }
+    }
+}
+
+pub(super) async fn start(config: Config) -> Result<App, StartError> {
+    let metrics = config.listen.metrics.map(|address| MetricsServer::bind(address, &config.name)).transpose()?;
+    // First the ports: a second broker by mistake must not mend what the first is doing.
+    let listeners = listen(&config.listen.ssh).await?;
+
+    let store = Store::open(&config.database).await?;
+    let vault = Vault::open(store.clone(), &MasterKey::load(&config.master_key)?).await?;
+    let policy = PolicyCell::load(&store).await?;
+    let evidence = vault.evidence_key()?;
+    let keys = Keys::new(&config.recording.recipients, evidence.clone())?;
+    let audit = Audit::start(AuditConfig {
+        store: store.clone(),
+        key: evidence,
+        broker: config.name.clone(),
+        actor: config.name.clone(),
+        spool: Some(config.audit_spool.clone()),
+    })
+    .await?;
+    let certificates = CertificateRules::new(&config.ssh.user_ca, [])?;
+    let settings = Settings { issuer: ISSUER.to_owned(), certificates };
+    let identities = Identities::new(store.clone(), vault.clone(), settings)?;
+    let recordings =
+        Recordings::open(config.recording.clone(), &config.name, Arc::new(keys), store.clone(), audit.clone())?;
+    let live = Arc::new(Registry::default());
+    let broker = Arc::new(Broker { config, store, vault, audit, policy, recordings, identities, live });
+
+    close_what_was_open(&broker).await?;
+    Ok(App { broker, listeners, metrics })
+}
+
+/// What an earlier run of this broker left open gets its end, before anything new begins.
+async fn close_what_was_open(broker: &Broker) -> Result<(), StartError> {
+    let now = Timestamp::now();
+    let seen_before = broker.store.broker_started(&broker.config.name, now).await?;
+    let version = env!("CARGO_PKG_VERSION").to_owned();
+    broker.audit.record(AuditEvent::BrokerStarted { version, broker_seen_at: seen_before }).await?;
+    for recovered in broker.recordings.recover().await? {
+        match recovered.found {
+            Found::Damaged(fault) => warn!(session = recovered.session, fault, "A recording does not verify"),
+            found => info!(session = recovered.session, ?found, "A recording was found open and is closed"),
+        }
+    }
+    let end = SessionEnd {
+        at: now,
+        word: End::Interrupted.word().to_owned(),
+        detail: "the broker was cut off; found open at its next start".to_owned(),
+    };
+    for session in broker.store.interrupt_sessions(&broker.config.name, &end).await? {
+        warn!(
+            session = session.start.id,
+            identity = session.start.identity,
+            "A session was cut off by the broker's end"
+        );
+        let event = AuditEvent::SessionInterrupted {
+            session: session.start.id,
+            identity: session.start.identity,
+            asset: session.start.asset,
+            broker_seen_at: seen_before,
+        };
+        broker.audit.record(event).await?;
+    }
+    Ok(())
+}
+
+async fn listen(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, StartError> {
+    let mut listeners = Vec::new();
+    for &address in addresses {
+        let listener = TcpListener::bind(address).await.map_err(|source| StartError::Listen { address, source })?;
+        info!(address = %listener.local_addr().unwrap_or(address), "Listening for ssh");
+        listeners.push(listener);
+    }
+    Ok(listeners)
+}
+
+fn in_use(error: &std::io::Error) -> &'static str {
+    match error.kind() {
+        std::io::ErrorKind::AddrInUse => "; another program has that port (is a broker running already?)",
+        std::io::ErrorKind::PermissionDenied => {
+            "; ports below 1024 need a privilege: use 2222 and let the firewall redirect"
+        }
+        _ => "",
+    }
+}
+
+/// What authenticator apps show.
+pub(crate) const ISSUER: &str = "Sallyport";

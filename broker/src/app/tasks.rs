@@ -1,0 +1,76 @@
+//! The small tasks that last as long as the broker.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use super::{Broker, notify};
+use crate::audit::AuditEvent;
+use crate::identity::ClockWatch;
+
+/// Checkpoints, disk, retention: what recordings need whether or not something happens.
+pub(super) async fn look_after_recordings(broker: Arc<Broker>, stop: CancellationToken) {
+    broker.recordings.look_after(stop).await;
+}
+
+/// Tells the other brokers, and the service manager, that this one lives.
+pub(super) async fn heartbeat(broker: Arc<Broker>, stop: CancellationToken) {
+    let mut beat = ticks(notify::watchdog().map_or(HEARTBEAT, |wanted| wanted.min(HEARTBEAT)));
+    let mut silent = false;
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = beat.tick() => {}
+        }
+        // The service manager asks whether the broker lives, not whether the database does.
+        notify::alive();
+        metrics::gauge!("sallyport_sessions_live").set(broker.live.len() as f64);
+        let result = broker.store.broker_heartbeat(&broker.config.name, broker.now()).await;
+        metrics::gauge!("sallyport_database_up").set(if result.is_ok() { 1.0 } else { 0.0 });
+        let failed = result.is_err();
+        match result {
+            Ok(()) if silent => info!("The database answers again"),
+            Err(error) if !silent => {
+                warn!(%error, "The database does not answer; live sessions go on, new ones do not start")
+            }
+            Ok(()) | Err(_) => {}
+        }
+        silent = failed;
+    }
+}
+
+/// Looks whether the wall clock moves as time passes. When it does not, leases fail closed.
+pub(super) async fn watch_the_clock(broker: Arc<Broker>, stop: CancellationToken) {
+    let begun = Instant::now();
+    let mut watch = ClockWatch::new(broker.now(), begun.elapsed());
+    let mut beat = ticks(CLOCK);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = beat.tick() => {}
+        }
+        let Some(jump) = watch.look(broker.now(), begun.elapsed()) else { continue };
+        error!(%jump, "The clock jumped; leases are revoked");
+        metrics::counter!("sallyport_clock_jumps_total").increment(1);
+        let micros = i64::try_from(jump.as_micros()).unwrap_or(if jump.is_negative() { i64::MIN } else { i64::MAX });
+        if let Err(error) = broker.audit.record(AuditEvent::ClockJumped { micros }).await {
+            error!(%error, "The clock's jump is not in the audit chain");
+        }
+        match broker.identities.clock_jumped(broker.now()).await {
+            Ok(identities) => info!(identities = identities.len(), "Leases were revoked"),
+            Err(error) => error!(%error, "Leases could not be revoked after a clock jump"),
+        }
+    }
+}
+
+fn ticks(every: Duration) -> tokio::time::Interval {
+    let mut ticks = interval(every);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
+}
+
+const HEARTBEAT: Duration = Duration::from_secs(5);
+const CLOCK: Duration = Duration::from_secs(2);

@@ -1,0 +1,59 @@
+//! The task that puts every newly applied plant in force.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use sallyport_policy::Policy;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use crate::app::Broker;
+use crate::audit::AuditEvent;
+use crate::store::StoreError;
+
+/// Puts every newly applied plant in force. One of the long-lived tasks of [`crate::app::App`].
+///
+/// A plant that cannot be read changes nothing: the old policy stays, loudly.
+pub async fn follow(broker: Arc<Broker>, stop: CancellationToken) {
+    let mut changes = broker.store.changes();
+    loop {
+        if let Err(error) = take_up(&broker).await {
+            warn!(%error, "The plant could not be looked at; the policy stays as it is");
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            changed = changes.changed() => if changed.is_err() { return },
+            () = tokio::time::sleep(ANYWAY) => {}
+        }
+    }
+}
+
+async fn take_up(broker: &Broker) -> Result<(), StoreError> {
+    let cell = &broker.policy;
+    let newest = broker.store.current_plant_version().await?;
+    if newest == cell.seen.load(Ordering::Acquire) {
+        return Ok(());
+    }
+    let Some(plant) = broker.store.current_plant().await? else { return Ok(()) };
+    match Policy::parse(&plant.files) {
+        Ok(policy) => {
+            cell.replace(policy);
+            metrics::gauge!("sallyport_plant_version").set(plant.version as f64);
+            info!(version = plant.version, sha256 = %plant.sha256, by = %plant.applied_by, "Plant is in force");
+        }
+        Err(errors) => {
+            error!(version = plant.version, %errors, "Plant cannot be read; the old policy stays in force");
+            metrics::counter!("sallyport_plant_refused_total").increment(1);
+            let event = AuditEvent::PlantRefused { version: plant.version, reason: errors.to_string() };
+            if let Err(error) = broker.audit.record(event).await {
+                error!(%error, "The refused plant is not in the audit chain");
+            }
+        }
+    }
+    cell.seen.store(plant.version, Ordering::Release);
+    Ok(())
+}
+
+/// A look without a cause, in case a change was announced and the announcement lost.
+const ANYWAY: Duration = Duration::from_secs(5);
