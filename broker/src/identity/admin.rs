@@ -86,11 +86,13 @@ impl Admin {
         };
         let mut write = self.store.begin_write().await?;
         write.insert_identity(&new, now).await?;
-        if !groups.is_empty() {
-            let change = format!("groups: none -> {}", shown(groups));
-            self.audit.record_in(&mut write, AuditEvent::IdentityChanged { identity: new.id.clone(), change }).await?;
+        let event = AuditEvent::IdentityAdded { identity: new.id.clone() };
+        if groups.is_empty() {
+            return self.finish(write, event).await;
         }
-        self.finish(write, AuditEvent::IdentityAdded { identity: new.id }).await
+        self.audit.record_in(&mut write, event).await?;
+        let change = format!("groups: none -> {}", shown(groups));
+        self.finish(write, AuditEvent::IdentityChanged { identity: new.id, change }).await
     }
 
     /// Locks somebody out: no login, no lease, and every broker ends their live sessions.

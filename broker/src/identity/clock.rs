@@ -1,5 +1,6 @@
 //! Has the wall clock jumped? Leases are measured by it, so they fail closed when it does.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -35,13 +36,24 @@ impl ClockWatch {
 pub const CLOCK_JUMP: &str = "clock jump";
 
 impl Identities {
-    /// The clock jumped: no lease granted before is measured rightly, so all of them are revoked. Says whose were.
+    /// The clock jumped: no lease granted before is measured rightly, so all of them are revoked. Says whose were. Until
+    /// the store has taken that, no lease counts on this broker.
     pub async fn clock_jumped(&self, now: Timestamp) -> Result<Vec<IdentityId>, StoreError> {
+        self.inner.clock_distrusted.store(true, Ordering::SeqCst);
         let revoked = self.inner.store.revoke_leases(None, None, CLOCK_JUMP, now).await?;
+        self.inner.clock_distrusted.store(false, Ordering::SeqCst);
         let mut identities: Vec<_> =
             revoked.into_iter().filter_map(|lease| IdentityId::try_from(lease.identity.as_str()).ok()).collect();
         identities.dedup();
         Ok(identities)
+    }
+
+    /// Makes up for a jump whose revocations the store did not take at the time.
+    pub(super) async fn settle_clock(&self, now: Timestamp) -> Result<(), StoreError> {
+        if self.inner.clock_distrusted.load(Ordering::SeqCst) {
+            self.clock_jumped(now).await?;
+        }
+        Ok(())
     }
 }
 

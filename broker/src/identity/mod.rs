@@ -25,6 +25,7 @@ mod totp;
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 pub use certificate::{CertificateFault, CertificateRules, CertificateRulesError, Revoked};
 pub use clock::{CLOCK_JUMP, ClockWatch};
@@ -60,6 +61,8 @@ struct Inner {
     settings: Settings,
     passwords: password::Passwords,
     throttle: throttle::Throttle,
+    /// The clock jumped, and the store has not yet taken that all leases are void.
+    clock_distrusted: AtomicBool,
 }
 
 impl Identities {
@@ -71,6 +74,7 @@ impl Identities {
             settings,
             passwords: password::Passwords::new()?,
             throttle: throttle::Throttle::new(),
+            clock_distrusted: AtomicBool::new(false),
         };
         Ok(Self { inner: Arc::new(inner) })
     }

@@ -114,6 +114,7 @@ impl Identities {
         longest: SignedDuration,
         now: Timestamp,
     ) -> Result<Option<MultiFactor>, Refused> {
+        self.settle_clock(now).await?;
         let first = self.still_standing(verified, now).await?;
         let source = first.source().to_string();
         let leases = self.inner.store.leases_that_count(first.identity().as_str(), first.credential(), &source, now);

@@ -418,7 +418,7 @@ on_both_engines! {
         assert!(broker.lease(&verified, hour, at).await.unwrap().is_none(), "a new password");
 
         let (verified, _, at) = grant(&installation.seed).await;
-        assert_eq!(broker.clock_jumped(at).await.unwrap(), [installation.alice.clone()]);
+        assert_eq!(broker.clock_jumped(at).await.unwrap().len(), 1);
         assert!(broker.lease(&verified, hour, at).await.unwrap().is_none(), "a clock that jumped");
 
         let (verified, _, at) = grant(&installation.seed).await;
