@@ -1,5 +1,5 @@
 //! One session channel from the person: requests with the asset's own answers, then the pumps, then one end.
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use russh::{Channel, Pty, Sig, client, server};
@@ -11,9 +11,11 @@ use tokio::sync::{mpsc, oneshot};
 use super::command::{Command, Way, classify};
 use super::context::{ChannelContext, Seat};
 use super::drain::{Drain, Received};
-use super::relay::{Ends, Fault, Stream, signal_name};
+use super::ends::{Ends, Fault};
+use super::relay::signal_name;
 use super::scp::Scp;
 use super::sftp::Sftp;
+use super::stream::Stream;
 use super::supervise::supervise;
 use super::transfer::{FileOutcome, Via};
 
@@ -379,12 +381,6 @@ pub(crate) fn join(
         stop,
         exit: Mutex::new(None),
         _seat: seat,
-    }
-}
-
-impl Ends {
-    pub(crate) fn take_exit(&self) -> Option<Value> {
-        self.exit.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 

@@ -8,7 +8,7 @@ use tokio::task::JoinHandle;
 
 use super::channel::{ChannelError, join};
 use super::context::ChannelContext;
-use super::relay::Stream;
+use super::stream::Stream;
 use super::supervise::supervise;
 
 /// Relays a direct-tcpip channel that the asset has opened to `host` and `port` of its own, on a track of its own.

@@ -14,6 +14,7 @@ mod choosing;
 mod command;
 mod context;
 mod drain;
+mod ends;
 mod forward;
 mod front;
 mod inner;
@@ -29,6 +30,7 @@ mod relay;
 mod scp;
 mod sftp;
 mod sftp_packet;
+mod stream;
 mod supervise;
 mod transfer;
 mod waiting_room;
@@ -42,6 +44,8 @@ pub use transfer::{FileOutcome, FileReport, Transferred, Via, Way};
 
 pub use listener::listen;
 
+#[cfg(test)]
+mod openssh_tests;
 #[cfg(test)]
 mod relay_tests;
 #[cfg(test)]

@@ -2,26 +2,19 @@
 //!
 //! INVARIANT: no byte goes to the asset that the recorder has not taken, and none to the person either, save in the
 //! grace that `view-only` gives after the recorder has failed, when nothing goes to the asset at all.
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use russh::{ChannelWriteHalf, client, server};
-use sallyport_policy::RecorderTrouble;
-use sallyport_session_recorder::{Budget, Direction, Kind, RecordError, TrackId};
-use serde_json::{Value, json};
+use sallyport_session_recorder::{Budget, Direction, Kind};
+use serde_json::json;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
-use super::context::{ChannelContext, Seat};
 use super::drain::{BATCH, Item, Received, batch_cost, joined, same_batch};
+use super::ends::{Ends, Fault};
 use super::queue::{Queue, Weigh};
-use super::scp::Scp;
-use super::sftp::Sftp;
-use super::transfer::{FileOutcome, FileReport, Malformed, Step, Store, Via};
+use super::stream::Stream;
+use super::transfer::Step;
 
-/// After the recorder has failed, output goes on for so long if the terms say `view-only`.
-const GRACE: Duration = Duration::from_secs(10);
 /// Bytes handed to russh at a time, so that a slow peer's progress shows.
 const PIECE: usize = 32 * 1024;
 /// A pipelining transfer waits at most this long for more to record at once.
@@ -30,49 +23,6 @@ const GATHER: Duration = Duration::from_millis(20);
 const MESSAGES: usize = 4096;
 /// So many bytes of messages are worth an entry of their own.
 const ENOUGH_MESSAGES: usize = 512;
-
-/// What a started channel carries, which decides how it is recorded.
-pub(crate) enum Stream {
-    /// Everything in full.
-    Terminal,
-    /// In full within a budget.
-    Bulk,
-    /// Decoded: messages in full, file content as hashes.
-    Sftp(Box<Mutex<Sftp>>),
-    /// The same for `scp -O`.
-    Scp(Box<Mutex<Scp>>),
-}
-
-/// Why a channel ends before its time.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Fault {
-    /// The session is ending, or the channel's other pump has failed.
-    #[error("the session is ending")]
-    Ending,
-    #[error("recording failed")]
-    Recorder,
-    #[error(transparent)]
-    Malformed(#[from] Malformed),
-    #[error("file transfers can no longer be reported")]
-    Report,
-}
-
-/// One channel's two ends and what its tasks share.
-pub(crate) struct Ends {
-    pub(crate) context: ChannelContext,
-    pub(crate) track: TrackId,
-    pub(crate) client: ChannelWriteHalf<server::Msg>,
-    /// For exit signals, which a channel's own half cannot send; a forwarded connection has none.
-    pub(crate) handle: Option<server::Handle>,
-    pub(crate) asset: ChannelWriteHalf<client::Msg>,
-    pub(crate) from_client: Received,
-    pub(crate) from_asset: Received,
-    /// Cancelled when this channel must stop where it stands.
-    pub(crate) stop: CancellationToken,
-    /// How the channel ended, for its `Closed` entry.
-    pub(crate) exit: Mutex<Option<Value>>,
-    pub(crate) _seat: Seat,
-}
 
 impl Ends {
     /// The person's bytes to the asset, until either is gone.
@@ -95,7 +45,7 @@ impl Ends {
                         Stream::Terminal => self.input(&bytes, None, &mut owed).await,
                         Stream::Bulk => self.input(&bytes, Some(&mut budget), &mut owed).await,
                         Stream::Sftp(_) | Stream::Scp(_) => {
-                            let decoded = stream.from_client(bytes, &mut steps);
+                            let decoded = stream.client_sent(bytes, &mut steps);
                             let sent = self.perform_input(&mut steps, &mut owed).await;
                             if stream.answer_is_due() {
                                 self.from_asset.queue.push(Item::Wake);
@@ -129,7 +79,7 @@ impl Ends {
                     let bytes = joined(&items);
                     drop(items);
                     if let Stream::Sftp(_) | Stream::Scp(_) = stream {
-                        let decoded = stream.from_asset(bytes, &mut steps);
+                        let decoded = stream.asset_sent(bytes, &mut steps);
                         self.perform_output(&mut steps, &mut owed).await?;
                         decoded?;
                     } else {
@@ -271,67 +221,6 @@ impl Ends {
         self.send_to_client(kind, bytes, owed).await
     }
 
-    fn record_decoded(&self, direction: Direction, bytes: &Bytes, store: Store) -> Result<(), Fault> {
-        self.record(|context| match store {
-            Store::Message => context.recording.append(self.track, direction.content(), bytes),
-            Store::Content => context.recording.append_bulk(self.track, direction, bytes, &mut Budget::none()),
-        })
-    }
-
-    async fn say_step(&self, step: Step) -> Result<(), Fault> {
-        match step {
-            Step::Forward(..) => Ok(()),
-            Step::Operation(body) => self.record_json(Kind::Operation, &body),
-            Step::File(via, path, outcome) => self.report(via, path, outcome).await,
-        }
-    }
-
-    /// Records a file's operation and reports it.
-    pub(crate) async fn report(&self, via: Via, path: String, outcome: FileOutcome) -> Result<(), Fault> {
-        let report = FileReport { track: self.track, via, path, outcome };
-        self.record_json(Kind::Operation, &report.operation())?;
-        self.context.report.send(report).await.map_err(|_| Fault::Report)
-    }
-
-    /// Records a JSON entry on this channel's track.
-    pub(crate) fn record_json(&self, kind: Kind, body: &Value) -> Result<(), Fault> {
-        self.record(|context| context.recording.append(self.track, kind, body.to_string().as_bytes()))
-    }
-
-    /// The one way to the recorder: after its first failure nothing gets past here.
-    fn record(&self, append: impl FnOnce(&ChannelContext) -> Result<(), RecordError>) -> Result<(), Fault> {
-        if self.context.trouble.trouble().is_some() {
-            return Err(Fault::Recorder);
-        }
-        append(&self.context).map_err(|error| {
-            self.context.trouble.recorder_failed(&error);
-            Fault::Recorder
-        })
-    }
-
-    /// What becomes of output that could not be recorded: shown within the grace of `view-only`, else withheld.
-    fn shown(&self, recorded: Result<(), Fault>) -> Result<(), Fault> {
-        match (recorded, self.context.terms.recorder_trouble, self.context.trouble.trouble()) {
-            (Err(Fault::Recorder), RecorderTrouble::ViewOnly, Some(trouble)) if trouble.since.elapsed() < GRACE => {
-                Ok(())
-            }
-            (recorded, _, _) => recorded,
-        }
-    }
-
-    /// A recorder's failure refuses the input from then on; whether the channel goes on is for the terms to say.
-    async fn unless_view_only(&self, outcome: Result<(), Fault>, told: &mut bool) -> Result<(), Fault> {
-        match (outcome, self.context.terms.recorder_trouble) {
-            (Err(Fault::Recorder), RecorderTrouble::ViewOnly) => {
-                if !std::mem::replace(told, true) {
-                    self.say("recording failed: input is refused from now on, and the session will end").await;
-                }
-                Ok(())
-            }
-            (outcome, _) => outcome,
-        }
-    }
-
     async fn send_to_asset(&self, bytes: &Bytes, owed: &mut Owed<'_>) -> Result<(), Fault> {
         let mut rest = bytes.clone();
         while !rest.is_empty() && !self.from_asset.gone.is_cancelled() {
@@ -354,53 +243,6 @@ impl Ends {
             owed.pay(length);
         }
         Ok(())
-    }
-
-    /// Writes to the asset, unless it is gone (then there is nobody to write to) or the channel must stop.
-    pub(crate) async fn to_asset(&self, write: impl Future<Output = Result<(), russh::Error>>) -> Result<(), Fault> {
-        self.write(&self.from_asset.gone, write).await
-    }
-
-    /// The same towards the person.
-    pub(crate) async fn to_client(&self, write: impl Future<Output = Result<(), russh::Error>>) -> Result<(), Fault> {
-        self.write(&self.from_client.gone, write).await
-    }
-
-    async fn write(
-        &self,
-        gone: &CancellationToken,
-        write: impl Future<Output = Result<(), russh::Error>>,
-    ) -> Result<(), Fault> {
-        tokio::select! {
-            biased;
-            () = self.stop.cancelled() => Err(Fault::Ending),
-            sent = write => {
-                if sent.is_err() {
-                    gone.cancel();
-                }
-                Ok(())
-            }
-            () = gone.cancelled() => Ok(()),
-        }
-    }
-
-    /// One sentence to the person, on standard error; given up soon if they do not read.
-    pub(crate) async fn say(&self, sentence: &str) {
-        const SOON: Duration = Duration::from_secs(1);
-        let line = Bytes::from(format!("sallyport: {sentence}\r\n"));
-        let write = self.client.extended_data_bytes(1, line);
-        tokio::select! {
-            said = tokio::time::timeout(SOON, write) => {
-                if !matches!(said, Ok(Ok(()))) {
-                    tracing::debug!(sentence, "The person could not be told");
-                }
-            }
-            () = self.from_client.gone.cancelled() => {}
-        }
-    }
-
-    pub(crate) fn note_exit(&self, exit: Value) {
-        *self.exit.lock().unwrap_or_else(PoisonError::into_inner) = Some(exit);
     }
 }
 
@@ -428,55 +270,6 @@ impl Drop for Owed<'_> {
 struct Budgets {
     output: Budget,
     error: Budget,
-}
-
-impl Stream {
-    fn from_client(&self, bytes: Bytes, steps: &mut Vec<Step>) -> Result<(), Malformed> {
-        match self {
-            Stream::Sftp(sftp) => locked(sftp).from_client(bytes, steps),
-            Stream::Scp(scp) => locked(scp).from_client(bytes, steps),
-            Stream::Terminal | Stream::Bulk => Ok(()),
-        }
-    }
-
-    fn from_asset(&self, bytes: Bytes, steps: &mut Vec<Step>) -> Result<(), Malformed> {
-        match self {
-            Stream::Sftp(sftp) => locked(sftp).from_asset(bytes, steps),
-            Stream::Scp(scp) => locked(scp).from_asset(bytes, steps),
-            Stream::Terminal | Stream::Bulk => Ok(()),
-        }
-    }
-
-    fn expects_more(&self) -> bool {
-        match self {
-            Stream::Sftp(sftp) => locked(sftp).expects_more(),
-            Stream::Scp(scp) => locked(scp).expects_more(),
-            Stream::Terminal | Stream::Bulk => false,
-        }
-    }
-
-    fn answer_is_due(&self) -> bool {
-        matches!(self, Stream::Sftp(sftp) if locked(sftp).answer_is_due())
-    }
-
-    fn due_answers(&self, steps: &mut Vec<Step>) {
-        if let Stream::Sftp(sftp) = self {
-            locked(sftp).due_answers(steps);
-        }
-    }
-
-    fn finish(&self, steps: &mut Vec<Step>) {
-        match self {
-            Stream::Sftp(sftp) => locked(sftp).finish(steps),
-            Stream::Scp(scp) => locked(scp).finish(steps),
-            Stream::Terminal | Stream::Bulk => {}
-        }
-    }
-}
-
-fn locked<T>(decoder: &Mutex<T>) -> MutexGuard<'_, T> {
-    // A decoder whose caller panicked is never asked again: the panic ends the channel.
-    decoder.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The name of a signal as RFC 4254 writes it.

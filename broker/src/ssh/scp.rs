@@ -69,18 +69,18 @@ impl Scp {
     }
 
     /// The client's next bytes.
-    pub(crate) fn from_client(&mut self, bytes: Bytes, steps: &mut Vec<Step>) -> Result<(), Malformed> {
+    pub(crate) fn client_sent(&mut self, bytes: Bytes, steps: &mut Vec<Step>) -> Result<(), Malformed> {
         match self.way {
-            Way::Upload => self.from_source(bytes, steps),
-            Way::Download => self.from_sink(bytes, steps),
+            Way::Upload => self.source_sent(bytes, steps),
+            Way::Download => self.sink_sent(bytes, steps),
         }
     }
 
     /// The asset's next bytes.
-    pub(crate) fn from_asset(&mut self, bytes: Bytes, steps: &mut Vec<Step>) -> Result<(), Malformed> {
+    pub(crate) fn asset_sent(&mut self, bytes: Bytes, steps: &mut Vec<Step>) -> Result<(), Malformed> {
         match self.way {
-            Way::Upload => self.from_sink(bytes, steps),
-            Way::Download => self.from_source(bytes, steps),
+            Way::Upload => self.sink_sent(bytes, steps),
+            Way::Download => self.source_sent(bytes, steps),
         }
     }
 
@@ -96,7 +96,7 @@ impl Scp {
         }
     }
 
-    fn from_source(&mut self, mut bytes: Bytes, steps: &mut Vec<Step>) -> Result<(), Malformed> {
+    fn source_sent(&mut self, mut bytes: Bytes, steps: &mut Vec<Step>) -> Result<(), Malformed> {
         while !bytes.is_empty() {
             match self.source {
                 Source::Wait(_) => return Err(Malformed("an scp source went on before the response")),
@@ -172,7 +172,7 @@ impl Scp {
         }
     }
 
-    fn from_sink(&mut self, mut bytes: Bytes, steps: &mut Vec<Step>) -> Result<(), Malformed> {
+    fn sink_sent(&mut self, mut bytes: Bytes, steps: &mut Vec<Step>) -> Result<(), Malformed> {
         while !bytes.is_empty() {
             let Source::Wait(after) = self.source.clone() else {
                 return Err(Malformed("an scp sink answered what was not asked"));

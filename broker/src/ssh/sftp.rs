@@ -81,7 +81,7 @@ impl Sftp {
     }
 
     /// The client's next bytes. What comes before a malformed packet still counts.
-    pub(crate) fn from_client(&mut self, bytes: Bytes, steps: &mut Vec<Step>) -> Result<(), Malformed> {
+    pub(crate) fn client_sent(&mut self, bytes: Bytes, steps: &mut Vec<Step>) -> Result<(), Malformed> {
         let Some(stream) = self.client.join(bytes)? else { return Ok(()) };
         let mut run = Run::new(&stream);
         let outcome = loop {
@@ -105,7 +105,7 @@ impl Sftp {
     }
 
     /// The asset's next bytes, with our own answers where their turn has come.
-    pub(crate) fn from_asset(&mut self, bytes: Bytes, steps: &mut Vec<Step>) -> Result<(), Malformed> {
+    pub(crate) fn asset_sent(&mut self, bytes: Bytes, steps: &mut Vec<Step>) -> Result<(), Malformed> {
         let Some(stream) = self.asset.join(bytes)? else { return Ok(()) };
         let mut run = Run::new(&stream);
         let outcome = loop {

@@ -6,8 +6,9 @@ use sallyport_session_recorder::Kind;
 use serde_json::json;
 use tokio::sync::oneshot;
 
+use super::ends::{Ends, Fault};
 use super::queue::PATIENCE;
-use super::relay::{Ends, Fault, Stream};
+use super::stream::Stream;
 
 /// When the asset has closed already, the answer to the request that began it comes within this.
 const START_WITHIN: Duration = Duration::from_secs(1);

@@ -1,6 +1,7 @@
 //! A person's client, a bare gate and an asset in one process, with the relay between them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
 use std::collections::HashMap;
+use std::process::Stdio;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -9,6 +10,7 @@ use russh::keys::PrivateKey;
 use russh::{Channel, ChannelId, ChannelMsg, Sig, client, server};
 use sallyport_policy::{ChannelKind, FileTransfer, Terms};
 use sallyport_session_recorder::{Budget, Direction, Kind, RecordError, TrackId};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -87,6 +89,7 @@ pub(crate) struct Bed {
     pub(crate) reports: mpsc::Receiver<FileReport>,
     pub(crate) context: ChannelContext,
     pub(crate) client: client::Handle<Person>,
+    pub(crate) port: u16,
 }
 
 pub(crate) fn terms(file_transfer: FileTransfer, channels: &[ChannelKind]) -> Terms {
@@ -117,7 +120,7 @@ pub(crate) async fn bed(terms: Terms, notebook: Notebook) -> Bed {
     })
     .await;
     let client = connect(gate_port).await;
-    Bed { notebook, asset, reports, context, client }
+    Bed { notebook, asset, reports, context, client, port: gate_port }
 }
 
 fn server_config() -> Arc<server::Config> {
@@ -382,7 +385,7 @@ impl server::Handler for Asset {
     ) -> Result<(), Self::Error> {
         self.asked(format!("subsystem {name}"));
         let taken = self.channels.remove(&channel).unwrap();
-        tokio::spawn(run("sftp".to_owned(), taken, session.handle(), self.log.clone()));
+        tokio::spawn(run("real /usr/lib/openssh/sftp-server".to_owned(), taken, session.handle(), self.log.clone()));
         session.channel_success(channel)
     }
 
@@ -419,6 +422,9 @@ async fn run(command: String, channel: Channel<server::Msg>, handle: server::Han
         tokio::time::sleep(Duration::from_secs(3600)).await;
         drop(channel);
         return;
+    }
+    if let Some(program) = command.strip_prefix("real ").or(command.starts_with("scp ").then_some(command.as_str())) {
+        return program_on_the_asset(program, channel).await;
     }
     let id = channel.id();
     let (read, write) = channel.split();
@@ -487,6 +493,47 @@ async fn run(command: String, channel: Channel<server::Msg>, handle: server::Han
     if let Err(error) = outcome {
         log.requests.lock().unwrap().push(format!("ended: {error}"));
     }
+}
+
+/// Runs a real program with the channel as its standard input and output.
+async fn program_on_the_asset(program: &str, channel: Channel<server::Msg>) {
+    let mut child = tokio::process::Command::new("/bin/sh")
+        .args(["-c", program])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let (mut input, mut output) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+    let (read, write) = channel.split();
+    let received = Received::start(read, None, Drain { stop: CancellationToken::new(), impatient: Box::new(|| false) });
+    let feeding = tokio::spawn(async move {
+        while let Some(items) = received.queue.take(same_batch).await {
+            let Some(Item::Data(_)) = items.first() else { break };
+            if input.write_all(&joined(&items)).await.is_err() {
+                break;
+            }
+            received.queue.release(batch_cost(&items));
+        }
+    });
+    let mut block = bytes::BytesMut::new();
+    loop {
+        block.reserve(64 * 1024);
+        if output.read_buf(&mut block).await.unwrap() == 0 {
+            break;
+        }
+        if write.data_bytes(block.split().freeze()).await.is_err() {
+            break;
+        }
+    }
+    let status = child.wait().await.unwrap().code().unwrap_or(255);
+    let _the_person_may_be_gone = async {
+        write.exit_status(u32::try_from(status).unwrap()).await?;
+        write.eof().await?;
+        write.close().await
+    }
+    .await;
+    feeding.abort();
 }
 
 /// What a person's side got from a channel.
