@@ -88,8 +88,12 @@ impl End {
             End::Left => return None,
             End::AssetClosed => format!("{asset} closed the connection."),
             End::AssetUnreachable => format!("{asset} does not answer. Is it switched on and on the network?"),
-            End::HostKeyMismatch => format!("{asset} did not prove who it is; nothing was sent to it. Tell your administrator."),
-            End::AssetRefusedLogin => format!("{asset} did not accept the account's credential. Tell your administrator."),
+            End::HostKeyMismatch => {
+                format!("{asset} did not prove who it is; nothing was sent to it. Tell your administrator.")
+            }
+            End::AssetRefusedLogin => {
+                format!("{asset} did not accept the account's credential. Tell your administrator.")
+            }
             End::Idle => format!("The session to {asset} ended: nothing happened for too long."),
             End::Expired => format!("The session to {asset} ended: its longest duration is over."),
             End::WindowClosed => format!("The session to {asset} ended: its time window closed."),

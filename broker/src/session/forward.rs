@@ -115,8 +115,7 @@ impl Voice {
 
     /// Says a sentence on every terminal. Commands and file transfers are not disturbed.
     async fn say(&self, sentence: &str) {
-        let terminals: Vec<_> =
-            self.terminals.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect();
+        let terminals: Vec<_> = self.terminals.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect();
         for channel in terminals {
             let text = format!("\r\nsallyport: {sentence}\r\n");
             // Refused means that the person is gone, which the session learns by itself.
@@ -426,7 +425,9 @@ async fn serve(ask: Ask, asset: AssetConnection, handle: server::Handle, context
                     tracing::debug!("The person left before their channel was open");
                 }
             }
-            Ask::Loopback { channel, reply, host, port } => open_loopback(channel, reply, &host, port, &asset, context).await,
+            Ask::Loopback { channel, reply, host, port } => {
+                open_loopback(channel, reply, &host, port, &asset, context).await
+            }
         }
         drop(seat);
     });
@@ -490,7 +491,8 @@ async fn refuse(ask: Ask, sentence: String) {
 
 async fn connect(recorded: &Recorded, typed: Option<Secret<String>>) -> Result<AssetConnection, DialError> {
     let authorized = &recorded.authorized;
-    let pinned: Vec<PublicKey> = authorized.pinned.iter().filter_map(|line| PublicKey::from_openssh(line).ok()).collect();
+    let pinned: Vec<PublicKey> =
+        authorized.pinned.iter().filter_map(|line| PublicKey::from_openssh(line).ok()).collect();
     let credential = credential(recorded, typed).await?;
     let peer = Peer { address: authorized.address, pinned: &pinned, account: &authorized.target.account };
     asset::dial(peer, credential).await

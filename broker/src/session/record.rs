@@ -83,7 +83,10 @@ impl Session<Authorized> {
         };
         if let Err(error) = broker.audit.record(event).await {
             let reason = error.to_string();
-            recording.seal(End::RecordingFailed.word(), &reason).await.map_err(|e| StartRefusal::Recording(e.to_string()))?;
+            recording
+                .seal(End::RecordingFailed.word(), &reason)
+                .await
+                .map_err(|e| StartRefusal::Recording(e.to_string()))?;
             authorized.withdraw(&id, &reason).await?;
             return Err(StartRefusal::Record(reason));
         }

@@ -42,7 +42,9 @@ async fn look_at_all(broker: &Arc<Broker>) {
             Verdict::Stays => {}
             Verdict::Revoked(reason) => live.switch.end(End::Revoked { reason }),
             // The database is gone: live sessions go on under their terms.
-            Verdict::Unknown(error) => tracing::warn!(session = %live.id, %error, "A live session could not be looked at"),
+            Verdict::Unknown(error) => {
+                tracing::warn!(session = %live.id, %error, "A live session could not be looked at")
+            }
         }
     }
 }

@@ -78,9 +78,7 @@ impl Admission {
             Authorization::NeedApproval(_) => Next::Enter(Entry::Refused(
                 "This needs somebody's approval first, which this version of the broker cannot ask for.".to_owned(),
             )),
-            Authorization::Denied(refusal) => {
-                Next::Enter(Entry::Refused(refusal.sentence(target.asset.as_str())))
-            }
+            Authorization::Denied(refusal) => Next::Enter(Entry::Refused(refusal.sentence(target.asset.as_str()))),
         }
     }
 
@@ -95,19 +93,23 @@ impl Admission {
             Due::Password(authorized) => {
                 Next::Enter(Entry::Session { authorized, typed: Some(Secret::new(answer.to_owned())) })
             }
-            Due::Code => {
-                match self.prove_again(answer).await {
-                    Ok(proof) => Box::pin(Self::begin(self.session.proven_again(proof), self.target)).await,
-                    Err(words) => {
-                        let answers = self.answers + 1;
-                        if answers >= ANSWERS {
-                            return Next::Reject;
-                        }
-                        let question = Question { instruction: words.to_owned(), prompt: "Code: ".to_owned() };
-                        Next::Ask(Admission { session: self.session, target: self.target, due: Due::Code, question, answers })
+            Due::Code => match self.prove_again(answer).await {
+                Ok(proof) => Box::pin(Self::begin(self.session.proven_again(proof), self.target)).await,
+                Err(words) => {
+                    let answers = self.answers + 1;
+                    if answers >= ANSWERS {
+                        return Next::Reject;
                     }
+                    let question = Question { instruction: words.to_owned(), prompt: "Code: ".to_owned() };
+                    Next::Ask(Admission {
+                        session: self.session,
+                        target: self.target,
+                        due: Due::Code,
+                        question,
+                        answers,
+                    })
                 }
-            }
+            },
         }
     }
 }
@@ -138,5 +140,8 @@ impl Admission {
 }
 
 fn code_question(need: &NeedFactors, target: &Target) -> Question {
-    Question { instruction: format!("{} asks for a fresh second factor ({need}).", target.asset), prompt: "Code: ".to_owned() }
+    Question {
+        instruction: format!("{} asks for a fresh second factor ({need}).", target.asset),
+        prompt: "Code: ".to_owned(),
+    }
 }

@@ -108,11 +108,8 @@ async fn connect(peer: Peer<'_>, credential: Credential) -> Result<AssetConnecti
     socket.set_nodelay(true).map_err(DialError::Unreachable)?;
     let seen = Arc::new(Mutex::new(Seen::default()));
     let closed = CancellationToken::new();
-    let handler = AssetHandler {
-        pinned: peer.pinned.to_vec(),
-        seen: Arc::clone(&seen),
-        _closed: closed.clone().drop_guard(),
-    };
+    let handler =
+        AssetHandler { pinned: peer.pinned.to_vec(), seen: Arc::clone(&seen), _closed: closed.clone().drop_guard() };
     let algorithms: Vec<_> = peer.pinned.iter().map(PublicKey::algorithm).collect();
     let connected = client::connect_stream(config(&algorithms), socket, handler).await;
     let refused_key = || {
@@ -159,16 +156,16 @@ async fn log_in_by_password(
     account: &AccountName,
     password: &Secret<String>,
 ) -> Result<(), DialError> {
-    let result =
-        handle.authenticate_password(account.as_str(), password.expose().as_str()).await.map_err(DialError::Protocol)?;
+    let result = handle
+        .authenticate_password(account.as_str(), password.expose().as_str())
+        .await
+        .map_err(DialError::Protocol)?;
     let AuthResult::Failure { remaining_methods, .. } = result else { return Ok(()) };
     if !remaining_methods.contains(&MethodKind::KeyboardInteractive) {
         return Err(DialError::Login);
     }
-    let mut answer = handle
-        .authenticate_keyboard_interactive_start(account.as_str(), None)
-        .await
-        .map_err(DialError::Protocol)?;
+    let mut answer =
+        handle.authenticate_keyboard_interactive_start(account.as_str(), None).await.map_err(DialError::Protocol)?;
     for _ in 0..PROMPT_ROUNDS {
         match answer {
             KeyboardInteractiveAuthResponse::Success => return Ok(()),
@@ -176,10 +173,8 @@ async fn log_in_by_password(
             KeyboardInteractiveAuthResponse::InfoRequest { prompts, .. } => {
                 let answers =
                     prompts.iter().map(|p| if p.echo { String::new() } else { password.expose().clone() }).collect();
-                answer = handle
-                    .authenticate_keyboard_interactive_respond(answers)
-                    .await
-                    .map_err(DialError::Protocol)?;
+                answer =
+                    handle.authenticate_keyboard_interactive_respond(answers).await.map_err(DialError::Protocol)?;
             }
         }
     }

@@ -87,7 +87,13 @@ impl Bound {
     }
 
     /// The client wants a connection to the asset's own loopback.
-    pub(super) async fn open_loopback(&mut self, channel: Channel<Msg>, host: &str, port: u32, reply: ChannelOpenHandle) {
+    pub(super) async fn open_loopback(
+        &mut self,
+        channel: Channel<Msg>,
+        host: &str,
+        port: u32,
+        reply: ChannelOpenHandle,
+    ) {
         let loopback = matches!(host, "localhost" | "127.0.0.1" | "::1");
         let Some(port) = u16::try_from(port).ok().filter(|_| loopback) else {
             let reason = "only the asset's own loopback can be reached through it".to_owned();

@@ -150,8 +150,10 @@ impl Choosing {
             Ok(Ok(open)) => {
                 // What happened to the window while the choice was made, happened to this terminal.
                 while let Ok(later) = requests.try_recv() {
-                    if let (Later::Window { cols: c, rows: r, pixels: p }, ChannelRequest::Pty { cols, rows, pixels, .. }) =
-                        (later, &mut terminal)
+                    if let (
+                        Later::Window { cols: c, rows: r, pixels: p },
+                        ChannelRequest::Pty { cols, rows, pixels, .. },
+                    ) = (later, &mut terminal)
                     {
                         (*cols, *rows, *pixels) = (c, r, p);
                     }

@@ -66,7 +66,8 @@ async fn serve(front: Arc<Front>, socket: TcpStream, peer: SocketAddr, stop: Can
     }
     let limits = front.room.limits();
     let place = front.room.enter(source);
-    metrics::gauge!("sallyport_connections_waiting").set(f64::from(u32::try_from(front.room.waiting()).unwrap_or(u32::MAX)));
+    metrics::gauge!("sallyport_connections_waiting")
+        .set(f64::from(u32::try_from(front.room.waiting()).unwrap_or(u32::MAX)));
     let (ejected, marker) = (place.ejected(), place.marker());
     let logged_in = CancellationToken::new();
     let deadline = tokio::time::Instant::now() + limits.login;
@@ -94,7 +95,11 @@ async fn serve(front: Arc<Front>, socket: TcpStream, peer: SocketAddr, stop: Can
 }
 
 /// Resolves when a connection that has not logged in must go; never for one that has.
-async fn overdue(logged_in: &CancellationToken, ejected: &CancellationToken, deadline: tokio::time::Instant) -> &'static str {
+async fn overdue(
+    logged_in: &CancellationToken,
+    ejected: &CancellationToken,
+    deadline: tokio::time::Instant,
+) -> &'static str {
     tokio::select! {
         biased;
         () = logged_in.cancelled() => std::future::pending().await,

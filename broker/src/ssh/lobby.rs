@@ -77,7 +77,8 @@ impl Lobby {
             (Some(InLobby::Idle { channel, terminal: Some(terminal) }), ChannelRequest::Shell) => {
                 let (requests, receiver) = mpsc::channel(16);
                 self.channels.insert(id, InLobby::Choosing(requests));
-                let choosing = Choosing::new(Arc::clone(&self.session), self.handle.clone(), channel, terminal, receiver);
+                let choosing =
+                    Choosing::new(Arc::clone(&self.session), self.handle.clone(), channel, terminal, receiver);
                 tokio::spawn(choosing.run());
                 Answer::Success
             }
@@ -92,7 +93,8 @@ impl Lobby {
                     b"help" | b"--help" => tokio::spawn(print(channel, HELP.to_owned())),
                     _ => tokio::spawn(say_and_close(
                         Some(channel),
-                        "The broker itself runs only `ls` and `help`. Name an asset, as in ssh alice:ews-1@broker.".to_owned(),
+                        "The broker itself runs only `ls` and `help`. Name an asset, as in ssh alice:ews-1@broker."
+                            .to_owned(),
                     )),
                 };
                 Answer::Success
@@ -192,7 +194,8 @@ async fn serve_inner(
             }
         } => {}
     }
-    if handle.disconnect(russh::Disconnect::ByApplication, "the login took too long".into(), "en".into()).await.is_err() {
+    if handle.disconnect(russh::Disconnect::ByApplication, "the login took too long".into(), "en".into()).await.is_err()
+    {
         tracing::debug!("A jump was closed already");
     }
 }

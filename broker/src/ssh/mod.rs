@@ -51,9 +51,9 @@ mod relay_tests;
 #[cfg(test)]
 mod testbed;
 
+use jiff::SignedDuration;
 use russh::Channel;
 use russh::server::Msg;
-use jiff::SignedDuration;
 
 use crate::app::Broker;
 use crate::identity::Verified;

@@ -12,11 +12,11 @@ use russh::keys::ssh_key::{Algorithm, Certificate, PublicKey};
 use sallyport_policy::{AccountName, Asset, AssetId, Policy, Protocol, Service, ServiceName};
 
 use super::admission::{Admission, Entry, Next, Question};
+use super::algorithms;
 use super::front::Front;
 use super::login::{DirectTarget, Login};
 use super::refusals::Note;
 use super::waiting_room::{Place, Progress};
-use super::algorithms;
 use crate::app::Broker;
 use crate::audit::AuditEvent;
 use crate::identity::{MultiFactor, Refused, Verified};
@@ -459,7 +459,13 @@ pub(super) fn resolve(
         (None, [only]) => Ok(target(only.clone(), &asset.id, &service.name)),
         (None, several) => {
             let names: Vec<_> = several.iter().map(AccountName::as_str).collect();
-            Err(format!("Several accounts are yours on {}: say which, as in {}@{}. They are {}.", asset.id, names[0], asset.id, names.join(", ")))
+            Err(format!(
+                "Several accounts are yours on {}: say which, as in {}@{}. They are {}.",
+                asset.id,
+                names[0],
+                asset.id,
+                names.join(", ")
+            ))
         }
     }
 }

@@ -5,7 +5,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use russh::keys::ssh_key::Certificate;
-use russh::server::{Auth, ChannelOpenHandle, Handler, Msg, PublicKeyOffer, Response, Session as Connection, VerifiedPublicKey};
+use russh::server::{
+    Auth, ChannelOpenHandle, Handler, Msg, PublicKeyOffer, Response, Session as Connection, VerifiedPublicKey,
+};
 use russh::{Channel, ChannelId, ChannelOpenFailure, MethodKind, MethodSet, Pty, Sig};
 use sallyport_policy::{AssetId, ServiceName};
 use tokio_util::sync::CancellationToken;
@@ -60,7 +62,12 @@ impl Person {
         Self { front, door: Door::Inner(Box::new(InnerGate::new(session, asset, service))), logged_in }
     }
 
-    async fn request(&mut self, id: ChannelId, request: ChannelRequest, connection: &mut Connection) -> Result<(), Error> {
+    async fn request(
+        &mut self,
+        id: ChannelId,
+        request: ChannelRequest,
+        connection: &mut Connection,
+    ) -> Result<(), Error> {
         let answer = match &mut self.door {
             Door::Bound(bound) => bound.request(id, request).await,
             Door::Lobby(lobby) => lobby.request(id, request).await,
@@ -152,7 +159,9 @@ impl Handler for Person {
             Door::Lobby(_) | Door::Bound(_) | Door::Shut => None,
         };
         self.door = match entry.ok_or(Error::Inconsistent)? {
-            Entry::Lobby(session) => Door::Lobby(Box::new(Lobby::new(Arc::clone(&self.front), session, connection.handle()))),
+            Entry::Lobby(session) => {
+                Door::Lobby(Box::new(Lobby::new(Arc::clone(&self.front), session, connection.handle())))
+            }
             Entry::Session { authorized, typed } => {
                 Door::Bound(Bound::to_session(*authorized, typed, connection.handle()))
             }
@@ -251,7 +260,8 @@ impl Handler for Person {
         modes: &[(Pty, u32)],
         connection: &mut Connection,
     ) -> Result<(), Error> {
-        let request = ChannelRequest::Pty { term: term.to_owned(), cols, rows, pixels: (width, height), modes: modes.to_vec() };
+        let request =
+            ChannelRequest::Pty { term: term.to_owned(), cols, rows, pixels: (width, height), modes: modes.to_vec() };
         self.request(channel, request, connection).await
     }
 
@@ -270,11 +280,21 @@ impl Handler for Person {
         self.request(channel, ChannelRequest::Shell, connection).await
     }
 
-    async fn exec_request(&mut self, channel: ChannelId, command: &[u8], connection: &mut Connection) -> Result<(), Error> {
+    async fn exec_request(
+        &mut self,
+        channel: ChannelId,
+        command: &[u8],
+        connection: &mut Connection,
+    ) -> Result<(), Error> {
         self.request(channel, ChannelRequest::Exec(command.to_vec()), connection).await
     }
 
-    async fn subsystem_request(&mut self, channel: ChannelId, name: &str, connection: &mut Connection) -> Result<(), Error> {
+    async fn subsystem_request(
+        &mut self,
+        channel: ChannelId,
+        name: &str,
+        connection: &mut Connection,
+    ) -> Result<(), Error> {
         self.request(channel, ChannelRequest::Subsystem(name.to_owned()), connection).await
     }
 

@@ -94,9 +94,7 @@ impl WaitingRoom {
         waiting.next += 1;
         let progress = Arc::new(AtomicU8::new(Progress::Silent as u8));
         let ejected = CancellationToken::new();
-        waiting
-            .by_number
-            .insert(number, Entry { source, progress: Arc::clone(&progress), ejected: ejected.clone() });
+        waiting.by_number.insert(number, Entry { source, progress: Arc::clone(&progress), ejected: ejected.clone() });
         *waiting.per_source.entry(source).or_default() += 1;
         Place { room: Arc::clone(self), number, progress: Marker(progress), ejected }
     }
@@ -106,7 +104,6 @@ impl WaitingRoom {
     pub(super) fn waiting(&self) -> usize {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner).by_number.len()
     }
-
 }
 
 impl Waiting {
