@@ -30,6 +30,10 @@ const WARNINGS: [Duration; 2] = [Duration::from_secs(300), Duration::from_secs(6
 const VIEW_ONLY_GRACE: Duration = Duration::from_secs(10);
 /// How long channels may take to close after the end.
 const FAREWELL: Duration = Duration::from_secs(2);
+/// How long a client may take from login to its first channel, where that channel only hears why not.
+const FIRST_CHANNEL: Duration = Duration::from_secs(10);
+/// How long a terminal may take to take a sentence.
+const SAYING: Duration = Duration::from_millis(200);
 /// How many channels one session may have open at once.
 const MOST_CHANNELS: usize = 64;
 
@@ -81,14 +85,16 @@ pub struct Refused {
 #[derive(Debug, Clone)]
 pub struct Voice {
     handle: server::Handle,
+    /// Cuts the connection of somebody who neither reads nor leaves.
+    cut: CancellationToken,
     terminals: Arc<Mutex<BTreeSet<ChannelId>>>,
 }
 
 impl Voice {
     /// A voice for this connection, with no terminal yet.
     #[must_use]
-    pub fn new(handle: server::Handle) -> Self {
-        Self { handle, terminals: Arc::default() }
+    pub fn new(handle: server::Handle, cut: CancellationToken) -> Self {
+        Self { handle, cut, terminals: Arc::default() }
     }
 
     /// The connection's handle.
@@ -107,20 +113,27 @@ impl Voice {
         self.terminals.lock().unwrap_or_else(PoisonError::into_inner).remove(&channel);
     }
 
-    /// Closes the connection.
-    async fn hang_up(&self, words: &str) {
-        let told = self.handle.disconnect(russh::Disconnect::ByApplication, words.to_owned(), "en".to_owned()).await;
-        tracing::trace!(delivered = told.is_ok(), "Closed the person's connection");
+    /// Closes the connection: with words, and where nobody takes them, without.
+    async fn hang_up(&self, words: &str, gone: &CancellationToken) {
+        let told = self.handle.disconnect(russh::Disconnect::ByApplication, words.to_owned(), "en".to_owned());
+        let closed = async {
+            if told.await.is_ok() {
+                gone.cancelled().await;
+            }
+        };
+        if tokio::time::timeout(FAREWELL, closed).await.is_err() {
+            tracing::debug!("The person's connection did not close by itself");
+        }
+        self.cut.cancel();
     }
 
-    /// Says a sentence on every terminal. Commands and file transfers are not disturbed.
+    /// Says a sentence on every terminal. Commands and file transfers are not disturbed, and nobody is waited for.
     async fn say(&self, sentence: &str) {
         let terminals: Vec<_> = self.terminals.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect();
         for channel in terminals {
-            let text = format!("\r\nsallyport: {sentence}\r\n");
-            // Refused means that the person is gone, which the session learns by itself.
-            let said = self.handle.extended_data(channel, 1, text).await;
-            tracing::trace!(delivered = said.is_ok(), "Spoke to a terminal");
+            let said = self.handle.extended_data(channel, 1, format!("\r\nsallyport: {sentence}\r\n"));
+            let said = tokio::time::timeout(SAYING, said).await;
+            tracing::trace!(delivered = matches!(said, Ok(Ok(()))), "Spoke to a terminal");
         }
     }
 }
@@ -128,8 +141,8 @@ impl Voice {
 impl Client {
     /// Says one plain sentence on the channel that the person opens, and closes the connection.
     pub async fn turn_away(mut self, sentence: &str) {
-        refuse_waiting(&mut self.asks, &self.gone, sentence).await;
-        self.voice.hang_up(sentence).await;
+        refuse_waiting(&mut self.asks, &self.gone, sentence, FIRST_CHANNEL).await;
+        self.voice.hang_up(sentence, &self.gone).await;
     }
 }
 
@@ -211,6 +224,8 @@ struct Run {
     context: ChannelContext,
     trouble: watch::Receiver<Option<Trouble>>,
     files: mpsc::Receiver<FileReport>,
+    /// Whether a channel was ever asked for.
+    served: bool,
     started: Instant,
     began: Timestamp,
 }
@@ -235,6 +250,7 @@ impl Run {
             context,
             trouble: troubles,
             files,
+            served: false,
             started: Instant::now(),
             began: recorded.authorized.at,
         }
@@ -288,7 +304,10 @@ impl Run {
                 Some(report) = self.files.recv() => if let Err(end) = recorded.file(report).await { return end },
                 ask = self.asks.recv() => match ask {
                     None => return End::Left,
-                    Some(ask) => serve(ask, asset.clone(), self.voice.handle().clone(), self.context.clone()).await,
+                    Some(ask) => {
+                        self.served = true;
+                        serve(ask, asset.clone(), self.voice.handle().clone(), self.context.clone()).await;
+                    }
                 },
                 _ = times.changed() => {}
                 () = tokio::time::sleep(wake) => {}
@@ -351,13 +370,16 @@ impl Run {
         let sentence = end.sentence(recorded.authorized.target.asset.as_str());
         if let Some(sentence) = &sentence {
             self.voice.say(sentence).await;
-            refuse_waiting(&mut self.asks, &self.gone, sentence).await;
         }
         self.context.ending.cancel();
         if tokio::time::timeout(FAREWELL, self.channels_closed(recorded)).await.is_err() {
             tracing::debug!(session = %recorded.id, "Channels were still open at the end");
         }
-        self.voice.hang_up(sentence.as_deref().unwrap_or_default()).await;
+        let words = sentence.unwrap_or_default();
+        // A client whose asset is down has opened no channel yet, but will, and then hears why.
+        let patience = if self.served { Duration::ZERO } else { FIRST_CHANNEL };
+        refuse_waiting(&mut self.asks, &self.gone, &words, patience).await;
+        self.voice.hang_up(&words, &self.gone).await;
     }
 
     /// Waits until the relay has closed every channel, taking the reports of what their files came to.
@@ -390,13 +412,13 @@ async fn failed(trouble: &mut watch::Receiver<Option<Trouble>>) -> String {
 }
 
 /// A client whose asset is down hears one plain sentence, on the channel that it opens in a moment at the latest.
-async fn refuse_waiting(asks: &mut mpsc::Receiver<Ask>, gone: &CancellationToken, sentence: &str) {
-    let until = tokio::time::Instant::now() + FAREWELL;
+async fn refuse_waiting(asks: &mut mpsc::Receiver<Ask>, gone: &CancellationToken, sentence: &str, patience: Duration) {
+    let until = tokio::time::Instant::now() + patience;
     let mut answered = false;
     loop {
         // Once one channel was answered, only those that wait already are.
-        let patience = if answered { tokio::time::Instant::now() } else { until };
-        match tokio::time::timeout_at(patience, asks.recv()).await {
+        let until = if answered { tokio::time::Instant::now() } else { until };
+        match tokio::time::timeout_at(until, asks.recv()).await {
             Ok(Some(ask)) => {
                 refuse(ask, sentence.to_owned()).await;
                 answered = true;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use russh::server::{self, ChannelOpenHandle, Msg};
+use russh::server::{ChannelOpenHandle, Msg};
 use russh::{Channel, ChannelId, ChannelOpenFailure, Sig};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -38,12 +38,8 @@ enum Held {
 
 impl Bound {
     /// Starts the session in a task of its own.
-    pub(super) fn to_session(
-        authorized: Session<Authorized>,
-        typed: Option<Secret<String>>,
-        handle: server::Handle,
-    ) -> Self {
-        let (bound, client) = Self::new(handle, typed);
+    pub(super) fn to_session(authorized: Session<Authorized>, typed: Option<Secret<String>>, voice: Voice) -> Self {
+        let (bound, client) = Self::new(voice, typed);
         tokio::spawn(async move {
             // Both outcomes are on the record, and the person has been told.
             match authorized.run(client).await {
@@ -55,16 +51,15 @@ impl Bound {
     }
 
     /// Answers every channel with one sentence.
-    pub(super) fn refused(sentence: String, handle: server::Handle) -> Self {
-        let (bound, client) = Self::new(handle, None);
+    pub(super) fn refused(sentence: String, voice: Voice) -> Self {
+        let (bound, client) = Self::new(voice, None);
         tokio::spawn(async move { client.turn_away(&sentence).await });
         bound
     }
 
-    fn new(handle: server::Handle, typed: Option<Secret<String>>) -> (Self, Client) {
+    fn new(voice: Voice, typed: Option<Secret<String>>) -> (Self, Client) {
         let (asks, receiver) = mpsc::channel(WAITING);
         let gone = CancellationToken::new();
-        let voice = Voice::new(handle);
         let client = Client { asks: receiver, gone: gone.clone(), voice: voice.clone(), typed };
         (Self { asks, voice, channels: HashMap::new(), _gone: gone.drop_guard() }, client)
     }

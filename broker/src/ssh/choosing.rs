@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use russh::server::{self, Msg};
+use russh::server::Msg;
 use russh::{Channel, ChannelMsg, Sig};
 use sallyport_policy::Reach;
 use tokio::sync::{mpsc, oneshot};
@@ -23,7 +23,7 @@ const MOST_TRIES: usize = 10;
 /// One person at a terminal in the lobby.
 pub(super) struct Choosing {
     session: Arc<Session<Authenticated>>,
-    handle: server::Handle,
+    voice: Voice,
     channel: Channel<Msg>,
     terminal: ChannelRequest,
     requests: mpsc::Receiver<Later>,
@@ -57,12 +57,12 @@ enum Echo {
 impl Choosing {
     pub(super) fn new(
         session: Arc<Session<Authenticated>>,
-        handle: server::Handle,
+        voice: Voice,
         channel: Channel<Msg>,
         terminal: ChannelRequest,
         requests: mpsc::Receiver<Later>,
     ) -> Self {
-        Self { session, handle, channel, terminal, requests }
+        Self { session, voice, channel, terminal, requests }
     }
 
     pub(super) async fn run(mut self) {
@@ -129,11 +129,10 @@ impl Choosing {
 
     /// The chosen session takes over the channel; the terminal is opened there as it was opened here.
     async fn enter(self, authorized: Session<Authorized>, typed: Option<Secret<String>>) {
-        let Self { handle, channel, mut terminal, mut requests, .. } = self;
+        let Self { voice, channel, mut terminal, mut requests, .. } = self;
         let (asks, receiver) = mpsc::channel(1);
         let gone = CancellationToken::new();
         let _left = gone.clone().drop_guard();
-        let voice = Voice::new(handle);
         voice.has_terminal(channel.id());
         let client = Client { asks: receiver, gone, voice, typed };
         let running = tokio::spawn(async move {

@@ -10,6 +10,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::cut::{Cuttable, Lifeline};
 use super::front::Front;
 use super::person::Person;
 use super::waiting_room::Progress;
@@ -69,11 +70,12 @@ async fn serve(front: Arc<Front>, socket: TcpStream, peer: SocketAddr, stop: Can
     metrics::gauge!("sallyport_connections_waiting")
         .set(f64::from(u32::try_from(front.room.waiting()).unwrap_or(u32::MAX)));
     let (ejected, marker) = (place.ejected(), place.marker());
-    let logged_in = CancellationToken::new();
+    let line = Lifeline::default();
     let deadline = tokio::time::Instant::now() + limits.login;
-    let person = Person::outer(Arc::clone(&front), source, place, logged_in.clone());
+    let person = Person::outer(Arc::clone(&front), source, place, line.clone());
+    let stream = Cuttable::new(socket, &line.cut);
     let running = tokio::select! {
-        running = tokio::time::timeout(limits.silence, server::run_stream(config, socket, person)) => running,
+        running = tokio::time::timeout(limits.silence, server::run_stream(config, stream, person)) => running,
         () = ejected.cancelled() => return,
         () = stop.cancelled() => return,
     };
@@ -85,12 +87,17 @@ async fn serve(front: Arc<Front>, socket: TcpStream, peer: SocketAddr, stop: Can
     let reason = tokio::select! {
         result = &mut running => return log_end(peer, &result),
         () = stop.cancelled() => "the broker is stopping",
-        reason = overdue(&logged_in, &ejected, deadline) => reason,
+        reason = overdue(&line.logged_in, &ejected, deadline) => reason,
     };
-    if handle.disconnect(russh::Disconnect::ByApplication, reason.to_owned(), "en".to_owned()).await.is_ok() {
-        // Sessions end by themselves when the broker stops, and say so; this is for what hangs.
-        let closed = tokio::time::timeout(FAREWELL, &mut running).await;
-        tracing::debug!(%peer, reason, closed = closed.is_ok(), "Connection ended");
+    // Sessions end by themselves when the broker stops, and say so; the cut is for what hangs.
+    let closed = async {
+        if handle.disconnect(russh::Disconnect::ByApplication, reason.to_owned(), "en".to_owned()).await.is_ok() {
+            log_end(peer, &(&mut running).await);
+        }
+    };
+    if tokio::time::timeout(FAREWELL, closed).await.is_err() {
+        tracing::debug!(%peer, reason, "Connection cut");
+        line.cut.cancel();
     }
 }
 

@@ -11,10 +11,11 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use super::choosing::{Choosing, Later};
+use super::cut::{Cuttable, Lifeline};
 use super::front::Front;
 use super::person::Person;
 use super::{Answer, ChannelRequest, pipe, say_and_close};
-use crate::session::{Authenticated, Session, not_for_you};
+use crate::session::{Authenticated, Session, Voice, not_for_you};
 
 /// Jumps open at once through one connection.
 const MOST_JUMPS: usize = 64;
@@ -34,6 +35,7 @@ pub(super) struct Lobby {
     front: Arc<Front>,
     session: Arc<Session<Authenticated>>,
     handle: server::Handle,
+    cut: CancellationToken,
     channels: HashMap<ChannelId, InLobby>,
     jumps: Arc<Semaphore>,
 }
@@ -46,11 +48,17 @@ enum InLobby {
 }
 
 impl Lobby {
-    pub(super) fn new(front: Arc<Front>, session: Session<Authenticated>, handle: server::Handle) -> Self {
+    pub(super) fn new(
+        front: Arc<Front>,
+        session: Session<Authenticated>,
+        handle: server::Handle,
+        cut: CancellationToken,
+    ) -> Self {
         Self {
             front,
             session: Arc::new(session),
             handle,
+            cut,
             channels: HashMap::new(),
             jumps: Arc::new(Semaphore::new(MOST_JUMPS)),
         }
@@ -77,8 +85,8 @@ impl Lobby {
             (Some(InLobby::Idle { channel, terminal: Some(terminal) }), ChannelRequest::Shell) => {
                 let (requests, receiver) = mpsc::channel(16);
                 self.channels.insert(id, InLobby::Choosing(requests));
-                let choosing =
-                    Choosing::new(Arc::clone(&self.session), self.handle.clone(), channel, terminal, receiver);
+                let voice = Voice::new(self.handle.clone(), self.cut.clone());
+                let choosing = Choosing::new(Arc::clone(&self.session), voice, channel, terminal, receiver);
                 tokio::spawn(choosing.run());
                 Answer::Success
             }
@@ -146,19 +154,19 @@ impl Lobby {
                 return refuse(reply, "the broker cannot answer for this asset now".to_owned()).await;
             }
         };
-        let logged_in = CancellationToken::new();
+        let line = Lifeline::default();
         let person = Person::inner(
             Arc::clone(&self.front),
             self.session.another(),
             asset.id.clone(),
             service.name.clone(),
-            logged_in.clone(),
+            line.clone(),
         );
         let deadline = self.front.room.limits().login;
         reply.accept().await;
         // In a task of its own: the handler runs inside the outer connection's loop, which must go on.
         tokio::spawn(async move {
-            serve_inner(config, channel, person, logged_in, deadline).await;
+            serve_inner(config, channel, person, line, deadline).await;
             drop(slot);
         });
     }
@@ -172,11 +180,12 @@ async fn serve_inner(
     config: Arc<server::Config>,
     channel: Channel<Msg>,
     person: Person,
-    logged_in: CancellationToken,
+    line: Lifeline,
     deadline: std::time::Duration,
 ) {
     let end = tokio::time::Instant::now() + deadline;
-    let Ok(started) = tokio::time::timeout_at(end, server::run_stream(config, pipe(channel), person)).await else {
+    let stream = Cuttable::new(pipe(channel), &line.cut);
+    let Ok(started) = tokio::time::timeout_at(end, server::run_stream(config, stream, person)).await else {
         return tracing::debug!("A jump was opened and nothing said");
     };
     let mut running = match started {
@@ -189,7 +198,7 @@ async fn serve_inner(
         () = async {
             tokio::select! {
                 biased;
-                () = logged_in.cancelled() => std::future::pending().await,
+                () = line.logged_in.cancelled() => std::future::pending().await,
                 () = tokio::time::sleep_until(end) => {}
             }
         } => {}

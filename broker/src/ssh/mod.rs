@@ -13,6 +13,7 @@ mod channel;
 mod choosing;
 mod command;
 mod context;
+mod cut;
 mod drain;
 mod ends;
 mod forward;

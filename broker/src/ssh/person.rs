@@ -10,18 +10,18 @@ use russh::server::{
 };
 use russh::{Channel, ChannelId, ChannelOpenFailure, MethodKind, MethodSet, Pty, Sig};
 use sallyport_policy::{AssetId, ServiceName};
-use tokio_util::sync::CancellationToken;
 
 use super::admission::{Entry, Question};
 use super::bound::Bound;
 use super::choosing::Later;
+use super::cut::Lifeline;
 use super::front::Front;
 use super::inner::{self, InnerGate};
 use super::lobby::Lobby;
 use super::outer::{self, Gate, Left};
 use super::waiting_room::Place;
 use super::{Answer, ChannelRequest};
-use crate::session::{Authenticated, Session};
+use crate::session::{Authenticated, Session, Voice};
 
 /// Longest answer to a prompt that is looked at.
 const LONGEST_ANSWER: usize = 1024;
@@ -32,7 +32,7 @@ pub(super) type Error = russh::Error;
 pub(super) struct Person {
     front: Arc<Front>,
     door: Door,
-    logged_in: CancellationToken,
+    line: Lifeline,
 }
 
 enum Door {
@@ -46,9 +46,9 @@ enum Door {
 
 impl Person {
     /// Somebody at the broker's own port.
-    pub(super) fn outer(front: Arc<Front>, source: IpAddr, place: Place, logged_in: CancellationToken) -> Self {
+    pub(super) fn outer(front: Arc<Front>, source: IpAddr, place: Place, line: Lifeline) -> Self {
         let gate = Gate::new(Arc::clone(&front), source, place);
-        Self { front, door: Door::Outer(Box::new(gate)), logged_in }
+        Self { front, door: Door::Outer(Box::new(gate)), line }
     }
 
     /// Somebody known, inside a jump.
@@ -57,7 +57,7 @@ impl Person {
         session: Session<Authenticated>,
         asset: AssetId,
         service: ServiceName,
-        logged_in: CancellationToken,
+        line: Lifeline,
     ) -> Self {
         Self { front, door: Door::Inner(Box::new(InnerGate::new(session, asset, service))), logged_in }
     }
@@ -152,20 +152,20 @@ impl Handler for Person {
     }
 
     async fn auth_succeeded(&mut self, connection: &mut Connection) -> Result<(), Error> {
-        self.logged_in.cancel();
+        self.line.logged_in.cancel();
         let entry = match std::mem::replace(&mut self.door, Door::Shut) {
             Door::Outer(gate) => gate.into_entry(),
             Door::Inner(gate) => gate.into_entry(),
             Door::Lobby(_) | Door::Bound(_) | Door::Shut => None,
         };
+        let voice = Voice::new(connection.handle(), self.line.cut.clone());
         self.door = match entry.ok_or(Error::Inconsistent)? {
             Entry::Lobby(session) => {
-                Door::Lobby(Box::new(Lobby::new(Arc::clone(&self.front), session, connection.handle())))
+                let lobby = Lobby::new(Arc::clone(&self.front), session, connection.handle(), self.line.cut.clone());
+                Door::Lobby(Box::new(lobby))
             }
-            Entry::Session { authorized, typed } => {
-                Door::Bound(Bound::to_session(*authorized, typed, connection.handle()))
-            }
-            Entry::Refused(sentence) => Door::Bound(Bound::refused(sentence, connection.handle())),
+            Entry::Session { authorized, typed } => Door::Bound(Bound::to_session(*authorized, typed, voice)),
+            Entry::Refused(sentence) => Door::Bound(Bound::refused(sentence, voice)),
         };
         Ok(())
     }
