@@ -59,7 +59,7 @@ impl Person {
         service: ServiceName,
         line: Lifeline,
     ) -> Self {
-        Self { front, door: Door::Inner(Box::new(InnerGate::new(session, asset, service))), logged_in }
+        Self { front, door: Door::Inner(Box::new(InnerGate::new(session, asset, service))), line }
     }
 
     async fn request(
