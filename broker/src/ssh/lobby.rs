@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::choosing::{Choosing, Later};
 use super::cut::{Cuttable, Lifeline};
 use super::front::Front;
+use super::outer::ssh_service;
 use super::person::Person;
 use super::{Answer, ChannelRequest, pipe, say_and_close};
 use crate::session::{Authenticated, Session, Voice, not_for_you};
@@ -131,7 +132,9 @@ impl Lobby {
     pub(super) async fn jump(&mut self, channel: Channel<Msg>, host: &str, port: u32, reply: ChannelOpenHandle) {
         let port = u16::try_from(port).unwrap_or(0);
         let policy = self.front.broker.policy.current();
-        let Some((asset, service)) = policy.locate(host, port) else {
+        // `ssh -J` without a port says 22: by its plant name, that is the asset's one ssh service, wherever it listens.
+        let by_name = || ssh_service(&policy, host).filter(|_| port == 22);
+        let Some((asset, service)) = policy.locate(host, port).or_else(by_name) else {
             return match self.session.refuse_on_record(host, port, "not a service of the plant file").await {
                 Ok(()) | Err(_) => refuse(reply, not_for_you(host)).await,
             };

@@ -471,7 +471,7 @@ pub(super) fn resolve(
 }
 
 /// The one ssh service of an asset, by plant name or address.
-fn ssh_service<'a>(policy: &'a Policy, host: &str) -> Option<(&'a Asset, &'a Service)> {
+pub(super) fn ssh_service<'a>(policy: &'a Policy, host: &str) -> Option<(&'a Asset, &'a Service)> {
     let address = host.parse::<IpAddr>().ok();
     let asset = policy.assets().find(|a| a.id.as_str().eq_ignore_ascii_case(host) || Some(a.address) == address)?;
     let mut services = asset.services.values().filter(|s| s.protocol == Protocol::Ssh);
