@@ -85,6 +85,12 @@ impl Gate {
         Self { front, source, place, rounds: 0, names: 0, name: None, state: State::Fresh }
     }
 
+    /// Who was let in.
+    pub(super) fn identity(&self) -> Option<String> {
+        let login = Login::parse(self.name.as_deref()?).ok()?;
+        matches!(self.state, State::Admitted(_)).then(|| login.identity.to_string())
+    }
+
     /// What the person was let into, once they were.
     pub(super) fn into_entry(self) -> Option<Entry> {
         match self.state {
@@ -233,6 +239,13 @@ impl Gate {
         }
     }
 
+    async fn audit_all(&mut self, events: impl IntoIterator<Item = AuditEvent>) -> Result<(), Answer> {
+        for event in events {
+            self.audit(event).await?;
+        }
+        Ok(())
+    }
+
     async fn note_refusal(&mut self, name: &str, factor: &'static str, reason: String) -> Result<(), Answer> {
         let identity: String = name.chars().take(64).collect();
         let source = self.source.to_string();
@@ -287,7 +300,17 @@ impl Gate {
         }
         let longest = super::longest_lease_for(self.broker(), &verified);
         match self.broker().identities.lease(&verified, longest, self.broker().now()).await {
-            Ok(Some(proof)) => self.logged_in(&login, proof, Asking::ByPartialSuccess).await,
+            Ok(Some(proof)) => {
+                let used = proof.lease().map(|lease| AuditEvent::LeaseUsed {
+                    identity: proof.identity().to_string(),
+                    source: self.source.to_string(),
+                    lease: lease.to_string(),
+                });
+                match self.audit_all(used).await {
+                    Ok(()) => self.logged_in(&login, proof, Asking::ByPartialSuccess).await,
+                    Err(hang_up) => hang_up,
+                }
+            }
             // Without a lease, or without knowing of one, the second factor is due.
             Ok(None) => self.second_factor_due(login, verified),
             Err(error) => {

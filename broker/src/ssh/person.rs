@@ -21,6 +21,7 @@ use super::lobby::Lobby;
 use super::outer::{self, Gate, Left};
 use super::waiting_room::Place;
 use super::{Answer, ChannelRequest};
+use crate::audit::AuditEvent;
 use crate::session::{Authenticated, Session, Voice};
 
 /// Longest answer to a prompt that is looked at.
@@ -32,6 +33,8 @@ pub(super) type Error = russh::Error;
 pub(super) struct Person {
     front: Arc<Front>,
     door: Door,
+    /// Who, once they are known.
+    identity: Option<String>,
     line: Lifeline,
 }
 
@@ -48,7 +51,7 @@ impl Person {
     /// Somebody at the broker's own port.
     pub(super) fn outer(front: Arc<Front>, source: IpAddr, place: Place, line: Lifeline) -> Self {
         let gate = Gate::new(Arc::clone(&front), source, place);
-        Self { front, door: Door::Outer(Box::new(gate)), line }
+        Self { front, door: Door::Outer(Box::new(gate)), identity: None, line }
     }
 
     /// Somebody known, inside a jump.
@@ -59,7 +62,26 @@ impl Person {
         service: ServiceName,
         line: Lifeline,
     ) -> Self {
-        Self { front, door: Door::Inner(Box::new(InnerGate::new(session, asset, service))), line }
+        let identity = Some(session.proof().identity().to_string());
+        Self { front, door: Door::Inner(Box::new(InnerGate::new(session, asset, service))), identity, line }
+    }
+
+    /// A request that this version carries for nobody: refused, on the record, and said to whoever runs `ssh -v`.
+    async fn refuse(&mut self, what: &str, connection: &mut Connection) -> Result<(), Error> {
+        let reason = "the broker does not carry it";
+        if let Some(identity) = self.identity.clone() {
+            let event = AuditEvent::RequestRefused {
+                session: None,
+                identity,
+                request: what.chars().take(200).collect(),
+                reason: reason.to_owned(),
+            };
+            if let Err(error) = self.front.broker.audit.record(event).await {
+                tracing::error!(%error, "A refused request could not be audited");
+                return Err(Error::Disconnect);
+            }
+        }
+        connection.debug(true, &format!("sallyport: {what} refused: {reason}"), "en")
     }
 
     async fn request(
@@ -68,6 +90,11 @@ impl Person {
         request: ChannelRequest,
         connection: &mut Connection,
     ) -> Result<(), Error> {
+        match request {
+            ChannelRequest::Agent => self.refuse("agent forwarding", connection).await?,
+            ChannelRequest::X11 => self.refuse("X11 forwarding", connection).await?,
+            _ => {}
+        }
         let answer = match &mut self.door {
             Door::Bound(bound) => bound.request(id, request).await,
             Door::Lobby(lobby) => lobby.request(id, request).await,
@@ -154,7 +181,10 @@ impl Handler for Person {
     async fn auth_succeeded(&mut self, connection: &mut Connection) -> Result<(), Error> {
         self.line.logged_in.cancel();
         let entry = match std::mem::replace(&mut self.door, Door::Shut) {
-            Door::Outer(gate) => gate.into_entry(),
+            Door::Outer(gate) => {
+                self.identity = gate.identity();
+                gate.into_entry()
+            }
             Door::Inner(gate) => gate.into_entry(),
             Door::Lobby(_) | Door::Bound(_) | Door::Shut => None,
         };
@@ -238,6 +268,21 @@ impl Handler for Person {
         _connection: &mut Connection,
     ) -> Result<(), Error> {
         refuse_channel(reply, "a forwarded Unix socket").await
+    }
+
+    async fn tcpip_forward(
+        &mut self,
+        address: &str,
+        port: &mut u32,
+        connection: &mut Connection,
+    ) -> Result<bool, Error> {
+        self.refuse(&format!("remote forward of {}:{port}", address.escape_debug()), connection).await?;
+        Ok(false)
+    }
+
+    async fn streamlocal_forward(&mut self, _path: &str, connection: &mut Connection) -> Result<bool, Error> {
+        self.refuse("remote forward of a Unix socket", connection).await?;
+        Ok(false)
     }
 
     async fn channel_close(&mut self, channel: ChannelId, _connection: &mut Connection) -> Result<(), Error> {
