@@ -113,12 +113,12 @@ impl Denial {
             DenialReason::NoConduit { .. } => "no-conduit",
             DenialReason::Forbidden { .. } => "forbidden",
             DenialReason::NoGrant => "no-grant",
-            // The grant that came closest names the reason.
+            // The grant that came closest names the reason: fewest conditions, then the one soonest mended.
             DenialReason::Unmet(grants) => grants
                 .iter()
-                .min_by_key(|(_, unmet)| unmet.len())
-                .and_then(|(_, unmet)| unmet.first())
-                .map_or("no-grant", Unmet::code),
+                .filter_map(|(_, unmet)| Some((unmet.len(), unmet.first()?.code())))
+                .min_by_key(|(count, code)| (*count, DenialReason::CODES.iter().rev().position(|c| c == code)))
+                .map_or("no-grant", |(_, code)| code),
         }
     }
 }
@@ -167,6 +167,22 @@ pub enum DenialReason {
     NoGrant,
     /// Their grants speak of it, but each has conditions that do not hold.
     Unmet(Vec<(RuleRef, Vec<Unmet>)>),
+}
+
+impl DenialReason {
+    /// Every word that [`Denial::code`] can give; the farther down, the closer to a yes.
+    pub const CODES: [&'static str; 10] = [
+        "unknown-asset",
+        "unknown-service",
+        "unknown-account",
+        "no-conduit",
+        "forbidden",
+        "no-grant",
+        "not-yet-valid",
+        "no-longer-valid",
+        "outside-window",
+        "concurrent",
+    ];
 }
 
 impl fmt::Display for DenialReason {

@@ -40,3 +40,9 @@ pub use role::{ApprovalRule, Forbid, ForbidRef, Grant, NotARule, Role, RuleRef, 
 pub use selector::{AssetSelector, Glob, IdentitySelector};
 pub use terms::{ChannelKind, FileTransfer, RecorderTrouble, Terms};
 pub use window::{DayTime, Days, When, Window};
+
+/// Reads an instant as plant files and decision tables write it: with its offset from UTC
+/// (`2026-12-01T06:00:00+01:00`, `…Z`) or with its time zone (`2026-12-01T06:00:00[Europe/Oslo]`).
+pub fn instant(text: &str) -> Option<jiff::Timestamp> {
+    parse::instant(text)
+}

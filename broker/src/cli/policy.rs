@@ -1,18 +1,166 @@
 //! Test and explain policy decisions.
 
-use super::{CliError, Context};
+use std::path::{Path, PathBuf};
+
+use jiff::{SignedDuration, Timestamp};
+use sallyport_policy::tables::{self, CaseResult};
+use sallyport_policy::{
+    AccountName, AssetId, Explanation, FactorKind, IdentityId, PlantFile, Policy, Proof, Request, ServiceName, Subject,
+    explain,
+};
+
+use super::{CliError, Context, printable};
 
 /// `sallyport policy …`
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
-    /// Whatever is asked: this version has none of it yet.
-    #[command(external_subcommand)]
-    Other(Vec<String>),
+    /// Run a decision table against plant files
+    Test(Test),
+    /// Say what would be answered, by which rule, and which conditions fail
+    Explain(Explain),
+}
+
+/// `sallyport policy test`
+#[derive(Debug, clap::Args)]
+pub struct Test {
+    /// Decision tables (see docs/plant-file.md)
+    #[arg(required = true, value_name = "FILE")]
+    tables: Vec<PathBuf>,
+    /// Plant file, or a directory of them
+    #[arg(short = 'f', long = "plant", required = true, value_name = "PLANT")]
+    plant: Vec<PathBuf>,
+}
+
+/// `sallyport policy explain`
+#[derive(Debug, clap::Args)]
+pub struct Explain {
+    /// Who asks
+    identity: IdentityId,
+    /// For which asset
+    asset: AssetId,
+    /// With which account; leave it out where the protocol has no logins
+    account: Option<AccountName>,
+    /// For which of its services
+    #[arg(long, default_value = "ssh")]
+    service: ServiceName,
+    /// A directory group of theirs
+    #[arg(long = "group", value_name = "GROUP")]
+    groups: Vec<String>,
+    /// A factor they have just proven: key, security-key, certificate, password, totp, webauthn, recovery-code
+    #[arg(long = "factor", value_name = "FACTOR")]
+    factors: Vec<FactorKind>,
+    /// How long ago, in seconds, they proved them
+    #[arg(long, default_value_t = 0, value_name = "SECONDS", value_parser = clap::value_parser!(u32))]
+    age: u32,
+    /// When, as 2026-12-01T06:00:00Z or 2026-12-01T06:00:00[Europe/Oslo] [default: now]
+    #[arg(long, value_name = "TIME", value_parser = instant)]
+    at: Option<Timestamp>,
+    /// Plant file, or a directory of them
+    #[arg(short = 'f', long = "plant", required = true, value_name = "PLANT")]
+    plant: Vec<PathBuf>,
 }
 
 /// Runs one of them.
-pub async fn run(command: Command, _context: &Context) -> Result<(), CliError> {
+pub async fn run(command: Command, context: &Context) -> Result<(), CliError> {
     match command {
-        Command::Other(_) => Err(CliError::NotAvailable("sallyport policy")),
+        Command::Test(test) => {
+            let policy = policy(&test.plant)?;
+            let mut results = Vec::new();
+            for path in &test.tables {
+                results
+                    .extend(tables::run(&policy, &read(path)?).map_err(|errors| CliError::Setup(errors.to_string()))?);
+            }
+            report(&results, context)
+        }
+        Command::Explain(command) => {
+            let explanation = command.explain(&policy(&command.plant)?, Timestamp::now());
+            match context.json() {
+                true => context.print_json(&explanation),
+                false => context.print(&lines(&explanation)),
+            }
+        }
     }
+}
+
+impl Explain {
+    /// Answers by a policy, wherever it comes from. `now` is asked about if the arguments name no time.
+    pub fn explain(&self, policy: &Policy, now: Timestamp) -> Explanation {
+        let at = self.at.unwrap_or(now);
+        let subject = Subject { identity: self.identity.clone(), groups: self.groups.iter().cloned().collect() };
+        let proven = at.checked_sub(SignedDuration::from_secs(self.age.into())).unwrap_or(Timestamp::MIN);
+        let proofs: Vec<Proof> = self.factors.iter().map(|kind| Proof { kind: *kind, at: proven }).collect();
+        let account = self.account.clone().unwrap_or_else(AccountName::none);
+        let (asset, service) = (&self.asset, &self.service);
+        let request = Request { subject: &subject, asset, service, account: &account, proofs: &proofs, live: &[] };
+        explain(policy, &request, at)
+    }
+}
+
+fn report(results: &[CaseResult], context: &Context) -> Result<(), CliError> {
+    let failed = results.iter().filter(|case| !case.passed()).count();
+    if context.json() {
+        context.print_json(results)?;
+    } else {
+        let mut text = String::new();
+        for case in results {
+            let word = if case.passed() { "ok  " } else { "FAIL" };
+            text.push_str(&format!("{word} {}:{} {}\n", case.file, case.line, printable(&case.name)));
+            for failure in &case.failures {
+                text.push_str(&format!("       {}\n", printable(failure)));
+            }
+            if !case.passed() {
+                text.extend(lines(&case.explanation).lines().map(|line| format!("       | {line}\n")));
+            }
+        }
+        text.push_str(&format!("{} of {} cases hold\n", results.len() - failed, results.len()));
+        context.print(&text)?;
+    }
+    match failed {
+        0 => Ok(()),
+        count => Err(CliError::Failed(format!("{count} of {} cases do not hold", results.len()))),
+    }
+}
+
+fn lines(explanation: &Explanation) -> String {
+    explanation.to_string().lines().map(|line| printable(line) + "\n").collect()
+}
+
+fn instant(text: &str) -> Result<Timestamp, String> {
+    sallyport_policy::instant(text)
+        .ok_or_else(|| "write it with its offset, as 2026-12-01T06:00:00+01:00, or as …[Europe/Oslo]".to_owned())
+}
+
+/// The policy of plant files on disk; warnings go to stderr.
+fn policy(paths: &[PathBuf]) -> Result<Policy, CliError> {
+    let mut files = Vec::new();
+    for path in paths {
+        match path.is_dir() {
+            true => files.extend(directory(path)?),
+            false => files.push(read(path)?),
+        }
+    }
+    let policy = Policy::parse(&files).map_err(|errors| CliError::Setup(errors.to_string()))?;
+    for warning in policy.warnings() {
+        eprintln!("sallyport: warning: {}", printable(&warning.to_string()));
+    }
+    Ok(policy)
+}
+
+fn directory(path: &Path) -> Result<Vec<PlantFile>, CliError> {
+    let unreadable = |error| CliError::Setup(format!("cannot read `{}`: {error}", path.display()));
+    let mut paths = Vec::new();
+    for entry in std::fs::read_dir(path).map_err(unreadable)? {
+        let path = entry.map_err(unreadable)?.path();
+        if path.extension().is_some_and(|extension| extension == "toml") {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    paths.iter().map(|path| read(path)).collect()
+}
+
+fn read(path: &Path) -> Result<PlantFile, CliError> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| CliError::Setup(format!("cannot read `{}`: {error}", path.display())))?;
+    Ok(PlantFile { name: path.display().to_string(), text })
 }

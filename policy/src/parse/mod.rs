@@ -26,7 +26,7 @@ use crate::names::{AssetId, NameError, RoleId, ServiceName, ZoneId};
 use crate::policy::Policy;
 use crate::role::Role;
 pub(crate) use log::{At, Log};
-pub(crate) use value::{Alone, Key, Value};
+pub(crate) use value::{Alone, Key, Section, Value, instant, word};
 
 /// The filter that needs no section: what a decoded protocol has where a grant names none.
 const BUILT_IN_FILTER: &str = "read-only";

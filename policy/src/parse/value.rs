@@ -59,6 +59,11 @@ impl<'t> Value<'t> {
         items.iter().filter_map(text).collect()
     }
 
+    /// Is it this very text?
+    pub(crate) fn is_text(self, text: &str) -> bool {
+        matches!(self.value, DeValue::String(written) if written == text)
+    }
+
     fn mistyped(self, log: &mut Log<'_>, what: &str, wanted: &str) {
         let found = match self.value {
             DeValue::String(_) => "a text",

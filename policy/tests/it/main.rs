@@ -1,4 +1,5 @@
 //! What the policy promises, at its boundary.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
 
+mod decisions;
 mod plant_file;

@@ -1,1 +1,0 @@
-//! Decision tables: what an administrator expects of a policy, as data.
