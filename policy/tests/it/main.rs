@@ -2,4 +2,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
 
 mod decisions;
+mod documents;
+mod laws;
+mod oracle;
 mod plant_file;
+mod random;
+mod reach;
+mod windows;
