@@ -10,6 +10,7 @@ use sallyport_policy::{
 };
 
 use super::{CliError, Context, printable};
+use crate::plant::read_files;
 
 /// `sallyport policy …`
 #[derive(Debug, clap::Subcommand)]
@@ -24,10 +25,10 @@ pub enum Command {
 #[derive(Debug, clap::Args)]
 pub struct Test {
     /// Decision tables (see docs/plant-file.md)
-    #[arg(required = true, value_name = "FILE")]
+    #[arg(required = true, value_name = "TABLE")]
     tables: Vec<PathBuf>,
-    /// Plant file, or a directory of them
-    #[arg(short = 'f', long = "plant", required = true, value_name = "PLANT")]
+    /// Plant file, or folder of plant files; may be given several times [default: the plant in force]
+    #[arg(short = 'f', long = "file", value_name = "PATH")]
     plant: Vec<PathBuf>,
 }
 
@@ -55,8 +56,8 @@ pub struct Explain {
     /// When, as 2026-12-01T06:00:00Z or 2026-12-01T06:00:00[Europe/Oslo] [default: now]
     #[arg(long, value_name = "TIME", value_parser = instant)]
     at: Option<Timestamp>,
-    /// Plant file, or a directory of them
-    #[arg(short = 'f', long = "plant", required = true, value_name = "PLANT")]
+    /// Plant file, or folder of plant files; may be given several times [default: the plant in force]
+    #[arg(short = 'f', long = "file", value_name = "PATH")]
     plant: Vec<PathBuf>,
 }
 
@@ -64,16 +65,17 @@ pub struct Explain {
 pub async fn run(command: Command, context: &Context) -> Result<(), CliError> {
     match command {
         Command::Test(test) => {
-            let policy = policy(&test.plant)?;
+            let policy = policy(&test.plant, context).await?;
             let mut results = Vec::new();
             for path in &test.tables {
-                results
-                    .extend(tables::run(&policy, &read(path)?).map_err(|errors| CliError::Setup(errors.to_string()))?);
+                results.extend(
+                    tables::run(&policy, &read_table(path)?).map_err(|errors| CliError::Setup(errors.to_string()))?,
+                );
             }
             report(&results, context)
         }
         Command::Explain(command) => {
-            let explanation = command.explain(&policy(&command.plant)?, Timestamp::now());
+            let explanation = command.explain(&policy(&command.plant, context).await?, Timestamp::now());
             match context.json() {
                 true => context.print_json(&explanation),
                 false => context.print(&lines(&explanation)),
@@ -130,15 +132,15 @@ fn instant(text: &str) -> Result<Timestamp, String> {
         .ok_or_else(|| "write it with its offset, as 2026-12-01T06:00:00+01:00, or as …[Europe/Oslo]".to_owned())
 }
 
-/// The policy of plant files on disk; warnings go to stderr.
-fn policy(paths: &[PathBuf]) -> Result<Policy, CliError> {
-    let mut files = Vec::new();
-    for path in paths {
-        match path.is_dir() {
-            true => files.extend(directory(path)?),
-            false => files.push(read(path)?),
-        }
-    }
+/// The policy of these plant files, or of the plant in force; warnings go to stderr.
+async fn policy(paths: &[PathBuf], context: &Context) -> Result<Policy, CliError> {
+    let files = match paths {
+        [] => context.store().await?.current_plant().await.map_err(CliError::failed)?.map(|plant| plant.files),
+        paths => Some(read_files(paths).map_err(CliError::setup)?),
+    };
+    let Some(files) = files else {
+        return Err(CliError::Setup("no plant is in force yet; name plant files with `-f`".to_owned()));
+    };
     let policy = Policy::parse(&files).map_err(|errors| CliError::Setup(errors.to_string()))?;
     for warning in policy.warnings() {
         eprintln!("sallyport: warning: {}", printable(&warning.to_string()));
@@ -146,20 +148,7 @@ fn policy(paths: &[PathBuf]) -> Result<Policy, CliError> {
     Ok(policy)
 }
 
-fn directory(path: &Path) -> Result<Vec<PlantFile>, CliError> {
-    let unreadable = |error| CliError::Setup(format!("cannot read `{}`: {error}", path.display()));
-    let mut paths = Vec::new();
-    for entry in std::fs::read_dir(path).map_err(unreadable)? {
-        let path = entry.map_err(unreadable)?.path();
-        if path.extension().is_some_and(|extension| extension == "toml") {
-            paths.push(path);
-        }
-    }
-    paths.sort();
-    paths.iter().map(|path| read(path)).collect()
-}
-
-fn read(path: &Path) -> Result<PlantFile, CliError> {
+fn read_table(path: &Path) -> Result<PlantFile, CliError> {
     let text = std::fs::read_to_string(path)
         .map_err(|error| CliError::Setup(format!("cannot read `{}`: {error}", path.display())))?;
     Ok(PlantFile { name: path.display().to_string(), text })
