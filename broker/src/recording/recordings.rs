@@ -20,7 +20,7 @@ use super::syncer::{Syncer, SyncerThread};
 use crate::audit::Audit;
 use crate::config::{self, RecordingConfig};
 use crate::store::Store;
-use crate::store::recordings::{NewRecording, RecordingClosed};
+use crate::store::recordings::{NewRecording, RecordingClosed, RecordingState};
 
 /// All recordings of one broker; a cheap clone.
 #[derive(Clone)]
@@ -40,6 +40,8 @@ pub(super) struct Inner {
     live: Mutex<Vec<Weak<Open>>>,
     /// Closed recordings that the catalogue does not know of yet, since the database was away.
     unsettled: Mutex<Vec<RecordingClosed>>,
+    /// Sessions whose recording could not be sealed: they are sealed as interrupted once the disk takes it.
+    pub(super) unsealed: Mutex<Vec<String>>,
     written: AtomicU64,
     /// Held as long as this broker lives: another with the same name would take live recordings for abandoned ones.
     _lock: File,
@@ -115,6 +117,7 @@ impl Recordings {
             faults,
             live: Mutex::default(),
             unsettled: Mutex::default(),
+            unsealed: Mutex::default(),
             written: AtomicU64::new(0),
             _lock: lock,
         };
@@ -197,6 +200,7 @@ impl Recordings {
             self.inner.settle().await;
             if tick.is_multiple_of(DISK_EVERY) {
                 self.watch_disk().await;
+                self.mend().await;
             }
             if tick % RETENTION_EVERY == RETENTION_EVERY / 20 {
                 self.keep_house().await;
@@ -213,6 +217,15 @@ impl Recordings {
             && let Err(error) = self.inner.audit.record(event).await
         {
             tracing::error!(%error, "A disk watermark could not be audited");
+        }
+    }
+
+    /// Seals, as interrupted, what this run could not seal while the disk refused.
+    async fn mend(&self) {
+        match self.seal_failed().await {
+            Ok(mended) if mended.is_empty() => {}
+            Ok(mended) => tracing::info!(recordings = mended.len(), "Failed recordings were sealed as interrupted"),
+            Err(error) => tracing::error!(%error, "Failed recordings could not be closed"),
         }
     }
 
@@ -266,6 +279,9 @@ impl Inner {
 
     /// Enters a closed recording into the catalogue, now or when the database is back.
     pub(super) async fn closed(&self, closed: RecordingClosed) {
+        if closed.state == RecordingState::Failed {
+            self.unsealed.lock().unwrap_or_else(PoisonError::into_inner).push(closed.session.clone());
+        }
         self.unsettled.lock().unwrap_or_else(PoisonError::into_inner).push(closed);
         self.settle().await;
     }

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::sync::PoisonError;
 
 use jiff::Timestamp;
 use sallyport_session_recorder::types::VerifyingKey;
@@ -58,8 +59,52 @@ impl Recordings {
         Ok(all)
     }
 
+    /// Closes recordings that failed in this run and could not be sealed then. What still cannot waits for the next try.
+    ///
+    /// # Errors
+    /// When the catalogue or the audit chain cannot be reached.
+    pub async fn seal_failed(&self) -> Result<Vec<Recovered>, RecordingsError> {
+        let waiting = std::mem::take(&mut *self.inner.unsealed.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut all = Vec::new();
+        for session in waiting {
+            match self.seal_one_failed(&session).await {
+                Ok(Some(recovered)) => all.push(recovered),
+                Ok(None) => self.try_again(session),
+                Err(error) => {
+                    self.try_again(session);
+                    return Err(error);
+                }
+            }
+        }
+        Ok(all)
+    }
+
+    fn try_again(&self, session: String) {
+        self.inner.unsealed.lock().unwrap_or_else(PoisonError::into_inner).push(session);
+    }
+
+    async fn seal_one_failed(&self, session: &str) -> Result<Option<Recovered>, RecordingsError> {
+        let path = self.inner.config.dir.join(self.inner.store.recording(session).await?.start.path);
+        match blocking(|| self.close_file(&path)) {
+            Err(CloseError::Io(error)) => {
+                tracing::warn!(session, %error, "A failed recording cannot be sealed yet");
+                Ok(None)
+            }
+            outcome => self.settle_found(session, &path, outcome).await.map(Some),
+        }
+    }
+
     async fn recover_one(&self, session: &str, path: &Path) -> Result<Recovered, RecordingsError> {
         let outcome = blocking(|| self.close_file(path));
+        self.settle_found(session, path, outcome).await
+    }
+
+    async fn settle_found(
+        &self,
+        session: &str,
+        path: &Path,
+        outcome: Result<Closed, CloseError>,
+    ) -> Result<Recovered, RecordingsError> {
         let length = std::fs::metadata(path).map_or(0, |metadata| metadata.len());
         let (found, state, sealed) = match outcome {
             Ok(Closed::Whole { head, interrupted }) => {

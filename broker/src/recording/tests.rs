@@ -258,9 +258,11 @@ async fn a_full_disk_ends_the_recording_and_what_was_taken_is_there() {
     assert!(handle.seal("recording-failed", "").await.is_err());
     assert_eq!(desk.catalogued(1).await.state, RecordingState::Failed);
 
-    let recovered = recordings.recover().await.unwrap();
+    let recovered = recordings.seal_failed().await.unwrap();
     assert_eq!(recovered.len(), 1);
     assert_eq!(recovered[0].found, Found::Interrupted { cut: 0 });
+    assert_eq!(recordings.seal_failed().await.unwrap(), []);
+    assert_eq!(desk.catalogued(1).await.state, RecordingState::Interrupted);
     let path = desk.path(&desk.catalogued(1).await);
     assert_eq!(desk.state(&path), State::Interrupted);
     let bodies: Vec<_> = desk.read(&path).into_iter().map(|entry| entry.body).collect();
