@@ -6,6 +6,7 @@
 //! ```
 
 mod chain;
+mod document;
 mod entry;
 mod event;
 mod spool;
@@ -20,9 +21,10 @@ use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::store::{Store, StoreError, Write};
+pub use document::document;
 use entry::Draft;
 pub use entry::{Entry, GENESIS, SIGNED_PREFIX, entry_from_line, entry_to_line};
-pub use event::{AuditEvent, Doer, EventKind, Outage, Severity, document};
+pub use event::{AuditEvent, Doer, EventKind, Outage, Severity};
 pub use verify::{Expected, Fault, Verification, Verifier, verify_lines, verify_store};
 
 /// What an audit handle needs.
