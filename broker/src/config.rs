@@ -16,6 +16,7 @@ pub use error::{ConfigError, Problem};
 pub use file::File;
 pub use units::{duration, size};
 
+use crate::identity::Revoked;
 use crate::store::DatabaseConfig;
 use crate::vault::MasterKeySource;
 
@@ -86,6 +87,8 @@ pub struct SshConfig {
     pub login_notice: String,
     /// Authorities whose user certificates count as a first factor.
     pub user_ca: Vec<PublicKey>,
+    /// Keys and certificates that no longer count.
+    pub revoked: Vec<Revoked>,
     /// From connection to login.
     pub login_deadline: Duration,
     /// Connections that have not logged in, in all.
@@ -315,6 +318,7 @@ impl Check<'_> {
             names,
             login_notice: ssh.login_notice.unwrap_or_else(|| DEFAULT_NOTICE.to_owned()),
             user_ca: ssh.user_ca.iter().filter_map(|key| self.public_key(key)).collect(),
+            revoked: ssh.revoked.iter().filter_map(|written| self.revoked(written)).collect(),
             login_deadline: self.positive(ssh.login_deadline, Duration::from_secs(90)),
             max_unauthenticated: self.count(ssh.max_unauthenticated, 512),
             max_unauthenticated_per_source: self.count(ssh.max_unauthenticated_per_source, 64),
@@ -389,6 +393,17 @@ impl Check<'_> {
             self.problem(written, message, &mend);
         }
         parsed.ok()
+    }
+
+    fn revoked(&mut self, written: &Spanned<String>) -> Option<Revoked> {
+        match written.get_ref().parse() {
+            Ok(revoked) => Some(revoked),
+            Err(error) => {
+                let message = format!("{error}");
+                self.problem(written, message, "`ssh-keygen -lf FILE` shows fingerprints, `-Lf` serials and key ids");
+                None
+            }
+        }
     }
 
     fn public_key(&mut self, written: &Spanned<String>) -> Option<PublicKey> {

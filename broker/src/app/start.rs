@@ -102,7 +102,7 @@ pub(super) async fn start(config: Config) -> Result<App, StartError> {
         spool: Some(config.audit_spool.clone()),
     })
     .await?;
-    let certificates = CertificateRules::new(&config.ssh.user_ca, [])?;
+    let certificates = CertificateRules::new(&config.ssh.user_ca, config.ssh.revoked.iter().cloned())?;
     let settings = Settings { issuer: ISSUER.to_owned(), certificates };
     let identities = Identities::new(store.clone(), vault.clone(), settings)?;
     let recordings =

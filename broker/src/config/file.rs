@@ -88,6 +88,8 @@ pub struct Ssh {
     pub login_notice: Option<String>,
     /// Public keys of authorities whose user certificates count as a first factor.
     pub user_ca: Vec<Spanned<String>>,
+    /// Keys and certificates that no longer count: `key:SHA256:…`, `serial:42`, `id:alice@laptop`.
+    pub revoked: Vec<Spanned<String>>,
     /// From connection to login.
     pub login_deadline: Option<Spanned<String>>,
     /// Connections that have not logged in, in all.
