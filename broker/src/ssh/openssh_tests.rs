@@ -9,7 +9,7 @@ use sallyport_policy::{ChannelKind, FileTransfer};
 use sallyport_session_recorder::Kind;
 
 use super::command::Way;
-use super::testbed::{Bed, Notebook, bed, soon, terms};
+use super::testbed::{Bed, Notebook, bed, soon, terms, weighed};
 use super::transfer::{FileOutcome, FileReport, Transferred};
 
 const ALL: [ChannelKind; 3] = [ChannelKind::Shell, ChannelKind::Exec, ChannelKind::Sftp];
@@ -146,5 +146,27 @@ async fn a_download_without_the_right_brings_nothing() {
         assert!(!output.status.success());
         let arrived = std::fs::read(dir.path().join("b")).unwrap_or_default();
         assert!(arrived.is_empty(), "{own}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_leave_at_most_a_thousandth_of_their_size_in_the_recording() {
+    const LARGE: usize = 256 * 1024 * 1024;
+    let dir = tempfile::tempdir().unwrap();
+    file(&dir.path().join("a"), LARGE);
+    let path = |name: &str| dir.path().join(name).display().to_string();
+    for own in ["-s", "-O"] {
+        let bed = bed(terms(FileTransfer::Both, &ALL), weighed()).await;
+        let mut before = bed.recorded();
+        for (from, to) in [
+            (path("a"), format!("alice@127.0.0.1:{}", path("b"))),
+            (format!("alice@127.0.0.1:{}", path("b")), path("c")),
+        ] {
+            let output = run("scp", &bed, &[own, &from, &to], "").await;
+            assert!(output.status.success(), "{output:?}");
+            let recorded = bed.recorded() - before;
+            before = bed.recorded();
+            assert!(recorded * 1024 < LARGE as u64, "{own} {from}: {recorded} bytes");
+        }
     }
 }

@@ -9,7 +9,9 @@ use std::time::Duration;
 use russh::keys::PrivateKey;
 use russh::{Channel, ChannelId, ChannelMsg, Sig, client, server};
 use sallyport_policy::{ChannelKind, FileTransfer, Terms};
-use sallyport_session_recorder::{Budget, Direction, Kind, RecordError, TrackId};
+use sallyport_session_recorder::{
+    Budget, Direction, Durability, Header, Keys, Kind, Moment, RecordError, Recorder, Sink, TrackId,
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
@@ -24,6 +26,8 @@ use super::transfer::FileReport;
 #[derive(Default)]
 pub(crate) struct Notebook {
     pub(crate) entries: Mutex<Vec<(TrackId, Kind, Vec<u8>)>>,
+    /// A real recorder beside, whose length counts.
+    pub(crate) recorder: Option<Mutex<Recorder<Nowhere>>>,
     /// Count bytes only; for floods.
     pub(crate) lengths_only: bool,
     pub(crate) fail_at: Option<usize>,
@@ -61,6 +65,9 @@ impl Evidence for Notebook {
     }
 
     fn append(&self, track: TrackId, kind: Kind, body: &[u8]) -> Result<(), RecordError> {
+        if let Some(recorder) = &self.recorder {
+            recorder.lock().unwrap().append(now(), track, kind, body)?;
+        }
         self.note(track, kind, body)
     }
 
@@ -69,10 +76,51 @@ impl Evidence for Notebook {
         track: TrackId,
         direction: Direction,
         body: &[u8],
-        _budget: &mut Budget,
+        budget: &mut Budget,
     ) -> Result<(), RecordError> {
+        if let Some(recorder) = &self.recorder {
+            recorder.lock().unwrap().append_bulk(now(), track, direction, body, budget)?;
+        }
         self.note(track, direction.content(), body)
     }
+}
+
+/// A sink that keeps nothing.
+pub(crate) struct Nowhere;
+
+impl Sink for Nowhere {
+    fn append(&mut self, _: &[u8]) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+fn now() -> Moment {
+    let micros = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_micros();
+    Moment { unix_micros: i64::try_from(micros).unwrap(), monotonic_micros: u64::try_from(micros).unwrap() }
+}
+
+/// Evidence by a real recorder, of which only the length is kept.
+pub(crate) fn weighed() -> Notebook {
+    let text = String::new;
+    let header = Header {
+        session: text(),
+        broker: text(),
+        identity: text(),
+        source: text(),
+        asset: text(),
+        zone: text(),
+        service: text(),
+        account: text(),
+        form: text(),
+        started: now(),
+        rule: text(),
+        terms: serde_json::Value::Null,
+        durability: Durability::Process,
+    };
+    let recipient = age::x25519::Identity::generate().to_public().to_string();
+    let keys = Keys::new(&[recipient], ed25519_dalek::SigningKey::from_bytes(&[7; 32])).unwrap();
+    let recorder = Recorder::start(Nowhere, &header, &Arc::new(keys), now()).unwrap();
+    Notebook { recorder: Some(Mutex::new(recorder)), lengths_only: true, ..Notebook::default() }
 }
 
 /// What arrived at the asset, by channel in order of opening.
@@ -89,6 +137,8 @@ pub(crate) struct Bed {
     pub(crate) reports: mpsc::Receiver<FileReport>,
     pub(crate) context: ChannelContext,
     pub(crate) client: client::Handle<Person>,
+    /// The connection that a jump goes through.
+    pub(crate) outer: Option<client::Handle<Person>>,
     pub(crate) port: u16,
 }
 
@@ -120,7 +170,7 @@ pub(crate) async fn bed(terms: Terms, notebook: Notebook) -> Bed {
     })
     .await;
     let client = connect(gate_port).await;
-    Bed { notebook, asset, reports, context, client, port: gate_port }
+    Bed { notebook, asset, reports, context, client, outer: None, port: gate_port }
 }
 
 fn server_config() -> Arc<server::Config> {
@@ -175,6 +225,35 @@ impl client::Handler for Person {
     }
 }
 
+/// The person's side of a jump: OpenSSH's two processes with pipes between them never wait for each other.
+fn person_pipe(channel: Channel<client::Msg>) -> tokio::io::DuplexStream {
+    let (near, far) = tokio::io::duplex(256 * 1024);
+    let (mut from_far, mut to_far) = tokio::io::split(far);
+    let (read, write) = channel.split();
+    let received = Received::start(read, None, Drain { stop: CancellationToken::new(), impatient: Box::new(|| false) });
+    tokio::spawn(async move {
+        while let Some(items) = received.queue.take(same_batch).await {
+            let Some(Item::Data(_)) = items.first() else { break };
+            if to_far.write_all(&joined(&items)).await.is_err() {
+                break;
+            }
+            received.queue.release(batch_cost(&items));
+        }
+    });
+    tokio::spawn(async move {
+        let mut block = bytes::BytesMut::new();
+        loop {
+            block.reserve(64 * 1024);
+            if from_far.read_buf(&mut block).await.unwrap_or(0) == 0
+                || write.data_bytes(block.split().freeze()).await.is_err()
+            {
+                break;
+            }
+        }
+    });
+    near
+}
+
 /// The least that a broker does around the relay.
 struct Gate {
     context: ChannelContext,
@@ -184,6 +263,10 @@ struct Gate {
 }
 
 impl Gate {
+    fn another(&self) -> Self {
+        Self { context: self.context.clone(), asset_port: self.asset_port, asset: None, channels: HashMap::new() }
+    }
+
     async fn pass(
         &mut self,
         id: ChannelId,
@@ -218,6 +301,38 @@ impl server::Handler for Gate {
         let id = channel.id();
         let joined = SessionChannel::open(channel, session.handle(), asset, self.context.clone()).await;
         self.channels.insert(id, joined.map_err(|_| russh::Error::Inconsistent)?);
+        reply.accept().await;
+        Ok(())
+    }
+
+    /// Port 22 is a jump to a gate of its own; any other is a connection of the asset's.
+    async fn channel_open_direct_tcpip(
+        &mut self,
+        channel: Channel<server::Msg>,
+        host: &str,
+        port: u32,
+        _originator: &str,
+        _originator_port: u32,
+        reply: server::ChannelOpenHandle,
+        _session: &mut server::Session,
+    ) -> Result<(), Self::Error> {
+        if port == 22 {
+            let inner = self.another();
+            reply.accept().await;
+            tokio::spawn(async move {
+                if let Ok(running) = server::run_stream(server_config(), super::pipe(channel), inner).await {
+                    let _ends_somehow = running.await;
+                }
+            });
+            return Ok(());
+        }
+        if self.asset.is_none() {
+            self.asset = Some(connect(self.asset_port).await);
+        }
+        let asset = self.asset.as_ref().unwrap().channel_open_direct_tcpip(host, port, "127.0.0.1", 1).await?;
+        let port = u16::try_from(port).unwrap();
+        super::relay_forward(channel, asset, self.context.clone(), host, port)
+            .map_err(|_| russh::Error::Inconsistent)?;
         reply.accept().await;
         Ok(())
     }
@@ -325,6 +440,22 @@ impl server::Handler for Asset {
     ) -> Result<(), Self::Error> {
         self.channels.insert(channel.id(), channel);
         reply.accept().await;
+        Ok(())
+    }
+
+    async fn channel_open_direct_tcpip(
+        &mut self,
+        channel: Channel<server::Msg>,
+        host: &str,
+        port: u32,
+        _originator: &str,
+        _originator_port: u32,
+        reply: server::ChannelOpenHandle,
+        session: &mut server::Session,
+    ) -> Result<(), Self::Error> {
+        self.asked(format!("connect {host}:{port}"));
+        reply.accept().await;
+        tokio::spawn(run("cat".to_owned(), channel, session.handle(), self.log.clone()));
         Ok(())
     }
 
@@ -572,6 +703,20 @@ pub(crate) async fn soon<T>(future: impl Future<Output = T>) -> T {
 }
 
 impl Bed {
+    /// Bytes that the real recorder has written.
+    pub(crate) fn recorded(&self) -> u64 {
+        self.notebook.recorder.as_ref().unwrap().lock().unwrap().len()
+    }
+
+    /// The same person, connected by a jump through the first connection.
+    pub(crate) async fn jump(&mut self) {
+        let channel = self.client.channel_open_direct_tcpip("ews-1", 22, "127.0.0.1", 1).await.unwrap();
+        let config = Arc::new(client::Config::default());
+        let mut inner = client::connect_stream(config, person_pipe(channel), Person).await.unwrap();
+        assert!(inner.authenticate_none("operator").await.unwrap().success());
+        self.outer = Some(std::mem::replace(&mut self.client, inner));
+    }
+
     /// Runs a command with this input, which ends with EOF.
     pub(crate) async fn exec(&self, command: &str, input: &[u8]) -> Heard {
         let (read, write) = soon(self.client.channel_open_session()).await.unwrap().split();
