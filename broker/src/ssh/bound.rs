@@ -116,10 +116,10 @@ impl Bound {
             }
             Held::Refused(refused) => {
                 use ChannelRequest::{Exec, Shell, Subsystem};
-                if matches!(request, Shell | Exec(_) | Subsystem(_)) {
-                    if let Some(Refused { channel, sentence }) = refused.take() {
-                        tokio::spawn(super::say_and_close(channel, sentence));
-                    }
+                if matches!(request, Shell | Exec(_) | Subsystem(_))
+                    && let Some(Refused { channel, sentence }) = refused.take()
+                {
+                    tokio::spawn(super::say_and_close(channel, sentence));
                 }
                 Answer::Success
             }

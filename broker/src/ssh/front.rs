@@ -64,10 +64,10 @@ impl Front {
         keepalive: Option<Duration>,
     ) -> Result<Arc<Config>, SignError> {
         let mut configs = self.configs.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((made, config)) = configs.get(key) {
-            if made.elapsed() < RENEW {
-                return Ok(Arc::clone(config));
-            }
+        if let Some((made, config)) = configs.get(key)
+            && made.elapsed() < RENEW
+        {
+            return Ok(Arc::clone(config));
         }
         let vault = &self.broker.vault;
         let certificate = vault.host_certificate(names, self.broker.now())?;
