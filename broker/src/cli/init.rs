@@ -37,6 +37,20 @@ pub struct Arguments {
     pub recipient: Vec<String>,
 }
 
+impl Arguments {
+    /// Nothing but the folder.
+    pub(crate) fn in_folder(dir: &Path) -> Self {
+        Self {
+            dir: dir.to_path_buf(),
+            database: None,
+            database_password_file: None,
+            name: None,
+            master_key: None,
+            recipient: Vec::new(),
+        }
+    }
+}
+
 /// Makes the folder. Nothing that exists is overwritten.
 pub async fn run(arguments: Arguments, context: &Context) -> Result<(), CliError> {
     let dir = std::path::absolute(&arguments.dir).map_err(CliError::failed)?;

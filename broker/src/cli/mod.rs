@@ -4,6 +4,7 @@ pub mod account;
 pub mod audit;
 pub mod check;
 mod context;
+pub mod demo;
 mod error;
 mod hidden_input;
 pub mod identity;
@@ -88,6 +89,10 @@ pub enum Command {
     KnownHosts,
     /// Print the authority that assets must trust (`TrustedUserCAKeys`)
     UserCa,
+    /// Run a broker with a simulated plant, to try things out
+    Demo(demo::Arguments),
+    /// Print the current code of somebody of the demo
+    DemoCode(demo::Code),
     /// Print a completion script for a shell
     Completions {
         /// For which shell
@@ -131,6 +136,8 @@ async fn dispatch(command: Command, context: &Context) -> Result<(), CliError> {
         Command::Recording(command) => recording::run(command, context).await,
         Command::Audit(command) => audit::run(command, context).await,
         Command::Secrets(command) => secrets::run(command, context).await,
+        Command::Demo(arguments) => demo::run(arguments, context).await,
+        Command::DemoCode(arguments) => demo::code(arguments, context).await,
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Arguments::command(), "sallyport", &mut script);

@@ -14,7 +14,7 @@ mod choosing;
 mod command;
 mod context;
 mod cut;
-mod drain;
+pub(crate) mod drain;
 mod ends;
 mod forward;
 mod front;

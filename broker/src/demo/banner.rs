@@ -1,0 +1,72 @@
+//! What a person who starts the demo reads.
+
+use qrcode::QrCode;
+use qrcode::render::unicode::Dense1x2;
+
+use super::prepare::{Person, Place};
+use crate::app::ISSUER;
+
+/// The text: what to paste, and the authenticator's QR code.
+pub(super) fn text(place: &Place, ssh_port: u16, people: &[Person]) -> String {
+    let dir = shown(place.dir());
+    let config = shown(&place.ssh_config());
+    let broker = shown(&place.config());
+    let sallyport = program();
+    let mut text = format!(
+        "\nSallyport demo: a broker on 127.0.0.1:{ssh_port} and a simulated engineering workstation, ews-1, behind it.\n\
+         Everything is in {dir}. Ctrl-C ends it; the next start takes up where this one ends.\n"
+    );
+    if let Some(alice) = people.first() {
+        if let Some(picture) = qr(alice) {
+            text.push_str(&format!("\nalice's second factor, for an authenticator app:\n\n{picture}\n"));
+        }
+        text.push_str(&format!("\nWithout an app, this prints her code:\n  {sallyport} demo-code --dir {dir} alice\n"));
+    }
+    text.push_str(&format!(
+        "\nIn another terminal, as alice (her role reaches ews-1):\n  \
+         ssh -F {config} ews-1 status\n  \
+         ssh -F {config} ews-1\n  \
+         scp -F {config} ews-1:/projects/line-3/recipe.csv .\n  \
+         sftp -F {config} ews-1\n  \
+         ssh -F {config} alice:ews-1@broker\n  \
+         ssh -F {config} broker\n\n\
+         As bob (he has no role):\n  \
+         ssh -F {config} -o IdentityFile=none -i {dir}/bob bob:ews-1@broker\n\n\
+         What was recorded:\n  \
+         export SALLYPORT_CONFIG={broker}\n  \
+         {sallyport} recording list\n  \
+         {sallyport} recording verify --all\n  \
+         {sallyport} audit list\n\n"
+    ));
+    text
+}
+
+fn qr(person: &Person) -> Option<String> {
+    let uri = format!(
+        "otpauth://totp/{ISSUER}:{name}?secret={secret}&issuer={ISSUER}&algorithm=SHA1&digits=6&period=30",
+        name = person.name,
+        secret = person.totp_secret
+    );
+    let code = QrCode::new(uri.as_bytes()).ok()?;
+    // Light on dark and dark on light both scan; the quiet zone around it is part of the standard.
+    Some(code.render::<Dense1x2>().dark_color(Dense1x2::Light).light_color(Dense1x2::Dark).build())
+}
+
+/// This program, as it can be pasted: by its name where that was enough to start it.
+fn program() -> String {
+    let started_as = std::env::args_os().next().map(std::path::PathBuf::from);
+    match started_as {
+        Some(path) if path.components().count() > 1 => shown(&std::path::absolute(&path).unwrap_or(path)),
+        _ => "sallyport".to_owned(),
+    }
+}
+
+/// A path as it can be pasted: as short as it is from here, and quoted where it must be.
+fn shown(path: &std::path::Path) -> String {
+    let here = std::env::current_dir().ok();
+    let short = here.and_then(|here| path.strip_prefix(here).ok().map(std::path::Path::to_path_buf));
+    let text = short.filter(|path| !path.as_os_str().is_empty()).unwrap_or_else(|| path.to_path_buf());
+    let text = text.display().to_string();
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+".contains(c);
+    if text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
+}

@@ -1,0 +1,113 @@
+//! The demo: a broker and a simulated plant in one process, on SQLite, in one folder.
+//!
+//! Nothing is special about it but who is on the other side: the same listener, policy, store and recorder as `serve`,
+//! with their default sizes, and an engineering workstation that is an SSH server on a loopback port.
+
+mod banner;
+mod code;
+mod prepare;
+mod workstation;
+
+use std::path::{Path, PathBuf};
+
+use tokio_util::sync::CancellationToken;
+
+use crate::app::{App, RunError, StartError};
+use crate::config::ConfigError;
+use crate::identity::admin::AdminError;
+use crate::logging;
+use crate::store::StoreError;
+use crate::vault::{KeyName, VaultError};
+pub use code::{CodeError, current_code};
+use workstation::{Workstation, WorkstationError};
+
+/// Where the broker of the demo listens unless told otherwise.
+pub const SSH_PORT: u16 = 2222;
+
+/// Why there is no demo.
+#[derive(Debug, thiserror::Error)]
+pub enum DemoError {
+    /// A file of the folder.
+    #[error("`{}`: {source}", path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// What is wrong.
+        source: std::io::Error,
+    },
+    /// A key of the folder.
+    #[error("`{}`: {source}", path.display())]
+    Key {
+        /// Which.
+        path: PathBuf,
+        /// What is wrong.
+        source: ssh_key::Error,
+    },
+    /// The folder could not be made, or holds something else.
+    #[error("{0}")]
+    Folder(String),
+    /// The configuration in the folder.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The broker does not start.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// The database in the folder.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The keys in the folder.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
+    /// alice and bob.
+    #[error(transparent)]
+    Identity(#[from] AdminError),
+    /// The plant of the demo.
+    #[error("the plant of the demo: {0}")]
+    Plant(String),
+    /// The simulated workstation.
+    #[error("the simulated plant: {0}")]
+    Workstation(String),
+    /// The broker ended otherwise than in good order.
+    #[error(transparent)]
+    Run(#[from] RunError),
+}
+
+impl From<WorkstationError> for DemoError {
+    fn from(error: WorkstationError) -> Self {
+        Self::Workstation(error.to_string())
+    }
+}
+
+/// Starts everything, says what to paste, and serves until SIGTERM or Ctrl-C.
+///
+/// # Errors
+/// What cannot be made or started; a port that is taken is named.
+pub async fn run(dir: &Path, ssh_port: u16, print: impl FnOnce(&str)) -> Result<(), DemoError> {
+    let place = prepare::Place::in_folder(dir)?;
+    let config = place.configure(ssh_port).await?;
+    logging::begin(&config.log).map_err(DemoError::Folder)?;
+    let app = App::start(config).await?;
+    let broker = app.broker();
+
+    let user_ca = broker.vault.public_key(KeyName::UserCa);
+    let workstation = Workstation::bind(place.asset_port(), place.asset_key()?, user_ca, &place.files()).await;
+    let workstation = match workstation {
+        // Somebody else took the port since: any other will do, the plant file says which.
+        Err(WorkstationError::Port(_)) => Workstation::bind(0, place.asset_key()?, user_ca, &place.files()).await?,
+        other => other?,
+    };
+    let asset_port = workstation.address()?.port();
+    let people = place.people(broker).await?;
+    place.apply_plant(broker, asset_port).await?;
+    place.write_client_files(broker, ssh_port, asset_port, &people)?;
+    print(&banner::text(&place, ssh_port, &people));
+
+    let stop = CancellationToken::new();
+    let asset = tokio::spawn(workstation.serve(stop.clone()));
+    let ended = app.run(stop.clone()).await;
+    stop.cancel();
+    if let Err(error) = asset.await {
+        tracing::error!(%error, "The simulated plant failed");
+    }
+    Ok(ended?)
+}
