@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
 
 use super::*;
+use std::path::{Path, PathBuf};
 
 #[test]
 fn the_tree_of_commands_is_sound() {
@@ -9,7 +10,7 @@ fn the_tree_of_commands_is_sound() {
 
 #[test]
 fn exit_codes_tell_usage_from_configuration() {
-    let missing = crate::config::Config::load(std::path::Path::new("/nowhere/broker.toml")).unwrap_err();
+    let missing = crate::config::Config::load(Path::new("/nowhere/broker.toml")).unwrap_err();
     assert_eq!(CliError::from(missing).exit_code(), 78);
     assert_eq!(CliError::Usage("both".to_owned()).exit_code(), 64);
     assert_eq!(CliError::NotAvailable("x").exit_code(), 1);
@@ -17,7 +18,7 @@ fn exit_codes_tell_usage_from_configuration() {
 
 #[test]
 fn every_command_in_the_documents_exists() {
-    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let mut checked = 0;
     let mut wrong = Vec::new();
     for path in documents(root) {
@@ -37,14 +38,14 @@ fn every_command_in_the_documents_exists() {
 
 #[test]
 fn the_examples_of_the_deployment_hold() {
-    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let config = crate::config::Config::load(&root.join("deploy/broker.example.toml")).unwrap();
     assert_eq!(config.recording.retention("safety").days, Some(1825));
     let files = crate::plant::read_files(&[root.join("deploy/plant.example.toml")]).unwrap();
     sallyport_policy::Policy::parse(&files).unwrap();
 }
 
-fn documents(root: &std::path::Path) -> Vec<std::path::PathBuf> {
+fn documents(root: &Path) -> Vec<PathBuf> {
     let folders = [root.to_path_buf(), root.join("docs"), root.join("deploy")];
     let found = folders.iter().flat_map(|folder| std::fs::read_dir(folder).unwrap()).map(|entry| entry.unwrap().path());
     found.filter(|path| path.extension().is_some_and(|extension| extension == "md")).collect()
