@@ -2,7 +2,7 @@
 //!
 //! Both doors use it: the direct form during the outer login, the jump form during the inner one.
 
-use sallyport_policy::NeedFactors;
+use sallyport_policy::FactorKind;
 
 use crate::audit::AuditEvent;
 use crate::identity::MultiFactor;
@@ -71,9 +71,19 @@ impl Admission {
                 Next::Ask(Admission { session, target, due: Due::Password(authorized), question, answers: 0 })
             }
             Authorization::Authorized(authorized) => Next::Enter(Entry::Session { authorized, typed: None }),
-            Authorization::NeedFactors(need) => {
-                let question = code_question(&need, &target);
+            Authorization::NeedFactors(need) if need.accepts(FactorKind::Totp) => {
+                // Which rule asks is on the record; the person is told what to do.
+                let instruction = format!("{} asks for a fresh code.", target.asset);
+                let question = Question { instruction, prompt: "Code: ".to_owned() };
                 Next::Ask(Admission { session, target, due: Due::Code, question, answers: 0 })
+            }
+            Authorization::NeedFactors(need) => {
+                let kinds: Vec<_> = need.any_of.iter().map(ToString::to_string).collect();
+                Next::Enter(Entry::Refused(format!(
+                    "{} asks for {}, which this version of the broker cannot take over ssh.",
+                    target.asset,
+                    kinds.join(" or ")
+                )))
             }
             Authorization::NeedApproval(_) => Next::Enter(Entry::Refused(
                 "This needs somebody's approval first, which this version of the broker cannot ask for.".to_owned(),
@@ -136,12 +146,5 @@ impl Admission {
             return Err("The broker cannot check this now. Try again later.");
         }
         proven.map_err(|refused| refused.sentence())
-    }
-}
-
-fn code_question(need: &NeedFactors, target: &Target) -> Question {
-    Question {
-        instruction: format!("{} asks for a fresh second factor ({need}).", target.asset),
-        prompt: "Code: ".to_owned(),
     }
 }
