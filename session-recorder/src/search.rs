@@ -1,6 +1,6 @@
 //! Search in the text as it stood on the screen, so that what was drawn across escape sequences is found.
 use crate::entry::{Direction, Entry, Kind, TrackId};
-use crate::export::{TextStream, size, window_change};
+use crate::export::{TextStream, refused, terminal, window_change};
 use crate::header::Header;
 use crate::read::ReadError;
 use avt::observer::DirtyRows;
@@ -98,8 +98,12 @@ impl<I: Iterator<Item = Result<Entry, ReadError>>> Search<I> {
 
     fn take_json(&mut self, entry: &Entry) {
         let Some(body) = entry.json() else { return };
-        if entry.kind == Kind::Request && body["request"] == "pty" && body["answer"] != "failure" {
-            self.terminals.insert(entry.track, size(&body));
+        if entry.kind == Kind::Request && body["request"] == "pty" {
+            if refused(&body) {
+                self.terminals.remove(&entry.track);
+            } else if let Some(size) = terminal(&body) {
+                self.terminals.insert(entry.track, size);
+            }
         }
         if let Some((cols, rows)) = window_change(entry) {
             for direction in [Direction::Output, Direction::ErrorOutput] {

@@ -10,7 +10,7 @@ pub use files::{FileEntry, files};
 pub use jsonl::{Content, jsonl};
 pub use text::TextStream;
 pub use tracks::{Track, tracks};
-pub(crate) use tracks::{size, window_change};
+pub(crate) use tracks::{refused, terminal, window_change};
 
 use crate::ReadError;
 

@@ -83,26 +83,38 @@ impl Track {
         }
     }
 
+    /// A request and its answer may be one entry or two, of which the second repeats nothing.
     fn take_request(&mut self, body: &Value) {
-        if body["answer"] == "failure" {
-            return;
-        }
         let text = |name: &str| body[name].as_str().map(str::to_owned);
-        match body["request"].as_str() {
-            Some("pty") => {
-                self.terminal = Some(size(body));
-                self.term = text("term");
+        let request = body["request"].as_str();
+        match (request, refused(body)) {
+            (Some("pty"), false) => {
+                self.terminal = terminal(body).or(self.terminal);
+                self.term = text("term").or_else(|| self.term.take());
             }
-            Some("shell") => self.runs = text("request"),
-            Some("exec") => (self.runs, self.command) = (text("request"), text("command")),
-            Some("subsystem") => (self.runs, self.command) = (text("request"), text("name")),
+            (Some("pty"), true) => (self.terminal, self.term) = (None, None),
+            (Some("shell" | "exec" | "subsystem"), false) => {
+                self.runs = text("request");
+                self.command = text("command").or_else(|| text("name")).or_else(|| self.command.take());
+            }
+            (Some("shell" | "exec" | "subsystem"), true) => (self.runs, self.command) = (None, None),
             _ => {}
         }
     }
 }
 
+/// True when a request was refused by the broker or by the asset.
+pub(crate) fn refused(body: &Value) -> bool {
+    body["allowed"] == false || body["answer"] == "failure"
+}
+
+/// The size that a `pty` or `window` request asks for; `None` when the entry says none.
+pub(crate) fn terminal(body: &Value) -> Option<(u16, u16)> {
+    body.get("cols").map(|_| size(body))
+}
+
 /// Columns and rows of a `pty` or `window` request, within what can be drawn.
-pub(crate) fn size(body: &Value) -> (u16, u16) {
+fn size(body: &Value) -> (u16, u16) {
     let within = |name: &str, usual: u64, largest: u64| {
         let asked = body[name].as_u64().filter(|asked| *asked > 0).unwrap_or(usual);
         u16::try_from(asked.min(largest)).unwrap_or(80)
@@ -113,5 +125,5 @@ pub(crate) fn size(body: &Value) -> (u16, u16) {
 /// The new size, for an entry that is a window change.
 pub(crate) fn window_change(entry: &Entry) -> Option<(u16, u16)> {
     let body = entry.json().filter(|_| entry.kind == Kind::Request)?;
-    (body["request"] == "window").then(|| size(&body))
+    if body["request"] == "window" { terminal(&body) } else { None }
 }

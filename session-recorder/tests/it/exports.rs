@@ -22,8 +22,9 @@ fn session() -> Vec<u8> {
         11,
         1,
         Kind::Request,
-        json!({ "request": "pty", "term": "xterm", "cols": 100, "rows": 30, "allowed": true, "answer": "success" }),
+        json!({ "request": "pty", "term": "xterm", "cols": 100, "rows": 30, "allowed": true }),
     );
+    say(&mut recorder, 11, 1, Kind::Request, json!({ "request": "pty", "answer": "success" }));
     say(&mut recorder, 12, 1, Kind::Request, json!({ "request": "shell", "allowed": true, "answer": "success" }));
     bytes(&mut recorder, 500, 1, Kind::Output, b"$ ");
     bytes(&mut recorder, 1000, 1, Kind::Input, b"l");
@@ -33,13 +34,8 @@ fn session() -> Vec<u8> {
     bytes(&mut recorder, 61_000, 1, Kind::Output, b"bye\r\n");
     say(&mut recorder, 61_100, 1, Kind::Closed, json!({ "exit_status": 0 }));
     say(&mut recorder, 62_000, 2, Kind::Opened, json!({ "channel": "session" }));
-    say(
-        &mut recorder,
-        62_001,
-        2,
-        Kind::Request,
-        json!({ "request": "exec", "command": "status", "answer": "success" }),
-    );
+    say(&mut recorder, 62_001, 2, Kind::Request, json!({ "request": "exec", "command": "status", "allowed": true }));
+    say(&mut recorder, 62_002, 2, Kind::Request, json!({ "request": "exec", "answer": "success" }));
     bytes(&mut recorder, 62_100, 2, Kind::Output, b"one\ntwo\n");
     bytes(&mut recorder, 62_200, 2, Kind::ErrorOutput, b"oops\n");
     recorder.append_bulk(at(62_300), TrackId(2), Direction::Output, &[0; 5000], &mut Budget::none()).unwrap();
