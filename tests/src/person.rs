@@ -112,7 +112,7 @@ impl Person {
         }
         text.push_str(&format!(
             "Host *\n    IdentityFile {folder}/key\n    IdentitiesOnly yes\n    UserKnownHostsFile {folder}/known_hosts\n    \
-             GlobalKnownHostsFile /dev/null\n    StrictHostKeyChecking yes\n    ConnectTimeout 20\n"
+             GlobalKnownHostsFile /dev/null\n    StrictHostKeyChecking yes\n    NumberOfPasswordPrompts 1\n    ConnectTimeout 20\n"
         ));
         fs::write(self.config(), text).expect("an ssh_config");
         fs::write(self.folder.join("known_hosts"), known_hosts).expect("a known_hosts");

@@ -246,7 +246,8 @@ impl Plant {
     pub fn person_without_second_factor(&self, name: &str) -> Person {
         let person = self.stranger(name);
         let key = person.key().with_extension("pub");
-        self.sallyport(&["identity", "add", name, "--key", key.to_str().expect("a path")]).ok();
+        self.sallyport(&["identity", "add", name]).ok();
+        self.sallyport(&["identity", "key", "add", name, key.to_str().expect("a path")]).ok();
         person
     }
 
@@ -258,6 +259,19 @@ impl Plant {
         let known_hosts = self.sallyport(&["known-hosts"]).ok();
         person.configure(Self::BROKER.0, Self::BROKER.1, &known_hosts, &assets);
         person
+    }
+
+    /// Waits as long as a change may take to be in force everywhere.
+    pub fn settle(&self) {
+        std::thread::sleep(Duration::from_secs(1));
+    }
+
+    /// Waits until no session is live: each has its end, and its recording a seal.
+    #[track_caller]
+    pub fn quiet(&self) {
+        eventually("no session is live", Duration::from_secs(10), || {
+            self.json(&["session", "list", "--live"]).as_array().is_some_and(Vec::is_empty).then_some(())
+        });
     }
 
     /// The recordings, as `recording list --json` has them.

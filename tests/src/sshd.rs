@@ -91,9 +91,9 @@ impl Sshd {
     fn prepare(folder: &Path, user_ca: &str) {
         Self::host_key(folder);
         let write = |name: &str, text: &str| fs::write(folder.join(name), text).expect("a file for sshd");
-        let mut passwd = fs::read_to_string("/etc/passwd").expect("/etc/passwd");
-        let mut group = fs::read_to_string("/etc/group").expect("/etc/group");
-        let mut shadow = fs::read_to_string("/etc/shadow").expect("/etc/shadow, as root");
+        let mut passwd = without_our_accounts("/etc/passwd");
+        let mut group = without_our_accounts("/etc/group");
+        let mut shadow = without_our_accounts("/etc/shadow");
         if !passwd.contains("\nsshd:") {
             passwd.push_str("sshd:x:42419:65534::/run/sshd:/usr/sbin/nologin\n");
         }
@@ -165,4 +165,11 @@ X11Forwarding yes
         });
         Sshd { folder: folder.to_owned(), process }
     }
+}
+
+/// A table of the machine's accounts, without any that happen to have the names of ours.
+fn without_our_accounts(path: &str) -> String {
+    let table = fs::read_to_string(path).unwrap_or_else(|error| panic!("{path}: {error}"));
+    let ours = |line: &&str| Accounts::ALL.iter().any(|name| line.split(':').next() == Some(name));
+    table.lines().filter(|line| !ours(line)).map(|line| format!("{line}\n")).collect()
 }

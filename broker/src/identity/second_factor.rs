@@ -19,8 +19,12 @@ impl Identities {
         code: &str,
         now: Timestamp,
     ) -> Result<Proof, Refused> {
-        let totp = self.reserve_guess(identity, now).await?;
         let typed: String = code.chars().filter(|letter| !letter.is_whitespace()).take(LONGEST_CODE).collect();
+        // Nothing typed is no guess: programs without a terminal answer so, and must not keep their person out.
+        if typed.is_empty() {
+            return Err(Refused::WrongCode);
+        }
+        let totp = self.reserve_guess(identity, now).await?;
         let kind = if totp.settings.looks_like_code(&typed) {
             self.spend_totp(identity, &totp, &typed, now).await?;
             FactorKind::Totp

@@ -2,9 +2,23 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
 
 mod architecture;
+mod brokers;
+mod bulk;
+mod certificates;
+mod commands;
+mod crash;
+mod demo;
+mod docs;
+mod evidence;
+mod failures;
+mod files;
+mod forms;
 mod harness;
-mod identity;
+mod hostile;
+mod refusals;
+mod revocation;
 mod store;
 mod store_audit;
 mod store_cli;
 mod store_outage;
+mod tools;

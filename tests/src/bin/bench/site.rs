@@ -140,7 +140,8 @@ fn initialise(at: &Path) -> PathBuf {
 fn alice(at: &Path, config: &Path) -> Person {
     let mut alice = Person::on_this_machine(at, "alice");
     let public = alice.key().with_extension("pub");
-    run(config, &["identity", "add", "alice", "--key", public.to_str().unwrap()]);
+    run(config, &["identity", "add", "alice"]);
+    run(config, &["identity", "key", "add", "alice", public.to_str().unwrap()]);
     let totp: Value = serde_json::from_str(&run(config, &["identity", "totp", "alice", "--json"])).unwrap();
     alice.enrol(totp["secret"].as_str().expect("a seed"));
     let fitter = Sshd::account_key(&at.join("asset"));

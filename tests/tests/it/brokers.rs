@@ -1,0 +1,113 @@
+//! Two brokers beside one PostgreSQL: stateless, of one mind, and each enough by itself.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use sallyport_tests::{Finished, Person, Plant, Postgres, Running, Setup, finish, sallyport};
+
+const SECOND_PORT: u16 = 2223;
+
+struct Pair {
+    plant: Plant,
+    second: Running,
+}
+
+impl Pair {
+    fn start() -> Pair {
+        let plant = Setup::standard().on(&Arc::new(Postgres::start())).start();
+        let folder = plant.folder().join("second");
+        let mut init = Command::new(sallyport());
+        init.args(["init", "--name", "gate-2", "--dir"]).arg(&folder);
+        init.args(["--database", plant.database_url().unwrap()]);
+        init.arg("--master-key").arg(plant.folder().join("broker/master.key"));
+        finish(init, b"").ok();
+        let config = folder.join("broker.toml");
+        let text = fs::read_to_string(&config).unwrap();
+        let text = text.replace("0.0.0.0:2222", &format!("10.0.0.2:{SECOND_PORT}"));
+        fs::write(&config, text + "\n[ssh]\nnames = [\"broker\", \"10.0.0.2\"]\n").unwrap();
+        let mut second = plant.start_broker(&config, &plant.folder().join("second.log"));
+        plant.await_listening(&mut second, SECOND_PORT);
+        Pair { plant, second }
+    }
+
+    /// A person whose ssh_config names the second broker too.
+    fn person(&self, name: &str) -> Person {
+        let person = self.plant.person(name);
+        let text = fs::read_to_string(person.config()).unwrap().replace("Port 2222", &format!("Port {SECOND_PORT}"));
+        fs::write(second_config(&person), text).unwrap();
+        let known = person.folder().join("known_hosts");
+        let hosts = fs::read_to_string(&known).unwrap();
+        fs::write(&known, hosts.replace(":2222", &format!(":{SECOND_PORT}")) + &hosts).unwrap();
+        person
+    }
+}
+
+fn second_config(person: &Person) -> PathBuf {
+    person.folder().join("ssh_config.second")
+}
+
+fn ssh(person: &Person, config: PathBuf, answers: &[&str], arguments: &[&str]) -> Finished {
+    let answers: Vec<_> = answers.iter().map(|each| (*each).to_owned()).collect();
+    let mut command = person.command_answering("ssh", &answers);
+    command.arg("-F").arg(config).args(arguments);
+    finish(command, b"")
+}
+
+#[test]
+fn a_code_used_on_one_broker_is_used_up_on_the_other() {
+    let pair = Pair::start();
+    let erin = pair.person("erin");
+    let code = erin.fresh_code();
+    assert_eq!(ssh(&erin, erin.config(), &[&code], &["ews-1.direct", "echo in"]).ok(), "in\n");
+    for host in ["ews-1.direct", "ews-1"] {
+        ssh(&erin, second_config(&erin), &[&code], &[host, "echo let through"]).refused();
+    }
+    let next = erin.fresh_code();
+    assert_eq!(ssh(&erin, second_config(&erin), &[&next], &["ews-1.direct", "echo in"]).ok(), "in\n");
+}
+
+#[test]
+fn a_lease_and_a_lock_hold_on_both_and_one_goes_on_without_the_other() {
+    let mut pair = Pair::start();
+    let alice = pair.person("alice");
+    let ada = pair.person("ada");
+    alice.take_lease("ews-1");
+    ada.take_lease("ews-1");
+    assert_eq!(ssh(&alice, second_config(&alice), &[], &["ews-1", "echo in"]).ok(), "in\n");
+
+    // The first broker's administrator locks alice: her session on the second ends.
+    let config = second_config(&alice);
+    let mut command = alice.leased("ssh");
+    command.arg("-F").arg(&config).arg("ews-1.direct");
+    let mut terminal = sallyport_tests::Terminal::start(&command, 80, 24);
+    terminal.expect("$");
+    pair.plant.sallyport(&["identity", "lock", "alice", "--reason", "test"]).ok();
+    let locked = Instant::now();
+    while terminal.poll().is_none() {
+        assert!(locked.elapsed() < Duration::from_secs(1), "still open: {}", terminal.shown());
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    ssh(&alice, config, &[], &["ews-1", "echo let through"]).refused();
+
+    // Ada's session on the second outlives the first broker; new ones start.
+    let mut command = ada.leased("ssh");
+    command.arg("-F").arg(second_config(&ada)).arg("ews-1");
+    let mut terminal = sallyport_tests::Terminal::start(&command, 80, 24);
+    terminal.expect("$");
+    pair.plant.broker().kill();
+    terminal.send("echo still-$((40+2))\n");
+    terminal.expect("still-42");
+    assert_eq!(ssh(&ada, second_config(&ada), &[], &["ews-1", "echo in"]).ok(), "in\n");
+    assert!(pair.second.ended().is_none());
+
+    // The first comes back and does not take the second's live session for a remnant of its own.
+    pair.plant.serve();
+    terminal.send("echo again-$((40+2))\n");
+    terminal.expect("again-42");
+    let live = pair.plant.json(&["session", "list", "--live"]);
+    assert_eq!(live.as_array().unwrap().len(), 1, "{live}");
+    pair.plant.sallyport(&["audit", "verify"]).ok();
+}

@@ -1,0 +1,127 @@
+//! Gigabytes: both ways at once, and against a side that does not read.
+
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use sallyport_tests::{Form, Person, Plant, Running, eventually, finish, finish_within};
+
+const GIB: u64 = 1 << 30;
+
+/// How much the broker may grow while somebody does not read.
+const GROWTH_KIB: u64 = 64 * 1024;
+
+#[test]
+fn a_gibibyte_goes_both_ways_at_once() {
+    let plant = Plant::start();
+    let alice = plant.person("alice");
+    alice.take_lease("ews-1");
+    for form in Form::BOTH {
+        let line =
+            format!("head -c 1G /dev/zero | ssh -F {} {} cat | wc -c", alice.config().display(), form.host("ews-1"));
+        let counted = finish_within(Duration::from_secs(200), shell(&alice, &line), b"");
+        assert_eq!(counted.ok().trim(), GIB.to_string(), "{form:?}");
+        println!("{form:?}: 1 GiB through cat in {:?}", counted.took);
+    }
+}
+
+#[test]
+fn an_asset_that_does_not_read_costs_no_memory_and_nobody_else() {
+    let mut plant = Plant::start();
+    let alice = plant.person("alice");
+    alice.take_lease("ews-1");
+    for form in Form::BOTH {
+        let line = format!(
+            "head -c 3G /dev/zero | ssh -F {} {} 'head -c 1000000 >/dev/null; sleep 60'",
+            alice.config().display(),
+            form.host("ews-1")
+        );
+        stays_flat(&mut plant, &alice, &line);
+    }
+}
+
+#[test]
+fn a_person_who_does_not_read_costs_no_memory_and_nobody_else() {
+    let mut plant = Plant::start();
+    let alice = plant.person("alice");
+    alice.take_lease("ews-1");
+    for form in Form::BOTH {
+        let line = format!("ssh -F {} {} 'cat /dev/zero' | sleep 60", alice.config().display(), form.host("ews-1"));
+        stays_flat(&mut plant, &alice, &line);
+    }
+}
+
+#[test]
+fn a_stalled_channel_holds_its_neighbours_only_for_a_while() {
+    let plant = Plant::start();
+    let alice = plant.person("alice");
+    alice.take_lease("ews-1");
+    for form in Form::BOTH {
+        let host = form.host("ews-1");
+        let socket = format!("ControlPath={}/master-{form:?}", alice.folder().display());
+        let mut master = alice.leased("ssh");
+        master.arg("-F").arg(alice.config()).args(["-N", "-M", "-o", &socket, &host]);
+        let _master = Running::start("the master", master, &alice.folder().join("master.log"));
+        eventually("the master is up", Duration::from_secs(20), || {
+            alice.leased_ssh(["-o", &socket, "-O", "check", &host]).status.success().then_some(())
+        });
+        let config = alice.config();
+        let line = format!("head -c 1G /dev/zero | ssh -F {} -o {socket} {host} 'sleep 60'", config.display());
+        let mut stalled = spawn(&alice, &line);
+        thread::sleep(Duration::from_secs(2));
+        let started = Instant::now();
+        assert_eq!(alice.leased_ssh(["-o", &socket, &host, "echo neighbour"]).ok(), "neighbour\n");
+        println!("{form:?}: a neighbour waited {:?}", started.elapsed());
+        assert!(started.elapsed() < Duration::from_secs(30));
+        end(&mut stalled);
+    }
+}
+
+/// Runs `line` for ten seconds; the broker's memory stays where it is, and another login works.
+fn stays_flat(plant: &mut Plant, alice: &Person, line: &str) {
+    let mut stalled = spawn(alice, line);
+    // Let the pipes fill.
+    thread::sleep(Duration::from_secs(2));
+    let start = resident_kib(plant);
+    let mut most = start;
+    let until = Instant::now() + Duration::from_secs(10);
+    while Instant::now() < until {
+        let asked = Instant::now();
+        assert_eq!(alice.leased_ssh(["ews-2", "echo on"]).ok(), "on\n");
+        assert!(asked.elapsed() < Duration::from_secs(5), "another session took {:?}", asked.elapsed());
+        most = most.max(resident_kib(plant));
+    }
+    end(&mut stalled);
+    println!("{} MiB, then at most {} MiB", start / 1024, most / 1024);
+    assert!(most < start + GROWTH_KIB, "the broker grew from {start} to {most} KiB");
+    assert!(most < 256 * 1024, "the broker takes {most} KiB");
+}
+
+fn resident_kib(plant: &mut Plant) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", plant.broker().pid())).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+fn shell(person: &Person, line: &str) -> Command {
+    let mut command = person.leased("bash");
+    command.args(["-o", "pipefail", "-c", line]);
+    command
+}
+
+fn spawn(person: &Person, line: &str) -> Child {
+    let mut command = shell(person, line);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+}
+
+/// Ends the pipeline's shell and its members, by pid.
+fn end(shell: &mut Child) {
+    let mut members = Command::new("pgrep");
+    members.args(["-P", &shell.id().to_string()]);
+    for pid in finish(members, b"").text().split_whitespace() {
+        let pid = pid.parse().ok().and_then(rustix::process::Pid::from_raw).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::KILL).ok();
+    }
+    shell.kill().ok();
+    shell.wait().unwrap();
+}

@@ -1,0 +1,95 @@
+//! The administrator's command line: exit codes, where the configuration comes from, `--json` everywhere.
+
+use std::process::Command;
+
+use sallyport_tests::{Place, Plant, Setup, finish, sallyport};
+
+#[test]
+fn exit_codes_say_whose_fault_it_is() {
+    let plant = Setup::standard().lay_out();
+    let code = |arguments: &[&str]| {
+        let mut command = Command::new(sallyport());
+        command.args(arguments).env_remove("SALLYPORT_CONFIG");
+        finish(command, b"").code()
+    };
+    let config = plant.config();
+    let config = config.to_str().unwrap();
+    assert_eq!(code(&["--help"]), 0);
+    assert_eq!(code(&["--version"]), 0);
+    assert_eq!(code(&[]), 64);
+    assert_eq!(code(&["no-such-command"]), 64);
+    assert_eq!(code(&["session", "list", "--no-such-option"]), 64);
+    assert_eq!(code(&["--config", "/nonexistent/broker.toml", "session", "list"]), 78);
+    assert_eq!(code(&["--config", config, "session", "list"]), 0);
+    // Its addresses are those of the gate.
+    let mut check = plant.network().command(Place::Gate, sallyport().to_str().unwrap());
+    check.args(["--config", config, "check"]);
+    finish(check, b"").ok();
+    assert_eq!(code(&["--config", config, "identity", "lock", "nobody", "--reason", "x"]), 1);
+    let text = std::fs::read_to_string(config).unwrap();
+    std::fs::write(config, format!("colour = \"red\"\n{text}")).unwrap();
+    assert_eq!(code(&["--config", config, "session", "list"]), 78);
+    let mut serve = Command::new(sallyport());
+    serve.args(["--config", config, "serve"]);
+    let refused = finish(serve, b"");
+    assert_eq!(refused.code(), 78);
+    assert!(refused.stderr.contains("colour"), "{refused}");
+}
+
+#[test]
+fn the_configuration_is_found_by_argument_then_by_environment() {
+    let plant = Setup::standard().lay_out();
+    let mut by_environment = Command::new(sallyport());
+    by_environment.args(["session", "list"]).env("SALLYPORT_CONFIG", plant.config());
+    finish(by_environment, b"").ok();
+    let mut argument_first = Command::new(sallyport());
+    argument_first
+        .arg("--config")
+        .arg(plant.config())
+        .args(["session", "list"])
+        .env("SALLYPORT_CONFIG", "/nonexistent");
+    finish(argument_first, b"").ok();
+}
+
+#[test]
+fn every_list_has_json() {
+    let plant = Plant::start();
+    plant.person("alice").take_lease("ews-1");
+    for noun in ["session", "identity", "lease", "account", "recording", "audit"] {
+        let listed = plant.json(&[noun, "list"]);
+        assert!(listed.is_array(), "{noun}: {listed}");
+        if noun != "account" {
+            assert!(!listed.as_array().unwrap().is_empty(), "{noun}");
+        }
+        assert!(serde_json::from_str::<serde_json::Value>(&plant.sallyport(&[noun, "list"]).ok()).is_err(), "{noun}");
+    }
+}
+
+#[test]
+fn a_plan_says_what_would_change_and_an_export_is_what_was_applied() {
+    let plant = Setup::standard().lay_out();
+    let applied = plant.plant_file();
+    assert_eq!(plant.sallyport(&["plant", "export"]).ok(), applied);
+    let changed = plant.folder().join("changed.toml");
+    std::fs::write(&changed, applied.replace("identities = [\"carol\"]", "identities = [\"carol\", \"bob\"]")).unwrap();
+    let plan = plant.sallyport(&["plan", "-f", changed.to_str().unwrap()]).ok();
+    assert!(plan.contains("bob"), "{plan}");
+    // A plan changes nothing.
+    assert_eq!(plant.sallyport(&["plant", "export"]).ok(), applied);
+}
+
+#[test]
+fn a_rotated_master_key_keeps_everything_readable() {
+    let mut plant = Plant::start();
+    let alice = plant.person("alice");
+    alice.take_lease("ews-1");
+    plant.broker().terminate();
+    let key = plant.folder().join("broker/master.key");
+    let old = std::fs::read(&key).unwrap();
+    plant.sallyport(&["secrets", "rekey"]).ok();
+    assert_ne!(std::fs::read(&key).unwrap(), old);
+    plant.serve();
+    assert_eq!(alice.leased_ssh(["ews-1", "echo in"]).ok(), "in\n");
+    let ada = plant.person("ada");
+    assert_eq!(ada.ssh(["ews-1", "echo in"]).ok(), "in\n");
+}

@@ -1,0 +1,108 @@
+//! `make demo`, as a newcomer does it: with what `sallyport demo` leaves in its folder and nothing else.
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use sallyport_tests::{Person, Running, eventually, finish, sallyport};
+use serde_json::Value;
+
+struct Demo {
+    running: Running,
+    folder: tempfile::TempDir,
+    port: u16,
+}
+
+impl Demo {
+    fn start() -> Demo {
+        let folder = tempfile::tempdir().unwrap();
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let running = run(folder.path(), port);
+        Demo { running, folder, port }
+    }
+
+    fn again(&mut self) {
+        self.running = run(self.folder.path(), self.port);
+    }
+
+    fn facts(&self) -> Value {
+        facts(self.folder.path())
+    }
+
+    /// Somebody with the key and seed that the demo made.
+    fn person(&self, name: &str) -> Person {
+        let facts = self.facts();
+        let identity = facts["identities"].as_array().unwrap().iter().find(|each| each["name"] == name).unwrap();
+        Person::of_the_demo(self.folder.path(), name, identity["totp_secret"].as_str().unwrap())
+    }
+
+    fn sallyport(&self, arguments: &[&str]) -> sallyport_tests::Finished {
+        let mut command = Command::new(sallyport());
+        command.args(arguments).env("SALLYPORT_CONFIG", self.facts()["config"].as_str().unwrap());
+        finish(command, b"")
+    }
+}
+
+fn facts(folder: &Path) -> Value {
+    serde_json::from_str(&fs::read_to_string(folder.join("demo.json")).unwrap()).unwrap()
+}
+
+fn run(folder: &Path, port: u16) -> Running {
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL", "--"]).arg(sallyport()).args([
+        "demo",
+        "--ssh-port",
+        &port.to_string(),
+        "--dir",
+    ]);
+    command.arg(folder);
+    let mut running = Running::start("the demo", command, &folder.join("test.log"));
+    eventually("the demo is up", Duration::from_secs(30), || {
+        assert!(running.ended().is_none(), "{}", running.log());
+        let listening = std::net::TcpStream::connect(("127.0.0.1", port)).is_ok();
+        (listening && folder.join("demo.json").exists()).then_some(())
+    });
+    running
+}
+
+#[test]
+fn the_demo_shows_the_whole_thing() {
+    let mut demo = Demo::start();
+    assert_eq!(demo.facts()["ssh_port"], demo.port);
+    let alice = demo.person("alice");
+    let status = alice.ssh(["ews-1", "status"]);
+    assert!(!status.ok().trim().is_empty());
+
+    let mut shell = alice.terminal(&["ews-1"], 90, 30);
+    shell.send("status\n");
+    shell.send("exit\n");
+    shell.ended();
+
+    let note = alice.folder().join("note.txt");
+    fs::write(&note, "check valve 17\n").unwrap();
+    alice.leased_tool("scp", &["-q", note.to_str().unwrap(), "ews-1:note.txt"], b"").ok();
+    let back = alice.folder().join("back.txt");
+    alice.leased_tool("scp", &["-q", "ews-1:note.txt", back.to_str().unwrap()], b"").ok();
+    assert_eq!(fs::read_to_string(&back).unwrap(), "check valve 17\n");
+    let sftp = format!("put {} by-sftp.txt\nget by-sftp.txt {}\n", note.display(), back.display());
+    alice.leased_tool("sftp", &["-q", "-b", "-", "ews-1"], sftp.as_bytes()).ok();
+    assert!(alice.leased_ssh(["-o", "User=alice:ews-1", "broker", "status"]).status.success());
+    demo.person("bob").ssh(["ews-1", "status"]).refused();
+
+    // Then the auditor.
+    let list = demo.sallyport(&["recording", "list", "--json"]).ok();
+    let list: Value = serde_json::from_str(&list).unwrap();
+    assert!(list.as_array().unwrap().len() >= 5, "{list}");
+    demo.sallyport(&["recording", "verify", "--all"]).ok();
+    demo.sallyport(&["audit", "verify"]).ok();
+
+    // It stops, and starts again with everything as it was.
+    assert!(demo.running.terminate().success(), "{}", demo.running.log());
+    let before = demo.facts();
+    demo.again();
+    assert_eq!(demo.facts(), before);
+    assert!(demo.person("alice").ssh(["ews-1", "cat note.txt"]).ok().contains("check valve 17"));
+    assert!(demo.running.terminate().success());
+}

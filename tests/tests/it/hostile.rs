@@ -1,0 +1,264 @@
+//! Clients that do not behave: out of order, changing names, flooding, silent, or speaking what is broken.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use russh::client::{self, AuthResult, Handle, KeyboardInteractiveAuthResponse as Answer};
+use russh::keys::{PrivateKey, PrivateKeyWithHashAlg, load_secret_key};
+use sallyport_tests::{Person, Place, Plant, Setup};
+
+/// Takes any host key: what the broker shows is not the question here.
+struct Client;
+
+impl client::Handler for Client {
+    type Error = russh::Error;
+
+    async fn check_server_key(&mut self, _key: &russh::keys::PublicKeyOrCertificate) -> Result<bool, Self::Error> {
+        Ok(true)
+    }
+}
+
+/// Runs `act` with a connection from the office that has not logged in.
+fn from_the_office<T: Send>(plant: &Plant, act: impl AsyncFnOnce(&mut Handle<Client>) -> T + Send) -> T {
+    thread::scope(|scope| {
+        let client = scope.spawn(|| {
+            plant.network().enter(Place::Office);
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                let config = Arc::new(client::Config::default());
+                let mut handle = client::connect(config, Plant::BROKER, Client).await.unwrap();
+                act(&mut handle).await
+            })
+        });
+        client.join().unwrap()
+    })
+}
+
+fn key(person: &Person) -> PrivateKeyWithHashAlg {
+    PrivateKeyWithHashAlg::new(Arc::new(load_secret_key(person.key(), None).unwrap()), None)
+}
+
+/// Gives `code` to whatever is asked under `name`; says whether that was a login.
+async fn code_gets_in(handle: &mut Handle<Client>, name: &str, code: &str) -> bool {
+    let mut answer = handle.authenticate_keyboard_interactive_start(name, None).await;
+    for _ in 0..5 {
+        answer = match answer {
+            Ok(Answer::Success) => return true,
+            Ok(Answer::InfoRequest { prompts, .. }) => {
+                handle.authenticate_keyboard_interactive_respond(vec![code.to_owned(); prompts.len()]).await
+            }
+            Ok(Answer::Failure { .. }) | Err(_) => return false,
+        };
+    }
+    false
+}
+
+#[test]
+fn a_code_alone_is_no_login() {
+    let plant = Plant::start();
+    let alice = plant.person("alice");
+    let got_in = from_the_office(&plant, async |handle| code_gets_in(handle, "alice", &alice.fresh_code()).await);
+    assert!(!got_in);
+}
+
+#[test]
+fn the_first_factor_belongs_to_the_name_it_was_given_under() {
+    let plant = Plant::start();
+    let (alice, ada) = (plant.person("alice"), plant.person("ada"));
+    for name in ["ada", "alice:operator@ews-1", "ada:operator@ews-1", "Alice", "alice "] {
+        let code = if name.starts_with("ada") { ada.fresh_code() } else { alice.fresh_code() };
+        let got_in = from_the_office(&plant, async |handle| {
+            let first = handle.authenticate_publickey("alice", key(&alice)).await.unwrap();
+            assert!(matches!(first, AuthResult::Failure { partial_success: true, .. }), "{first:?}");
+            code_gets_in(handle, name, &code).await
+        });
+        assert!(!got_in, "alice's key and a code under the name `{name}` got in");
+    }
+}
+
+#[test]
+fn nothing_opens_before_both_factors() {
+    let plant = Plant::start();
+    let alice = plant.person("alice");
+    for factors in 0..2 {
+        from_the_office(&plant, async |handle| {
+            if factors == 1 {
+                handle.authenticate_publickey("alice", key(&alice)).await.unwrap();
+            } else {
+                assert!(!matches!(handle.authenticate_none("alice").await, Ok(AuthResult::Success)));
+            }
+            let open = async {
+                let session = handle.channel_open_session().await;
+                let tunnel = handle.channel_open_direct_tcpip("ews-1", 22, "127.0.0.1", 1).await;
+                session.is_ok() || tunnel.is_ok()
+            };
+            assert!(!tokio::time::timeout(Duration::from_secs(5), open).await.unwrap_or(false));
+        });
+    }
+    assert!(!plant.sshd().log().contains("Connection from"), "{}", plant.sshd().log());
+}
+
+#[test]
+fn channels_that_race_with_the_second_factor_stay_shut() {
+    let plant = Plant::start();
+    let alice = plant.person("alice");
+    from_the_office(&plant, async |handle| {
+        handle.authenticate_publickey("alice", key(&alice)).await.unwrap();
+        let handle = &*handle;
+        let mut opens = Vec::new();
+        for _ in 0..20 {
+            opens.push(handle.channel_open_direct_tcpip("ews-1", 22, "127.0.0.1", 1));
+        }
+        for open in opens {
+            let opened = tokio::time::timeout(Duration::from_secs(2), open).await;
+            assert!(!matches!(opened, Ok(Ok(_))));
+        }
+    });
+    assert!(!plant.sshd().log().contains("Connection from"), "{}", plant.sshd().log());
+}
+
+#[test]
+fn flooding_prompts_and_keys_ends_the_connection() {
+    let plant = Plant::start();
+    let alice = plant.person("alice");
+    // Prompts that are opened and never answered.
+    let rounds = from_the_office(&plant, async |handle| {
+        handle.authenticate_publickey("alice", key(&alice)).await.unwrap();
+        let mut rounds = 0;
+        while rounds < 100 && handle.authenticate_keyboard_interactive_start("alice", None).await.is_ok() {
+            rounds += 1;
+            if handle.is_closed() {
+                break;
+            }
+        }
+        rounds
+    });
+    assert!(rounds < 30, "{rounds} prompts were given");
+
+    // Wrong codes, and the right key again and again.
+    let rounds = from_the_office(&plant, async |handle| {
+        let mut rounds = 0;
+        while rounds < 100 && !handle.is_closed() {
+            if handle.authenticate_publickey("alice", key(&alice)).await.is_err() {
+                break;
+            }
+            assert!(!code_gets_in(handle, "alice", "000000").await);
+            rounds += 1;
+        }
+        rounds
+    });
+    assert!(rounds < 30, "{rounds} rounds of key and wrong code were taken");
+
+    // Keys that nobody knows.
+    let tried = from_the_office(&plant, async |handle| {
+        let mut tried = 0;
+        while tried < 100 && !handle.is_closed() {
+            let key =
+                PrivateKey::from(ssh_key::private::Ed25519Keypair::from_seed(&[u8::try_from(tried).unwrap(); 32]));
+            let key = PrivateKeyWithHashAlg::new(Arc::new(key), None);
+            if handle.authenticate_publickey("alice", key).await.is_err() {
+                break;
+            }
+            tried += 1;
+        }
+        tried
+    });
+    assert!(tried < 30, "{tried} keys were taken");
+
+    // None of that keeps alice out.
+    let mut patient = alice.ssh(["ews-1", "echo in"]);
+    if patient.text() != "in\n" {
+        thread::sleep(Duration::from_secs(5));
+        patient = alice.ssh(["ews-1", "echo in"]);
+    }
+    assert_eq!(patient.ok(), "in\n");
+}
+
+#[test]
+fn flood_of_a_thousand_silent_connections_does_not_keep_others_out() {
+    let plant = Setup::standard().setting("[ssh]\nlogin_deadline = \"8s\"").start();
+    let alice = plant.person("alice");
+    let limit = rustix::process::Resource::Nofile;
+    let mut files = rustix::process::getrlimit(limit);
+    files.current = Some(files.maximum.unwrap_or(1 << 16).min(1 << 16));
+    rustix::process::setrlimit(limit, files).unwrap();
+    thread::scope(|scope| {
+        let (ready, wait) = std::sync::mpsc::channel();
+        let plant = &plant;
+        let silent = scope.spawn(move || {
+            plant.network().enter(Place::Office);
+            let connect = || TcpStream::connect_timeout(&"10.0.0.2:2222".parse().unwrap(), Duration::from_secs(2));
+            let mut connections: Vec<_> = (0..1000).filter_map(|_| connect().ok()).collect();
+            ready.send(connections.len()).unwrap();
+            // Each is ended by the broker: at once, or at the deadline.
+            let started = Instant::now();
+            for connection in &mut connections {
+                connection.set_read_timeout(Some(Duration::from_secs(15))).unwrap();
+                let mut rest = Vec::new();
+                match connection.read_to_end(&mut rest) {
+                    Ok(_) => {}
+                    Err(error) => assert_eq!(error.kind(), ErrorKind::ConnectionReset, "still open: {error}"),
+                }
+            }
+            assert!(started.elapsed() < Duration::from_secs(14));
+        });
+        let count = wait.recv().unwrap();
+        assert!(count >= 900, "only {count} connections came about");
+        let started = Instant::now();
+        // From a neighbouring address, while they all stand.
+        let mut ssh = alice.command("ssh");
+        ssh.arg("-F").arg(alice.config()).args(["-b", "10.0.0.11", "ews-1.direct", "echo in"]);
+        assert_eq!(sallyport_tests::finish(ssh, b"").ok(), "in\n");
+        assert!(started.elapsed() < Duration::from_secs(8), "a real login took {:?}", started.elapsed());
+        silent.join().unwrap();
+    });
+}
+
+#[test]
+fn broken_algorithms_find_no_partner() {
+    let plant = Plant::start();
+    let alice = plant.person("alice");
+    alice.take_lease("ews-1");
+    let offers = [
+        "Ciphers=chacha20-poly1305@openssh.com",
+        "Ciphers=aes256-cbc",
+        "Ciphers=aes128-cbc,3des-cbc,chacha20-poly1305@openssh.com",
+        "KexAlgorithms=diffie-hellman-group14-sha1",
+        "KexAlgorithms=diffie-hellman-group1-sha1",
+        "HostKeyAlgorithms=ssh-rsa",
+    ];
+    for offer in offers {
+        let tried = alice.leased_ssh(["-o", offer, "ews-1.direct", "echo let through"]);
+        assert!(tried.refused().contains("no matching"), "{offer}: {tried}");
+        // The inner login of a jump is no weaker than the outer.
+        let inner = ["-J", "broker", "-o", offer, "operator@ews-1", "echo let through"];
+        alice.leased_ssh(inner).refused();
+    }
+}
+
+#[test]
+fn garbage_before_login_harms_nobody() {
+    let mut plant = Plant::start();
+    let alice = plant.person("alice");
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            plant.network().enter(Place::Office);
+            let noise = super::files::noise(70_000);
+            let long = [b"SSH-2.0-".as_slice(), &[b'a'; 100_000]].concat();
+            let huge = [b"SSH-2.0-x\r\n".as_slice(), &[0xff; 4096]].concat();
+            for garbage in [noise.as_slice(), &long, &huge, b"GET / HTTP/1.1\r\n\r\n", b"\n\n\n\n", b"SSH-1.5-old\n"] {
+                for cut in [garbage.len(), garbage.len() / 2, 1] {
+                    let mut connection = TcpStream::connect("10.0.0.2:2222").unwrap();
+                    // The broker may close while this is still being sent.
+                    connection.write_all(&garbage[..cut]).ok();
+                }
+            }
+        });
+    });
+    assert_eq!(alice.ssh(["ews-1", "echo in"]).ok(), "in\n");
+    assert!(plant.broker().ended().is_none());
+    assert!(!plant.broker().log().contains("panicked"), "{}", plant.broker().log());
+}
