@@ -135,13 +135,30 @@ impl App {
             Ok(reason) => info!(reason, sessions = broker.live.len(), "Broker is stopping"),
             Err(error) => error!(%error, sessions = broker.live.len(), "Broker is stopping"),
         }
-        broker.live.end_all();
+        sessions_end(&broker.live).await;
         stop.cancel();
         tasks.join().await;
         farewell(&broker, &reason).await;
         reason.map(drop)
     }
 }
+
+/// Ends every session and waits, within a bound, until each has its end on the record: recording sealed, row and event
+/// written. A session that starts meanwhile is ended too.
+async fn sessions_end(live: &Registry) {
+    let ended = async {
+        while !live.is_empty() {
+            live.end_all();
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    if tokio::time::timeout(SESSIONS_END_WITHIN, ended).await.is_err() {
+        warn!(sessions = live.len(), "Sessions did not end in time; the next start closes them as interrupted");
+    }
+}
+
+/// Longer than a session's farewell to its person.
+const SESSIONS_END_WITHIN: Duration = Duration::from_secs(8);
 
 /// Every long-lived task, by name.
 struct Tasks {

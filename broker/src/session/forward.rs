@@ -273,6 +273,9 @@ impl Run {
                 if let DialError::HostKey { shown } = &error {
                     recorded.host_key_mismatch(shown).await?;
                 }
+                if matches!(error, DialError::Login | DialError::NoCredential) {
+                    recorded.login_refused(&error).await?;
+                }
                 return Err(end);
             }
         };
@@ -352,7 +355,17 @@ impl Run {
     /// No input passes any more (the relay saw to that); output may go on for a moment.
     async fn recorder_failed(&self, recorded: &Recorded, reason: &str) -> End {
         tracing::error!(session = %recorded.id, reason, "The recorder failed");
-        match recorded.authorized.permit.terms.recorder_trouble {
+        let trouble = recorded.authorized.permit.terms.recorder_trouble;
+        let event = AuditEvent::RecorderTrouble {
+            session: recorded.id.clone(),
+            identity: recorded.authorized.subject.identity.to_string(),
+            detail: reason.to_owned(),
+            action: trouble.to_string(),
+        };
+        if let Err(end) = recorded.audit(event).await {
+            return end;
+        }
+        match trouble {
             RecorderTrouble::End => {}
             RecorderTrouble::ViewOnly => {
                 self.voice.say("this session can no longer be recorded: input is refused, and it ends shortly.").await;
@@ -586,6 +599,17 @@ impl Recorded {
             asset: self.authorized.target.asset.to_string(),
             expected: self.authorized.pinned.iter().filter_map(|line| fingerprint(line)).collect(),
             presented: shown.to_owned(),
+        };
+        self.audit(event).await
+    }
+
+    async fn login_refused(&self, error: &DialError) -> Result<(), End> {
+        let event = AuditEvent::AssetLoginRefused {
+            session: Some(self.id.clone()),
+            identity: self.authorized.subject.identity.to_string(),
+            asset: self.authorized.target.asset.to_string(),
+            account: self.authorized.target.account.to_string(),
+            reason: error.to_string(),
         };
         self.audit(event).await
     }

@@ -38,9 +38,8 @@ impl Authorities {
     }
 }
 
-fn login(person: &Person, form: Form, certificate: &Path) -> sallyport_tests::Finished {
+fn login(mut ssh: Command, person: &Person, form: Form, certificate: &Path) -> sallyport_tests::Finished {
     // Written into the configuration, so that the jump uses it too.
-    let mut ssh = person.command("ssh");
     ssh.arg("-F").arg(person.config()).arg("-o").arg(format!("CertificateFile={}", certificate.display()));
     ssh.args([&form.host("ews-1"), "echo in"]);
     finish(ssh, b"")
@@ -53,7 +52,7 @@ fn a_certificate_of_our_authority_and_a_code_get_in() {
     for (name, form) in [("alice", Form::Direct), ("ada", Form::Jump)] {
         let person = plant.person_without_key(name);
         let certificate = authorities.sign("ours", &person, &["-n", name, "-V", "-1m:+5m"]);
-        assert_eq!(login(&person, form, &certificate).ok(), "in\n");
+        assert_eq!(login(person.command("ssh"), &person, form, &certificate).ok(), "in\n");
     }
     let list = plant.json(&["audit", "list"]).to_string();
     assert!(list.contains("certificate"), "{list}");
@@ -77,7 +76,7 @@ fn what_is_nearly_a_certificate_is_refused() {
     ];
     for (authority, options) in cases {
         let certificate = authorities.sign(authority, &alice, options);
-        let tried = login(&alice, Form::Direct, &certificate);
+        let tried = login(alice.leased("ssh"), &alice, Form::Direct, &certificate);
         assert!(!tried.text().contains("in"), "{authority} {options:?}: {tried}");
         tried.refused();
     }

@@ -89,7 +89,8 @@ fn the_demo_shows_the_whole_thing() {
     let sftp = format!("put {} by-sftp.txt\nget by-sftp.txt {}\n", note.display(), back.display());
     alice.leased_tool("sftp", &["-q", "-b", "-", "ews-1"], sftp.as_bytes()).ok();
     assert!(alice.leased_ssh(["-o", "User=alice:ews-1", "broker", "status"]).status.success());
-    demo.person("bob").ssh(["ews-1", "status"]).refused();
+    let bob = demo.facts()["identities"][1]["key"].as_str().unwrap().to_owned();
+    demo.person("bob").ssh(["-o", "IdentityFile=none", "-i", &bob, "bob:ews-1@broker", "status"]).refused();
 
     // Then the auditor.
     let list = demo.sallyport(&["recording", "list", "--json"]).ok();
