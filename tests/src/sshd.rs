@@ -91,6 +91,8 @@ impl Sshd {
     fn prepare(folder: &Path, user_ca: &str) {
         Self::host_key(folder);
         let write = |name: &str, text: &str| fs::write(folder.join(name), text).expect("a file for sshd");
+        // Laid over /etc as a whole: over a single file it would vanish when the machine's own is replaced.
+        fs::create_dir_all(folder.join("etc")).expect("a folder for accounts");
         let mut passwd = without_our_accounts("/etc/passwd");
         let mut group = without_our_accounts("/etc/group");
         let mut shadow = without_our_accounts("/etc/shadow");
@@ -113,9 +115,9 @@ impl Sshd {
         let authorized = folder.join("authorized_keys");
         fs::create_dir_all(&authorized).expect("a folder");
         fs::copy(key.with_extension("pub"), authorized.join(Accounts::FITTER)).expect("an authorized key");
-        write("passwd", &passwd);
-        write("group", &group);
-        write("shadow", &shadow);
+        write("etc/passwd", &passwd);
+        write("etc/group", &group);
+        write("etc/shadow", &shadow);
         write("user_ca.pub", user_ca);
         // Every account must be able to reach its home through these.
         for path in folder.ancestors().take_while(|path| *path != Path::new("/tmp")) {
@@ -153,8 +155,7 @@ X11Forwarding yes
         );
         fs::write(folder.join("sshd_config"), config).expect("a configuration for sshd");
         let start = format!(
-            "mount --bind {at}/passwd /etc/passwd && mount --bind {at}/group /etc/group && \
-             mount --bind {at}/shadow /etc/shadow && mkdir -p /run/sshd && \
+            "mount -t overlay overlay -o ro,lowerdir={at}/etc:/etc /etc && mkdir -p /run/sshd && \
              exec /usr/sbin/sshd -D -e -f {at}/sshd_config"
         );
         shell.args(["-c", &start]);

@@ -23,8 +23,8 @@ use crate::identity::{MultiFactor, Refused, Verified};
 use crate::session::{Authenticated, Connecting, Form, Session, Target, not_for_you};
 use crate::vault::Secret;
 
-/// Messages of any kind before login; a client with many keys needs about twenty.
-const MOST_ROUNDS: u32 = 60;
+/// Messages of any kind before login. OpenSSH with six keys, as many as its own server takes, needs ten.
+const MOST_ROUNDS: u32 = 25;
 /// Wrong codes on one connection.
 const MOST_CODES: u8 = 3;
 /// Different user names on one connection.
