@@ -1,4 +1,5 @@
 //! One session channel from the person: requests with the asset's own answers, then the pumps, then one end.
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -378,6 +379,7 @@ pub(crate) fn join(
         asset,
         from_client: Received::start(client_read, None, impatient),
         from_asset: Received::start(asset_read, answered, patient_if_alone),
+        client_ended: AtomicBool::new(false),
         stop,
         exit: Mutex::new(None),
         _seat: seat,

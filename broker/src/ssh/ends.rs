@@ -1,4 +1,5 @@
 //! One channel's two ends: the only ways to the recorder, to the asset and to the person.
+use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -40,6 +41,8 @@ pub(crate) struct Ends {
     pub(crate) asset: ChannelWriteHalf<client::Msg>,
     pub(crate) from_client: Received,
     pub(crate) from_asset: Received,
+    /// The person's side has ended; more may come from the asset.
+    pub(crate) client_ended: AtomicBool,
     /// Cancelled when this channel must stop where it stands.
     pub(crate) stop: CancellationToken,
     /// How the channel ended, for its `Closed` entry.

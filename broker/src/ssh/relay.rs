@@ -2,6 +2,7 @@
 //!
 //! INVARIANT: no byte goes to the asset that the recorder has not taken, and none to the person either, save in the
 //! grace that `view-only` gives after the recorder has failed, when nothing goes to the asset at all.
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,6 +16,8 @@ use super::queue::{Queue, Weigh};
 use super::stream::Stream;
 use super::transfer::Step;
 
+/// How long the end of a program's output waits for its exit status while the person's own side goes on.
+const HOLD_EOF: Duration = Duration::from_secs(1);
 /// Bytes handed to russh at a time, so that a slow peer's progress shows.
 const PIECE: usize = 32 * 1024;
 /// A pipelining transfer waits at most this long for more to record at once.
@@ -57,7 +60,10 @@ impl Ends {
                 }
                 // An end of input that was refused in part would pass for the end of the whole.
                 Some(Item::Eof) if self.context.trouble.trouble().is_some() => {}
-                Some(Item::Eof) => self.to_asset(self.asset.eof()).await?,
+                Some(Item::Eof) => {
+                    self.client_ended.store(true, Ordering::Relaxed);
+                    self.to_asset(self.asset.eof()).await?;
+                }
                 Some(Item::Close) => break,
                 // A person's extended data means nothing to a session; exit codes come only from assets.
                 Some(Item::Extended(..) | Item::ExitStatus(_) | Item::ExitSignal { .. } | Item::Wake) | None => {}
@@ -71,7 +77,12 @@ impl Ends {
     pub(crate) async fn pump_output(&self, stream: &Stream) -> Result<(), Fault> {
         let mut budgets = Budgets::default();
         let mut steps = Vec::new();
-        while let Some(items) = self.next_batch(&self.from_asset, stream).await? {
+        let mut held = Held::default();
+        loop {
+            if held.is_due(self).await {
+                self.to_client(self.client.eof()).await?;
+            }
+            let Some(items) = self.next_batch(&self.from_asset, stream).await? else { break };
             let mut owed = Owed { received: &self.from_asset, cost: batch_cost(&items) };
             match items.first() {
                 Some(Item::Data(_)) => {
@@ -96,10 +107,13 @@ impl Ends {
                     stream.due_answers(&mut steps);
                     self.perform_output(&mut steps, &mut owed).await?;
                 }
-                Some(Item::Eof) => self.to_client(self.client.eof()).await?,
+                // A forwarded connection has no exit status to wait for.
+                Some(Item::Eof) if self.handle.is_none() || held.exited => self.to_client(self.client.eof()).await?,
+                Some(Item::Eof) => held.since = Some(Instant::now()),
                 Some(Item::ExitStatus(status)) => {
                     self.note_exit(json!({ "exit_status": status }));
                     self.to_client(self.client.exit_status(*status)).await?;
+                    held.exited = true;
                 }
                 Some(Item::ExitSignal { name, core_dumped, message, language }) => {
                     self.note_exit(json!({ "exit_signal": signal_name(name), "core_dumped": core_dumped }));
@@ -109,11 +123,12 @@ impl Ends {
                             handle.exit_signal_request(self.client.id(), name.clone(), *core_dumped, message, language);
                         self.to_client(async { sent.await.map_err(|()| russh::Error::SendError) }).await?;
                     }
+                    held.exited = true;
                 }
                 Some(Item::Close) | None => break,
             }
         }
-        Ok(())
+        if held.since.is_some() { self.to_client(self.client.eof()).await } else { Ok(()) }
     }
 
     /// The stream is over: what it left unfinished is recorded and reported.
@@ -243,6 +258,41 @@ impl Ends {
             owed.pay(length);
         }
         Ok(())
+    }
+}
+
+/// The end of a program's output, which waits for its exit status.
+///
+/// A client whose own side has ended closes the channel as soon as it sees the end of the output (OpenSSH does), and russh
+/// answers that close at once: an exit status that comes later has nowhere to go. So it goes first.
+#[derive(Default)]
+struct Held {
+    since: Option<Instant>,
+    exited: bool,
+}
+
+impl Held {
+    /// Waits until something else comes from the asset, or until the end can be held no longer: a person who has not ended
+    /// their own side may be waiting for it.
+    async fn is_due(&mut self, ends: &Ends) -> bool {
+        let Some(since) = self.since else { return false };
+        let queue = &ends.from_asset.queue;
+        while !self.exited {
+            let person_waits = !ends.client_ended.load(Ordering::Relaxed);
+            if queue.next_is(|_| true) || queue.is_closed() || ends.stop.is_cancelled() {
+                return false;
+            }
+            if person_waits && since.elapsed() >= HOLD_EOF {
+                break;
+            }
+            tokio::select! {
+                () = tokio::time::sleep_until(since + HOLD_EOF), if person_waits => {}
+                () = queue.wait_for_more() => {}
+                () = ends.stop.cancelled() => {}
+            }
+        }
+        self.since = None;
+        true
     }
 }
 

@@ -73,6 +73,10 @@ fn exit_status_signals_and_stderr_come_through() {
         let echoed = alice.leased_ssh_with(b"one\ntwo\n", [&host, "cat; echo end"]);
         assert_eq!(echoed.ok(), "one\ntwo\nend\n");
 
+        // Output that ends before the program does must not cost its exit status.
+        let silent = alice.leased_ssh_with(b"", [&host, "exec >&- 2>&-; sleep 0.4; exit 7"]);
+        assert_eq!(silent.code(), 7, "{silent}");
+
         // A reader that closes early ends its writer.
         let early = alice.leased_ssh_with(b"", [&host, "yes | head -n 3; echo done"]);
         assert_eq!(early.ok(), "y\ny\ny\ndone\n");
