@@ -55,6 +55,26 @@ pub fn decide_again(policy: &Policy, request: &Request<'_>, authorized: Timestam
     }
 }
 
+/// Decides a live session again by the grant that permitted it, and by no other: what that grant gives it now, if it
+/// still permits it. `None` says nothing of other grants; [`decide_again`] asks them all.
+pub fn held_permit(
+    policy: &Policy,
+    request: &Request<'_>,
+    rule: &RuleRef,
+    authorized: Timestamp,
+    now: Timestamp,
+) -> Option<Permit> {
+    let target = Target::of(policy, request).ok()?;
+    target.admitted(policy, request).ok()?;
+    let grants = policy.grants_of(request.subject).filter(|grant| target.is_named_by(grant));
+    let mut same = grants.filter(|grant| grant.rule.is_same_grant(rule));
+    let grant = same.next()?;
+    match Verdict::of(grant, request, Moments { authorized, now }) {
+        Verdict::Permit(terms) => Some(Permit { rule: grant.rule.clone(), terms }),
+        Verdict::NeedFactors(_) | Verdict::NeedApproval(_) | Verdict::Unmet(_) => None,
+    }
+}
+
 /// The best answer of the grants that speak of this request. Each comparison is a total order on what the grants say, so
 /// the order in which they stand in the files cannot matter.
 fn best(policy: &Policy, request: &Request<'_>, target: &Target<'_>, moments: Moments) -> Decision {

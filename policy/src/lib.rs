@@ -27,7 +27,7 @@ mod terms;
 mod window;
 
 pub use asset::{Account, AccountAuth, Asset, Conduit, Protocol, PurdueLevel, Service, Zone};
-pub use decide::{LiveSession, Request, decide, decide_again};
+pub use decide::{LiveSession, Request, decide, decide_again, held_permit};
 pub use decision::{Decision, Denial, DenialReason, NeedFactors, Permit, Unmet};
 pub use error::{PlantError, PlantErrors, PlantFile};
 pub use explain::{Explanation, GrantExplanation, explain};

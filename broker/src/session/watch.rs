@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sallyport_policy::{Decision, LiveSession, Permit, Request, decide_again};
+use sallyport_policy::{Decision, LiveSession, Permit, Request, decide_again, held_permit};
 use tokio_util::sync::CancellationToken;
 
 use super::End;
@@ -15,6 +15,9 @@ use crate::identity::{CLOCK_JUMP, Standing};
 
 /// A look without a cause, in case a change was announced and the announcement lost.
 const ANYWAY: Duration = Duration::from_secs(5);
+
+/// How long one look may take.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Watches for changes until the broker stops. One of the long-lived tasks of [`crate::app::App`].
 pub async fn keep_watch(broker: Arc<Broker>, stop: CancellationToken) {
@@ -27,7 +30,10 @@ pub async fn keep_watch(broker: Arc<Broker>, stop: CancellationToken) {
             changed = policy.changed() => if changed.is_err() { return },
             () = tokio::time::sleep(ANYWAY) => {}
         }
-        look_at_all(&broker).await;
+        // A database that hangs in the middle of an answer must not end the watch for good.
+        if tokio::time::timeout(PATIENCE, look_at_all(&broker)).await.is_err() {
+            tracing::warn!("Live sessions could not be looked at in time");
+        }
     }
 }
 
@@ -46,6 +52,16 @@ async fn look_at_all(broker: &Arc<Broker>) {
                 tracing::warn!(session = %live.id, %error, "A live session could not be looked at")
             }
         }
+    }
+}
+
+/// A look at a session that was just entered: what was revoked between its authorization and now was announced before it
+/// could be found. It ends then before anything was sent anywhere, and also when it cannot be looked at.
+pub(super) async fn look_at_new(broker: &Arc<Broker>, live: &Live) {
+    match verdict(broker, live, &broker.live.snapshot()).await {
+        Verdict::Stays => {}
+        Verdict::Revoked(reason) => live.switch.end(End::Revoked { reason }),
+        Verdict::Unknown(error) => live.switch.end(End::Revoked { reason: format!("it cannot be looked at: {error}") }),
     }
 }
 
@@ -102,20 +118,31 @@ async fn verdict(broker: &Arc<Broker>, live: &Live, all: &[Arc<Live>]) -> Verdic
         proofs: &live.proofs,
         live: &others,
     };
-    match decide_again(&broker.policy.current(), &request, live.started, broker.now()) {
-        Decision::Permit(permit) if covers(&permit, &live.permit) => {
-            live.times.send_if_modified(|times| {
-                let new = Times::of(&permit.terms);
-                let changed = *times != new;
-                *times = new;
-                changed
-            });
-            Verdict::Stays
-        }
+    let (policy, now) = (broker.policy.current(), broker.now());
+    // Its own grant first: another that gives more, or other things, must not end what this one still permits.
+    let held = held_permit(&policy, &request, &live.permit.rule, live.started, now);
+    if let Some(permit) = held.filter(|permit| covers(permit, &live.permit)) {
+        return live.stays(&permit);
+    }
+    match decide_again(&policy, &request, live.started, now) {
+        Decision::Permit(permit) if covers(&permit, &live.permit) => live.stays(&permit),
         Decision::Permit(permit) => Verdict::Revoked(format!("the terms have narrowed: {}", permit.rule)),
         Decision::Deny(denial) => Verdict::Revoked(denial.to_string()),
         Decision::NeedFactors(need) => Verdict::Revoked(need.to_string()),
         Decision::NeedApproval(rule) => Verdict::Revoked(rule.to_string()),
+    }
+}
+
+impl Live {
+    /// The times of the permit that it stays by apply from now on.
+    fn stays(&self, permit: &Permit) -> Verdict {
+        self.times.send_if_modified(|times| {
+            let new = Times::of(&permit.terms);
+            let changed = *times != new;
+            *times = new;
+            changed
+        });
+        Verdict::Stays
     }
 }
 

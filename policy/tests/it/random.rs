@@ -101,11 +101,15 @@ impl Asked {
     }
 
     pub(crate) fn decide_with(&self, policy: &Policy, proofs: &[Proof], now: Timestamp) -> Decision {
+        self.with_request(|request| decide(policy, &Request { proofs, ..*request }, now))
+    }
+
+    pub(crate) fn with_request<T>(&self, act: impl FnOnce(&Request<'_>) -> T) -> T {
         let (asset, service): (_, ServiceName) = (self.asset.parse().unwrap(), self.service.parse().unwrap());
         let account: AccountName = self.account.parse().unwrap();
         let (subject, live) = (&self.subject, self.live_sessions());
-        let request = Request { subject, asset: &asset, service: &service, account: &account, proofs, live: &live };
-        decide(policy, &request, now)
+        let proofs = &self.proofs;
+        act(&Request { subject, asset: &asset, service: &service, account: &account, proofs, live: &live })
     }
 }
 

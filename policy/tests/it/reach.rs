@@ -1,7 +1,7 @@
 //! What a person reaches: the lobby's table, accounts left out, names and addresses.
 
 use proptest::prelude::*;
-use sallyport_policy::{AccountName, Policy, Reach, Subject, decide_again};
+use sallyport_policy::{AccountName, Policy, Reach, Subject, decide_again, held_permit};
 
 use crate::plant_file::{PLANT, policy};
 use crate::random::{asked, plant};
@@ -103,6 +103,35 @@ fn a_live_session_is_not_ended_by_the_age_of_its_code() {
     assert_eq!(word(begin, begin + hours(3)), "permit");
     assert_eq!(word(begin + hours(3), begin + hours(3)), "need factors");
     assert_eq!(word(begin, begin + hours(8)), "deny");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(128) })]
+
+    /// What the grant of a permit still gives is what it gave; no other grant speaks for it, and what is denied is not held.
+    #[test]
+    fn a_permit_is_held_by_its_own_grant(plant in plant(), asked in asked()) {
+        let policy = plant.policy();
+        asked.with_request(|request| {
+            let held = |rule: &sallyport_policy::RuleRef| held_permit(&policy, request, rule, asked.now, asked.now);
+            match sallyport_policy::decide(&policy, request, asked.now) {
+                sallyport_policy::Decision::Permit(permit) => {
+                    assert_eq!(held(&permit.rule), Some(permit.clone()));
+                    let other = sallyport_policy::RuleRef { grant: permit.rule.grant + 1000, ..permit.rule };
+                    assert_eq!(held(&other), None);
+                }
+                sallyport_policy::Decision::Deny(_)
+                | sallyport_policy::Decision::NeedFactors(_)
+                | sallyport_policy::Decision::NeedApproval(_) => {
+                    for role in policy.roles() {
+                        for grant in &role.grants {
+                            assert_eq!(held(&grant.rule), None);
+                        }
+                    }
+                }
+            }
+        });
+    }
 }
 
 proptest! {
