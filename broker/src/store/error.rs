@@ -29,6 +29,16 @@ pub enum StoreError {
     /// A later release of Sallyport has already changed this database.
     #[error("the database was migrated by a newer release (schema {0}); run that release, or restore a backup")]
     NewerSchema(i64),
+    /// An earlier release made this database, and this call must not change it.
+    #[error(
+        "the database has schema {found}, this release needs {needed}; the broker's next start brings it up to date"
+    )]
+    OlderSchema {
+        /// Its schema.
+        found: i64,
+        /// The schema of this release.
+        needed: i64,
+    },
     /// A migration could not be applied.
     #[error("the database schema cannot be brought up to date: {0}")]
     Migration(String),

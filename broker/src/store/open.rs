@@ -111,6 +111,27 @@ pub(super) fn sqlite_path(options: &AnyConnectOptions) -> PathBuf {
     PathBuf::from(String::from_utf8_lossy(&bytes).into_owned())
 }
 
+/// The pool of a database that is left as it is.
+///
+/// # Errors
+/// When it cannot be reached, or its schema is not this release's.
+pub(super) async fn look(engine: Engine, options: &AnyConnectOptions) -> Result<AnyPool, StoreError> {
+    let migrator = match engine {
+        Engine::Sqlite => &SQLITE,
+        Engine::Postgres => &POSTGRES,
+    };
+    let needed = migrator.iter().map(|migration| migration.version).max().unwrap_or(0);
+    let mut connection = connect(options).await?;
+    let found: Option<i64> =
+        sqlx::query_scalar("SELECT MAX(version) FROM _sqlx_migrations").fetch_one(&mut connection).await?;
+    connection.close().await?;
+    match found.unwrap_or(0) {
+        found if found < needed => Err(StoreError::OlderSchema { found, needed }),
+        found if found > needed => Err(StoreError::NewerSchema(found)),
+        _ => Ok(pool(options)),
+    }
+}
+
 /// Checks that the database can be reached and written, migrates it, and makes the pool.
 pub(super) async fn open(engine: Engine, options: &AnyConnectOptions) -> Result<AnyPool, StoreError> {
     // The first connection stands outside the pool: a pool would hide why it cannot connect behind its time-out.
@@ -140,8 +161,11 @@ pub(super) async fn open(engine: Engine, options: &AnyConnectOptions) -> Result<
     };
     sqlx::query("SELECT number FROM changes").fetch_one(&mut connection).await?;
     connection.close().await?;
-    let pool = AnyPoolOptions::new().max_connections(POOL).acquire_timeout(ACQUIRE).connect_lazy_with(options.clone());
-    Ok(pool)
+    Ok(pool(options))
+}
+
+fn pool(options: &AnyConnectOptions) -> AnyPool {
+    AnyPoolOptions::new().max_connections(POOL).acquire_timeout(ACQUIRE).connect_lazy_with(options.clone())
 }
 
 pub(super) async fn connect(options: &AnyConnectOptions) -> Result<AnyConnection, StoreError> {

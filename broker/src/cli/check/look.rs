@@ -10,7 +10,7 @@ use sallyport_policy::{AccountAuth, Policy, Protocol};
 use super::Finding;
 use crate::cli::Context;
 use crate::config::Config;
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 use crate::vault::{MasterKey, Vault};
 
 /// Who could change the configuration, and as whom the broker would run.
@@ -46,8 +46,11 @@ pub(super) async fn database(context: &Context) -> Vec<Finding> {
     {
         return vec![Finding::fail("database", format!("there is no `{path}`"), "start with `sallyport init`")];
     }
-    let store = match context.store().await {
+    let store = &match Store::look(&config.database).await {
         Ok(store) => store,
+        Err(error @ StoreError::OlderSchema { .. }) => {
+            return vec![Finding::warn("database", error.to_string(), "start the broker, then check again")];
+        }
         Err(error) => {
             return vec![Finding::fail("database", error.to_string(), "see `[database]` in the configuration")];
         }
