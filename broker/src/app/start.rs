@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use sallyport_session_recorder::{KeyError, Keys};
 use tokio::net::TcpListener;
 use tracing::{info, warn};
@@ -118,6 +118,10 @@ pub(super) async fn start(config: Config) -> Result<App, StartError> {
 async fn close_what_was_open(broker: &Broker) -> Result<(), StartError> {
     let now = Timestamp::now();
     let seen_before = broker.store.broker_started(&broker.config.name, now).await?;
+    // Switched off for long, or started with a clock that is wrong: nobody can tell yet.
+    if seen_before.is_some_and(|seen| now.duration_since(seen) > LONG_AWAY || now < seen) {
+        broker.recordings.distrust_the_clock();
+    }
     let version = env!("CARGO_PKG_VERSION").to_owned();
     broker.audit.record(AuditEvent::BrokerStarted { version, broker_seen_at: seen_before }).await?;
     for recovered in broker.recordings.recover().await? {
@@ -167,6 +171,9 @@ fn in_use(error: &std::io::Error) -> &'static str {
         _ => "",
     }
 }
+
+/// A broker that was away for longer does not believe its clock about the age of recordings at once.
+const LONG_AWAY: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 /// What authenticator apps show.
 pub(crate) const ISSUER: &str = "Sallyport";

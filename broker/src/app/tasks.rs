@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use super::{Broker, notify};
 use crate::audit::AuditEvent;
 use crate::identity::ClockWatch;
+use crate::store::StoreError;
 
 /// Checkpoints, disk, retention: what recordings need whether or not something happens.
 pub(super) async fn look_after_recordings(broker: Arc<Broker>, stop: CancellationToken) {
@@ -28,8 +29,14 @@ pub(super) async fn heartbeat(broker: Arc<Broker>, stop: CancellationToken) {
         // The service manager asks whether the broker lives, not whether the database does.
         notify::alive();
         metrics::gauge!("sallyport_sessions_live").set(broker.live.len() as f64);
-        let result = broker.store.broker_heartbeat(&broker.config.name, broker.now()).await;
+        let beaten = timeout(PATIENCE, broker.store.broker_heartbeat(&broker.config.name, broker.now())).await;
+        let result = beaten.unwrap_or_else(|_| Err(StoreError::Unavailable("no answer".to_owned())));
         metrics::gauge!("sallyport_database_up").set(if result.is_ok() { 1.0 } else { 0.0 });
+        if result.is_ok()
+            && let Err(error) = broker.live.settle(&broker.store).await
+        {
+            warn!(%error, "Ends of sessions could not be stored");
+        }
         let failed = result.is_err();
         match result {
             Ok(()) if silent => info!("The database answers again"),
@@ -55,6 +62,7 @@ pub(super) async fn watch_the_clock(broker: Arc<Broker>, stop: CancellationToken
         let Some(jump) = watch.look(broker.now(), begun.elapsed()) else { continue };
         error!(%jump, "The clock jumped; leases are revoked");
         metrics::counter!("sallyport_clock_jumps_total").increment(1);
+        broker.recordings.distrust_the_clock();
         let micros = i64::try_from(jump.as_micros()).unwrap_or(if jump.is_negative() { i64::MIN } else { i64::MAX });
         if let Err(error) = broker.audit.record(AuditEvent::ClockJumped { micros }).await {
             error!(%error, "The clock's jump is not in the audit chain");
@@ -72,5 +80,7 @@ fn ticks(every: Duration) -> tokio::time::Interval {
     ticks
 }
 
+/// A database that hangs must not hold up the watchdog.
+const PATIENCE: Duration = Duration::from_secs(4);
 const HEARTBEAT: Duration = Duration::from_secs(5);
 const CLOCK: Duration = Duration::from_secs(2);

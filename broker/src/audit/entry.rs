@@ -64,7 +64,8 @@ impl Draft {
         if length > MAX_EVENT {
             return Err(AuditError::TooLarge(length));
         }
-        let text = |name: &str| event.get(name).and_then(Value::as_str).map(str::to_owned);
+        // These become columns of their own, and PostgreSQL takes no NUL there. The event keeps what was said.
+        let text = |name: &str| event.get(name).and_then(Value::as_str).map(|text| text.replace('\0', "\u{fffd}"));
         let identity = text("identity");
         let actor = match (kind.doer, &identity) {
             (Doer::Identity, Some(identity)) => identity.clone(),

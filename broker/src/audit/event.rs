@@ -445,7 +445,7 @@ events! {
         /// Why.
         reason: String,
     }
-    /// A recording without a seal was found when the broker started, and closed as interrupted.
+    /// A recording that the catalogue has as open was found when the broker started, and closed.
     RecordingInterrupted = "SP-4007" "recording.interrupted" Warning Process Fails {
         /// The recording.
         session: String,

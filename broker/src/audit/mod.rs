@@ -98,11 +98,28 @@ impl Audit {
     ///
     /// Never call this while holding a [`Write`]: use [`Audit::record_in`].
     pub async fn record(&self, event: AuditEvent) -> Result<(), AuditError> {
-        let draft = self.shared.draft(&event, Timestamp::now())?;
-        let (done, answer) = oneshot::channel();
-        let job = Job { draft, outage: event.kind().outage, done };
-        self.jobs.send(job).await.map_err(|_| AuditError::Closed)?;
-        answer.await.map_err(|_| AuditError::Closed)?
+        self.record_all([event]).await
+    }
+
+    /// Puts several events on record, in their order and with one wait; returns when all are. On an error, some may be:
+    /// what any of them would have recorded must not happen.
+    pub async fn record_all(&self, events: impl IntoIterator<Item = AuditEvent>) -> Result<(), AuditError> {
+        let at = Timestamp::now();
+        let mut jobs = Vec::new();
+        let mut answers = Vec::new();
+        for event in events {
+            let draft = self.shared.draft(&event, at)?;
+            let (done, answer) = oneshot::channel();
+            jobs.push(Job { draft, outage: event.kind().outage, done });
+            answers.push(answer);
+        }
+        // Places first, so that they stand together and the writer takes them as one.
+        let places = self.jobs.reserve_many(jobs.len()).await.map_err(|_| AuditError::Closed)?;
+        places.zip(jobs).for_each(|(place, job)| place.send(job));
+        for answer in answers {
+            answer.await.map_err(|_| AuditError::Closed)??;
+        }
+        Ok(())
     }
 
     /// Puts an event on record in the same transaction as the change it tells of: both last, or neither. Call it last

@@ -81,10 +81,22 @@ impl Writer {
                 jobs.into_iter().for_each(|job| answer(job, Ok(()), "entered"));
             }
             Err(AuditError::Unavailable(reason)) => self.set_aside(jobs, &reason),
-            Err(error) => {
-                error!(%error, events = jobs.len(), "Audit events were refused");
-                jobs.into_iter().for_each(|job| answer(job, Err(error.clone()), "refused"));
-            }
+            Err(error) => self.one_by_one(jobs, &error).await,
+        }
+    }
+
+    /// The database refuses a batch: only what it refuses alone fails, not what happened to stand beside it.
+    async fn one_by_one(&mut self, jobs: Vec<Job>, error: &AuditError) {
+        error!(%error, events = jobs.len(), "Audit events were refused");
+        let alone = jobs.len() == 1;
+        for job in jobs {
+            let entered = if alone {
+                Err(error.clone())
+            } else {
+                self.enter(std::slice::from_ref(&job.draft), Repeats::Impossible).await.map(drop)
+            };
+            let word = if entered.is_ok() { "entered" } else { "refused" };
+            answer(job, entered, word);
         }
     }
 

@@ -104,7 +104,8 @@ impl Identities {
         let kept =
             multi_factor.proofs.iter().copied().filter(|proof| proof.kind.counts_as() != second.kind.counts_as());
         let proofs = kept.chain([second]).collect();
-        Ok(MultiFactor { first, proofs, lease: None })
+        // What the first proof rested on may be withdrawn; then this falls with it.
+        Ok(MultiFactor { first, proofs, lease: multi_factor.lease.clone() })
     }
 
     /// The second factor that still counts, if there is one for this identity, credential and source, no older than `longest`.
@@ -132,6 +133,9 @@ impl Identities {
 
     /// Lets the second factor that was just proven count again for `duration` from its proof, for this identity, credential
     /// and source. What came from a lease is not prolonged.
+    ///
+    /// Also a proof that counts no second time is entered, so that it can be revoked while what it opened lasts: by hand, or
+    /// with the key, password or authenticator that it was made with. Nothing is returned then.
     pub async fn grant_lease(
         &self,
         multi_factor: &mut MultiFactor,
@@ -144,9 +148,6 @@ impl Identities {
         let second = multi_factor.proofs.iter().filter(|proof| proof.kind.is_second()).max_by_key(|proof| proof.at);
         let Some(second) = second else { return Ok(None) };
         let expires_at = second.at.saturating_add(duration).unwrap_or(second.at);
-        if expires_at <= now {
-            return Ok(None);
-        }
         let lease = NewLease {
             id: ulid::Ulid::generate().to_string().to_lowercase(),
             identity: multi_factor.identity().to_string(),
@@ -159,7 +160,7 @@ impl Identities {
         self.inner.store.insert_lease(&lease).await?;
         let id = LeaseId(lease.id);
         multi_factor.lease = Some(id.clone());
-        Ok(Some(id))
+        Ok((now < expires_at).then_some(id))
     }
 
     /// The first factor again, if the identity still stands, with its groups of now.

@@ -6,7 +6,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use sallyport_session_recorder::{Durability, Header, Keys, RecordError, Recorder};
@@ -43,6 +43,8 @@ pub(super) struct Inner {
     /// Sessions whose recording could not be sealed: they are sealed as interrupted once the disk takes it.
     pub(super) unsealed: Mutex<Vec<String>>,
     written: AtomicU64,
+    /// Before this, the calendar is not believed and nothing is removed.
+    pub(super) retain_from: Mutex<Option<Instant>>,
     /// Held as long as this broker lives: another with the same name would take live recordings for abandoned ones.
     _lock: File,
 }
@@ -119,6 +121,7 @@ impl Recordings {
             unsettled: Mutex::default(),
             unsealed: Mutex::default(),
             written: AtomicU64::new(0),
+            retain_from: Mutex::new(None),
             _lock: lock,
         };
         Ok(Self { inner: Arc::new(inner) })
@@ -230,6 +233,9 @@ impl Recordings {
     }
 
     async fn keep_house(&self) {
+        if !self.trusts_the_clock() {
+            return;
+        }
         match self.retain(Timestamp::now()).await {
             Ok(removed) if removed.is_empty() => {}
             Ok(removed) => tracing::info!(recordings = removed.len(), "Retention removed recordings"),

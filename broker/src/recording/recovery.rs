@@ -219,7 +219,13 @@ enum CloseError {
 
 fn event(session: &str, found: &Found, head: Option<String>, bytes: u64) -> Option<AuditEvent> {
     match found {
-        Found::Whole => None,
+        // Its end may have missed the chain: its head must stand there.
+        Found::Whole => Some(AuditEvent::RecordingInterrupted {
+            session: session.to_owned(),
+            recording_head: head,
+            recording_bytes: bytes,
+            detail: "whole and sealed; only the catalogue did not know".to_owned(),
+        }),
         Found::Interrupted { cut } => Some(AuditEvent::RecordingInterrupted {
             session: session.to_owned(),
             recording_head: head,

@@ -2,12 +2,17 @@
 
 use std::io;
 use std::path::Path;
+use std::sync::PoisonError;
+use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 
 use super::recordings::{Recordings, RecordingsError};
 use crate::audit::AuditEvent;
 use crate::store::recordings::Recording;
+
+/// After a jump of the clock, an administrator has so long to mend it.
+const DISTRUST: Duration = Duration::from_secs(24 * 3600);
 
 /// One recording that retention removed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +24,19 @@ pub struct Removed {
 }
 
 impl Recordings {
+    /// The calendar cannot be trusted: nothing is removed for a while, since no recording comes back.
+    pub fn distrust_the_clock(&self) {
+        let until = Instant::now() + DISTRUST;
+        *self.inner.retain_from.lock().unwrap_or_else(PoisonError::into_inner) = Some(until);
+        tracing::warn!(hours = DISTRUST.as_secs() / 3600, "Retention pauses: the clock has jumped");
+    }
+
+    /// Whether the calendar may be believed about the age of recordings.
+    pub(super) fn trusts_the_clock(&self) -> bool {
+        let from = *self.inner.retain_from.lock().unwrap_or_else(PoisonError::into_inner);
+        from.is_none_or(|from| from <= Instant::now())
+    }
+
     /// Removes what retention lets go. The audit chain has it before the file goes.
     ///
     /// # Errors

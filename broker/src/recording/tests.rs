@@ -350,7 +350,7 @@ async fn what_a_killed_broker_left_is_sealed_as_interrupted_each_on_its_own() {
     assert_eq!(desk.read(&paths[1])[0].body, [2; 100]);
     assert_eq!(std::fs::read(paths[1].with_extension("srec.torn")).unwrap(), [1, 0, 0, 1, 0, 9, 9]);
     assert_eq!(desk.independent(&paths[2]).0["verdict"], "interrupted");
-    assert_eq!(desk.codes().await, ["SP-4008", "SP-4007", "SP-4007"]);
+    assert_eq!(desk.codes().await, ["SP-4008", "SP-4007", "SP-4007", "SP-4007"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -199,9 +199,15 @@ impl Session<Authenticated> {
     async fn live(&self) -> Result<Vec<LiveSession>, Refusal> {
         let identity = self.stage.proof.identity().clone();
         let filter = SessionFilter { identity: Some(identity.to_string()), live: true, ..SessionFilter::default() };
-        let rows = self.stage.broker.store.sessions(&filter).await;
+        let broker = &self.stage.broker;
+        let rows = broker.store.sessions(&filter).await;
         let rows = rows.map_err(|error| Refusal::Unavailable(error.to_string()))?;
-        Ok(rows.iter().filter_map(|row| live_session(&row.start)).collect())
+        let now = broker.now();
+        Ok(rows
+            .iter()
+            .filter(|row| !row.is_orphaned(&broker.config.name, now))
+            .filter_map(|row| live_session(&row.start))
+            .collect())
     }
 
     async fn put_on_record(&self, target: &Target, decision: &Decision) -> Result<(), Refusal> {

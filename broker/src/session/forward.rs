@@ -206,8 +206,8 @@ impl Session<Recorded> {
         }
         let row = SessionEnd { at: broker.now(), word: end.word().to_owned(), detail: end.detail().to_owned() };
         if let Err(error) = broker.store.end_session(&id, &row).await {
-            // The broker's next start finds the row open and closes it as interrupted; recording and audit have the end.
-            tracing::error!(session = %id, %error, "The end of a session could not be stored");
+            tracing::error!(session = %id, %error, "The end of a session could not be stored yet");
+            broker.live.owe(id.clone(), row);
         }
         metrics::counter!("sallyport_sessions_ended_total", "end" => end.word()).increment(1);
         tracing::info!(session = %id, end = end.word(), "Session ended");

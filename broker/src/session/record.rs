@@ -3,10 +3,9 @@
 use std::sync::Arc;
 
 use sallyport_session_recorder::{Durability, Header};
-use tokio::sync::watch;
 
 use super::registry::{Live, Registered, Switch, Times};
-use super::{Authorized, End, Session};
+use super::{Authorized, End, Session, watch};
 use crate::audit::AuditEvent;
 use crate::recording::{self, RecordingHandle};
 use crate::store::sessions::{NewSession, SessionEnd};
@@ -98,9 +97,10 @@ impl Session<Authorized> {
             started: authorized.at,
             target: authorized.target.clone(),
             permit: authorized.permit.clone(),
-            times: watch::Sender::new(Times::of(&authorized.permit.terms)),
+            times: tokio::sync::watch::Sender::new(Times::of(&authorized.permit.terms)),
             switch: Switch::new(),
         });
+        watch::look_at_new(&broker, registered.live()).await;
         metrics::counter!("sallyport_sessions_started_total").increment(1);
         tracing::info!(session = %id, identity = %authorized.subject.identity, asset = %authorized.target.asset, "Session started");
         Ok(Session { stage: Recorded { authorized, id, recording, registered } })
@@ -150,21 +150,26 @@ impl Authorized {
         match self.broker.store.start_session(row, limit).await {
             Ok(true) => Ok(()),
             Ok(false) => Err(StartRefusal::Concurrent(limit.unwrap_or(0))),
-            Err(error) => Err(StartRefusal::Record(error.to_string())),
+            Err(error) => {
+                // The row may be there all the same; it must not count as a live session.
+                self.broker.live.owe(row.id.clone(), self.no_recording(&error.to_string()));
+                Err(StartRefusal::Record(error.to_string()))
+            }
         }
     }
 
     async fn withdraw(&self, id: &str, reason: &str) -> Result<(), StartRefusal> {
-        let end = SessionEnd {
-            at: self.broker.now(),
-            word: End::RecordingFailed.word().to_owned(),
-            detail: reason.to_owned(),
-        };
-        self.broker
-            .store
-            .end_session(id, &end)
-            .await
-            .map(|_| ())
-            .map_err(|error| StartRefusal::Record(format!("{reason}; {error}")))
+        let end = self.no_recording(reason);
+        match self.broker.store.end_session(id, &end).await {
+            Ok(_) => Ok(()),
+            Err(error) => {
+                self.broker.live.owe(id.to_owned(), end);
+                Err(StartRefusal::Record(format!("{reason}; {error}")))
+            }
+        }
+    }
+
+    fn no_recording(&self, reason: &str) -> SessionEnd {
+        SessionEnd { at: self.broker.now(), word: End::RecordingFailed.word().to_owned(), detail: reason.to_owned() }
     }
 }

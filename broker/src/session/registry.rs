@@ -7,11 +7,15 @@ use sallyport_policy::{Permit, Proof, Subject, Terms};
 use tokio::sync::watch;
 
 use super::{End, Target};
+use crate::store::sessions::SessionEnd;
+use crate::store::{Store, StoreError};
 
 /// Every live session of this broker.
 #[derive(Debug, Default)]
 pub struct Registry {
     live: Mutex<BTreeMap<String, Arc<Live>>>,
+    /// Ends that the database did not take. Until it does, their sessions count as live there.
+    owed: Mutex<Vec<(String, SessionEnd)>>,
 }
 
 /// What must be known of a live session to decide again.
@@ -124,6 +128,30 @@ impl Registry {
         let live = Arc::new(live);
         self.lock().insert(live.id.clone(), Arc::clone(&live));
         Registered { registry: Arc::clone(self), live }
+    }
+
+    /// The database did not take a session's end: it is entered as soon as it does.
+    pub(super) fn owe(&self, session: String, end: SessionEnd) {
+        self.owed.lock().unwrap_or_else(PoisonError::into_inner).push((session, end));
+    }
+
+    /// Enters the ends that the database did not take.
+    ///
+    /// # Errors
+    /// When it still does not; what is left waits for the next call.
+    pub async fn settle(&self, store: &Store) -> Result<(), StoreError> {
+        let owed = std::mem::take(&mut *self.owed.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut refused = None;
+        for (session, end) in owed {
+            match store.end_session(&session, &end).await {
+                Ok(_) => tracing::info!(%session, "A session's end is in the store now"),
+                Err(error) => {
+                    self.owe(session, end);
+                    refused = Some(error);
+                }
+            }
+        }
+        refused.map_or(Ok(()), Err)
     }
 
     pub(super) fn find(&self, id: &str) -> Option<Arc<Live>> {

@@ -6,7 +6,7 @@ use sallyport_policy::FactorKind;
 
 use crate::audit::AuditEvent;
 use crate::identity::MultiFactor;
-use crate::session::{Authenticated, Authorization, Authorized, Session, Target};
+use crate::session::{Authenticated, Authorization, Authorized, Session, Target, not_for_you};
 use crate::vault::Secret;
 
 /// How often a person may answer the same question wrongly.
@@ -27,7 +27,7 @@ enum Due {
     /// A second factor, proven afresh.
     Code,
     /// The account's own password, for this one login.
-    Password(Box<Session<Authorized>>),
+    Password,
 }
 
 /// What comes next.
@@ -68,7 +68,7 @@ impl Admission {
                     instruction: String::new(),
                     prompt: format!("Password of {} on {}: ", target.account, target.asset),
                 };
-                Next::Ask(Admission { session, target, due: Due::Password(authorized), question, answers: 0 })
+                Next::Ask(Admission { session, target, due: Due::Password, question, answers: 0 })
             }
             Authorization::Authorized(authorized) => Next::Enter(Entry::Session { authorized, typed: None }),
             Authorization::NeedFactors(need) if need.accepts(FactorKind::Totp) => {
@@ -100,9 +100,15 @@ impl Admission {
     /// Takes an answer to the question that was asked.
     pub(super) async fn answer(self, answer: &str) -> Next {
         match self.due {
-            Due::Password(authorized) => {
-                Next::Enter(Entry::Session { authorized, typed: Some(Secret::new(answer.to_owned())) })
-            }
+            // They may have taken their time: what was permitted then is asked again.
+            Due::Password => match self.session.authorize(self.target.clone()).await {
+                Authorization::Authorized(authorized) => {
+                    Next::Enter(Entry::Session { authorized, typed: Some(Secret::new(answer.to_owned())) })
+                }
+                Authorization::NeedFactors(_) | Authorization::NeedApproval(_) | Authorization::Denied(_) => {
+                    Next::Enter(Entry::Refused(not_for_you(self.target.asset.as_str())))
+                }
+            },
             Due::Code => match self.prove_again(answer).await {
                 Ok(proof) => Box::pin(Self::begin(self.session.proven_again(proof), self.target)).await,
                 Err(words) => {

@@ -228,8 +228,8 @@ impl Gate {
     }
 
     /// What cannot be put on the record does not happen: the connection ends.
-    async fn audit(&mut self, event: AuditEvent) -> Result<(), Answer> {
-        match self.broker().audit.record(event).await {
+    async fn audit(&mut self, events: impl IntoIterator<Item = AuditEvent>) -> Result<(), Answer> {
+        match self.broker().audit.record_all(events).await {
             Ok(()) => Ok(()),
             Err(error) => {
                 tracing::error!(%error, "A login could not be audited, so it is refused");
@@ -237,13 +237,6 @@ impl Gate {
                 Err(Answer::HangUp)
             }
         }
-    }
-
-    async fn audit_all(&mut self, events: impl IntoIterator<Item = AuditEvent>) -> Result<(), Answer> {
-        for event in events {
-            self.audit(event).await?;
-        }
-        Ok(())
     }
 
     async fn note_refusal(&mut self, name: &str, factor: &'static str, reason: String) -> Result<(), Answer> {
@@ -258,7 +251,7 @@ impl Gate {
                 reason: "refused logins from this source come faster than they are recorded".to_owned(),
             },
         };
-        self.audit(event).await
+        self.audit([event]).await
     }
 
     fn left(&self) -> Answer {
@@ -295,28 +288,25 @@ impl Gate {
             factor: verified.proof().kind.to_string(),
             credential: verified.credential().to_owned(),
         };
-        if let Err(hang_up) = self.audit(accepted).await {
-            return hang_up;
-        }
         let longest = super::longest_lease_for(self.broker(), &verified);
-        match self.broker().identities.lease(&verified, longest, self.broker().now()).await {
+        let leased = self.broker().identities.lease(&verified, longest, self.broker().now()).await;
+        match leased {
             Ok(Some(proof)) => {
                 let used = proof.lease().map(|lease| AuditEvent::LeaseUsed {
                     identity: proof.identity().to_string(),
                     source: self.source.to_string(),
                     lease: lease.to_string(),
                 });
-                match self.audit_all(used).await {
-                    Ok(()) => self.logged_in(&login, proof, Asking::ByPartialSuccess).await,
-                    Err(hang_up) => hang_up,
-                }
+                let before = [accepted].into_iter().chain(used).collect();
+                return self.logged_in(&login, proof, before, Asking::ByPartialSuccess).await;
             }
             // Without a lease, or without knowing of one, the second factor is due.
-            Ok(None) => self.second_factor_due(login, verified),
-            Err(error) => {
-                tracing::warn!(%error, "Leases cannot be looked up");
-                self.second_factor_due(login, verified)
-            }
+            Ok(None) => {}
+            Err(error) => tracing::warn!(%error, "Leases cannot be looked up"),
+        }
+        match self.audit([accepted]).await {
+            Ok(()) => self.second_factor_due(login, verified),
+            Err(hang_up) => hang_up,
         }
     }
 
@@ -331,7 +321,7 @@ impl Gate {
             Ok(proof) => {
                 let longest = super::longest_lease_for(self.broker(), &verified);
                 match self.proven(proof, longest).await {
-                    Ok(proof) => self.logged_in(&login, proof, Asking::Now).await,
+                    Ok((proof, granted)) => self.logged_in(&login, proof, granted, Asking::Now).await,
                     Err(hang_up) => hang_up,
                 }
             }
@@ -343,7 +333,7 @@ impl Gate {
                     factor: "code".to_owned(),
                     reason: refused.to_string(),
                 };
-                if let Err(hang_up) = self.audit(event).await {
+                if let Err(hang_up) = self.audit([event]).await {
                     return hang_up;
                 }
                 let codes = codes + 1;
@@ -354,7 +344,7 @@ impl Gate {
                         reason: format!("{codes} wrong codes on one connection"),
                     };
                     self.state = State::Closed;
-                    return self.audit(event).await.err().unwrap_or(Answer::HangUp);
+                    return self.audit([event]).await.err().unwrap_or(Answer::HangUp);
                 }
                 let question = Question { instruction: refused.sentence().to_owned(), ..code_question() };
                 self.state = State::FirstFactor { login, verified, codes };
@@ -363,41 +353,54 @@ impl Gate {
         }
     }
 
-    /// A fresh second factor: on the record, and good for a while if a grant says so.
-    async fn proven(&mut self, mut proof: MultiFactor, longest: SignedDuration) -> Result<MultiFactor, Answer> {
+    /// A fresh second factor: on the record, and good for a while if a grant says so. That it is, is still to be recorded.
+    async fn proven(
+        &mut self,
+        mut proof: MultiFactor,
+        longest: SignedDuration,
+    ) -> Result<(MultiFactor, Vec<AuditEvent>), Answer> {
         let second = proof.proofs().iter().filter(|p| p.kind.is_second()).max_by_key(|p| p.at).copied();
         let factor = second.map_or_else(String::new, |p| p.kind.to_string());
         let (identity, source) = (proof.identity().to_string(), self.source.to_string());
-        self.audit(AuditEvent::FactorAccepted {
+        let accepted = AuditEvent::FactorAccepted {
             identity: identity.clone(),
             source: source.clone(),
             credential: factor.clone(),
             factor: factor.clone(),
-        })
-        .await?;
+        };
+        self.audit([accepted]).await?;
         let now = self.broker().now();
         let granted = self.broker().identities.grant_lease(&mut proof, longest, now).await;
         match granted {
             Ok(Some(lease)) => {
                 let expires_at = second.map_or(now, |p| p.at.saturating_add(longest).unwrap_or(p.at));
                 let lease = lease.to_string();
-                self.audit(AuditEvent::LeaseGranted { identity, source, lease, factor, expires_at }).await?;
+                Ok((proof, vec![AuditEvent::LeaseGranted { identity, source, lease, factor, expires_at }]))
             }
-            Ok(None) => {}
-            // The login itself stands; the next one asks for a code again.
-            Err(error) => tracing::warn!(%error, "A lease could not be granted"),
+            Ok(None) => Ok((proof, Vec::new())),
+            Err(error) => {
+                // The login itself stands; the next one asks for a code again.
+                tracing::warn!(%error, "A lease could not be granted");
+                Ok((proof, Vec::new()))
+            }
         }
-        Ok(proof)
     }
 
-    async fn logged_in(&mut self, login: &Login, proof: MultiFactor, asking: Asking) -> Answer {
-        let event = AuditEvent::LoginAccepted {
+    /// Both factors stand. `before` is what led here and is not on the record yet.
+    async fn logged_in(
+        &mut self,
+        login: &Login,
+        proof: MultiFactor,
+        mut before: Vec<AuditEvent>,
+        asking: Asking,
+    ) -> Answer {
+        before.push(AuditEvent::LoginAccepted {
             identity: proof.identity().to_string(),
             source: self.source.to_string(),
             factors: proof.proofs().iter().map(|p| p.kind.to_string()).collect(),
             lease: proof.lease().map(ToString::to_string),
-        };
-        if let Err(hang_up) = self.audit(event).await {
+        });
+        if let Err(hang_up) = self.audit(before).await {
             return hang_up;
         }
         let session = Session::<Connecting>::accepted(Arc::clone(self.broker()), self.source).authenticate(proof);

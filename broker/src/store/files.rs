@@ -1,8 +1,9 @@
 //! Files that passed through sessions.
 
 use jiff::Timestamp;
-use sqlx::FromRow;
+use sqlx::{AnyConnection, FromRow};
 
+use super::grouped::Change;
 use super::{Store, StoreError, micros, timestamp};
 
 /// One file that was transferred.
@@ -26,27 +27,33 @@ pub struct TransferredFile {
     pub complete: bool,
 }
 
-impl Store {
-    /// Enters a transferred file.
-    pub async fn add_file(&self, file: &TransferredFile) -> Result<(), StoreError> {
-        let size = i64::try_from(file.size).map_err(|error| StoreError::damaged("files", error))?;
-        let mut write = self.begin_quiet_write().await?;
-        write.lock(&format!("files of {}", file.session)).await?;
+impl TransferredFile {
+    /// Numbered within its session, which one broker carries.
+    pub(super) async fn insert(&self, connection: &mut AnyConnection) -> Result<(), StoreError> {
+        let size = i64::try_from(self.size).map_err(|error| StoreError::damaged("files", error))?;
         sqlx::query(
             "INSERT INTO files (session, number, at, direction, via, path, size, sha256, complete)
              VALUES ($1, (SELECT COALESCE(MAX(number), 0) + 1 FROM files WHERE session = $1), $2, $3, $4, $5, $6, $7, $8)",
         )
-        .bind(&file.session)
-        .bind(micros(file.at))
-        .bind(&file.direction)
-        .bind(&file.via)
-        .bind(&file.path)
+        .bind(&self.session)
+        .bind(micros(self.at))
+        .bind(&self.direction)
+        .bind(&self.via)
+        // PostgreSQL text holds no NUL; the recording keeps the path as it was.
+        .bind(self.path.replace('\0', "\u{fffd}"))
         .bind(size)
-        .bind(&file.sha256)
-        .bind(i64::from(file.complete))
-        .execute(&mut *write)
+        .bind(&self.sha256)
+        .bind(i64::from(self.complete))
+        .execute(connection)
         .await?;
-        write.commit().await
+        Ok(())
+    }
+}
+
+impl Store {
+    /// Enters a transferred file.
+    pub async fn add_file(&self, file: &TransferredFile) -> Result<(), StoreError> {
+        self.grouped(Change::AddFile(Box::new(file.clone()))).await.map(drop)
     }
 
     /// The files of one session (by its whole id), in the order they passed.

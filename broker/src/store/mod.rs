@@ -42,6 +42,7 @@ mod changes;
 mod error;
 pub mod factors;
 pub mod files;
+mod grouped;
 pub mod identities;
 pub mod leases;
 mod open;
@@ -57,7 +58,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use sqlx::any::AnyConnectOptions;
 use sqlx::{Any, AnyConnection, AnyPool, Transaction};
-use tokio::sync::{Mutex, OwnedMutexGuard, watch};
+use tokio::sync::{Mutex, OwnedMutexGuard, mpsc, watch};
 
 pub use error::StoreError;
 pub use open::{DatabaseConfig, Engine};
@@ -77,6 +78,7 @@ struct Inner {
     changes: watch::Sender<u64>,
     available: watch::Sender<bool>,
     watcher: OnceLock<changes::Watcher>,
+    group: OnceLock<mpsc::Sender<grouped::Job>>,
 }
 
 impl Store {
@@ -84,17 +86,28 @@ impl Store {
     pub async fn open(config: &DatabaseConfig) -> Result<Self, StoreError> {
         let (engine, options) = config.resolve()?;
         let pool = open::open(engine, &options).await?;
-        Ok(Self {
-            inner: Arc::new(Inner {
-                engine,
-                pool,
-                options,
-                writer: Arc::default(),
-                changes: watch::Sender::new(0),
-                available: watch::Sender::new(true),
-                watcher: OnceLock::new(),
-            }),
-        })
+        Ok(Self::new(engine, options, pool))
+    }
+
+    /// Opens a database that must stay as it is: nothing is created or migrated.
+    pub async fn look(config: &DatabaseConfig) -> Result<Self, StoreError> {
+        let (engine, options) = config.resolve()?;
+        let pool = open::look(engine, &options).await?;
+        Ok(Self::new(engine, options, pool))
+    }
+
+    fn new(engine: Engine, options: AnyConnectOptions, pool: AnyPool) -> Self {
+        let inner = Inner {
+            engine,
+            pool,
+            options,
+            writer: Arc::default(),
+            changes: watch::Sender::new(0),
+            available: watch::Sender::new(true),
+            watcher: OnceLock::new(),
+            group: OnceLock::new(),
+        };
+        Self { inner: Arc::new(inner) }
     }
 
     /// Which engine the database runs on.

@@ -1,8 +1,9 @@
 //! The catalogue of recordings: one row each, from the moment one begins until long after its file is gone.
 
 use jiff::Timestamp;
-use sqlx::FromRow;
+use sqlx::{AnyConnection, FromRow};
 
+use super::grouped::Change;
 use super::{Store, StoreError, Write, micros, timestamp};
 
 /// A recording that begins.
@@ -134,40 +135,49 @@ impl RecordingFilter {
     pub const DEFAULT_LIMIT: u32 = 1000;
 }
 
-impl Store {
-    /// Enters a recording that has begun.
-    pub async fn add_recording(&self, recording: &NewRecording) -> Result<(), StoreError> {
-        let mut write = self.begin_quiet_write().await?;
+impl NewRecording {
+    pub(super) async fn insert(&self, connection: &mut AnyConnection) -> Result<(), StoreError> {
         sqlx::query(
             "INSERT INTO recordings (session, broker, path, zone, state, started_at) VALUES ($1, $2, $3, $4, 'open', $5)",
         )
-        .bind(&recording.session)
-        .bind(&recording.broker)
-        .bind(&recording.path)
-        .bind(&recording.zone)
-        .bind(micros(recording.started_at))
-        .execute(&mut *write)
+        .bind(&self.session)
+        .bind(&self.broker)
+        .bind(&self.path)
+        .bind(&self.zone)
+        .bind(micros(self.started_at))
+        .execute(connection)
         .await?;
-        write.commit().await
+        Ok(())
     }
+}
 
-    /// Enters how a recording was closed. Says `false` for one that is not in the catalogue, or whose file is gone.
-    pub async fn close_recording(&self, closed: &RecordingClosed) -> Result<bool, StoreError> {
-        let bytes = i64::try_from(closed.bytes).map_err(|error| StoreError::damaged("recordings", error))?;
-        let mut write = self.begin_quiet_write().await?;
+impl RecordingClosed {
+    pub(super) async fn enter(&self, connection: &mut AnyConnection) -> Result<bool, StoreError> {
+        let bytes = i64::try_from(self.bytes).map_err(|error| StoreError::damaged("recordings", error))?;
         let done = sqlx::query(
             "UPDATE recordings SET state = $2, bytes = $3, head = $4, closed_at = $5
              WHERE session = $1 AND state <> 'removed'",
         )
-        .bind(&closed.session)
-        .bind(closed.state.as_str())
+        .bind(&self.session)
+        .bind(self.state.as_str())
         .bind(bytes)
-        .bind(&closed.head)
-        .bind(micros(closed.at))
-        .execute(&mut *write)
+        .bind(&self.head)
+        .bind(micros(self.at))
+        .execute(connection)
         .await?;
-        write.commit().await?;
         Ok(done.rows_affected() == 1)
+    }
+}
+
+impl Store {
+    /// Enters a recording that has begun.
+    pub async fn add_recording(&self, recording: &NewRecording) -> Result<(), StoreError> {
+        self.grouped(Change::AddRecording(recording.clone())).await.map(drop)
+    }
+
+    /// Enters how a recording was closed. Says `false` for one that is not in the catalogue, or whose file is gone.
+    pub async fn close_recording(&self, closed: &RecordingClosed) -> Result<bool, StoreError> {
+        self.grouped(Change::CloseRecording(closed.clone())).await
     }
 
     /// The recordings of a broker that its last run did not seal.

@@ -1,8 +1,9 @@
 //! Sessions: one row each, from the moment one may begin to the word of its one end.
 
-use jiff::Timestamp;
-use sqlx::FromRow;
+use jiff::{SignedDuration, Timestamp};
+use sqlx::{AnyConnection, FromRow};
 
+use super::grouped::Change;
 use super::{Store, StoreError, micros, timestamp};
 
 /// A session about to begin.
@@ -107,53 +108,83 @@ impl SessionFilter {
     pub const DEFAULT_LIMIT: u32 = 1000;
 }
 
-impl Store {
-    /// Enters a session that is about to begin, unless the identity has `most` sessions by the same rule already; `false`
-    /// then. Of two that race for the last place, on whichever brokers, one gets it.
-    pub async fn start_session(&self, session: &NewSession, most: Option<u32>) -> Result<bool, StoreError> {
-        let mut write = self.begin_quiet_write().await?;
-        if most.is_some() {
-            write.lock("sessions").await?;
-        }
+impl NewSession {
+    /// Only under the limit; sessions of a broker that was not heard of lately are probably over and do not count, or a
+    /// broker that is gone for good would keep people out for good. INVARIANT: whoever gives one holds the lock `sessions`.
+    pub(super) async fn insert(&self, connection: &mut AnyConnection, most: Option<u32>) -> Result<bool, StoreError> {
+        // The grant, without the place in the file where it stands: an edit above it must not reset the count.
+        let grant = self.rule.find(" (").map_or(&*self.rule, |end| &self.rule[..end + 2]);
         let entered = sqlx::query(
             "INSERT INTO sessions (id, broker, identity, asset, zone, service, account, form, source, rule, terms, started_at)
              SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12
-             WHERE $13 < 0 OR (SELECT COUNT(*) FROM sessions
-                               WHERE identity = $3 AND rule = $10 AND ended_at IS NULL) < $13",
+             WHERE $13 < 0 OR (SELECT COUNT(*) FROM sessions s LEFT JOIN brokers b ON b.name = s.broker
+                               WHERE s.identity = $3 AND s.ended_at IS NULL
+                                 AND substr(s.rule, 1, CAST($16 AS INTEGER)) = $15
+                                 AND (s.broker = $2 OR b.seen_at > $14)) < $13",
         )
-        .bind(&session.id)
-        .bind(&session.broker)
-        .bind(&session.identity)
-        .bind(&session.asset)
-        .bind(&session.zone)
-        .bind(&session.service)
-        .bind(&session.account)
-        .bind(&session.form)
-        .bind(&session.source)
-        .bind(&session.rule)
-        .bind(&session.terms)
-        .bind(micros(session.started_at))
+        .bind(&self.id)
+        .bind(&self.broker)
+        .bind(&self.identity)
+        .bind(&self.asset)
+        .bind(&self.zone)
+        .bind(&self.service)
+        .bind(&self.account)
+        .bind(&self.form)
+        .bind(&self.source)
+        .bind(&self.rule)
+        .bind(&self.terms)
+        .bind(micros(self.started_at))
         .bind(most.map_or(-1, i64::from))
-        .execute(&mut *write)
+        .bind(micros(self.started_at).saturating_sub(micros_of(BROKER_SILENT)))
+        .bind(grant)
+        .bind(i64::try_from(grant.chars().count()).unwrap_or(i64::MAX))
+        .execute(connection)
         .await?;
-        write.commit().await?;
         Ok(entered.rows_affected() == 1)
     }
+}
 
-    /// Enters a session's end; `false` when it had ended before (the first end stays).
-    pub async fn end_session(&self, id: &str, end: &SessionEnd) -> Result<bool, StoreError> {
-        let mut write = self.begin_quiet_write().await?;
+impl SessionEnd {
+    pub(super) async fn enter(&self, connection: &mut AnyConnection, id: &str) -> Result<bool, StoreError> {
         let done = sqlx::query(
             "UPDATE sessions SET ended_at = $2, ended = $3, end_detail = $4 WHERE id = $1 AND ended_at IS NULL",
         )
         .bind(id)
-        .bind(micros(end.at))
-        .bind(&end.word)
-        .bind(&end.detail)
-        .execute(&mut *write)
+        .bind(micros(self.at))
+        .bind(&self.word)
+        .bind(&self.detail)
+        .execute(connection)
         .await?;
-        write.commit().await?;
         Ok(done.rows_affected() == 1)
+    }
+}
+
+impl Session {
+    /// Probably over: its broker was not heard of lately. `here` is the broker that asks, which lives.
+    #[must_use]
+    pub fn is_orphaned(&self, here: &str, now: Timestamp) -> bool {
+        let heard = |seen: Timestamp| now.duration_since(seen) < BROKER_SILENT;
+        self.end.is_none() && self.start.broker != here && !self.broker_seen_at.is_some_and(heard)
+    }
+}
+
+/// A broker that was not heard of for this long (it beats every five seconds) is taken for dead.
+const BROKER_SILENT: SignedDuration = SignedDuration::from_secs(30);
+
+fn micros_of(duration: SignedDuration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
+}
+
+impl Store {
+    /// Enters a session that is about to begin, unless the identity has `most` sessions by the same rule already; `false`
+    /// then. Of two that race for the last place, on whichever brokers, one gets it.
+    pub async fn start_session(&self, session: &NewSession, most: Option<u32>) -> Result<bool, StoreError> {
+        self.grouped(Change::StartSession(Box::new(session.clone()), most)).await
+    }
+
+    /// Enters a session's end; `false` when it had ended before (the first end stays).
+    pub async fn end_session(&self, id: &str, end: &SessionEnd) -> Result<bool, StoreError> {
+        self.grouped(Change::EndSession(id.to_owned(), end.clone())).await
     }
 
     /// Asks the broker of a live session to end it; announced, so that the broker acts at once.

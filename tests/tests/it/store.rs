@@ -274,6 +274,41 @@ on_both_engines! {
         assert!(store.interrupt_sessions("b1", &end("interrupted", 10)).await.unwrap().is_empty());
     }
 
+    async fn sessions_of_a_dead_broker_keep_nobody_out(database: Database) {
+        let store = database.open().await;
+        store.broker_started("b1", at(0)).await.unwrap();
+        store.broker_started("b2", at(0)).await.unwrap();
+        let one = Some(1);
+        assert!(store.start_session(&session("a", "b2", "alice", 1), one).await.unwrap());
+        assert!(!store.start_session(&session("b", "b1", "alice", 20), one).await.unwrap(), "b2 lives");
+        let dead = store.session("a").await.unwrap();
+        assert!(!dead.is_orphaned("b1", at(20)) && dead.is_orphaned("b1", at(60)) && !dead.is_orphaned("b2", at(60)));
+        assert!(store.start_session(&session("c", "b1", "alice", 60), one).await.unwrap(), "b2 is silent");
+        assert!(!store.start_session(&session("d", "b1", "alice", 600), one).await.unwrap(), "its own count always");
+        // An edit above a grant moves its line and does not reset its count.
+        let mut moved = session("e", "b1", "alice", 600);
+        moved.rule = moved.rule.replace(":", ":9");
+        assert_ne!(moved.rule, session("e", "b1", "alice", 600).rule);
+        assert!(!store.start_session(&moved, one).await.unwrap());
+    }
+
+    async fn a_change_that_fails_does_not_spoil_those_beside_it(database: Database) {
+        let store = database.open().await;
+        store.start_session(&session("a", "b1", "alice", 1), None).await.unwrap();
+        let tried: Vec<_> = ["b", "a", "c", "a", "d"].into_iter().map(|id| {
+            let store = store.clone();
+            tokio::spawn(async move { store.start_session(&session(id, "b1", "alice", 2), None).await })
+        }).collect();
+        let mut outcomes = Vec::new();
+        for each in tried {
+            outcomes.push(each.await.unwrap().is_ok());
+        }
+        assert_eq!(outcomes, [true, false, true, false, true]);
+        let mut live: Vec<_> = ids(&store.live_sessions(None).await.unwrap()).into_iter().map(str::to_owned).collect();
+        live.sort();
+        assert_eq!(live, ["a", "b", "c", "d"]);
+    }
+
     async fn brokers_say_that_they_live(database: Database) {
         let store = database.open().await;
         assert!(matches!(store.broker_heartbeat("b1", at(1)).await, Err(StoreError::Missing { .. })));

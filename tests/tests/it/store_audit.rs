@@ -112,6 +112,25 @@ on_both_engines! {
         assert!(faults(&store, Expected::default()).await.is_empty());
     }
 
+    async fn a_name_that_no_column_takes_harms_no_other_event(database: Database) {
+        let store = database.open().await;
+        let audit = audit(&store).await;
+        let stranger = AuditEvent::FactorRefused {
+            identity: "al\0ice".into(),
+            source: "10.0.0.10".into(),
+            factor: "password".into(),
+            reason: "not a login name".into(),
+        };
+        let (one, other, third) = tokio::join!(audit.record(added("bob")), audit.record(stranger), audit.record(added("carol")));
+        one.unwrap();
+        other.unwrap();
+        third.unwrap();
+        let events = entries(&store).await;
+        assert_eq!(events.len(), 3);
+        assert!(events.iter().any(|entry| entry.event.contains("al\\u0000ice")), "what was said is kept");
+        assert!(faults(&store, Expected::default()).await.is_empty());
+    }
+
     async fn whoever_edits_the_table_is_found_out(database: Database) {
         let tampering: [(&'static str, &[&str]); 6] = [
             ("UPDATE audit SET actor = 'nobody' WHERE seq = 3", &["entry 3 was edited"]),

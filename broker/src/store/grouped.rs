@@ -1,0 +1,124 @@
+//! Group commit: what many sessions write at their begin and end shares transactions, so that they wait for the disk
+//! together instead of one after another.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use sqlx::{AnyConnection, Connection as _};
+use tokio::sync::{mpsc, oneshot};
+
+use super::files::TransferredFile;
+use super::recordings::{NewRecording, RecordingClosed};
+use super::sessions::{NewSession, SessionEnd};
+use super::{Inner, Store, StoreError, Write};
+
+/// One change. It is made whole or not at all, whatever becomes of the others in its transaction.
+#[derive(Debug)]
+pub(super) enum Change {
+    /// A session begins, unless its identity has so many by the same grant already.
+    StartSession(Box<NewSession>, Option<u32>),
+    /// A session has ended.
+    EndSession(String, SessionEnd),
+    /// A file has passed.
+    AddFile(Box<TransferredFile>),
+    /// A recording has begun.
+    AddRecording(NewRecording),
+    /// A recording was closed.
+    CloseRecording(RecordingClosed),
+}
+
+pub(super) struct Job {
+    change: Change,
+    done: oneshot::Sender<Result<bool, StoreError>>,
+}
+
+impl Store {
+    /// Makes a change together with others that come at the same time; says whether it changed anything. Returns when it
+    /// is committed.
+    pub(super) async fn grouped(&self, change: Change) -> Result<bool, StoreError> {
+        self.check_available()?;
+        let (done, answer) = oneshot::channel();
+        let ended = || StoreError::Unavailable("the store has been closed".to_owned());
+        self.group().send(Job { change, done }).await.map_err(|_| ended())?;
+        answer.await.map_err(|_| ended())?
+    }
+
+    fn group(&self) -> &mpsc::Sender<Job> {
+        self.inner.group.get_or_init(|| {
+            let (jobs, queue) = mpsc::channel(QUEUE);
+            tokio::spawn(commit_groups(Arc::downgrade(&self.inner), queue));
+            jobs
+        })
+    }
+}
+
+/// Ends when the last handle to the store is gone.
+async fn commit_groups(store: Weak<Inner>, mut queue: mpsc::Receiver<Job>) {
+    let mut jobs = Vec::with_capacity(GROUP);
+    while queue.recv_many(&mut jobs, GROUP).await > 0 {
+        let Some(inner) = store.upgrade() else { return };
+        let group = std::mem::take(&mut jobs);
+        let (changes, waiting): (Vec<_>, Vec<_>) = group.into_iter().map(|job| (job.change, job.done)).unzip();
+        let results = Store { inner }.commit_group(&changes).await;
+        for (done, result) in waiting.into_iter().zip(results) {
+            if done.send(result).is_err() {
+                tracing::debug!("Nobody waits for a change of the store any more");
+            }
+        }
+    }
+}
+
+impl Store {
+    async fn commit_group(&self, changes: &[Change]) -> Vec<Result<bool, StoreError>> {
+        let committed = async {
+            let mut write = self.begin_quiet_write().await?;
+            if changes.iter().any(|change| matches!(change, Change::StartSession(_, Some(_)))) {
+                write.lock("sessions").await?;
+            }
+            let mut results = Vec::with_capacity(changes.len());
+            for change in changes {
+                results.push(apply_alone(&mut write, change).await);
+            }
+            write.commit().await?;
+            Ok::<_, StoreError>(results)
+        };
+        let committed = tokio::time::timeout(PATIENCE, committed).await.unwrap_or_else(|_| {
+            Err(StoreError::Unavailable(format!("no answer from the database within {} s", PATIENCE.as_secs())))
+        });
+        committed.unwrap_or_else(|error| changes.iter().map(|_| Err(shared(&error))).collect())
+    }
+}
+
+/// Within a savepoint of its own: what fails is undone alone.
+async fn apply_alone(write: &mut Write, change: &Change) -> Result<bool, StoreError> {
+    let mut savepoint = (**write).begin().await?;
+    let changed = apply(&mut savepoint, change).await?;
+    savepoint.commit().await?;
+    Ok(changed)
+}
+
+async fn apply(connection: &mut AnyConnection, change: &Change) -> Result<bool, StoreError> {
+    match change {
+        Change::StartSession(session, most) => session.insert(connection, *most).await,
+        Change::EndSession(id, end) => end.enter(connection, id).await,
+        Change::AddFile(file) => file.insert(connection).await.map(|()| true),
+        Change::AddRecording(recording) => recording.insert(connection).await.map(|()| true),
+        Change::CloseRecording(closed) => closed.enter(connection).await,
+    }
+}
+
+/// The failure of a transaction, for each change that was in it.
+fn shared(error: &StoreError) -> StoreError {
+    match error {
+        StoreError::ReadOnly(reason) => StoreError::ReadOnly(reason.clone()),
+        StoreError::Unavailable(reason) => StoreError::Unavailable(reason.clone()),
+        other => StoreError::Unavailable(other.to_string()),
+    }
+}
+
+/// How long a transaction may take before the database counts as away.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How many changes one transaction takes.
+const GROUP: usize = 64;
+/// How many may stand in line; who comes later waits.
+const QUEUE: usize = 256;
