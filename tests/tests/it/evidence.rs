@@ -158,6 +158,31 @@ fn verification_names_what_was_done_to_a_recording() {
     refused("a deleted recording");
     fs::write(&second, &two).unwrap();
     plant.sallyport(&["recording", "verify", "--all"]).ok();
+
+    // Whoever can write the database takes it out of the catalogue too: the audit chain still knows it.
+    let Some(database) = plant.sqlite() else { return };
+    let sql = |change: &str| {
+        let script = "import sqlite3, sys\nc = sqlite3.connect(sys.argv[1])\nc.executescript(sys.argv[2])\nc.commit()";
+        let mut python = Command::new("/usr/bin/python3");
+        python.args(["-c", script]).arg(&database).arg(change);
+        finish(python, b"").ok();
+    };
+    let named = format!("session LIKE '{}%'", ids[1]);
+    sql(&format!("CREATE TABLE kept AS SELECT * FROM recordings; DELETE FROM recordings WHERE {named}"));
+    fs::remove_file(&second).unwrap();
+    refused("a recording deleted together with its entry");
+    sql("DELETE FROM recordings; INSERT INTO recordings SELECT * FROM kept");
+    fs::write(&second, &two).unwrap();
+    plant.sallyport(&["recording", "verify", "--all"]).ok();
+    // Cut where a checkpoint stands, with an entry that calls it open: whole as far as it goes, and not the one that was sealed.
+    let sealed = fs::read(&second).unwrap();
+    sql(&format!("UPDATE recordings SET state = 'open', head = NULL WHERE {named}"));
+    let unsealed = (sealed.len() * 2 / 3..sealed.len()).rev().any(|left| {
+        fs::write(&second, &sealed[..left]).unwrap();
+        let verified = plant.sallyport(&["recording", "verify", "--all", "--allow-unsealed", "--json"]);
+        verified.text().contains("\"unsealed\"") && verified.status.success()
+    });
+    assert!(!unsealed, "a cut recording passed for one that was never sealed");
 }
 
 #[test]

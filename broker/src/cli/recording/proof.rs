@@ -1,5 +1,7 @@
 //! `sallyport recording verify`.
 
+use std::collections::BTreeMap;
+
 use sallyport_session_recorder::types::VerifyingKey;
 use sallyport_session_recorder::{State, Verification, verify as prove};
 use serde::Serialize;
@@ -7,13 +9,15 @@ use serde::Serialize;
 use super::source::{Source, check_identity, trusted};
 use super::{CliError, Context, Verify};
 use crate::cli::printable;
+use crate::store::Store;
+use crate::store::audit::AuditFilter;
 use crate::store::recordings::{RecordingFilter, RecordingState};
 
 /// What is proven about one recording.
 #[derive(Debug, Serialize)]
 struct Proof {
     recording: String,
-    /// `sealed`, `interrupted`, `unsealed` or `damaged`.
+    /// `sealed`, `interrupted`, `unsealed`, `damaged` or `missing`.
     verdict: &'static str,
     /// What is wrong.
     fault: Option<String>,
@@ -25,12 +29,7 @@ pub(super) async fn verify(arguments: Verify, context: &Context) -> Result<(), C
     let keys = trusted(&arguments.public_key, context).await?;
     let mut proofs = Vec::new();
     if arguments.all {
-        let filter = RecordingFilter { limit: Some(u32::MAX), ..RecordingFilter::default() };
-        let listed = context.store().await?.recordings(&filter).await.map_err(CliError::failed)?;
-        for each in listed {
-            let named = each.recording.start.session.clone();
-            proofs.push(prove_one(named, Source::of(each.recording, context)?, &keys));
-        }
+        proofs = prove_all(context, &keys).await?;
     }
     for named in &arguments.recordings {
         proofs.push(prove_one(named.clone(), Source::find(named, context).await?, &keys));
@@ -50,6 +49,56 @@ pub(super) async fn verify(arguments: Verify, context: &Context) -> Result<(), C
         _ => Err(CliError::Failed(format!("{faults} of {} recordings are not proven whole", proofs.len()))),
     }
 }
+
+/// Every recording of the catalogue, and every one that the audit chain speaks of: whoever removes or exchanges a recording
+/// together with its entry in the catalogue cannot take it out of the chain.
+async fn prove_all(context: &Context, keys: &[VerifyingKey]) -> Result<Vec<Proof>, CliError> {
+    let store = context.store().await?;
+    let mut chained = chained(store).await?;
+    let filter = RecordingFilter { limit: Some(u32::MAX), ..RecordingFilter::default() };
+    let mut proofs = Vec::new();
+    for each in store.recordings(&filter).await.map_err(CliError::failed)? {
+        let named = each.recording.start.session.clone();
+        let mut proof = prove_one(named.clone(), Source::of(each.recording, context)?, keys);
+        let head = proof.verification.as_ref().map(|verification| verification.head.clone());
+        if let (None, Some(head), Some(expected)) = (&proof.fault, head, chained.remove(&named))
+            && head != expected
+        {
+            proof.fault = Some(format!("the audit chain has head {expected}, the file {head}"));
+            proof.verdict = "damaged";
+        }
+        proofs.push(proof);
+    }
+    proofs.extend(chained.into_iter().map(|(recording, head)| Proof {
+        recording,
+        verdict: "missing",
+        fault: Some(format!("the audit chain has its head {head}, the catalogue has no such recording")),
+        verification: None,
+    }));
+    Ok(proofs)
+}
+
+/// The heads of all recordings by session, as the audit chain has them, without those that retention removed.
+async fn chained(store: &Store) -> Result<BTreeMap<String, String>, CliError> {
+    let mut heads = BTreeMap::new();
+    for code in [SESSION_ENDED, RECORDING_INTERRUPTED, RECORDING_REMOVED] {
+        let filter = AuditFilter { code: Some(code.to_owned()), limit: Some(u32::MAX), ..AuditFilter::default() };
+        for entry in store.audit_entries(&filter).await.map_err(CliError::failed)? {
+            let event: serde_json::Value = serde_json::from_str(&entry.event).map_err(CliError::failed)?;
+            let Some(session) = entry.session else { continue };
+            match event["recording_head"].as_str() {
+                _ if code == RECORDING_REMOVED => heads.remove(&session),
+                Some(head) => heads.insert(session, head.to_owned()),
+                None => None,
+            };
+        }
+    }
+    Ok(heads)
+}
+
+const SESSION_ENDED: &str = "SP-3002";
+const RECORDING_REMOVED: &str = "SP-4004";
+const RECORDING_INTERRUPTED: &str = "SP-4007";
 
 fn prove_one(named: String, source: Source, keys: &[VerifyingKey]) -> Proof {
     let verification = match source.open().and_then(|file| prove(file, keys).map_err(CliError::failed)) {
