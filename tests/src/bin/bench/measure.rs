@@ -72,6 +72,8 @@ pub(crate) struct Results {
     pub(crate) stalls: Vec<(&'static str, u64, u64)>,
     pub(crate) straight_logins: f64,
     pub(crate) our_logins: f64,
+    /// The broker's CPU milliseconds per new session.
+    pub(crate) our_login_cpu: f64,
 }
 
 impl Results {
@@ -82,7 +84,10 @@ impl Results {
         let ours = Target::new(BROKER, "alice:operator@ews-1", &site.alice.key());
         let straight = Target::new(22_101, "fitter", &Sshd::account_key(&site.folder().join("asset")));
         let straight_logins = sessions_per_second(&straight, 16, amounts.logins);
+        let before = cpu_seconds(site.broker_pid());
         let our_logins = sessions_per_second(&ours, 16, amounts.logins);
+        let our_login_cpu =
+            (cpu_seconds(site.broker_pid()) - before) * 1000.0 / (our_logins * amounts.logins.as_secs_f64());
         say("time to run `true`");
         let run_true = run_true(site, amounts.runs);
         say("keystrokes");
@@ -105,7 +110,7 @@ impl Results {
         fs::remove_file(&file).expect("the file goes");
         say("a side that does not read");
         let stalls = stalls(site, amounts.stall);
-        Results { ways, idle, stalls, straight_logins, our_logins }
+        Results { ways, idle, stalls, straight_logins, our_logins, our_login_cpu }
     }
 
     pub(crate) fn of(&self, way: Way) -> &Figures {
