@@ -12,4 +12,5 @@ pub mod recording;
 pub mod session;
 pub mod ssh;
 pub mod store;
+pub mod tcp;
 pub mod vault;

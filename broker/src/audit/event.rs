@@ -274,7 +274,7 @@ events! {
         service: String,
         /// As which account.
         account: String,
-        /// How it came: jump, direct or lobby.
+        /// How it came: jump, direct, lobby or forward.
         form: String,
         /// The rule that permitted it.
         rule: String,

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use sallyport_policy::{
-    AccountAuth, AccountName, ApprovalRule, AssetId, Decision, LiveSession, NeedFactors, Permit, Policy, Request,
-    ServiceName, Subject, ZoneId, decide,
+    AccountAuth, AccountName, ApprovalRule, AssetId, Decision, LiveSession, NeedFactors, Permit, Policy, Protocol,
+    Request, ServiceName, Subject, ZoneId, decide,
 };
 
 use super::{Authenticated, Session};
@@ -38,6 +38,8 @@ pub enum Form {
     Direct,
     /// Chosen in the lobby.
     Lobby,
+    /// `ssh -L 5020:plc-1:502 alice@broker`
+    Forward,
 }
 
 impl Form {
@@ -48,6 +50,16 @@ impl Form {
             Form::Jump => "jump",
             Form::Direct => "direct",
             Form::Lobby => "lobby",
+            Form::Forward => "forward",
+        }
+    }
+
+    /// Whether a service of this protocol can be reached in this form: whatever ends at the broker as SSH is never
+    /// forwarded as a stream that nobody looks into.
+    fn reaches(self, protocol: Protocol) -> bool {
+        match self {
+            Form::Jump | Form::Direct | Form::Lobby => protocol == Protocol::Ssh,
+            Form::Forward => protocol != Protocol::Ssh,
         }
     }
 }
@@ -70,8 +82,16 @@ pub struct Authorized {
     pub(super) at: Timestamp,
     pub(super) zone: ZoneId,
     pub(super) address: SocketAddr,
-    pub(super) pinned: Vec<String>,
-    pub(super) account_auth: AccountAuth,
+    pub(super) leg: Leg,
+}
+
+/// How the broker itself reaches the service.
+#[derive(Debug)]
+pub(super) enum Leg {
+    /// It logs in over SSH, as the account.
+    Ssh { pinned: Vec<String>, auth: AccountAuth },
+    /// It connects, and no more: whether one logs in over the stream, and how, is between the person and the asset.
+    Stream { protocol: Protocol },
 }
 
 /// What asking for a session comes to.
@@ -120,7 +140,7 @@ pub fn not_for_you(host: &str) -> String {
 }
 
 /// What a person wrote comes back to their terminal only as plain characters.
-fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     text.chars().take(80).map(|c| if c.is_ascii_graphic() { c } else { '?' }).collect()
 }
 
@@ -162,6 +182,7 @@ impl Session<Authenticated> {
         let subject = self.subject().await?;
         let live = self.live().await?;
         let policy = broker.policy.current();
+        self.fits(&policy, &target).await?;
         let now = broker.now();
         let decision = decide(
             &policy,
@@ -184,6 +205,15 @@ impl Session<Authenticated> {
                 Authorization::Authorized(Box::new(self.authorized(&policy, subject, target, permit, now)?))
             }
         })
+    }
+
+    /// The form must be one for the service's protocol. What does not exist is for the policy to say.
+    async fn fits(&self, policy: &Policy, target: &Target) -> Result<(), Refusal> {
+        let service = policy.asset(&target.asset).and_then(|asset| asset.services.get(&target.service));
+        let Some(service) = service.filter(|service| !target.form.reaches(service.protocol)) else { return Ok(()) };
+        let reason = format!("a {} service is not reached in the form `{}`", service.protocol, target.form);
+        self.refuse_on_record(target.asset.as_str(), service.port, &reason).await?;
+        Err(Refusal::Denied(reason))
     }
 
     async fn subject(&self) -> Result<Subject, Refusal> {
@@ -248,7 +278,13 @@ impl Session<Authenticated> {
         let gone = || Refusal::Denied("the asset, service or account left the plant file".to_owned());
         let asset = policy.asset(&target.asset).ok_or_else(gone)?;
         let service = asset.services.get(&target.service).ok_or_else(gone)?;
-        let account = asset.accounts.get(&target.account).ok_or_else(gone)?;
+        let leg = match service.protocol {
+            Protocol::Ssh => {
+                let account = asset.accounts.get(&target.account).ok_or_else(gone)?;
+                Leg::Ssh { pinned: service.host_keys.clone(), auth: account.auth }
+            }
+            protocol @ (Protocol::Rdp | Protocol::Vnc | Protocol::Modbus | Protocol::Tcp) => Leg::Stream { protocol },
+        };
         let Authenticated { broker, source, proof } = self.stage.clone();
         Ok(Session {
             stage: Authorized {
@@ -260,8 +296,7 @@ impl Session<Authenticated> {
                 at,
                 zone: asset.zone.clone(),
                 address: SocketAddr::new(asset.address, service.port),
-                pinned: service.host_keys.clone(),
-                account_auth: account.auth,
+                leg,
                 target,
             },
         })
@@ -272,7 +307,7 @@ impl Session<Authorized> {
     /// Whether the account is one whose password the person types at the inner login.
     #[must_use]
     pub fn asks_for_password(&self) -> bool {
-        matches!(self.stage.account_auth, AccountAuth::Prompt)
+        matches!(self.stage.leg, Leg::Ssh { auth: AccountAuth::Prompt, .. })
     }
 
     /// Where it goes.

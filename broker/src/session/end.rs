@@ -10,6 +10,8 @@ pub enum End {
     Left,
     /// The asset closed the connection.
     AssetClosed,
+    /// The asset took nothing for so long that others on the person's connection would have stood still.
+    Stalled,
     /// The asset did not answer.
     AssetUnreachable,
     /// The asset showed another host key than the pinned one.
@@ -47,6 +49,7 @@ impl End {
         match self {
             End::Left => "left",
             End::AssetClosed => "asset-closed",
+            End::Stalled => "stalled",
             End::AssetUnreachable => "asset-unreachable",
             End::HostKeyMismatch => "host-key-mismatch",
             End::AssetRefusedLogin => "asset-refused-login",
@@ -69,6 +72,7 @@ impl End {
             End::EndedBy { actor } => actor,
             End::Left
             | End::AssetClosed
+            | End::Stalled
             | End::AssetUnreachable
             | End::HostKeyMismatch
             | End::AssetRefusedLogin
@@ -87,6 +91,7 @@ impl End {
         Some(match self {
             End::Left => return None,
             End::AssetClosed => format!("{asset} closed the connection."),
+            End::Stalled => format!("{asset} took nothing for too long, so the connection was ended."),
             End::AssetUnreachable => format!("{asset} does not answer. Is it switched on and on the network?"),
             End::HostKeyMismatch => {
                 format!("{asset} did not prove who it is; nothing was sent to it. Tell your administrator.")

@@ -19,10 +19,11 @@ mod registry;
 mod watch;
 
 pub use authenticate::Authenticated;
+pub(crate) use authorize::printable;
 pub use authorize::{Authorization, Authorized, Form, Refusal, Target, not_for_you};
 pub use connecting::Connecting;
 pub use end::End;
-pub use forward::{Ask, Client, Refused, Voice};
+pub use forward::{Ask, Caller, Client, Refused, Voice};
 pub use record::{Recorded, StartRefusal};
 pub use registry::Registry;
 pub use watch::keep_watch;
@@ -44,6 +45,22 @@ pub use watch::keep_watch;
 /// # use sallyport::session::{Client, Recorded, Session};
 /// async fn in_order(session: Session<Recorded>, client: Client) {
 ///     session.forward(client).await;
+/// }
+/// ```
+///
+/// The same holds for a TCP stream:
+///
+/// ```compile_fail
+/// # use sallyport::session::{Authorized, Caller, Session};
+/// async fn skip_the_recorder(session: Session<Authorized>, caller: Caller) {
+///     session.forward_stream(caller).await;
+/// }
+/// ```
+///
+/// ```
+/// # use sallyport::session::{Caller, Recorded, Session};
+/// async fn in_order(session: Session<Recorded>, caller: Caller) {
+///     session.forward_stream(caller).await;
 /// }
 /// ```
 #[derive(Debug)]

@@ -40,6 +40,8 @@ pub(crate) struct Peer<'a> {
 /// Why there is no connection to the asset.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DialError {
+    #[error("its service does not speak ssh")]
+    NotSsh,
     #[error("no host key is pinned")]
     Unpinned,
     #[error("it did not answer: {0}")]

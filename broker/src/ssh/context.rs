@@ -123,6 +123,9 @@ fn micros_now() -> u64 {
 #[derive(Debug, Clone)]
 pub struct TroubleSignal(Arc<watch::Sender<Option<Trouble>>>);
 
+/// How long output goes on after the recorder has failed, where the terms say `view-only`.
+pub const VIEW_ONLY_GRACE: Duration = Duration::from_secs(10);
+
 /// When and why the recorder failed.
 #[derive(Debug, Clone)]
 pub struct Trouble {

@@ -10,12 +10,9 @@ use sallyport_session_recorder::{Budget, Direction, Kind, RecordError, TrackId};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use super::context::{ChannelContext, Seat};
+use super::context::{ChannelContext, Seat, VIEW_ONLY_GRACE};
 use super::drain::Received;
 use super::transfer::{FileOutcome, FileReport, Malformed, Step, Store, Via};
-
-/// After the recorder has failed, output goes on for so long if the terms say `view-only`.
-const GRACE: Duration = Duration::from_secs(10);
 
 /// Why a channel ends before its time.
 #[derive(Debug, thiserror::Error)]
@@ -92,7 +89,9 @@ impl Ends {
     /// What becomes of output that could not be recorded: shown within the grace of `view-only`, else withheld.
     pub(crate) fn shown(&self, recorded: Result<(), Fault>) -> Result<(), Fault> {
         match (recorded, self.context.terms.recorder_trouble, self.context.trouble.trouble()) {
-            (Err(Fault::Recorder), RecorderTrouble::ViewOnly, Some(trouble)) if trouble.since.elapsed() < GRACE => {
+            (Err(Fault::Recorder), RecorderTrouble::ViewOnly, Some(trouble))
+                if trouble.since.elapsed() < VIEW_ONLY_GRACE =>
+            {
                 Ok(())
             }
             (recorded, _, _) => recorded,

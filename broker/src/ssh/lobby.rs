@@ -6,20 +6,20 @@ use std::sync::Arc;
 
 use russh::server::{self, ChannelOpenHandle, Msg};
 use russh::{Channel, ChannelId, ChannelOpenFailure};
-use sallyport_policy::{Decision, Protocol, Reach};
-use tokio::sync::{Semaphore, mpsc};
-use tokio_util::sync::CancellationToken;
+use sallyport_policy::{AssetId, Decision, Reach, ServiceName};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::choosing::{Choosing, Later};
 use super::cut::{Cuttable, Lifeline};
 use super::front::Front;
-use super::outer::ssh_service;
 use super::person::Person;
-use super::{Answer, ChannelRequest, pipe, say_and_close};
+use super::through::{self, Asked, Lead, Nowhere};
+use super::{Activity, Answer, ChannelRequest, Seat, pipe, say_and_close};
 use crate::session::{Authenticated, Session, Voice, not_for_you};
 
-/// Jumps open at once through one connection.
-const MOST_JUMPS: usize = 64;
+/// Jumps and streams open at once through one connection.
+const MOST_THROUGH: usize = 64;
 /// Session channels in the lobby at once.
 const MOST_CHANNELS: usize = 8;
 
@@ -38,7 +38,14 @@ pub(super) struct Lobby {
     handle: server::Handle,
     cut: CancellationToken,
     channels: HashMap<ChannelId, InLobby>,
-    jumps: Arc<Semaphore>,
+    /// For what leads through to the plant.
+    slots: Arc<Semaphore>,
+    /// Everything open on this connection: who stands still alone may be waited for.
+    neighbours: Activity,
+    seats: HashMap<ChannelId, Seat>,
+    /// Cancelled with the connection.
+    gone: CancellationToken,
+    _gone: DropGuard,
 }
 
 enum InLobby {
@@ -55,13 +62,18 @@ impl Lobby {
         handle: server::Handle,
         cut: CancellationToken,
     ) -> Self {
+        let gone = CancellationToken::new();
         Self {
             front,
             session: Arc::new(session),
             handle,
             cut,
             channels: HashMap::new(),
-            jumps: Arc::new(Semaphore::new(MOST_JUMPS)),
+            slots: Arc::new(Semaphore::new(MOST_THROUGH)),
+            neighbours: Activity::new(),
+            seats: HashMap::new(),
+            gone: gone.clone(),
+            _gone: gone.drop_guard(),
         }
     }
 
@@ -69,12 +81,14 @@ impl Lobby {
         if self.channels.len() >= MOST_CHANNELS {
             return reply.reject(ChannelOpenFailure::ResourceShortage).await;
         }
+        self.seats.insert(channel.id(), self.neighbours.seat());
         self.channels.insert(channel.id(), InLobby::Idle { channel, terminal: None });
         reply.accept().await;
     }
 
     pub(super) fn closed(&mut self, id: ChannelId) {
         self.channels.remove(&id);
+        self.seats.remove(&id);
     }
 
     pub(super) async fn request(&mut self, id: ChannelId, request: ChannelRequest) -> Answer {
@@ -128,55 +142,63 @@ impl Lobby {
         }
     }
 
-    /// `-J`: one service of the plant file, or nothing. No socket is opened before the inner login is through.
-    pub(super) async fn jump(&mut self, channel: Channel<Msg>, host: &str, port: u32, reply: ChannelOpenHandle) {
-        let port = u16::try_from(port).unwrap_or(0);
-        let policy = self.front.broker.policy.current();
-        // `ssh -J` without a port says 22: by its plant name, that is the asset's one ssh service, wherever it listens.
-        let by_name = || ssh_service(&policy, host).filter(|_| port == 22);
-        let Some((asset, service)) = policy.locate(host, port).or_else(by_name) else {
-            return match self.session.refuse_on_record(host, port, "not a service of the plant file").await {
-                Ok(()) | Err(_) => refuse(reply, not_for_you(host)).await,
-            };
+    /// A direct-tcpip channel: `-J`, `-L`, `-W`, `-D`. Answered in a task of its own: the handler runs inside the outer
+    /// connection's loop, which must go on.
+    pub(super) async fn through(&mut self, asked: Asked) {
+        let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() else {
+            let reason = "more channels through one connection than it may have";
+            let sentence = format!("More than {MOST_THROUGH} connections through one login are not allowed.");
+            return asked.refuse(&self.session, Nowhere { reason, sentence }).await;
         };
-        if policy.accounts(self.session.proof().subject(), &asset.id, &service.name).is_empty() {
-            return match self.session.refuse_on_record(host, port, "no grant names it for this identity").await {
-                Ok(()) | Err(_) => refuse(reply, not_for_you(host)).await,
-            };
-        }
-        if service.protocol != Protocol::Ssh {
-            return refuse(reply, format!("{} services are not available yet", service.protocol)).await;
-        }
-        let Ok(slot) = Arc::clone(&self.jumps).try_acquire_owned() else {
-            return refuse(reply, format!("more than {MOST_JUMPS} jumps through one connection")).await;
-        };
-        let config = match self.front.inner(asset) {
-            Ok(config) => config,
-            Err(error) => {
-                tracing::error!(%error, "No host certificate, so no jump");
-                return refuse(reply, "the broker cannot answer for this asset now".to_owned()).await;
+        let lead = match asked.lead(&self.session) {
+            Ok(lead) => lead,
+            Err(nowhere) => {
+                let session = Arc::clone(&self.session);
+                tokio::spawn(async move {
+                    asked.refuse(&session, nowhere).await;
+                    drop(slot);
+                });
+                return;
             }
         };
+        let seat = self.neighbours.seat();
+        match lead {
+            Lead::Jump { asset, service } => self.jump(asked, &asset, service, (slot, seat)).await,
+            Lead::Stream(target) => {
+                let (session, gone) = (Arc::clone(&self.session), self.gone.clone());
+                let neighbours = self.neighbours.clone();
+                // Further channels of the connection cannot even be seen while one holds it up; alone, it may wait.
+                let impatient = Box::new(move || neighbours.channels() > 1);
+                tokio::spawn(async move {
+                    through::stream(session, target, asked, gone, impatient).await;
+                    drop((slot, seat));
+                });
+            }
+        }
+    }
+
+    /// No socket is opened before the inner login is through.
+    async fn jump(&self, asked: Asked, asset: &AssetId, service: ServiceName, place: (OwnedSemaphorePermit, Seat)) {
+        let policy = self.front.broker.policy.current();
+        let config = policy.asset(asset).map(|asset| self.front.inner(asset));
+        let config = match config {
+            Some(Ok(config)) => config,
+            Some(Err(error)) => {
+                tracing::error!(%error, "No host certificate, so no jump");
+                return asked.turn_away("the broker cannot answer for this asset now".to_owned()).await;
+            }
+            None => return asked.turn_away(not_for_you(asset.as_str())).await,
+        };
         let line = Lifeline::default();
-        let person = Person::inner(
-            Arc::clone(&self.front),
-            self.session.another(),
-            asset.id.clone(),
-            service.name.clone(),
-            line.clone(),
-        );
+        let session = self.session.another();
+        let person = Person::inner(Arc::clone(&self.front), session, asset.clone(), service, line.clone());
         let deadline = self.front.room.limits().login;
-        reply.accept().await;
-        // In a task of its own: the handler runs inside the outer connection's loop, which must go on.
+        asked.reply.accept().await;
         tokio::spawn(async move {
-            serve_inner(config, channel, person, line, deadline).await;
-            drop(slot);
+            serve_inner(config, asked.channel, person, line, deadline).await;
+            drop(place);
         });
     }
-}
-
-async fn refuse(reply: ChannelOpenHandle, reason: String) {
-    reply.reject(ChannelOpenFailure::Other { code: 1, reason }).await;
 }
 
 async fn serve_inner(

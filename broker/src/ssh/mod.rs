@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! listener ─► Person ─┬─ outer gate ─► lobby ──jump──► Person ── inner gate ─► bound ─► session
-//!  (limits)  (russh)  └────────────────────── direct form ────────────────────► bound ─► session
+//!  (limits)  (russh)  │                    └──through──────────────────────► stream ─► session
+//!                     └────────────────────── direct form ────────────────────► bound ─► session
 //! ```
 
 mod admission;
@@ -33,11 +34,12 @@ mod sftp;
 mod sftp_packet;
 mod stream;
 mod supervise;
+mod through;
 mod transfer;
 mod waiting_room;
 
 pub use channel::{Answer, ChannelError, ChannelRequest, Sentence, SessionChannel};
-pub use context::{Activity, ChannelContext, Evidence, Seat, Trouble, TroubleSignal};
+pub use context::{Activity, ChannelContext, Evidence, Seat, Trouble, TroubleSignal, VIEW_ONLY_GRACE};
 pub use forward::relay_forward;
 pub use pipe::pipe;
 pub use queue::bytes_queued;

@@ -19,6 +19,7 @@ use super::front::Front;
 use super::inner::{self, InnerGate};
 use super::lobby::Lobby;
 use super::outer::{self, Gate, Left};
+use super::through::Asked;
 use super::waiting_room::Place;
 use super::{Answer, ChannelRequest};
 use crate::audit::AuditEvent;
@@ -221,14 +222,16 @@ impl Handler for Person {
         channel: Channel<Msg>,
         host: &str,
         port: u32,
-        _originator: &str,
-        _originator_port: u32,
+        originator: &str,
+        originator_port: u32,
         reply: ChannelOpenHandle,
         _connection: &mut Connection,
     ) -> Result<(), Error> {
         match &mut self.door {
             Door::Bound(bound) => bound.open_loopback(channel, host, port, reply).await,
-            Door::Lobby(lobby) => lobby.jump(channel, host, port, reply).await,
+            Door::Lobby(lobby) => {
+                lobby.through(Asked::new(channel, reply, host, port, (originator, originator_port))).await;
+            }
             Door::Outer(_) | Door::Inner(_) | Door::Shut => {
                 reply.reject(ChannelOpenFailure::AdministrativelyProhibited).await;
             }

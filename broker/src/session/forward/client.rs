@@ -1,0 +1,166 @@
+//! The person's side of an SSH session: what they ask for, and a voice to speak to them.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use russh::server::{self, ChannelOpenHandle};
+use russh::{Channel, ChannelId, ChannelOpenFailure};
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use super::FAREWELL;
+use crate::ssh::SessionChannel;
+use crate::vault::Secret;
+
+/// How long a client may take from login to its first channel, where that channel only hears why not.
+pub(super) const FIRST_CHANNEL: Duration = Duration::from_secs(10);
+/// How long a terminal may take to take a sentence.
+const SAYING: Duration = Duration::from_millis(200);
+
+/// The person's side of a session: what their SSH connection asks for, and a voice to speak to them.
+#[derive(Debug)]
+pub struct Client {
+    /// What they ask for; closed when they are gone.
+    pub asks: mpsc::Receiver<Ask>,
+    /// Cancelled when they are gone.
+    pub gone: CancellationToken,
+    /// Speaks to them.
+    pub voice: Voice,
+    /// What they typed for an account with `auth = "prompt"`.
+    pub typed: Option<Secret<String>>,
+}
+
+/// One thing that a person's connection asks for.
+pub enum Ask {
+    /// A session channel. The answer comes once the asset has opened its own.
+    Session {
+        /// Their end.
+        channel: Channel<server::Msg>,
+        /// Where the answer goes.
+        reply: oneshot::Sender<Result<SessionChannel, Refused>>,
+    },
+    /// A connection to the asset's own loopback.
+    Loopback {
+        /// Their end.
+        channel: Channel<server::Msg>,
+        /// Accepts or rejects it.
+        reply: ChannelOpenHandle,
+        /// `localhost`, `127.0.0.1` or `::1`, as written.
+        host: String,
+        /// The port on the asset.
+        port: u16,
+    },
+}
+
+/// A channel that was not opened: the person's own end, if it is still open, and the sentence for it.
+#[derive(Debug)]
+pub struct Refused {
+    /// Their end, to say it on.
+    pub channel: Option<Channel<server::Msg>>,
+    /// One plain sentence.
+    pub sentence: String,
+}
+
+/// Speaks to a person on the channels that they have open.
+#[derive(Debug, Clone)]
+pub struct Voice {
+    handle: server::Handle,
+    /// Cuts the connection of somebody who neither reads nor leaves.
+    cut: CancellationToken,
+    terminals: Arc<Mutex<BTreeSet<ChannelId>>>,
+}
+
+impl Voice {
+    /// A voice for this connection, with no terminal yet.
+    #[must_use]
+    pub fn new(handle: server::Handle, cut: CancellationToken) -> Self {
+        Self { handle, cut, terminals: Arc::default() }
+    }
+
+    /// The connection's handle.
+    #[must_use]
+    pub fn handle(&self) -> &server::Handle {
+        &self.handle
+    }
+
+    /// A channel has got a terminal: warnings are shown on it.
+    pub fn has_terminal(&self, channel: ChannelId) {
+        self.terminals.lock().unwrap_or_else(PoisonError::into_inner).insert(channel);
+    }
+
+    /// A channel is closed.
+    pub fn closed(&self, channel: ChannelId) {
+        self.terminals.lock().unwrap_or_else(PoisonError::into_inner).remove(&channel);
+    }
+
+    /// Closes the connection: with words, and where nobody takes them, without.
+    pub(super) async fn hang_up(&self, words: &str, gone: &CancellationToken) {
+        let told = self.handle.disconnect(russh::Disconnect::ByApplication, words.to_owned(), "en".to_owned());
+        let closed = async {
+            if told.await.is_ok() {
+                gone.cancelled().await;
+            }
+        };
+        if tokio::time::timeout(FAREWELL, closed).await.is_err() {
+            tracing::debug!("The person's connection did not close by itself");
+        }
+        self.cut.cancel();
+    }
+
+    /// Says a sentence on every terminal. Commands and file transfers are not disturbed, and nobody is waited for.
+    pub(super) async fn say(&self, sentence: &str) {
+        let terminals: Vec<_> = self.terminals.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect();
+        for channel in terminals {
+            let said = self.handle.extended_data(channel, 1, format!("\r\nsallyport: {sentence}\r\n"));
+            let said = tokio::time::timeout(SAYING, said).await;
+            tracing::trace!(delivered = matches!(said, Ok(Ok(()))), "Spoke to a terminal");
+        }
+    }
+}
+
+impl Client {
+    /// Says one plain sentence on the channel that the person opens, and closes the connection.
+    pub async fn turn_away(mut self, sentence: &str) {
+        refuse_waiting(&mut self.asks, &self.gone, sentence, FIRST_CHANNEL).await;
+        self.voice.hang_up(sentence, &self.gone).await;
+    }
+}
+
+/// A client whose asset is down hears one plain sentence, on the channel that it opens in a moment at the latest.
+pub(super) async fn refuse_waiting(
+    asks: &mut mpsc::Receiver<Ask>,
+    gone: &CancellationToken,
+    sentence: &str,
+    patience: Duration,
+) {
+    let until = tokio::time::Instant::now() + patience;
+    let mut answered = false;
+    loop {
+        // Once one channel was answered, only those that wait already are.
+        let until = if answered { tokio::time::Instant::now() } else { until };
+        match tokio::time::timeout_at(until, asks.recv()).await {
+            Ok(Some(ask)) => {
+                refuse(ask, sentence.to_owned()).await;
+                answered = true;
+            }
+            Ok(None) | Err(_) => break,
+        }
+    }
+    if answered {
+        // The person's client closes by itself once its channel is closed.
+        let left = tokio::time::timeout(FAREWELL, gone.cancelled()).await;
+        tracing::trace!(left = left.is_ok(), "Refused the waiting channels");
+    }
+}
+
+pub(super) async fn refuse(ask: Ask, sentence: String) {
+    match ask {
+        Ask::Session { channel, reply } => {
+            if reply.send(Err(Refused { channel: Some(channel), sentence })).is_err() {
+                tracing::debug!("The person left before their channel was refused");
+            }
+        }
+        Ask::Loopback { reply, .. } => reply.reject(ChannelOpenFailure::Other { code: 1, reason: sentence }).await,
+    }
+}

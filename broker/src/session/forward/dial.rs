@@ -1,0 +1,133 @@
+//! Dialling an asset over SSH: its pinned keys, the account's credential, and what goes on record when it fails.
+
+use std::sync::Arc;
+
+use russh::keys::HashAlg;
+use russh::keys::ssh_key::PublicKey;
+use sallyport_policy::{AccountAuth, ChannelKind};
+
+use crate::audit::AuditEvent;
+use crate::session::authorize::Leg;
+use crate::session::{Authorized, End, Recorded};
+use crate::ssh::asset::{self, AssetConnection, Credential, DialError, Peer};
+use crate::vault::{AssetLogin, Extension, Secret};
+
+/// Connects, checks the host key, logs in with the account's credential.
+pub(super) async fn connect(recorded: &Recorded, typed: Option<Secret<String>>) -> Result<AssetConnection, DialError> {
+    let authorized = &recorded.authorized;
+    let Leg::Ssh { pinned, auth } = &authorized.leg else { return Err(DialError::NotSsh) };
+    let pinned: Vec<PublicKey> = pinned.iter().filter_map(|line| PublicKey::from_openssh(line).ok()).collect();
+    let credential = credential(recorded, *auth, typed).await?;
+    let peer = Peer { address: authorized.address, pinned: &pinned, account: &authorized.target.account };
+    asset::dial(peer, credential).await
+}
+
+async fn credential(
+    recorded: &Recorded,
+    auth: AccountAuth,
+    typed: Option<Secret<String>>,
+) -> Result<Credential, DialError> {
+    let authorized = &recorded.authorized;
+    let (vault, target) = (&authorized.broker.vault, &authorized.target);
+    match auth {
+        AccountAuth::Certificate => {
+            let terms = &authorized.permit.terms;
+            let mut extensions = Vec::new();
+            if terms.allows(ChannelKind::Shell) || terms.allows(ChannelKind::Exec) {
+                extensions.push(Extension::Pty);
+            }
+            if terms.allows(ChannelKind::Forward) {
+                extensions.push(Extension::PortForwarding);
+            }
+            let login = AssetLogin {
+                account: target.account.as_str(),
+                identity: authorized.subject.identity.as_str(),
+                session: &recorded.id,
+                extensions: &extensions,
+            };
+            let (key, certificate) = vault
+                .asset_login(&login, authorized.broker.now())
+                .map_err(|error| DialError::Vault(error.to_string()))?;
+            Ok(Credential::Certificate { key: Arc::new(key), certificate: Box::new(certificate) })
+        }
+        AccountAuth::Password | AccountAuth::Key => {
+            let stored = vault
+                .account_credential(target.asset.as_str(), target.account.as_str())
+                .await
+                .map_err(|error| DialError::Vault(error.to_string()))?;
+            match stored {
+                Some(crate::vault::Credential::Password(password)) => Ok(Credential::Password(password)),
+                Some(crate::vault::Credential::Key(key)) => Ok(Credential::Key(Arc::from(key))),
+                None => Err(DialError::NoCredential),
+            }
+        }
+        AccountAuth::Prompt => typed.map(Credential::Password).ok_or(DialError::NoCredential),
+    }
+}
+
+fn dial_end(error: &DialError) -> End {
+    match error {
+        DialError::Unpinned | DialError::HostKey { .. } => End::HostKeyMismatch,
+        DialError::Unreachable(_) | DialError::TooSlow | DialError::Protocol(_) | DialError::NotSsh => {
+            End::AssetUnreachable
+        }
+        DialError::Login | DialError::NoCredential | DialError::Vault(_) => End::AssetRefusedLogin,
+    }
+}
+
+fn fingerprint(line: &str) -> Option<String> {
+    PublicKey::from_openssh(line).ok().map(|key| key.fingerprint(HashAlg::Sha256).to_string())
+}
+
+impl Authorized {
+    fn pinned(&self) -> &[String] {
+        match &self.leg {
+            Leg::Ssh { pinned, .. } => pinned,
+            Leg::Stream { .. } => &[],
+        }
+    }
+}
+
+impl Recorded {
+    /// Puts on record why there is no connection to the asset, and says which end that is.
+    pub(super) async fn not_dialled(&self, error: &DialError) -> End {
+        let end = dial_end(error);
+        tracing::warn!(session = %self.id, asset = %self.authorized.target.asset, %error, "No connection to the asset");
+        let noted = async {
+            self.notice(serde_json::json!({ "notice": end.word(), "reason": error.to_string() }))?;
+            if let DialError::HostKey { shown } = error {
+                self.host_key_mismatch(shown).await?;
+            }
+            if matches!(error, DialError::Login | DialError::NoCredential) {
+                self.login_refused(error).await?;
+            }
+            Ok(())
+        };
+        match noted.await {
+            Ok(()) => end,
+            Err(unrecorded) => unrecorded,
+        }
+    }
+
+    async fn host_key_mismatch(&self, shown: &str) -> Result<(), End> {
+        let event = AuditEvent::HostKeyMismatch {
+            session: Some(self.id.clone()),
+            identity: self.authorized.subject.identity.to_string(),
+            asset: self.authorized.target.asset.to_string(),
+            expected: self.authorized.pinned().iter().filter_map(|line| fingerprint(line)).collect(),
+            presented: shown.to_owned(),
+        };
+        self.audit(event).await
+    }
+
+    async fn login_refused(&self, error: &DialError) -> Result<(), End> {
+        let event = AuditEvent::AssetLoginRefused {
+            session: Some(self.id.clone()),
+            identity: self.authorized.subject.identity.to_string(),
+            asset: self.authorized.target.asset.to_string(),
+            account: self.authorized.target.account.to_string(),
+            reason: error.to_string(),
+        };
+        self.audit(event).await
+    }
+}

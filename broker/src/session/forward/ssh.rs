@@ -1,0 +1,295 @@
+//! A session over SSH: dial the asset, carry channels, and stop at the first reason to end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use russh::server::{self, ChannelOpenHandle};
+use russh::{Channel, ChannelOpenFailure};
+use sallyport_policy::{ChannelKind, RecorderTrouble};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::client::{FIRST_CHANNEL, refuse, refuse_waiting};
+use super::dial::connect;
+use super::limits::{Due, Limits};
+use super::{Ask, Client, FAREWELL, Refused, VIEW_ONLY_GRACE, Voice};
+use crate::audit::AuditEvent;
+use crate::session::{Authorized, End, Recorded, Session, StartRefusal};
+use crate::ssh::asset::AssetConnection;
+use crate::ssh::{Activity, ChannelContext, FileOutcome, FileReport, SessionChannel, TroubleSignal, relay_forward};
+use crate::store::files::TransferredFile;
+use crate::vault::Secret;
+
+/// How many channels one session may have open at once.
+const MOST_CHANNELS: usize = 64;
+
+impl Session<Authorized> {
+    /// Records and forwards; where the record cannot be had, the person is told and nothing is sent anywhere.
+    pub async fn run(self, client: Client) -> Result<End, StartRefusal> {
+        match self.record().await {
+            Ok(recorded) => Ok(recorded.forward(client).await),
+            Err(refusal) => {
+                tracing::warn!(reason = %refusal, "A permitted session did not start");
+                client.turn_away(&refusal.sentence()).await;
+                Err(refusal)
+            }
+        }
+    }
+}
+
+impl Session<Recorded> {
+    /// Dials the asset and carries the session until its one end, which is put on the record before this returns.
+    pub async fn forward(self, client: Client) -> End {
+        let Client { asks, gone, voice, typed } = client;
+        let mut run = Run::new(&self.stage, asks, gone, voice);
+        let end = match run.dial(&self.stage, typed).await {
+            Ok(asset) => {
+                let end = run.carry(&self.stage, &asset).await;
+                run.leave(&self.stage, &end).await;
+                asset.close().await;
+                end
+            }
+            Err(end) => {
+                run.leave(&self.stage, &end).await;
+                end
+            }
+        };
+        self.close(end).await
+    }
+}
+
+/// The running part of one session.
+struct Run {
+    asks: mpsc::Receiver<Ask>,
+    gone: CancellationToken,
+    voice: Voice,
+    context: ChannelContext,
+    files: mpsc::Receiver<FileReport>,
+    /// Whether a channel was ever asked for.
+    served: bool,
+}
+
+impl Run {
+    fn new(recorded: &Recorded, asks: mpsc::Receiver<Ask>, gone: CancellationToken, voice: Voice) -> Self {
+        let (report, files) = mpsc::channel(64);
+        let context = ChannelContext {
+            recording: Arc::new(recorded.recording.clone()),
+            terms: Arc::new(recorded.authorized.permit.terms.clone()),
+            activity: Activity::new(),
+            ending: CancellationToken::new(),
+            trouble: TroubleSignal::new(),
+            report,
+        };
+        Self { asks, gone, voice, context, files, served: false }
+    }
+
+    /// Connects to the asset, unless the person leaves or the session must end first.
+    async fn dial(&mut self, recorded: &Recorded, typed: Option<Secret<String>>) -> Result<AssetConnection, End> {
+        let dialled = tokio::select! {
+            biased;
+            end = recorded.registered.live().switch.asked() => return Err(end),
+            () = self.gone.cancelled() => return Err(End::Left),
+            dialled = connect(recorded, typed) => dialled,
+        };
+        let asset = match dialled {
+            Ok(asset) => asset,
+            Err(error) => return Err(recorded.not_dialled(&error).await),
+        };
+        recorded.notice(serde_json::json!({
+            "notice": "connected",
+            "address": recorded.authorized.address.to_string(),
+            "strict_exchange": asset.strict_exchange(),
+        }))?;
+        Ok(asset)
+    }
+
+    /// Serves what the person asks for until something ends the session.
+    async fn carry(&mut self, recorded: &Recorded, asset: &AssetConnection) -> End {
+        let mut limits = Limits::new(recorded, &self.context.activity, &self.context.trouble);
+        let closed = asset.closed();
+        loop {
+            tokio::select! {
+                biased;
+                due = limits.due() => match due {
+                    Due::End(end) => return end,
+                    Due::Warning(minutes) => {
+                        self.voice.say(&format!("this session ends in about {minutes} min.")).await;
+                    }
+                    Due::RecorderFailed(reason) => return self.recorder_failed(recorded, &reason).await,
+                },
+                () = closed.cancelled() => return End::AssetClosed,
+                Some(report) = self.files.recv() => if let Err(end) = recorded.file(report).await { return end },
+                ask = self.asks.recv() => match ask {
+                    None => return End::Left,
+                    Some(ask) => {
+                        self.served = true;
+                        serve(ask, asset.clone(), self.voice.handle().clone(), self.context.clone()).await;
+                    }
+                },
+            }
+        }
+    }
+
+    async fn recorder_failed(&self, recorded: &Recorded, reason: &str) -> End {
+        let trouble = match recorded.recorder_trouble(reason).await {
+            Ok(trouble) => trouble,
+            Err(end) => return end,
+        };
+        match trouble {
+            RecorderTrouble::End => {}
+            RecorderTrouble::ViewOnly => {
+                self.voice.say("this session can no longer be recorded: input is refused, and it ends shortly.").await;
+                tokio::select! {
+                    () = self.gone.cancelled() => {}
+                    () = tokio::time::sleep(VIEW_ONLY_GRACE) => {}
+                }
+            }
+        }
+        End::RecordingFailed
+    }
+
+    /// Tells the person why, stops the channels, closes both connections.
+    async fn leave(&mut self, recorded: &Recorded, end: &End) {
+        let sentence = end.sentence(recorded.authorized.target.asset.as_str());
+        if let Some(sentence) = &sentence {
+            self.voice.say(sentence).await;
+        }
+        self.context.ending.cancel();
+        if tokio::time::timeout(FAREWELL, self.channels_closed(recorded)).await.is_err() {
+            tracing::debug!(session = %recorded.id, "Channels were still open at the end");
+        }
+        let words = sentence.unwrap_or_default();
+        // A client whose asset is down has opened no channel yet, but will, and then hears why.
+        let patience = if self.served { Duration::ZERO } else { FIRST_CHANNEL };
+        refuse_waiting(&mut self.asks, &self.gone, &words, patience).await;
+        self.voice.hang_up(&words, &self.gone).await;
+    }
+
+    /// Waits until the relay has closed every channel, taking the reports of what their files came to.
+    async fn channels_closed(&mut self, recorded: &Recorded) {
+        loop {
+            while let Ok(report) = self.files.try_recv() {
+                if recorded.file(report).await.is_err() {
+                    tracing::error!(session = %recorded.id, "A file transfer could not be audited");
+                }
+            }
+            if self.context.activity.channels() == 0 && self.files.is_empty() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+}
+
+async fn serve(ask: Ask, asset: AssetConnection, handle: server::Handle, context: ChannelContext) {
+    if context.activity.channels() >= MOST_CHANNELS {
+        return refuse(ask, format!("More than {MOST_CHANNELS} channels in one session are not allowed.")).await;
+    }
+    // Taken here, so that a burst of asks cannot pass the limit while their channels are being opened.
+    let seat = context.activity.seat();
+    tokio::spawn(async move {
+        match ask {
+            Ask::Session { channel, reply } => {
+                let opened = open_session(channel, handle, &asset, context).await;
+                if reply.send(opened).is_err() {
+                    tracing::debug!("The person left before their channel was open");
+                }
+            }
+            Ask::Loopback { channel, reply, host, port } => {
+                open_loopback(channel, reply, &host, port, &asset, context).await
+            }
+        }
+        drop(seat);
+    });
+}
+
+async fn open_session(
+    channel: Channel<server::Msg>,
+    handle: server::Handle,
+    asset: &AssetConnection,
+    context: ChannelContext,
+) -> Result<SessionChannel, Refused> {
+    match asset.open_session().await {
+        Ok(theirs) => SessionChannel::open(channel, handle, theirs, context).await.map_err(|error| {
+            tracing::error!(%error, "A channel could not be recorded, so it was not opened");
+            Refused { channel: None, sentence: "The channel could not be recorded, so it was not opened.".to_owned() }
+        }),
+        Err(error) => {
+            tracing::info!(%error, "The asset opened no channel");
+            Err(Refused { channel: Some(channel), sentence: "The asset opened no channel.".to_owned() })
+        }
+    }
+}
+
+async fn open_loopback(
+    channel: Channel<server::Msg>,
+    reply: ChannelOpenHandle,
+    host: &str,
+    port: u16,
+    asset: &AssetConnection,
+    context: ChannelContext,
+) {
+    if !context.terms.allows(ChannelKind::Forward) {
+        let reason = "your role does not allow forwarded ports".to_owned();
+        return reply.reject(ChannelOpenFailure::Other { code: 1, reason }).await;
+    }
+    match asset.open_loopback(host, port).await {
+        Ok(theirs) => {
+            reply.accept().await;
+            if let Err(error) = relay_forward(channel, theirs, context, host, port) {
+                tracing::error!(%error, "A forwarded connection could not be recorded, so it was closed");
+            }
+        }
+        Err(error) => {
+            tracing::debug!(%error, "The asset did not connect to itself");
+            let reason = format!("the asset did not connect to {host}:{port}");
+            reply.reject(ChannelOpenFailure::Other { code: 2, reason }).await;
+        }
+    }
+}
+
+impl Recorded {
+    async fn file(&self, report: FileReport) -> Result<(), End> {
+        let broker = &self.authorized.broker;
+        let (session, identity) = (self.id.clone(), self.authorized.subject.identity.to_string());
+        let (asset, via) = (self.authorized.target.asset.to_string(), report.via.as_str().to_owned());
+        let event = match report.outcome {
+            FileOutcome::Transferred(file) => {
+                let row = TransferredFile {
+                    session: session.clone(),
+                    at: broker.now(),
+                    direction: file.way.as_str().to_owned(),
+                    via: via.clone(),
+                    path: report.path.clone(),
+                    size: file.size,
+                    sha256: file.sha256.clone(),
+                    complete: file.complete,
+                };
+                if let Err(error) = broker.store.add_file(&row).await {
+                    // The recording and the audit chain have it; the table is an index over them.
+                    tracing::warn!(session = %self.id, %error, "A file could not be entered into the index");
+                }
+                AuditEvent::FileTransferred {
+                    session,
+                    identity,
+                    asset,
+                    direction: row.direction,
+                    via,
+                    path: report.path,
+                    size: file.size,
+                    sha256: file.sha256,
+                    complete: file.complete,
+                }
+            }
+            FileOutcome::Refused(operation) => AuditEvent::FileRefused {
+                session,
+                identity,
+                asset,
+                via,
+                operation: operation.to_owned(),
+                path: report.path,
+            },
+        };
+        self.audit(event).await
+    }
+}

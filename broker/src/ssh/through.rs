@@ -1,0 +1,158 @@
+//! What a person's connection to the broker leads through to: a jump, which ends at the broker as SSH, or a forwarded
+//! stream. Either goes to one service of the plant file, or nowhere.
+
+use std::sync::Arc;
+
+use russh::Channel;
+use russh::server::{ChannelOpenHandle, Msg};
+use sallyport_policy::{AccountName, AssetId, FactorKind, NeedFactors, Protocol, ServiceName};
+use tokio_util::sync::CancellationToken;
+
+use super::outer::ssh_service;
+use crate::session::{Authenticated, Authorization, Caller, Form, Session, Target, not_for_you, printable};
+
+/// A direct-tcpip channel as the client asked for it.
+pub(super) struct Asked {
+    pub(super) channel: Channel<Msg>,
+    pub(super) reply: ChannelOpenHandle,
+    pub(super) host: String,
+    /// Zero where it was no port at all.
+    pub(super) port: u16,
+    /// Where the client says the connection comes from.
+    pub(super) originator: String,
+}
+
+/// What it leads to.
+pub(super) enum Lead {
+    /// An ssh service: the broker ends the SSH inside.
+    Jump { asset: AssetId, service: ServiceName },
+    /// Any other: a session of its own.
+    Stream(Target),
+}
+
+/// Why it leads nowhere.
+pub(super) struct Nowhere {
+    /// For the audit chain.
+    pub(super) reason: &'static str,
+    /// For the person.
+    pub(super) sentence: String,
+}
+
+impl Asked {
+    pub(super) fn new(
+        channel: Channel<Msg>,
+        reply: ChannelOpenHandle,
+        host: &str,
+        port: u32,
+        from: (&str, u32),
+    ) -> Self {
+        Self {
+            channel,
+            reply,
+            host: host.to_owned(),
+            port: u16::try_from(port).unwrap_or(0),
+            originator: format!("{}:{}", printable(from.0), from.1),
+        }
+    }
+
+    /// One service of the plant file that some grant of theirs names, or nothing.
+    pub(super) fn lead(&self, session: &Session<Authenticated>) -> Result<Lead, Nowhere> {
+        let policy = session.broker().policy.current();
+        // `-L 5900:keeper@hmi-1:5900`: no asset has `@` in its name, so that an account before it can be meant.
+        let (account, host) = match self.host.rsplit_once('@') {
+            Some((account, host)) => (Some(account.parse::<AccountName>().map_err(|_| self.unknown())?), host),
+            None => (None, self.host.as_str()),
+        };
+        // `ssh -J` without a port says 22: by its plant name, that is the asset's one ssh service, wherever it listens.
+        let by_name = || ssh_service(&policy, host).filter(|_| self.port == 22);
+        let (asset, service) = policy.locate(host, self.port).or_else(by_name).ok_or_else(|| self.unknown())?;
+        let granted = policy.accounts(session.proof().subject(), &asset.id, &service.name);
+        if granted.is_empty() {
+            return Err(self.nowhere("no grant names it for this identity"));
+        }
+        if service.protocol == Protocol::Ssh {
+            // Which account, the login inside says.
+            let (asset, service) = (asset.id.clone(), service.name.clone());
+            return if account.is_none() { Ok(Lead::Jump { asset, service }) } else { Err(self.unknown()) };
+        }
+        let account = match (account, granted.as_slice()) {
+            (Some(account), _) => account,
+            (None, [only]) => only.clone(),
+            (None, several) => return Err(which_account(&asset.id, self.port, several)),
+        };
+        Ok(Lead::Stream(Target {
+            asset: asset.id.clone(),
+            service: service.name.clone(),
+            account,
+            form: Form::Forward,
+        }))
+    }
+
+    fn unknown(&self) -> Nowhere {
+        self.nowhere("not a service of the plant file")
+    }
+
+    fn nowhere(&self, reason: &'static str) -> Nowhere {
+        Nowhere { reason, sentence: not_for_you(&self.host) }
+    }
+
+    /// Refuses it: on the record, and with a sentence.
+    pub(super) async fn refuse(self, session: &Session<Authenticated>, nowhere: Nowhere) {
+        // Refused either way; that it could not be put on record is an error in the log.
+        let recorded = session.refuse_on_record(&self.host, self.port, nowhere.reason).await;
+        tracing::debug!(recorded = recorded.is_ok(), reason = nowhere.reason, "A channel leads nowhere");
+        self.turn_away(nowhere.sentence).await;
+    }
+
+    pub(super) async fn turn_away(self, reason: String) {
+        self.reply.reject(russh::ChannelOpenFailure::Other { code: 1, reason }).await;
+    }
+}
+
+fn which_account(asset: &AssetId, port: u16, several: &[AccountName]) -> Nowhere {
+    let names: Vec<_> = several.iter().map(AccountName::as_str).collect();
+    let sentence = format!(
+        "Several accounts are yours on {asset}: say which, as in {}@{asset}:{port}. They are {}.",
+        names[0],
+        names.join(", ")
+    );
+    Nowhere { reason: "several accounts are granted and none was named", sentence }
+}
+
+/// A stream to a service, from the question whether it may be to its end.
+pub(super) async fn stream(
+    session: Arc<Session<Authenticated>>,
+    target: Target,
+    asked: Asked,
+    gone: CancellationToken,
+    impatient: Box<dyn Fn() -> bool + Send + Sync>,
+) {
+    let Asked { channel, reply, originator, .. } = asked;
+    let asset = target.asset.clone();
+    let caller = Caller { channel, reply, originator, gone, impatient };
+    let sentence = match session.authorize(target).await {
+        Authorization::Authorized(authorized) => {
+            // Both outcomes are on the record, and the person has been told.
+            return match authorized.run_stream(caller).await {
+                Ok(end) => tracing::debug!(end = end.word(), "Stream over"),
+                Err(refusal) => tracing::debug!(%refusal, "Stream not started"),
+            };
+        }
+        Authorization::NeedFactors(need) => factors_due(&session, &asset, &need),
+        Authorization::NeedApproval(_) => {
+            format!("{asset} needs somebody's approval first, which this version of the broker cannot ask for.")
+        }
+        Authorization::Denied(refusal) => refusal.sentence(asset.as_str()),
+    };
+    caller.turn_away(sentence).await;
+}
+
+/// Nothing can be asked while a channel opens: the person is told where they are asked.
+fn factors_due(session: &Session<Authenticated>, asset: &AssetId, need: &NeedFactors) -> String {
+    if need.accepts(FactorKind::Totp) {
+        let identity = session.proof().identity();
+        return format!("{asset} asks for a fresh code. Log in again with a code: ssh {identity}@broker");
+    }
+    let kinds: Vec<_> = need.any_of.iter().map(ToString::to_string).collect();
+    format!("{asset} asks for {}, which this version of the broker cannot take over ssh.", kinds.join(" or "))
+}
