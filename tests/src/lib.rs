@@ -14,6 +14,7 @@ mod plant;
 mod postgres;
 mod process;
 mod sshd;
+mod stream;
 mod terminal;
 
 pub use binary::{repository, sallyport};
@@ -24,4 +25,5 @@ pub use plant::{Plant, Setup};
 pub use postgres::{PASSWORD, Postgres};
 pub use process::{Finished, Running, eventually, finish, finish_within};
 pub use sshd::{Accounts, Sshd};
+pub use stream::{Peer, Tunnel, echoed, ends_within, sockets_opened};
 pub use terminal::Terminal;

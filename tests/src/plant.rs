@@ -28,6 +28,12 @@ impl Setup {
         Setup::with_plant_file(&read(&repository().join("tests/data/plant.toml")))
     }
 
+    /// The same, with the TCP services of `tests/data/tcp.toml`.
+    pub fn with_tcp() -> Setup {
+        let folder = repository().join("tests/data");
+        Setup::with_plant_file(&format!("{}\n{}", read(&folder.join("plant.toml")), read(&folder.join("tcp.toml"))))
+    }
+
     /// A plant file of the test's own; `@HOST_KEY@` stands for the key of the sshd.
     pub fn with_plant_file(text: &str) -> Setup {
         // The whole suite runs on either engine.

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use sallyport_policy::{Asset, IdentityId, Policy, Protocol, Service, Subject};
+use sallyport_policy::{AccountName, Asset, IdentityId, Policy, Protocol, Service, Subject};
 
 use super::{CliError, Context};
 use crate::plant::PolicyCell;
+use crate::tcp::local_forward;
 use crate::vault::KeyName;
 
 /// `sallyport ssh-config`
@@ -74,7 +75,47 @@ pub(crate) fn ssh_config_text(policy: &Policy, broker: &Broker<'_>, subject: Opt
             text.push_str(&format!("    Port {}\n    HostKeyAlias {}\n", service.port, asset.id));
         }
     }
+    for forward in forwards(policy, subject) {
+        let Forward { name, argument } = forward;
+        let (local, remote) = argument.split_once(':').unwrap_or_default();
+        text.push_str(&format!("\nHost {name}\n    HostName {}\n    Port {}\n", broker.host, broker.port));
+        if let Some(user) = broker.user {
+            text.push_str(&format!("    User {user}\n"));
+        }
+        // `ssh NAME` is all there is to type: it opens the port and runs nothing.
+        text.push_str(&format!(
+            "    LocalForward {local} {remote}\n    ExitOnForwardFailure yes\n    SessionType none\n"
+        ));
+    }
     text
+}
+
+/// A service that is reached through a port of the person's own machine.
+struct Forward {
+    name: String,
+    /// What stands behind `-L`.
+    argument: String,
+}
+
+fn forwards(policy: &Policy, subject: Option<&Subject>) -> Vec<Forward> {
+    let mut forwards = Vec::new();
+    for (asset, service) in services(policy).filter(|(_, service)| service.protocol != Protocol::Ssh) {
+        let accounts = match subject {
+            Some(subject) => policy.accounts(subject, &asset.id, &service.name),
+            None if service.protocol.has_accounts() => asset.accounts.keys().cloned().collect(),
+            None => vec![AccountName::none()],
+        };
+        let name = format!("{}-{}", asset.id, service.name);
+        match accounts.as_slice() {
+            [] => {}
+            [_] => forwards.push(Forward { name, argument: local_forward(&asset.id, service.port, None) }),
+            several => forwards.extend(several.iter().map(|account| Forward {
+                name: format!("{name}-{account}"),
+                argument: local_forward(&asset.id, service.port, Some(account)),
+            })),
+        }
+    }
+    forwards
 }
 
 /// Prints the lines for `known_hosts`: the broker's host authority, for the broker's names and for every asset.
@@ -126,9 +167,11 @@ async fn subject(name: &str, context: &Context) -> Result<Subject, CliError> {
 }
 
 fn ssh_services(policy: &Policy) -> impl Iterator<Item = (&Asset, &Service)> {
-    policy.assets().flat_map(|asset| {
-        asset.services.values().filter(|service| service.protocol == Protocol::Ssh).map(move |service| (asset, service))
-    })
+    services(policy).filter(|(_, service)| service.protocol == Protocol::Ssh)
+}
+
+fn services(policy: &Policy) -> impl Iterator<Item = (&Asset, &Service)> {
+    policy.assets().flat_map(|asset| asset.services.values().map(move |service| (asset, service)))
 }
 
 fn listening_ports(config: &crate::config::Config) -> Vec<u16> {

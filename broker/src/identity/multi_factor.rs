@@ -131,6 +131,18 @@ impl Identities {
         Ok(Some(MultiFactor { proofs: vec![first.proof(), second], first, lease: Some(LeaseId(lease.id)) }))
     }
 
+    /// The same person's proof with a second factor that was proven later, if its lease counts.
+    pub async fn newer_lease(
+        &self,
+        multi_factor: &MultiFactor,
+        longest: SignedDuration,
+        now: Timestamp,
+    ) -> Result<Option<MultiFactor>, Refused> {
+        let second = |proof: &MultiFactor| proof.proofs.iter().filter(|p| p.kind.is_second()).map(|p| p.at).max();
+        let leased = self.lease(&multi_factor.first, longest, now).await?;
+        Ok(leased.filter(|leased| second(leased) > second(multi_factor)))
+    }
+
     /// Lets the second factor that was just proven count again for `duration` from its proof, for this identity, credential
     /// and source. What came from a lease is not prolonged.
     ///

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use sallyport_policy::{
-    AccountAuth, AccountName, ApprovalRule, AssetId, Decision, LiveSession, NeedFactors, Permit, Policy, Protocol,
-    Request, ServiceName, Subject, ZoneId, decide,
+    AccountAuth, AccountName, ApprovalRule, AssetId, Decision, Denial, DenialReason, LiveSession, NeedFactors, Permit,
+    Policy, Proof, Protocol, Request, ServiceName, Subject, Unmet, ZoneId, decide,
 };
 
 use super::{Authenticated, Session};
@@ -114,6 +114,9 @@ pub enum Refusal {
     /// The policy denies it.
     #[error("denied: {0}")]
     Denied(String),
+    /// As many sessions as their grant allows are live, and nothing else stands in the way.
+    #[error("denied: {0} sessions by this grant are live, and it allows no more")]
+    Concurrent(u32),
     /// The identity is locked, expired or removed.
     #[error("the identity is not in good standing: {0}")]
     Standing(String),
@@ -128,6 +131,7 @@ impl Refusal {
     pub fn sentence(&self, host: &str) -> String {
         match self {
             Refusal::Denied(_) | Refusal::Standing(_) => not_for_you(host),
+            Refusal::Concurrent(limit) => no_more_than(*limit),
             Refusal::Unavailable(_) => "The broker can start no session now; tell your administrator.".to_owned(),
         }
     }
@@ -137,6 +141,14 @@ impl Refusal {
 #[must_use]
 pub fn not_for_you(host: &str) -> String {
     format!("You may not reach `{}` now, or it does not exist.", printable(host))
+}
+
+/// The sentence for a limit of sessions that is reached.
+pub(super) fn no_more_than(limit: u32) -> String {
+    match limit {
+        1 => "You have 1 session there already, and your role allows no more. End it first.".to_owned(),
+        _ => format!("You have {limit} sessions there already, and your role allows no more. End one first."),
+    }
 }
 
 /// What a person wrote comes back to their terminal only as plain characters.
@@ -181,6 +193,7 @@ impl Session<Authenticated> {
         let broker = &self.stage.broker;
         let subject = self.subject().await?;
         let live = self.live().await?;
+        let proofs = self.proofs().await?;
         let policy = broker.policy.current();
         self.fits(&policy, &target).await?;
         let now = broker.now();
@@ -191,14 +204,14 @@ impl Session<Authenticated> {
                 asset: &target.asset,
                 service: &target.service,
                 account: &target.account,
-                proofs: self.stage.proof.proofs(),
+                proofs: &proofs,
                 live: &live,
             },
             now,
         );
         self.put_on_record(&target, &decision).await?;
         Ok(match decision {
-            Decision::Deny(denial) => Authorization::Denied(Refusal::Denied(denial.to_string())),
+            Decision::Deny(denial) => Authorization::Denied(refusal(&denial)),
             Decision::NeedApproval(rule) => Authorization::NeedApproval(rule),
             Decision::NeedFactors(need) => Authorization::NeedFactors(need),
             Decision::Permit(permit) => {
@@ -224,6 +237,19 @@ impl Session<Authenticated> {
             Ok(other) => Err(Refusal::Standing(standing_words(&other))),
             Err(error) => Err(Refusal::Unavailable(error.to_string())),
         }
+    }
+
+    /// What was proven, without a second factor whose lease has been revoked since: the connection may stand for hours.
+    async fn proofs(&self) -> Result<Vec<Proof>, Refusal> {
+        let proof = &self.stage.proof;
+        let revoked = match proof.lease() {
+            None => false,
+            Some(lease) => match self.stage.broker.store.find_lease(lease.as_str()).await {
+                Ok(row) => row.is_none_or(|row| row.revoked.is_some()),
+                Err(error) => return Err(Refusal::Unavailable(error.to_string())),
+            },
+        };
+        Ok(proof.proofs().iter().filter(|proof| !(revoked && proof.kind.is_second())).copied().collect())
     }
 
     async fn live(&self) -> Result<Vec<LiveSession>, Refusal> {
@@ -315,6 +341,24 @@ impl Session<Authorized> {
     pub fn target(&self) -> &Target {
         &self.stage.target
     }
+}
+
+/// A grant that would permit but for the number of sessions says so; all other denials sound alike.
+fn refusal(denial: &Denial) -> Refusal {
+    let only_too_many = |unmet: &Vec<Unmet>| match unmet.as_slice() {
+        [Unmet::Concurrent { limit, .. }] => Some(*limit),
+        _ => None,
+    };
+    match &denial.reason {
+        DenialReason::Unmet(grants) => grants.iter().find_map(|(_, unmet)| only_too_many(unmet)),
+        DenialReason::UnknownAsset(_)
+        | DenialReason::UnknownService { .. }
+        | DenialReason::UnknownAccount { .. }
+        | DenialReason::NoConduit { .. }
+        | DenialReason::Forbidden { .. }
+        | DenialReason::NoGrant => None,
+    }
+    .map_or_else(|| Refusal::Denied(denial.to_string()), Refusal::Concurrent)
 }
 
 /// How an identity stands that is not active, for log and audit.

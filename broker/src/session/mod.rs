@@ -19,6 +19,7 @@ mod registry;
 mod watch;
 
 pub use authenticate::Authenticated;
+pub(crate) use authenticate::JUST_GIVEN;
 pub(crate) use authorize::printable;
 pub use authorize::{Authorization, Authorized, Form, Refusal, Target, not_for_you};
 pub use connecting::Connecting;

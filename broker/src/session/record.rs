@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use sallyport_session_recorder::{Durability, Header};
 
+use super::authorize::no_more_than;
 use super::registry::{Live, Registered, Switch, Times};
-use super::{Authorized, End, Session, watch};
+use super::{Authorized, End, Session, Target, watch};
 use crate::audit::AuditEvent;
 use crate::recording::{self, RecordingHandle};
 use crate::store::sessions::{NewSession, SessionEnd};
@@ -38,9 +39,7 @@ impl StartRefusal {
     #[must_use]
     pub fn sentence(&self) -> String {
         match self {
-            StartRefusal::Concurrent(limit) => {
-                format!("You have {limit} sessions there already, and your role allows no more. End one first.")
-            }
+            StartRefusal::Concurrent(limit) => no_more_than(*limit),
             StartRefusal::Recording(_) | StartRefusal::Record(_) => {
                 "The session cannot be recorded now, so it does not start; tell your administrator.".to_owned()
             }
@@ -54,7 +53,36 @@ impl Session<Authorized> {
     /// # Errors
     /// Whatever part of the record cannot be had: then there is no session.
     pub async fn record(self) -> Result<Session<Recorded>, StartRefusal> {
-        let authorized = self.stage;
+        let broker = Arc::clone(&self.stage.broker);
+        let refused = self.stage.refused();
+        let recorded = self.stage.open_record().await;
+        if let Err(refusal) = &recorded
+            && let Err(error) = broker.audit.record(refused(refusal)).await
+        {
+            tracing::error!(%error, "That a permitted session did not start could not be audited");
+        }
+        recorded
+    }
+}
+
+impl Authorized {
+    /// What goes into the audit chain where the policy permitted and the session did not start all the same.
+    fn refused(&self) -> impl FnOnce(&StartRefusal) -> AuditEvent + use<> {
+        let (identity, source) = (self.subject.identity.to_string(), self.source.to_string());
+        let Target { asset, service, account, form: _ } = self.target.clone();
+        move |refusal| AuditEvent::DecisionDenied {
+            identity,
+            source,
+            asset: asset.to_string(),
+            service: service.to_string(),
+            account: account.to_string(),
+            session: None,
+            reason: refusal.to_string(),
+        }
+    }
+
+    async fn open_record(self) -> Result<Session<Recorded>, StartRefusal> {
+        let authorized = self;
         let broker = Arc::clone(&authorized.broker);
         broker.recordings.may_start().map_err(|error| StartRefusal::Recording(error.to_string()))?;
         let id = ulid::Ulid::generate().to_string().to_ascii_lowercase();
@@ -105,9 +133,7 @@ impl Session<Authorized> {
         tracing::info!(session = %id, identity = %authorized.subject.identity, asset = %authorized.target.asset, "Session started");
         Ok(Session { stage: Recorded { authorized, id, recording, registered } })
     }
-}
 
-impl Authorized {
     fn row(&self, id: &str) -> Result<NewSession, serde_json::Error> {
         Ok(NewSession {
             id: id.to_owned(),

@@ -109,7 +109,7 @@ impl Admission {
                     Next::Enter(Entry::Refused(not_for_you(self.target.asset.as_str())))
                 }
             },
-            Due::Code => match self.prove_again(answer).await {
+            Due::Code => match prove_again(&self.session, answer).await {
                 Ok(proof) => Box::pin(Self::begin(self.session.proven_again(proof), self.target)).await,
                 Err(words) => {
                     let answers = self.answers + 1;
@@ -130,27 +130,22 @@ impl Admission {
     }
 }
 
-impl Admission {
-    /// Checks a code and puts the outcome on the record; what cannot be recorded does not count.
-    async fn prove_again(&self, code: &str) -> Result<MultiFactor, &'static str> {
-        let broker = self.session.broker();
-        let (identity, source) = (self.session.proof().identity().to_string(), self.session.source().to_string());
-        let proven = broker.identities.prove_again(self.session.proof(), code, broker.now()).await;
-        let event = match &proven {
-            Ok(_) => AuditEvent::FactorAccepted {
-                identity,
-                source,
-                factor: "code".to_owned(),
-                credential: "step-up".to_owned(),
-            },
-            Err(refused) => {
-                AuditEvent::FactorRefused { identity, source, factor: "code".to_owned(), reason: refused.to_string() }
-            }
-        };
-        if let Err(error) = broker.audit.record(event).await {
-            tracing::error!(%error, "A factor could not be audited, so it does not count");
-            return Err("The broker cannot check this now. Try again later.");
+/// Checks a code and puts the outcome on the record; what cannot be recorded does not count.
+pub(super) async fn prove_again(session: &Session<Authenticated>, code: &str) -> Result<MultiFactor, &'static str> {
+    let broker = session.broker();
+    let (identity, source) = (session.proof().identity().to_string(), session.source().to_string());
+    let proven = broker.identities.prove_again(session.proof(), code, broker.now()).await;
+    let event = match &proven {
+        Ok(_) => {
+            AuditEvent::FactorAccepted { identity, source, factor: "code".to_owned(), credential: "step-up".to_owned() }
         }
-        proven.map_err(|refused| refused.sentence())
+        Err(refused) => {
+            AuditEvent::FactorRefused { identity, source, factor: "code".to_owned(), reason: refused.to_string() }
+        }
+    };
+    if let Err(error) = broker.audit.record(event).await {
+        tracing::error!(%error, "A factor could not be audited, so it does not count");
+        return Err("The broker cannot check this now. Try again later.");
     }
+    proven.map_err(|refused| refused.sentence())
 }

@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::admission::{Admission, Entry, Next};
-use super::lobby::{reachable, table};
+use super::listing::Listing;
 use super::{Answer, ChannelRequest, SessionChannel, say_and_close};
 use crate::session::{Ask, Authenticated, Authorized, Client, Form, Refused, Session, Target, Voice};
 use crate::vault::Secret;
@@ -82,10 +82,16 @@ impl Choosing {
     }
 
     async fn choose(&mut self) -> Result<Entry, Gone> {
-        let reach = reachable(&self.session);
-        self.say(&table(&reach)).await?;
+        let listing = Listing::of(&self.session);
+        self.say(&listing.text()).await?;
+        let reach = &listing.enterable;
         if reach.is_empty() {
-            return Ok(Entry::Refused("There is nothing that you may reach.".to_owned()));
+            let words = if listing.is_empty() {
+                "There is nothing that you may reach."
+            } else {
+                "Nothing of this is entered from here."
+            };
+            return Ok(Entry::Refused(words.to_owned()));
         }
         for _ in 0..MOST_TRIES {
             let line = self.ask("\nNumber (or q): ", Echo::Shown).await?;
@@ -93,7 +99,7 @@ impl Choosing {
             if matches!(line, "q" | "quit" | "exit") {
                 return Err(Gone);
             }
-            match pick(&reach, line) {
+            match pick(reach, line) {
                 Some(picked) => {
                     let target = Target {
                         asset: picked.asset.clone(),

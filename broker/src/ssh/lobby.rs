@@ -1,19 +1,20 @@
 //! Logged in without a target: a list of what there is to reach, a choice, and jumps.
 
 use std::collections::HashMap;
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 use russh::server::{self, ChannelOpenHandle, Msg};
 use russh::{Channel, ChannelId, ChannelOpenFailure};
-use sallyport_policy::{AssetId, Decision, Reach, ServiceName};
+use sallyport_policy::{AssetId, ServiceName};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::choosing::{Choosing, Later};
 use super::cut::{Cuttable, Lifeline};
 use super::front::Front;
+use super::listing::Listing;
 use super::person::Person;
+use super::renewal::renew;
 use super::through::{self, Asked, Lead, Nowhere};
 use super::{Activity, Answer, ChannelRequest, Seat, pipe, say_and_close};
 use crate::session::{Authenticated, Session, Voice, not_for_you};
@@ -29,6 +30,9 @@ ssh alice@broker ls [--json]   print the list
 ssh alice:ews-1@broker         go straight to ews-1
 ssh -J alice@broker operator@ews-1
                                the same through a jump, for scp, sftp, Ansible, VS Code
+ssh -N -L 5020:plc-1:502 alice@broker
+                               port 5020 of your machine leads to port 502 of plc-1
+ssh alice@broker code          give a fresh code for connections that ask for one
 ";
 
 /// The lobby of one connection.
@@ -106,17 +110,18 @@ impl Lobby {
                 Answer::Success
             }
             (Some(InLobby::Idle { channel, terminal: None }), ChannelRequest::Shell) => {
-                tokio::spawn(print(channel, list(&self.session, false)));
+                tokio::spawn(print(channel, Listing::of(&self.session).text()));
                 Answer::Success
             }
             (Some(InLobby::Idle { channel, .. }), ChannelRequest::Exec(command)) => {
                 match command.as_slice() {
-                    b"ls" => tokio::spawn(print(channel, list(&self.session, false))),
-                    b"ls --json" => tokio::spawn(print(channel, list(&self.session, true))),
+                    b"ls" => tokio::spawn(print(channel, Listing::of(&self.session).text())),
+                    b"ls --json" => tokio::spawn(print(channel, Listing::of(&self.session).json())),
+                    b"code" => tokio::spawn(renew(channel, Arc::clone(&self.session))),
                     b"help" | b"--help" => tokio::spawn(print(channel, HELP.to_owned())),
                     _ => tokio::spawn(say_and_close(
                         Some(channel),
-                        "The broker itself runs only `ls` and `help`. Name an asset, as in ssh alice:ews-1@broker."
+                        "The broker itself runs only `ls`, `code` and `help`. Name an asset, as in ssh alice:ews-1@broker."
                             .to_owned(),
                     )),
                 };
@@ -231,51 +236,6 @@ async fn serve_inner(
     if handle.disconnect(russh::Disconnect::ByApplication, "the login took too long".into(), "en".into()).await.is_err()
     {
         tracing::debug!("A jump was closed already");
-    }
-}
-
-/// What this person may reach, as a table or as JSON.
-fn list(session: &Session<Authenticated>, json: bool) -> String {
-    let reach = reachable(session);
-    if json {
-        let rows: Vec<_> = reach
-            .iter()
-            .map(|r| {
-                serde_json::json!({
-                    "asset": r.asset, "service": r.service, "account": r.account, "now": state(&r.decision),
-                })
-            })
-            .collect();
-        return format!("{}\n", serde_json::Value::from(rows));
-    }
-    if reach.is_empty() {
-        return "There is nothing that you may reach. Your administrator can change that.\n".to_owned();
-    }
-    table(&reach)
-}
-
-pub(super) fn reachable(session: &Session<Authenticated>) -> Vec<Reach> {
-    let broker = session.broker();
-    broker.policy.current().reach(session.proof().subject(), session.proof().proofs(), &[], broker.now())
-}
-
-pub(super) fn table(reach: &[Reach]) -> String {
-    let mut text = format!("{:>3}  {:<24} {:<8} {:<16} {}\n", "", "ASSET", "SERVICE", "ACCOUNT", "NOW");
-    for (number, r) in (1..).zip(reach) {
-        // Writing to a string cannot fail.
-        let (asset, service, account) = (r.asset.as_str(), r.service.as_str(), r.account.as_str());
-        let written = writeln!(text, "{number:>3}  {asset:<24} {service:<8} {account:<16} {}", state(&r.decision));
-        debug_assert!(written.is_ok());
-    }
-    text
-}
-
-fn state(decision: &Decision) -> &'static str {
-    match decision {
-        Decision::Permit(_) => "yes",
-        Decision::NeedFactors(_) => "after another code",
-        Decision::NeedApproval(_) => "after an approval",
-        Decision::Deny(_) => "not now",
     }
 }
 

@@ -21,6 +21,7 @@ mod forward;
 mod front;
 mod inner;
 mod listener;
+mod listing;
 mod lobby;
 mod login;
 mod outer;
@@ -29,6 +30,7 @@ mod pipe;
 mod queue;
 mod refusals;
 mod relay;
+mod renewal;
 mod scp;
 mod sftp;
 mod sftp_packet;
@@ -57,9 +59,9 @@ mod testbed;
 use jiff::SignedDuration;
 use russh::Channel;
 use russh::server::Msg;
+use sallyport_policy::Subject;
 
 use crate::app::Broker;
-use crate::identity::Verified;
 
 /// Answers a shell, a command or a subsystem with one plain sentence on stderr, if the channel is still open.
 async fn say_and_close(channel: Option<Channel<Msg>>, sentence: String) {
@@ -80,7 +82,7 @@ async fn say_and_close(channel: Option<Channel<Msg>>, sentence: String) {
 const REFUSED: u32 = 1;
 
 /// The longest lease that any grant of theirs allows, within the broker's own bound.
-fn longest_lease_for(broker: &Broker, verified: &Verified) -> SignedDuration {
+fn longest_lease_of(broker: &Broker, subject: &Subject) -> SignedDuration {
     let bound = SignedDuration::try_from(broker.config.longest_lease).unwrap_or(SignedDuration::ZERO);
-    broker.policy.current().longest_lease(verified.subject()).min(bound)
+    broker.policy.current().longest_lease(subject).min(bound)
 }

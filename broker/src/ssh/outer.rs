@@ -288,7 +288,7 @@ impl Gate {
             factor: verified.proof().kind.to_string(),
             credential: verified.credential().to_owned(),
         };
-        let longest = super::longest_lease_for(self.broker(), &verified);
+        let longest = super::longest_lease_of(self.broker(), verified.subject());
         let leased = self.broker().identities.lease(&verified, longest, self.broker().now()).await;
         match leased {
             Ok(Some(proof)) => {
@@ -319,7 +319,7 @@ impl Gate {
         let now = self.broker().now();
         match self.broker().identities.second_factor(&verified, code, now).await {
             Ok(proof) => {
-                let longest = super::longest_lease_for(self.broker(), &verified);
+                let longest = super::longest_lease_of(self.broker(), verified.subject());
                 match self.proven(proof, longest).await {
                     Ok((proof, granted)) => self.logged_in(&login, proof, granted, Asking::Now).await,
                     Err(hang_up) => hang_up,

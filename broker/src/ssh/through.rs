@@ -130,7 +130,7 @@ pub(super) async fn stream(
     let Asked { channel, reply, originator, .. } = asked;
     let asset = target.asset.clone();
     let caller = Caller { channel, reply, originator, gone, impatient };
-    let sentence = match session.authorize(target).await {
+    let sentence = match authorize(&session, target).await {
         Authorization::Authorized(authorized) => {
             // Both outcomes are on the record, and the person has been told.
             return match authorized.run_stream(caller).await {
@@ -147,11 +147,29 @@ pub(super) async fn stream(
     caller.turn_away(sentence).await;
 }
 
+/// A code that was given since, on another connection (`ssh alice@broker code`), counts here too.
+async fn authorize(session: &Session<Authenticated>, target: Target) -> Authorization {
+    let answer = session.authorize(target.clone()).await;
+    let renewed = match &answer {
+        Authorization::NeedFactors(need) if need.accepts(FactorKind::Totp) => session.renewed().await,
+        Authorization::NeedFactors(_)
+        | Authorization::Authorized(_)
+        | Authorization::NeedApproval(_)
+        | Authorization::Denied(_) => None,
+    };
+    match renewed {
+        Some(renewed) => renewed.authorize(target).await,
+        None => answer,
+    }
+}
+
 /// Nothing can be asked while a channel opens: the person is told where they are asked.
 fn factors_due(session: &Session<Authenticated>, asset: &AssetId, need: &NeedFactors) -> String {
     if need.accepts(FactorKind::Totp) {
         let identity = session.proof().identity();
-        return format!("{asset} asks for a fresh code. Log in again with a code: ssh {identity}@broker");
+        return format!(
+            "{asset} asks for a fresh code. Give one with: ssh {identity}@broker code, then connect again."
+        );
     }
     let kinds: Vec<_> = need.any_of.iter().map(ToString::to_string).collect();
     format!("{asset} asks for {}, which this version of the broker cannot take over ssh.", kinds.join(" or "))

@@ -6,9 +6,11 @@
 //! ```
 
 mod connect;
+mod hint;
 mod lane;
 mod relay;
 
 pub(crate) use connect::{ConnectError, connect};
+pub(crate) use hint::local_forward;
 pub(crate) use lane::Track;
 pub(crate) use relay::{Outcome, Relay};

@@ -21,4 +21,5 @@ mod store;
 mod store_audit;
 mod store_cli;
 mod store_outage;
+mod tcp;
 mod tools;
