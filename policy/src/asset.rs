@@ -98,6 +98,8 @@ pub struct Service {
     pub port: u16,
     /// Pinned OpenSSH public key lines (ssh only). Without one, the asset is refused when somebody connects.
     pub host_keys: Vec<String>,
+    /// The file of the plant that names its points (modbus only).
+    pub tag_list: Option<String>,
 }
 
 /// A protocol the broker ends.

@@ -83,10 +83,11 @@ fn best(policy: &Policy, request: &Request<'_>, target: &Target<'_>, moments: Mo
     let mut approvals = Vec::new();
     let mut unmet: Vec<(RuleRef, Vec<Unmet>)> = Vec::new();
     for grant in policy.grants_of(request.subject).filter(|grant| target.is_named_by(grant)) {
-        match Verdict::of(grant, request, moments) {
+        let terms = policy.terms_for(target.service.protocol, &grant.terms);
+        match Verdict::of(grant, &terms, request, moments) {
             Verdict::Permit(terms) => permits.push(Permit { rule: grant.rule.clone(), terms }),
             Verdict::NeedFactors(need) => factors.push(need),
-            Verdict::NeedApproval(approval) => approvals.push((approval, &grant.terms)),
+            Verdict::NeedApproval(approval) => approvals.push((approval, terms)),
             Verdict::Unmet(conditions) => unmet.push((grant.rule.clone(), conditions)),
         }
     }

@@ -1,16 +1,25 @@
 //! What is wrong with a plant file, and where.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::Serialize;
 
-/// A plant file as the administrator wrote it. A plant may be spread over several.
+/// A plant file as the administrator wrote it. A plant may be spread over several; one whose name ends in `.csv` is a tag list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PlantFile {
     /// The name to use in messages, as `plant.toml` or `cells/cell-1.toml`.
     pub name: String,
     /// The text.
     pub text: String,
+}
+
+impl PlantFile {
+    /// The tag lists that this file's services name: names of files, never paths. Whoever reads plant files from disk looks for
+    /// them beside it. What is wrong with the file is for [`crate::Policy::parse`] to say.
+    pub fn tag_lists(&self) -> BTreeSet<String> {
+        crate::parse::named_tag_lists(self)
+    }
 }
 
 /// One thing that is wrong, or that is allowed but looks like a slip, in a plant file.

@@ -87,7 +87,8 @@ pub(crate) enum Verdict {
 }
 
 impl Verdict {
-    pub(crate) fn of(grant: &Grant, request: &Request<'_>, moments: Moments) -> Self {
+    /// `terms`: the grant's, as they are for the service ([`Policy::terms_for`]).
+    pub(crate) fn of(grant: &Grant, terms: &Terms, request: &Request<'_>, moments: Moments) -> Self {
         let (unmet, not_after) = time_conditions(grant, moments.now);
         let unmet: Vec<Unmet> = unmet.into_iter().chain(too_many(grant, request)).collect();
         if !unmet.is_empty() {
@@ -104,7 +105,7 @@ impl Verdict {
         }
         match &grant.approval {
             Some(approval) => Self::NeedApproval(approval.clone()),
-            None => Self::Permit(Terms { not_after, ..grant.terms.clone() }),
+            None => Self::Permit(Terms { not_after, ..terms.clone() }),
         }
     }
 }

@@ -10,6 +10,7 @@ use crate::decision::{Decision, Unmet, listed};
 use crate::duration;
 use crate::evaluate::{Moments, Target, unmet_conditions};
 use crate::policy::Policy;
+use crate::resolve::ResolvedFilter;
 use crate::role::{ForbidRef, RuleRef};
 use crate::terms::Terms;
 
@@ -18,6 +19,8 @@ use crate::terms::Terms;
 pub struct Explanation {
     /// The decision.
     pub decision: Decision,
+    /// With a permit for a decoded protocol: the filter, with its rules on this asset.
+    pub filter: Option<ResolvedFilter>,
     /// The forbids that speak of the request.
     pub forbids: Vec<ForbidRef>,
     /// What every grant says to it: first those that come closest.
@@ -37,7 +40,11 @@ pub struct GrantExplanation {
 pub fn explain(policy: &Policy, request: &Request<'_>, now: Timestamp) -> Explanation {
     let decision = decide(policy, request, now);
     let Ok(target) = Target::of(policy, request) else {
-        return Explanation { decision, forbids: Vec::new(), grants: Vec::new() };
+        return Explanation { decision, filter: None, forbids: Vec::new(), grants: Vec::new() };
+    };
+    let filter = match &decision {
+        Decision::Permit(permit) => policy.filter_for(request.asset, request.service, &permit.terms),
+        Decision::Deny(_) | Decision::NeedApproval(_) | Decision::NeedFactors(_) => None,
     };
     let mut forbids: Vec<ForbidRef> = target.forbids(policy, request).map(|forbid| forbid.rule.clone()).collect();
     forbids.sort();
@@ -55,7 +62,7 @@ pub fn explain(policy: &Policy, request: &Request<'_>, now: Timestamp) -> Explan
         }
     }
     grants.sort_by(|one, other| (one.distance(), &one.rule).cmp(&(other.distance(), &other.rule)));
-    Explanation { decision, forbids, grants }
+    Explanation { decision, filter, forbids, grants }
 }
 
 impl GrantExplanation {
@@ -73,6 +80,9 @@ impl fmt::Display for Explanation {
         writeln!(f, "{}", self.decision)?;
         if let Decision::Permit(permit) = &self.decision {
             writeln!(f, "terms: {}", Summary(&permit.terms))?;
+        }
+        if let Some(filter) = &self.filter {
+            writeln!(f, "{filter}")?;
         }
         for forbid in &self.forbids {
             writeln!(f, "  {forbid} speaks of it")?;

@@ -15,14 +15,19 @@ mod error;
 mod evaluate;
 mod explain;
 mod factors;
+mod filter;
+mod modbus;
 mod names;
 mod network;
 mod parse;
+mod points;
 mod policy;
 mod reach;
+mod resolve;
 mod role;
 mod selector;
 pub mod tables;
+mod tags;
 mod terms;
 mod window;
 
@@ -32,14 +37,19 @@ pub use decision::{Decision, Denial, DenialReason, NeedFactors, Permit, Unmet};
 pub use error::{PlantError, PlantErrors, PlantFile};
 pub use explain::{Explanation, GrantExplanation, explain};
 pub use factors::{FactorKind, Proof};
+pub use filter::{BuiltIn, ClipboardWay, Filter, FilterMode, RdpFilter, RdpSecurity, VncFilter};
+pub use modbus::{ModbusFunction, ModbusRule, OperationKind, RulePoints, UnitRange, ValueLimits};
 pub use names::{AccountName, AssetId, IdentityId, NameError, RoleId, ServiceName, ZoneId};
 pub use network::Network;
-pub use policy::{BreakGlass, Filter, Policy};
+pub use points::{PointError, PointRange, Table};
+pub use policy::{BreakGlass, Policy};
 pub use reach::Reach;
+pub use resolve::{ModbusBase, ModbusRules, ProtocolRules, ResolvedFilter, ResolvedPoints, ResolvedRule, Validity};
 pub use role::{ApprovalRule, Forbid, ForbidRef, Grant, NotARule, Role, RuleRef, Subject};
 pub use selector::{AssetSelector, Glob, IdentitySelector};
+pub use tags::{Tag, TagList, TagType, WordOrder};
 pub use terms::{ChannelKind, FileTransfer, RecorderTrouble, Terms};
-pub use window::{DayTime, Days, When, Window};
+pub use window::{DayTime, Days, Stretch, When, Window};
 
 /// Reads an instant as plant files and decision tables write it: with its offset from UTC
 /// (`2026-12-01T06:00:00+01:00`, `…Z`) or with its time zone (`2026-12-01T06:00:00[Europe/Oslo]`).

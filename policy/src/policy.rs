@@ -6,11 +6,13 @@ use std::net::IpAddr;
 use jiff::SignedDuration;
 use serde::Serialize;
 
-use crate::asset::{Asset, Conduit, Protocol, Service, Zone};
+use crate::asset::{Asset, Conduit, Service, Zone};
 use crate::error::{PlantError, PlantErrors, PlantFile};
+use crate::filter::Filter;
 use crate::names::{AccountName, AssetId, RoleId, ServiceName, ZoneId};
 use crate::role::{Forbid, Grant, Role, Subject};
 use crate::selector::{AssetSelector, Glob};
+use crate::tags::TagList;
 
 /// Who may do what. Made by [`Policy::parse`] only, so it holds no dangling name and no contradiction.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
@@ -18,20 +20,12 @@ pub struct Policy {
     pub(crate) zones: BTreeMap<ZoneId, Zone>,
     pub(crate) conduits: Vec<Conduit>,
     pub(crate) assets: BTreeMap<AssetId, Asset>,
+    pub(crate) tag_lists: BTreeMap<String, TagList>,
     pub(crate) filters: BTreeMap<String, Filter>,
     pub(crate) roles: BTreeMap<RoleId, Role>,
     pub(crate) forbids: Vec<Forbid>,
     pub(crate) break_glass: BTreeMap<String, BreakGlass>,
     pub(crate) warnings: Vec<PlantError>,
-}
-
-/// A named list of protocol rules. Its shape is checked; it has no effect yet.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Filter {
-    /// Its name.
-    pub name: String,
-    /// The protocols it has rules for.
-    pub protocols: BTreeSet<Protocol>,
 }
 
 /// What a sealed code would give in an emergency. Its shape is checked; it has no effect yet.
@@ -111,7 +105,22 @@ impl Policy {
         self.forbids.iter()
     }
 
-    /// Every filter, by name. Filters have no effect yet.
+    /// Every tag list, by the name of its file.
+    pub fn tag_lists(&self) -> impl Iterator<Item = &TagList> {
+        self.tag_lists.values()
+    }
+
+    /// The tags of a service; none if it has no tag list.
+    pub fn tags_of(&self, service: &Service) -> Option<&TagList> {
+        self.tag_lists.get(service.tag_list.as_ref()?)
+    }
+
+    /// The filter section of this name.
+    pub fn filter(&self, name: &str) -> Option<&Filter> {
+        self.filters.get(name)
+    }
+
+    /// Every filter section, by name.
     pub fn filters(&self) -> impl Iterator<Item = &Filter> {
         self.filters.values()
     }

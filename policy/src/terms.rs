@@ -7,6 +7,8 @@ use std::fmt;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use crate::filter::BuiltIn;
+
 /// The conditions that a permit carries. The default is what a grant without `terms` gives.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Terms {
@@ -28,7 +30,8 @@ pub struct Terms {
     pub env: Vec<String>,
     /// What happens if the recorder fails in mid-session.
     pub recorder_trouble: RecorderTrouble,
-    /// The filter for a decoded protocol; none means the built-in `read-only`.
+    /// The filter. In the terms of a permit it is the one that holds for the service's protocol, and none if that is not
+    /// decoded; in the terms of a grant it is the one written. [`crate::Policy::filter_for`] has its rules.
     pub filter: Option<String>,
 }
 
@@ -45,10 +48,12 @@ impl Terms {
 
     /// The total order by which one of several permits is chosen: the greater gives the person more.
     ///
-    /// Rights come before time, so that nobody loses an upload because a longer, poorer grant permits as well.
+    /// Rights come before time, so that nobody loses an upload because a longer, poorer grant permits as well. Of rights the
+    /// filter comes first: where there is one, files and channels have no meaning.
     pub(crate) fn generosity(&self, other: &Self) -> Ordering {
-        self.file_transfer
-            .cmp(&other.file_transfer)
+        filter_rank(self.filter.as_deref())
+            .cmp(&filter_rank(other.filter.as_deref()))
+            .then_with(|| self.file_transfer.cmp(&other.file_transfer))
             .then_with(|| self.channels.len().cmp(&other.channels.len()))
             .then_with(|| self.channels.cmp(&other.channels))
             .then_with(|| unlimited_is_most(&self.not_after, &other.not_after))
@@ -58,7 +63,6 @@ impl Terms {
             .then_with(|| self.recorder_trouble.cmp(&other.recorder_trouble))
             .then_with(|| self.env.len().cmp(&other.env.len()))
             .then_with(|| self.env.cmp(&other.env))
-            .then_with(|| self.filter.cmp(&other.filter))
     }
 }
 
@@ -80,6 +84,19 @@ impl Default for Terms {
 
 /// Language and terminal only: nothing that changes which program or library runs.
 const USUAL_ENV: [&str; 5] = ["COLORTERM", "LANG", "LC_*", "NO_COLOR", "TERM"];
+
+/// How much a filter gives, as far as its name tells: the narrow defaults, then the sections by name, then those that are wide.
+fn filter_rank(filter: Option<&str>) -> (u8, &str) {
+    let Some(name) = filter else { return (0, "") };
+    let rank = match BuiltIn::named(name) {
+        Some(BuiltIn::ReadOnly | BuiltIn::ViewOnly) => 1,
+        None => 2,
+        Some(BuiltIn::Interactive) => 3,
+        Some(BuiltIn::Observe) => 4,
+        Some(BuiltIn::Full) => 5,
+    };
+    (rank, name)
+}
 
 fn unlimited_is_most<T: Ord>(one: &Option<T>, other: &Option<T>) -> Ordering {
     match (one, other) {

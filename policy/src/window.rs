@@ -14,12 +14,37 @@ use std::fmt;
 use jiff::civil::{Date, DateTime, Time, Weekday};
 use jiff::tz::{AmbiguousOffset, Offset, TimeZone};
 use jiff::{Span, Timestamp};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// The windows of a grant. It holds while one of them is open.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(transparent)]
 pub struct When(Vec<Window>);
+
+/// An unbroken stretch of time; its end is outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Stretch {
+    /// The first moment of it.
+    pub from: Timestamp,
+    /// The first moment after it.
+    pub until: Timestamp,
+}
+
+impl Stretch {
+    /// All of time.
+    pub const ALWAYS: Self = Self { from: Timestamp::MIN, until: Timestamp::MAX };
+
+    /// Is this moment within?
+    pub fn contains(self, at: Timestamp) -> bool {
+        self.from <= at && at < self.until
+    }
+}
+
+impl fmt::Display for Stretch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "from {} until {}", self.from, self.until)
+    }
+}
 
 /// Steps taken to follow windows that meet, as night shift to day shift. A month of days; then the session ends or is decided anew.
 const MEETING_WINDOWS: usize = 31;
@@ -42,6 +67,18 @@ impl When {
             }
         }
         Some(end)
+    }
+
+    /// The stretch that is open now, or else the next one to open; to the second, and over windows that meet.
+    ///
+    /// A stretch that is open is given from the beginning of the window that began first: what met that one before is past.
+    pub fn stretch(&self, now: Timestamp) -> Option<Stretch> {
+        if let Some(until) = self.open_until(now) {
+            let from = self.0.iter().flat_map(|window| window.around(now)).filter(|stretch| stretch.contains(now));
+            return Some(Stretch { from: from.map(|stretch| stretch.from).min()?, until });
+        }
+        let next = self.0.iter().filter_map(|window| window.next(now)).min()?;
+        Some(Stretch { from: next, until: self.open_until(next)? })
     }
 
     fn end_of_latest_at(&self, now: Timestamp) -> Option<Timestamp> {
@@ -73,26 +110,39 @@ pub struct Window {
 impl Window {
     /// When the window that is open now ends; `None` if it is shut. One that began on an earlier day counts too.
     fn open_until(&self, now: Timestamp) -> Option<Timestamp> {
+        self.around(now).filter(|stretch| stretch.contains(now)).map(|stretch| stretch.until).max()
+    }
+
+    /// The next moment after now at which it opens.
+    fn next(&self, now: Timestamp) -> Option<Timestamp> {
+        let today = self.timezone.to_datetime(now).date();
+        // A window of one day of the week opens within a week; or within two, if a place skips that very day.
+        let days = (-1..=DAYS_AHEAD).filter_map(|days| today.checked_add(Span::new().days(days)).ok());
+        days.filter_map(|day| self.on(day)).map(|stretch| stretch.from).find(|from| now < *from)
+    }
+
+    /// The stretches that can hold this moment, and some that cannot.
+    fn around(&self, now: Timestamp) -> impl Iterator<Item = Stretch> {
         let today = self.timezone.to_datetime(now).date();
         // Two days back, since a place can skip a whole day (Samoa did); one ahead costs nothing and forgets nothing.
         let days = [today.checked_sub(Span::new().days(2)), today.yesterday(), Ok(today), today.tomorrow()];
-        days.into_iter()
-            .flatten()
-            .filter_map(|day| self.on(day))
-            .filter(|(begin, end)| *begin <= now && now < *end)
-            .map(|(_, end)| end)
-            .max()
+        days.into_iter().flatten().filter_map(|day| self.on(day))
     }
 
-    /// The stretch that begins on this day, if one does.
-    fn on(&self, day: Date) -> Option<(Timestamp, Timestamp)> {
+    /// The stretch that begins on this day, if one does; a clock that skips all of it leaves none.
+    fn on(&self, day: Date) -> Option<Stretch> {
         if !self.days.has(day.weekday()) {
             return None;
         }
         let last = if self.to.0 > self.from.0 { day } else { day.tomorrow().ok()? };
-        Some((instant(&self.timezone, self.from.on(day)?)?, instant(&self.timezone, self.to.on(last)?)?))
+        let from = instant(&self.timezone, self.from.on(day)?)?;
+        let until = instant(&self.timezone, self.to.on(last)?)?;
+        (from < until).then_some(Stretch { from, until })
     }
 }
+
+/// How far to look for the next opening of a window.
+const DAYS_AHEAD: i64 = 16;
 
 impl fmt::Display for Window {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

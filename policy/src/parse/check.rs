@@ -64,9 +64,22 @@ pub(crate) fn assets(log: &mut Log<'_>, assets: &BTreeMap<AssetId, Asset>, place
     }
 }
 
+/// A tag list that no service names has no effect.
+pub(crate) fn tag_lists(log: &mut Log<'_>, policy: &Policy) {
+    let named = |list: &str| {
+        let mut services = policy.assets().flat_map(|asset| asset.services.values());
+        services.any(|service| service.tag_list.as_deref() == Some(list))
+    };
+    for name in policy.tag_lists.keys().filter(|name| !named(name)) {
+        if let Some(at) = log.file(name) {
+            log.warn(at, "no service names this tag list, which so has no effect");
+        }
+    }
+}
+
 /// What a grant names must be there to be given.
 pub(crate) fn grant(log: &mut Log<'_>, policy: &Policy, granted: &Granted) {
-    let Granted { at, services, accounts, grant } = granted;
+    let Granted { at, services, accounts, filter, grant } = granted;
     let owner = format!("grant {} of role `{}`", grant.rule.grant, grant.rule.role);
     let assets: Vec<&Asset> = policy.assets().filter(|asset| grant.names_asset(asset)).collect();
     if assets.is_empty() {
@@ -92,6 +105,15 @@ pub(crate) fn grant(log: &mut Log<'_>, policy: &Policy, granted: &Granted) {
             let known: BTreeSet<&str> =
                 assets.iter().flat_map(|asset| asset.accounts.keys()).map(|a| a.as_str()).collect();
             log.unknown(*at, format!("no asset of {owner} has an account `{glob}`"), glob.as_str(), known);
+        }
+    }
+    if let Some((at, name)) = filter {
+        let mut offered = services.iter().flat_map(|(_, glob)| offered(&assets, glob)).map(|(_, service)| service);
+        if !offered.any(|service| policy.effective_filter(service.protocol, Some(name)) == Some(name)) {
+            log.warn(
+                *at,
+                format!("no service of {owner} speaks a protocol that filter `{name}` has anything to say of"),
+            );
         }
     }
     let logins = services.iter().flat_map(|(_, glob)| offered_names(&assets, glob));

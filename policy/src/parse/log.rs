@@ -68,6 +68,11 @@ impl<'f> Log<'f> {
         (self.errors, self.warnings)
     }
 
+    /// The beginning of the file of this name.
+    pub(crate) fn file(&self, name: &str) -> Option<At> {
+        self.files.iter().position(|file| file.name == name).map(|file| At { file, offset: 0 })
+    }
+
     /// The file's name and the line, from 1.
     pub(crate) fn line(&self, at: At) -> (&'f str, usize) {
         let name = self.files.get(at.file).map_or("", |file| file.name.as_str());

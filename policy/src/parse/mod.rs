@@ -4,12 +4,17 @@
 //! section is read; then the checks run that need the plant as a whole. Faults are gathered on the way, not stopped at.
 
 mod check;
+mod csv;
+mod filter;
 mod host_key;
 mod later;
+mod limits;
 mod log;
+mod modbus;
 mod plant;
 mod rules;
 mod selectors;
+mod tags;
 mod terms;
 mod value;
 mod when;
@@ -25,11 +30,9 @@ use crate::error::{PlantErrors, PlantFile};
 use crate::names::{AssetId, NameError, RoleId, ServiceName, ZoneId};
 use crate::policy::Policy;
 use crate::role::Role;
+use crate::tags::TagList;
 pub(crate) use log::{At, Log};
 pub(crate) use value::{Alone, Key, Section, Value, instant, word};
-
-/// The filter that needs no section: what a decoded protocol has where a grant names none.
-const BUILT_IN_FILTER: &str = "read-only";
 
 /// A plant of ten thousand assets is a third of this.
 const LONGEST_FILE: usize = 16 << 20;
@@ -45,7 +48,8 @@ pub(crate) fn policy(files: &[PlantFile]) -> Result<Policy, PlantErrors> {
     if log.has_errors() {
         return Err(into_errors(log));
     }
-    let policy = Sections::collect(&mut log, &documents).read(&mut log);
+    let lists = tag_lists(&mut log, &sorted);
+    let policy = Sections::collect(&mut log, &documents).read(&mut log, lists);
     if log.has_errors() {
         return Err(into_errors(log));
     }
@@ -57,8 +61,8 @@ fn into_errors(log: Log<'_>) -> PlantErrors {
     PlantErrors::of(log.finish().0)
 }
 
-/// Each file as TOML, as far as it is.
-fn documents<'f>(log: &mut Log<'_>, files: &[&'f PlantFile]) -> Vec<Spanned<DeTable<'f>>> {
+/// Each file as TOML, as far as it is, with its number; tag lists are none.
+fn documents<'f>(log: &mut Log<'_>, files: &[&'f PlantFile]) -> Vec<(usize, Spanned<DeTable<'f>>)> {
     let mut documents = Vec::new();
     for (number, file) in files.iter().enumerate() {
         let start = At { file: number, offset: 0 };
@@ -69,14 +73,35 @@ fn documents<'f>(log: &mut Log<'_>, files: &[&'f PlantFile]) -> Vec<Spanned<DeTa
             log.error(start, format!("a plant file has at most {} MiB", LONGEST_FILE >> 20));
             continue;
         }
+        if tags::is_tag_list(&file.name) {
+            continue;
+        }
         let (document, errors) = DeTable::parse_recoverable(&file.text);
         for error in errors {
             let offset = error.span().map_or(0, |span| span.start);
             log.error(At { file: number, offset }, error.message().replace('\n', ", "));
         }
-        documents.push(document);
+        documents.push((number, document));
     }
     documents
+}
+
+/// The tag lists among the files, by name.
+fn tag_lists(log: &mut Log<'_>, files: &[&PlantFile]) -> BTreeMap<String, TagList> {
+    let lists = files.iter().enumerate().filter(|(_, file)| tags::is_tag_list(&file.name));
+    lists.map(|(number, file)| (file.name.clone(), tags::tag_list(log, number, &file.name, &file.text))).collect()
+}
+
+/// The tag lists that a file names, as far as it can be read.
+pub(crate) fn named_tag_lists(file: &PlantFile) -> BTreeSet<String> {
+    if tags::is_tag_list(&file.name) || file.text.len() > LONGEST_FILE {
+        return BTreeSet::new();
+    }
+    let (document, _) = DeTable::parse_recoverable(&file.text);
+    let assets = Value::document(0, &document).into_iter().filter(|(key, _)| key.text == "asset");
+    let services = assets.flat_map(|(_, assets)| assets.peek_all()).filter_map(|asset| asset.peek("services"));
+    let lists = services.flat_map(Value::peek_all).filter_map(|service| service.peek("tag_list")?.peek_text());
+    lists.filter(|name| plant::is_plain_name(name)).collect()
 }
 
 /// The sections of all files, by kind.
@@ -94,10 +119,10 @@ struct Sections<'t> {
 const SECTIONS: [&str; 7] = ["zone", "conduit", "asset", "filter", "role", "forbid", "break_glass"];
 
 impl<'t> Sections<'t> {
-    fn collect(log: &mut Log<'_>, documents: &'t [Spanned<DeTable<'t>>]) -> Self {
+    fn collect(log: &mut Log<'_>, documents: &'t [(usize, Spanned<DeTable<'t>>)]) -> Self {
         let mut sections = Self::default();
-        for (file, document) in documents.iter().enumerate() {
-            for (key, value) in Value::document(file, document) {
+        for (file, document) in documents {
+            for (key, value) in Value::document(*file, document) {
                 let what = format!("`{}`", key.text);
                 match key.text {
                     "zone" => sections.zones.extend(value.table(log, &what).unwrap_or_default()),
@@ -114,10 +139,10 @@ impl<'t> Sections<'t> {
         sections
     }
 
-    fn read(self, log: &mut Log<'_>) -> Policy {
-        let mut policy = Policy::empty();
+    fn read(self, log: &mut Log<'_>, tag_lists: BTreeMap<String, TagList>) -> Policy {
+        let mut policy = Policy { tag_lists, ..Policy::empty() };
         let mut places: BTreeMap<AssetId, At> = BTreeMap::new();
-        let mut names = Names::collect(log, &self);
+        let mut names = Names::collect(log, &self, policy.tag_lists.keys());
         for (key, value) in unique(log, &self.zones, "zone") {
             let zone = name::<ZoneId>(log, key, "a zone").and_then(|id| plant::zone(log, key, value, id));
             policy.zones.extend(zone.map(|zone| (zone.id.clone(), zone)));
@@ -131,12 +156,16 @@ impl<'t> Sections<'t> {
             policy.assets.extend(asset.map(|asset| (asset.id.clone(), asset)));
         }
         check::assets(log, &policy.assets, &places);
+        check::tag_lists(log, &policy);
         names.learn(&policy);
         policy.conduits = self.conduits.iter().filter_map(|value| plant::conduit(log, *value, &names)).collect();
+        let known = filter::KnownTags::of(&policy, !log.has_errors());
+        let mut filters = BTreeMap::new();
         for (key, value) in unique(log, &self.filters, "filter") {
-            let filter = later::filter(log, key, value);
-            policy.filters.extend(filter.map(|filter| (filter.name.clone(), filter)));
+            let filter = filter::filter(log, key, value, &known);
+            filters.extend(filter.map(|filter| (filter.name.clone(), filter)));
         }
+        policy.filters = filters;
         let whole = !log.has_errors();
         self.read_rules(log, &names, &mut policy, whole);
         policy
@@ -182,10 +211,11 @@ pub(crate) struct Names {
     pub(crate) filters: BTreeSet<String>,
     pub(crate) tags: BTreeSet<String>,
     pub(crate) services: BTreeSet<ServiceName>,
+    pub(crate) tag_lists: BTreeSet<String>,
 }
 
 impl Names {
-    fn collect(log: &mut Log<'_>, sections: &Sections<'_>) -> Self {
+    fn collect<'a>(log: &mut Log<'_>, sections: &Sections<'_>, tag_lists: impl Iterator<Item = &'a String>) -> Self {
         let keys =
             |entries: &[(Key<'_>, Value<'_>)]| entries.iter().map(|(key, _)| key.text.to_owned()).collect::<Vec<_>>();
         let mut assets: BTreeMap<AssetId, At> = BTreeMap::new();
@@ -209,6 +239,7 @@ impl Names {
             filters: keys(&sections.filters).into_iter().collect(),
             tags: sections.assets.iter().flat_map(|(_, value)| tags_of(*value)).collect(),
             services: BTreeSet::new(),
+            tag_lists: tag_lists.cloned().collect(),
         }
     }
 

@@ -117,7 +117,7 @@ pub(crate) fn asset(
         address
     });
     let tags = tags(log, &mut section);
-    let services = services(log, &mut section);
+    let services = services(log, &mut section, zones.names);
     let accounts = accounts(log, &mut section);
     let vendor = section.take_text(log, "vendor").map(str::to_owned);
     let firmware = section.take_text(log, "firmware").map(str::to_owned);
@@ -159,12 +159,12 @@ fn tags(log: &mut Log<'_>, section: &mut Section<'_>) -> BTreeSet<String> {
     tags
 }
 
-fn services(log: &mut Log<'_>, section: &mut Section<'_>) -> Option<BTreeMap<ServiceName, Service>> {
+fn services(log: &mut Log<'_>, section: &mut Section<'_>, names: &Names) -> Option<BTreeMap<ServiceName, Service>> {
     let Some(value) = section.take("services") else { return Some(BTreeMap::new()) };
     let mut services: BTreeMap<ServiceName, Service> = BTreeMap::new();
     let mut complete = true;
     for (key, value) in value.table(log, &section.name_of("services"))? {
-        let Some(service) = service(log, key, value, &section.title) else {
+        let Some(service) = service(log, key, value, &section.title, names) else {
             complete = false;
             continue;
         };
@@ -177,7 +177,7 @@ fn services(log: &mut Log<'_>, section: &mut Section<'_>) -> Option<BTreeMap<Ser
     complete.then_some(services)
 }
 
-fn service(log: &mut Log<'_>, key: Key<'_>, value: Value<'_>, owner: &str) -> Option<Service> {
+fn service(log: &mut Log<'_>, key: Key<'_>, value: Value<'_>, owner: &str, names: &Names) -> Option<Service> {
     let name = super::name::<ServiceName>(log, key, "a service")?;
     let mut section = value.section(log, key.at, format!("service `{name}` of {owner}"))?;
     let named = name.as_str().parse::<Protocol>().ok();
@@ -207,8 +207,43 @@ fn service(log: &mut Log<'_>, key: Key<'_>, value: Value<'_>, owner: &str) -> Op
         }
     };
     let host_keys = host_keys(log, &mut section, protocol);
+    let tag_list = take_tag_list(log, &mut section, protocol, names);
     section.finish(log);
-    Some(Service { name, protocol: protocol?, port: port?, host_keys })
+    Some(Service { name, protocol: protocol?, port: port?, host_keys, tag_list })
+}
+
+/// The name of a CSV file that is among the plant's files.
+fn take_tag_list(
+    log: &mut Log<'_>,
+    section: &mut Section<'_>,
+    protocol: Option<Protocol>,
+    names: &Names,
+) -> Option<String> {
+    let what = section.name_of("tag_list");
+    let value = section.take("tag_list")?;
+    let text = value.text(log, &what)?;
+    if protocol.is_some_and(|protocol| protocol != Protocol::Modbus) {
+        log.error(value.at, format!("{} names a tag list, which modbus alone has", section.title));
+    }
+    if !is_plain_name(text) {
+        let message = format!(
+            "{what} is the plain name of a CSV file beside the plant file, as `plc-1.csv`, not `{}`",
+            text.escape_debug()
+        );
+        log.error(value.at, message);
+    } else if !names.tag_lists.contains(text) {
+        let known = names.tag_lists.iter().map(String::as_str);
+        log.unknown(value.at, format!("{what}: the plant has no file `{text}`"), text, known);
+    }
+    Some(text.to_owned())
+}
+
+/// A file's name and no path, so that a plant file cannot make anybody read what lies elsewhere.
+pub(crate) fn is_plain_name(text: &str) -> bool {
+    super::tags::is_tag_list(text)
+        && !text.starts_with('.')
+        && !text.contains(['/', '\\', ':'])
+        && !text.contains(char::is_control)
 }
 
 fn host_keys(log: &mut Log<'_>, section: &mut Section<'_>, protocol: Option<Protocol>) -> Vec<String> {

@@ -10,6 +10,7 @@ use super::selectors::{group, take_assets, take_globs, take_identities};
 use super::value::{Alone, Key, Section, Value, word};
 use super::{Names, terms, when};
 use crate::factors::FactorKind;
+use crate::filter::BuiltIn;
 use crate::names::RoleId;
 use crate::role::{ApprovalRule, Forbid, ForbidRef, Grant, Role, RuleRef};
 use crate::selector::{Glob, IdentitySelector};
@@ -26,6 +27,7 @@ pub(crate) struct Granted {
     pub(crate) at: At,
     pub(crate) services: Vec<(At, Glob)>,
     pub(crate) accounts: Vec<(At, Glob)>,
+    pub(crate) filter: Option<(At, String)>,
     pub(crate) grant: Grant,
 }
 
@@ -88,7 +90,8 @@ fn grant(log: &mut Log<'_>, value: Value<'_>, rule: RuleRef, names: &Names) -> O
     let lease = section.take("lease").and_then(|v| v.duration(log, &what, SignedDuration::ZERO, LONGEST_LEASE));
     let approval = section.take("approval").and_then(|value| approval(log, value, &rule, names));
     let mut terms = section.take("terms").map_or_else(|| Some(Terms::default()), |v| terms::read(log, v, &owner))?;
-    terms.filter = filter(log, &mut section, names);
+    let filter = filter(log, &mut section, names);
+    terms.filter = filter.as_ref().map(|(_, name)| name.clone());
     section.finish(log);
     let globs = |named: &[(At, Glob)]| named.iter().map(|(_, glob)| glob.clone()).collect();
     let grant = Grant {
@@ -104,7 +107,7 @@ fn grant(log: &mut Log<'_>, value: Value<'_>, rule: RuleRef, names: &Names) -> O
         approval,
         terms,
     };
-    Some(Granted { at: value.at, services, accounts, grant })
+    Some(Granted { at: value.at, services, accounts, filter, grant })
 }
 
 /// The kinds a grant may ask for. A recovery code cannot be asked for: it stands in for TOTP.
@@ -143,15 +146,15 @@ fn approval(log: &mut Log<'_>, value: Value<'_>, rule: &RuleRef, names: &Names) 
     Some(ApprovalRule { rule: rule.clone(), by: by?, count: count? })
 }
 
-fn filter(log: &mut Log<'_>, section: &mut Section<'_>, names: &Names) -> Option<String> {
+fn filter(log: &mut Log<'_>, section: &mut Section<'_>, names: &Names) -> Option<(At, String)> {
     let what = section.name_of("filter");
     let value = section.take("filter")?;
     let text = value.text(log, &what)?;
-    if text != super::BUILT_IN_FILTER && !names.filters.contains(text) {
-        let known = names.filters.iter().map(String::as_str).chain([super::BUILT_IN_FILTER]);
+    if BuiltIn::named(text).is_none() && !names.filters.contains(text) {
+        let known = names.filters.iter().map(String::as_str).chain(BuiltIn::ALL.map(BuiltIn::as_str));
         log.unknown(value.at, format!("unknown filter `{text}` in {}", section.title), text, known);
     }
-    Some(text.to_owned())
+    Some((value.at, text.to_owned()))
 }
 
 /// `[[forbid]]`

@@ -49,19 +49,37 @@ impl<'t> Value<'t> {
         table.iter().find(|(name, _)| name.get_ref() == key).map(|(_, value)| self.child(value))
     }
 
+    /// A table's values, without a word on what is wrong.
+    pub(crate) fn peek_all(self) -> Vec<Self> {
+        let DeValue::Table(table) = self.value else { return Vec::new() };
+        table.iter().map(|(_, value)| self.child(value)).collect()
+    }
+
+    /// A text, without a word on what is wrong.
+    pub(crate) fn peek_text(self) -> Option<String> {
+        let DeValue::String(text) = self.value else { return None };
+        Some(text.to_string())
+    }
+
     /// A list's texts, without a word on what is wrong.
     pub(crate) fn peek_texts(self) -> Vec<String> {
         let DeValue::Array(items) = self.value else { return Vec::new() };
-        let text = |item: &Spanned<DeValue<'_>>| match item.get_ref() {
-            DeValue::String(text) => Some(text.to_string()),
-            _ => None,
-        };
-        items.iter().filter_map(text).collect()
+        items.iter().filter_map(|item| self.child(item).peek_text()).collect()
     }
 
     /// Is it this very text?
     pub(crate) fn is_text(self, text: &str) -> bool {
         matches!(self.value, DeValue::String(written) if written == text)
+    }
+
+    /// Is it a whole number?
+    pub(crate) fn is_number(self) -> bool {
+        matches!(self.value, DeValue::Integer(_))
+    }
+
+    /// Is it a table?
+    pub(crate) fn is_table(self) -> bool {
+        matches!(self.value, DeValue::Table(_))
     }
 
     fn mistyped(self, log: &mut Log<'_>, what: &str, wanted: &str) {
@@ -116,14 +134,14 @@ impl<'t> Value<'t> {
     pub(crate) fn float(self, log: &mut Log<'_>, what: &str) -> Option<f64> {
         let read = match self.value {
             DeValue::Float(float) => float.as_str().parse().ok(),
-            DeValue::Integer(integer) => i32::from_str_radix(integer.as_str(), integer.radix()).ok().map(f64::from),
+            DeValue::Integer(integer) => i64::from_str_radix(integer.as_str(), integer.radix()).ok().and_then(exactly),
             _ => {
                 self.mistyped(log, what, "a number");
                 return None;
             }
         };
         if read.is_none() {
-            log.error(self.at, format!("{what} is a number"));
+            log.error(self.at, format!("{what} is a number of at most 2^53"));
         }
         read
     }
@@ -204,6 +222,12 @@ impl<'t> Value<'t> {
         }
         read
     }
+}
+
+/// A whole number as one with a fraction; none if it would become another.
+#[expect(clippy::cast_precision_loss, reason = "only what loses none is taken")]
+fn exactly(number: i64) -> Option<f64> {
+    (number.unsigned_abs() <= 1 << 53).then_some(number as f64)
 }
 
 /// Reads `2026-12-01T06:00:00+01:00`, `…Z` or `2026-12-01T06:00:00[Europe/Oslo]`.

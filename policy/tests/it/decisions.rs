@@ -64,10 +64,10 @@ fn a_case_that_does_not_hold_says_what_differs() {
     );
     check(
         &case(
-            "expect = 'permit'\nterms = { not_after = 'none', max_duration = 'unlimited', idle = '1h', concurrent = 1, channels = ['x11'], file_transfer = 'both', recorder_trouble = 'end', filter = 'none' }",
+            "expect = 'permit'\nterms = { not_after = 'none', max_duration = 'unlimited', idle = '1h', concurrent = 1, channels = ['x11'], file_transfer = 'both', recorder_trouble = 'end', filter = 'full' }",
         ),
         expect![[r#"
-            decisions.toml:1 alice -> operator@ews-1 ssh: ["not_after: expected none, found 2026-11-23T17:00:00Z", "max_duration: expected unlimited, found 4h", "idle: expected 1h, found 15m", "concurrent: expected 1, found 2", "channels: expected x11, found shell+exec+sftp", "file_transfer: expected both, found download", "recorder_trouble: expected end, found view-only", "filter: expected none, found setpoints"]
+            decisions.toml:1 alice -> operator@ews-1 ssh: ["not_after: expected none, found 2026-11-23T17:00:00Z", "max_duration: expected unlimited, found 4h", "idle: expected 1h, found 15m", "concurrent: expected 1, found 2", "channels: expected x11, found shell+exec+sftp", "file_transfer: expected both, found download", "recorder_trouble: expected end, found view-only", "filter: expected full, found none"]
         "#]],
     );
 }

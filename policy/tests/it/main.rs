@@ -3,6 +3,7 @@
 
 mod decisions;
 mod documents;
+mod filters;
 mod laws;
 mod oracle;
 mod plant_file;

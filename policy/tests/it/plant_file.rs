@@ -188,9 +188,11 @@ s7 = []
             plant.toml:42:8: `when` of grant 1 of role `r` begins at 24:00: write 00:00 of the next day
             plant.toml:43:9: `terms` of grant 1 of role `r` allow files, but neither of the channels `sftp` and `exec` that carry them
             plant.toml:44:9: filter `read-only` is built in and cannot be written anew
-            plant.toml:45:49: `registers` of a rule in `modbus` of filter `read-only` has ranges such as "100-109" or "7", not `9-1`
-            plant.toml:45:66: `max` is less than `min` in `values` of a rule in `modbus` of filter `read-only`
-            plant.toml:47:1: filter `x` has rules for `s7`, which is not decoded
+            plant.toml:45:49: `registers` of rule 1 of filter `read-only`: the range `9-1` ends before it begins
+            plant.toml:45:66: `values` of rule 1 of filter `read-only` limits what is written, but the rule lets nothing be written
+            plant.toml:45:83: `max` is less than `min` in `values` of rule 1 of filter `read-only`
+            plant.toml:46:9: filter `x` says nothing of `modbus`, `vnc` or `rdp`
+            plant.toml:47:1: unknown key `s7` in filter `x`
         "#]],
     );
 }
