@@ -30,6 +30,7 @@ pub mod tables;
 mod tags;
 mod terms;
 mod window;
+mod write_window;
 
 pub use asset::{Account, AccountAuth, Asset, Conduit, Protocol, PurdueLevel, Service, Zone};
 pub use decide::{LiveSession, Request, decide, decide_again, held_permit};
@@ -39,7 +40,7 @@ pub use explain::{Explanation, GrantExplanation, explain};
 pub use factors::{FactorKind, Proof};
 pub use filter::{BuiltIn, ClipboardWay, Filter, FilterMode, RdpFilter, RdpSecurity, VncFilter};
 pub use modbus::{ModbusFunction, ModbusRule, OperationKind, RulePoints, UnitRange, ValueLimits};
-pub use names::{AccountName, AssetId, IdentityId, NameError, RoleId, ServiceName, ZoneId};
+pub use names::{AccountName, AssetId, IdentityId, NameError, RoleId, ServiceName, WindowId, ZoneId};
 pub use network::Network;
 pub use points::{PointError, PointRange, Table};
 pub use policy::{BreakGlass, Policy};
@@ -50,6 +51,10 @@ pub use selector::{AssetSelector, Glob, IdentitySelector};
 pub use tags::{Tag, TagList, TagType, WordOrder};
 pub use terms::{ChannelKind, FileTransfer, RecorderTrouble, Terms};
 pub use window::{DayTime, Days, Stretch, When, Window};
+pub use write_window::{
+    Beneficiary, Opening, OpeningDenial, WindowPoints, WindowPointsError, WindowRule, WindowRuleRef, WriteWindow,
+    may_open,
+};
 
 /// Reads an instant as plant files and decision tables write it: with its offset from UTC
 /// (`2026-12-01T06:00:00+01:00`, `…Z`) or with its time zone (`2026-12-01T06:00:00[Europe/Oslo]`).

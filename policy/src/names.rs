@@ -124,6 +124,10 @@ plain_name! {
     /// A role of the plant file.
     RoleId
 }
+plain_name! {
+    /// A write window.
+    WindowId
+}
 name! {
     /// A login on an asset; or [`AccountName::none`] for a protocol that has no logins.
     AccountName

@@ -14,6 +14,7 @@ use crate::names::{AccountName, IdentityId, RoleId};
 use crate::selector::{AssetSelector, Glob, IdentitySelector};
 use crate::terms::Terms;
 use crate::window::When;
+use crate::write_window::WindowRule;
 
 /// The person who asks, with the groups a directory put them in.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -33,6 +34,8 @@ pub struct Role {
     pub members: BTreeSet<IdentitySelector>,
     /// What it gives.
     pub grants: Vec<Grant>,
+    /// The write windows that its members may open for others.
+    pub windows: Vec<WindowRule>,
     /// For people.
     pub description: Option<String>,
 }

@@ -8,12 +8,14 @@ use std::net::IpAddr;
 
 use super::Names;
 use super::log::{At, Log};
+use super::opening::Openable;
 use super::rules::Granted;
 use super::value::{Key, Value};
-use crate::asset::{Asset, Service, Zone};
+use crate::asset::{Asset, Protocol, Service, Zone};
 use crate::names::{AssetId, ServiceName, ZoneId};
 use crate::policy::Policy;
 use crate::selector::Glob;
+use crate::write_window::WindowRuleRef;
 
 /// The zones that the brokers stand in.
 pub(crate) fn broker_zones(zones: &BTreeMap<ZoneId, Zone>) -> BTreeSet<ZoneId> {
@@ -119,6 +121,26 @@ pub(crate) fn grant(log: &mut Log<'_>, policy: &Policy, granted: &Granted) {
     let logins = services.iter().flat_map(|(_, glob)| offered_names(&assets, glob));
     if let (true, Some(service)) = (accounts.is_empty(), logins.into_iter().next()) {
         log.error(*at, format!("{owner} has no `accounts`, and `{service}` cannot be used without one"));
+    }
+}
+
+/// What a rule about windows names must have points that can be opened.
+pub(crate) fn window(log: &mut Log<'_>, policy: &Policy, openable: &Openable) {
+    let Openable { services, rule } = openable;
+    let named = |asset: &&Asset| rule.assets.iter().any(|selector| selector.matches(asset));
+    let assets: Vec<&Asset> = policy.assets().filter(named).collect();
+    let modbus: BTreeSet<&str> = assets
+        .iter()
+        .flat_map(|asset| asset.services.values())
+        .filter(|service| service.protocol == Protocol::Modbus)
+        .map(|service| service.name.as_str())
+        .collect();
+    for (at, glob) in services {
+        if !assets.is_empty() && !modbus.iter().any(|service| glob.matches(service)) {
+            let WindowRuleRef { role, window, .. } = &rule.rule;
+            let message = format!("no asset of window {window} of role `{role}` has a modbus service `{glob}`");
+            log.unknown(*at, message, glob.as_str(), modbus.iter().copied());
+        }
     }
 }
 

@@ -11,6 +11,7 @@ mod later;
 mod limits;
 mod log;
 mod modbus;
+mod opening;
 mod plant;
 mod rules;
 mod selectors;
@@ -179,13 +180,16 @@ impl<'t> Sections<'t> {
                 id: id.clone(),
                 members: BTreeSet::new(),
                 grants: Vec::new(),
+                windows: Vec::new(),
                 description: None,
             });
-            let grants = rules::role(log, *key, *value, &mut role, names);
+            let share = rules::role(log, *key, *value, &mut role, names);
             if whole {
-                grants.iter().for_each(|granted| check::grant(log, policy, granted));
+                share.grants.iter().for_each(|granted| check::grant(log, policy, granted));
+                share.windows.iter().for_each(|openable| check::window(log, policy, openable));
             }
-            role.grants.extend(grants.into_iter().map(|granted| granted.grant));
+            role.grants.extend(share.grants.into_iter().map(|granted| granted.grant));
+            role.windows.extend(share.windows.into_iter().map(|openable| openable.rule));
             policy.roles.insert(id, role);
         }
         for value in &self.forbids {

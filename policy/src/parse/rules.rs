@@ -6,6 +6,7 @@ use std::sync::Arc;
 use jiff::SignedDuration;
 
 use super::log::{At, Log};
+use super::opening::{self, Openable};
 use super::selectors::{group, take_assets, take_globs, take_identities};
 use super::value::{Alone, Key, Section, Value, word};
 use super::{Names, terms, when};
@@ -31,9 +32,16 @@ pub(crate) struct Granted {
     pub(crate) grant: Grant,
 }
 
-/// `[role.process-engineer]`, one file's share of it: `role` gets the members, and the grants are returned.
-pub(crate) fn role(log: &mut Log<'_>, key: Key<'_>, value: Value<'_>, role: &mut Role, names: &Names) -> Vec<Granted> {
-    let Some(mut section) = value.section(log, key.at, format!("role `{}`", role.id)) else { return Vec::new() };
+/// One file's share of a role: what stands in it, with its places.
+#[derive(Default)]
+pub(crate) struct Share {
+    pub(crate) grants: Vec<Granted>,
+    pub(crate) windows: Vec<Openable>,
+}
+
+/// `[role.process-engineer]`, one file's share of it: `role` gets the members, and the rest is returned.
+pub(crate) fn role(log: &mut Log<'_>, key: Key<'_>, value: Value<'_>, role: &mut Role, names: &Names) -> Share {
+    let Some(mut section) = value.section(log, key.at, format!("role `{}`", role.id)) else { return Share::default() };
     if let Some(text) = section.take_text(log, "description") {
         role.description = Some(text.to_owned());
     }
@@ -42,6 +50,8 @@ pub(crate) fn role(log: &mut Log<'_>, key: Key<'_>, value: Value<'_>, role: &mut
     }
     let what = section.name_of("grant");
     let values = section.take("grant").and_then(|value| value.list(log, &what, Alone::Table)).unwrap_or_default();
+    let what = section.name_of("window");
+    let windows = section.take("window").and_then(|value| value.list(log, &what, Alone::Table)).unwrap_or_default();
     section.finish(log);
     let mut grants = Vec::new();
     for value in values {
@@ -50,7 +60,10 @@ pub(crate) fn role(log: &mut Log<'_>, key: Key<'_>, value: Value<'_>, role: &mut
         let rule = RuleRef { role: role.id.clone(), grant: number, file: Arc::from(file), line };
         grants.extend(grant(log, value, rule, names));
     }
-    grants
+    let first = role.windows.len() + 1;
+    let numbered = windows.into_iter().zip(first..);
+    let windows = numbered.filter_map(|(value, number)| opening::window(log, value, &role.id, number, names)).collect();
+    Share { grants, windows }
 }
 
 fn members(log: &mut Log<'_>, value: Value<'_>, owner: &str) -> BTreeSet<IdentitySelector> {

@@ -63,7 +63,8 @@ pub(crate) fn take_identities(log: &mut Log<'_>, section: &mut Section<'_>) -> O
     Some(texts.into_iter().filter_map(|(at, text)| identity(log, at, text)).collect())
 }
 
-fn identity(log: &mut Log<'_>, at: At, text: &str) -> Option<IdentitySelector> {
+/// One person or many.
+pub(crate) fn identity(log: &mut Log<'_>, at: At, text: &str) -> Option<IdentitySelector> {
     if let Some(name) = text.strip_prefix("group:") {
         return group(log, at, name).map(IdentitySelector::Group);
     }
