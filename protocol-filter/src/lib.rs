@@ -13,6 +13,7 @@
 //! * [`Malformed`] is final: the caller sends what `Outbound` holds already, records the bytes, and ends the session.
 
 mod filter;
+pub mod modbus;
 mod operation;
 
 pub use filter::{Journal, Malformed, Now, Outbound, ProtocolFilter, Side};

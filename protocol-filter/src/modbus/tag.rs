@@ -1,0 +1,188 @@
+//! Tags: what the registers of an asset mean to people.
+
+use super::address::{Span, Table};
+
+/// How a tag's registers make a number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ValueType {
+    /// Off or on: a coil, or a register that is 0 or 1.
+    Bool,
+    /// 16 bits without sign.
+    U16,
+    /// 16 bits with sign.
+    I16,
+    /// 32 bits without sign.
+    U32,
+    /// 32 bits with sign.
+    I32,
+    /// 64 bits without sign.
+    U64,
+    /// 64 bits with sign.
+    I64,
+    /// IEEE 754 of 32 bits.
+    F32,
+    /// IEEE 754 of 64 bits.
+    F64,
+}
+
+impl ValueType {
+    /// How many registers it takes.
+    #[must_use]
+    pub const fn registers(self) -> u16 {
+        match self {
+            ValueType::Bool | ValueType::U16 | ValueType::I16 => 1,
+            ValueType::U32 | ValueType::I32 | ValueType::F32 => 2,
+            ValueType::U64 | ValueType::I64 | ValueType::F64 => 4,
+        }
+    }
+}
+
+/// In which order the words and bytes of a number lie, by what becomes of the bytes A B C D.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum WordOrder {
+    /// A B C D.
+    #[default]
+    Big,
+    /// C D A B: the low word first.
+    Little,
+    /// B A D C: the bytes of each word exchanged.
+    BigSwapped,
+    /// D C B A.
+    LittleSwapped,
+}
+
+/// A named value of an asset.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tag {
+    /// Its name.
+    pub name: String,
+    /// Where it lies.
+    pub table: Table,
+    /// Its first address, zero-based.
+    pub address: u16,
+    /// How it makes a number.
+    pub value_type: ValueType,
+    /// In which order.
+    pub order: WordOrder,
+    /// The number in the registers times this …
+    pub scale: f64,
+    /// … plus this is the value.
+    pub offset: f64,
+    /// The unit of the value, or nothing.
+    pub unit: String,
+}
+
+/// The most registers of a tag.
+pub(super) const WIDEST: usize = 4;
+
+/// The registers of a tag, or of a point without one, as one number of as many bits.
+pub(super) type Registers = [u16; WIDEST];
+
+impl Tag {
+    /// The addresses that it takes.
+    #[must_use]
+    pub fn span(&self) -> Span {
+        let last = self.address.saturating_add(self.value_type.registers() - 1);
+        Span::new(self.table, self.address, last)
+    }
+
+    /// The value that its registers make; `None` for what is no finite number.
+    #[must_use]
+    pub fn value(&self, registers: [u16; 4]) -> Option<f64> {
+        let value = self.number(self.raw(registers)) * self.scale + self.offset;
+        value.is_finite().then_some(value)
+    }
+
+    /// The registers that make a value, or those nearest to it; `None` if there are none.
+    #[must_use]
+    pub fn registers(&self, value: f64) -> Option<[u16; 4]> {
+        let number = (value - self.offset) / self.scale;
+        let whole = number.round();
+        let within = |least: f64, beyond: f64| (whole >= least && whole < beyond).then_some(whole);
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "held within the type just before")]
+        let raw = match self.value_type {
+            ValueType::Bool => within(0.0, 2.0)? as u64,
+            ValueType::U16 => within(0.0, 65_536.0)? as u64,
+            ValueType::U32 => within(0.0, 4_294_967_296.0)? as u64,
+            ValueType::U64 => within(0.0, 18_446_744_073_709_551_616.0)? as u64,
+            ValueType::I16 => u64::from(within(-32_768.0, 32_768.0)? as i16 as u16),
+            ValueType::I32 => u64::from(within(-2_147_483_648.0, 2_147_483_648.0)? as i32 as u32),
+            ValueType::I64 => within(-9_223_372_036_854_775_808.0, 9_223_372_036_854_775_808.0)? as i64 as u64,
+            ValueType::F32 => u64::from((number as f32).to_bits()),
+            ValueType::F64 => number.to_bits(),
+        };
+        let registers = self.spread(raw);
+        self.value(registers).map(|_| registers)
+    }
+
+    /// The bits of its number.
+    pub(super) fn raw(&self, registers: Registers) -> u64 {
+        let width = usize::from(self.value_type.registers());
+        let (swapped, low_first) = match self.order {
+            WordOrder::Big => (false, false),
+            WordOrder::Little => (false, true),
+            WordOrder::BigSwapped => (true, false),
+            WordOrder::LittleSwapped => (true, true),
+        };
+        (0..width).fold(0, |raw, index| {
+            let word = registers[if low_first { width - 1 - index } else { index }];
+            raw << 16 | u64::from(if swapped { word.swap_bytes() } else { word })
+        })
+    }
+
+    fn spread(&self, raw: u64) -> Registers {
+        let width = usize::from(self.value_type.registers());
+        let mut registers = [0; WIDEST];
+        for (index, register) in registers.iter_mut().enumerate().take(width) {
+            let from_low = match self.order {
+                WordOrder::Big | WordOrder::BigSwapped => width - 1 - index,
+                WordOrder::Little | WordOrder::LittleSwapped => index,
+            };
+            #[expect(clippy::cast_possible_truncation, reason = "one word of it")]
+            let word = (raw >> (16 * from_low)) as u16;
+            *register = match self.order {
+                WordOrder::Big | WordOrder::Little => word,
+                WordOrder::BigSwapped | WordOrder::LittleSwapped => word.swap_bytes(),
+            };
+        }
+        registers
+    }
+
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_possible_wrap,
+        clippy::cast_precision_loss,
+        reason = "the bits are reread as the type that they are of; lost precision is what `is_exact` tells"
+    )]
+    fn number(&self, raw: u64) -> f64 {
+        match self.value_type {
+            ValueType::Bool | ValueType::U16 | ValueType::U32 | ValueType::U64 => raw as f64,
+            ValueType::I16 => f64::from(raw as u16 as i16),
+            ValueType::I32 => f64::from(raw as u32 as i32),
+            ValueType::I64 => raw as i64 as f64,
+            ValueType::F32 => f64::from(f32::from_bits(raw as u32)),
+            ValueType::F64 => f64::from_bits(raw),
+        }
+    }
+
+    /// Does no precision get lost between the registers and a 64-bit float?
+    pub(super) fn is_exact(&self, registers: Registers) -> bool {
+        const MOST: u64 = 1 << 53;
+        let raw = self.raw(registers);
+        match self.value_type {
+            ValueType::U64 => raw <= MOST,
+            ValueType::I64 => raw.cast_signed().unsigned_abs() <= MOST,
+            _ => true,
+        }
+    }
+
+    /// By how much a value may miss a limit that a person wrote in decimal and still meet it: far less than what can be told apart
+    /// in the registers. Else `max = 0.3` would deny 3 at a scale of 0.1.
+    pub(super) fn slack(&self, value: f64) -> f64 {
+        match self.value_type {
+            ValueType::F32 => value.abs() * f64::from(f32::EPSILON),
+            ValueType::F64 => value.abs() * f64::EPSILON,
+            _ => (self.scale * 1e-6).abs(),
+        }
+    }
+}
