@@ -69,7 +69,8 @@ pub fn held_permit(
     let grants = policy.grants_of(request.subject).filter(|grant| target.is_named_by(grant));
     let mut same = grants.filter(|grant| grant.rule.is_same_grant(rule));
     let grant = same.next()?;
-    match Verdict::of(grant, request, Moments { authorized, now }) {
+    let terms = policy.terms_for(target.service.protocol, &grant.terms);
+    match Verdict::of(grant, &terms, request, Moments { authorized, now }) {
         Verdict::Permit(terms) => Some(Permit { rule: grant.rule.clone(), terms }),
         Verdict::NeedFactors(_) | Verdict::NeedApproval(_) | Verdict::Unmet(_) => None,
     }
