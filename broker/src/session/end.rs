@@ -12,6 +12,11 @@ pub enum End {
     AssetClosed,
     /// The asset took nothing for so long that others on the person's connection would have stood still.
     Stalled,
+    /// A side of a decoded protocol sent what is no message of it.
+    Malformed {
+        /// Which side, and what was wrong.
+        reason: String,
+    },
     /// The asset did not answer.
     AssetUnreachable,
     /// The asset showed another host key than the pinned one.
@@ -50,6 +55,7 @@ impl End {
             End::Left => "left",
             End::AssetClosed => "asset-closed",
             End::Stalled => "stalled",
+            End::Malformed { .. } => "malformed",
             End::AssetUnreachable => "asset-unreachable",
             End::HostKeyMismatch => "host-key-mismatch",
             End::AssetRefusedLogin => "asset-refused-login",
@@ -68,7 +74,7 @@ impl End {
     #[must_use]
     pub fn detail(&self) -> &str {
         match self {
-            End::Revoked { reason } => reason,
+            End::Revoked { reason } | End::Malformed { reason } => reason,
             End::EndedBy { actor } => actor,
             End::Left
             | End::AssetClosed
@@ -92,6 +98,7 @@ impl End {
             End::Left => return None,
             End::AssetClosed => format!("{asset} closed the connection."),
             End::Stalled => format!("{asset} took nothing for too long, so the connection was ended."),
+            End::Malformed { reason } => format!("The connection to {asset} ended: {reason}."),
             End::AssetUnreachable => format!("{asset} does not answer. Is it switched on and on the network?"),
             End::HostKeyMismatch => {
                 format!("{asset} did not prove who it is; nothing was sent to it. Tell your administrator.")

@@ -50,6 +50,7 @@ pub mod plants;
 pub mod recordings;
 pub mod secrets;
 pub mod sessions;
+pub mod windows;
 
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, OnceLock};

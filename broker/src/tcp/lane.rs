@@ -43,7 +43,7 @@ pub(crate) struct Track {
 
 impl Track {
     /// The one way to the recorder: after its first failure nothing gets past here, save output in the grace of `view-only`.
-    fn record(&self, direction: Direction, bytes: &[u8], budget: &mut Budget) -> Result<(), Fault> {
+    pub(super) fn record(&self, direction: Direction, bytes: &[u8], budget: &mut Budget) -> Result<(), Fault> {
         if self.trouble.trouble().is_none() {
             match self.recording.append_bulk(self.id, direction, bytes, budget) {
                 Ok(()) => return Ok(()),
@@ -55,6 +55,17 @@ impl Track {
             (Direction::Output, RecorderTrouble::ViewOnly, Some(since)) if since.elapsed() < VIEW_ONLY_GRACE => Ok(()),
             _ => Err(Fault::Recorder),
         }
+    }
+
+    /// Records what a filter decided; nothing of it may have been sent.
+    pub(super) fn operation(&self, body: &serde_json::Value) -> Result<(), Fault> {
+        if self.trouble.trouble().is_some() {
+            return Err(Fault::Recorder);
+        }
+        self.recording.append(self.id, Kind::Operation, body.to_string().as_bytes()).map_err(|error| {
+            self.trouble.recorder_failed(&error);
+            Fault::Recorder
+        })
     }
 
     /// The track ends: how, and how much passed.

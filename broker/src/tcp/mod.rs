@@ -6,11 +6,15 @@
 //! ```
 
 mod connect;
+mod filtered;
 mod hint;
+mod journal;
 mod lane;
 mod relay;
+pub(crate) mod rules;
 
 pub(crate) use connect::{ConnectError, connect};
+pub(crate) use filtered::Filtered;
 pub(crate) use hint::local_forward;
 pub(crate) use lane::Track;
 pub(crate) use relay::{Outcome, Relay};

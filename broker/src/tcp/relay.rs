@@ -21,7 +21,7 @@ const READ: usize = 64 * 1024;
 /// What a person had sent before they left is passed on for so long.
 const LEFTOVERS: Duration = Duration::from_secs(10);
 /// What an asset had sent before it broke off is shown for so long, and its last words are awaited for so long.
-const LAST_WORDS: Duration = Duration::from_secs(2);
+pub(super) const LAST_WORDS: Duration = Duration::from_secs(2);
 /// When the asset has ended its direction, the person's may go on; but not while nothing comes for so long.
 const AFTER_ASSET: Duration = Duration::from_secs(10);
 
@@ -34,16 +34,19 @@ pub(crate) enum Outcome {
     AssetClosed,
     /// The asset broke it off.
     AssetReset(String),
+    /// A side sent what is no message of the protocol.
+    Malformed(String),
     /// The asset took nothing for so long that others on the person's connection would have stood still.
     Stalled,
 }
 
 impl Outcome {
-    fn word(&self) -> &'static str {
+    pub(super) fn word(&self) -> &'static str {
         match self {
             Outcome::Left => "left",
             Outcome::AssetClosed => "asset-closed",
             Outcome::AssetReset(_) => "asset-reset",
+            Outcome::Malformed(_) => "malformed",
             Outcome::Stalled => "stalled",
         }
     }
@@ -225,13 +228,13 @@ async fn pass_output(
 }
 
 /// Resolves some time after the person has gone.
-async fn too_late(gone: &CancellationToken) {
+pub(super) async fn too_late(gone: &CancellationToken) {
     gone.cancelled().await;
     tokio::time::sleep(LEFTOVERS).await;
 }
 
 /// Resolves when nothing has moved for a while.
-async fn quiet(track: &Track) {
+pub(super) async fn quiet(track: &Track) {
     while let Some(left) = AFTER_ASSET.checked_sub(track.activity.idle_for()).filter(|left| !left.is_zero()) {
         tokio::time::sleep(left).await;
     }

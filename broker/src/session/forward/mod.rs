@@ -5,6 +5,7 @@
 
 mod client;
 mod dial;
+mod filter;
 mod limits;
 mod ssh;
 mod stream;

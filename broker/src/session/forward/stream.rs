@@ -7,7 +7,9 @@ use std::time::Duration;
 use russh::server::{self, ChannelOpenHandle};
 use russh::{Channel, ChannelOpenFailure};
 use sallyport_policy::{Protocol, RecorderTrouble};
+use sallyport_protocol_filter::modbus;
 use tokio::net::TcpStream;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::VIEW_ONLY_GRACE;
@@ -15,7 +17,7 @@ use super::limits::{Due, Limits};
 use crate::session::authorize::Leg;
 use crate::session::{Authorized, End, Recorded, Session, StartRefusal};
 use crate::ssh::{Activity, TroubleSignal};
-use crate::tcp::{self, ConnectError, Outcome, Relay, Track};
+use crate::tcp::{self, ConnectError, Filtered, Outcome, Relay, Track};
 
 /// The person's side of a stream: a channel whose opening has not been answered yet.
 pub struct Caller {
@@ -96,7 +98,7 @@ impl Recorded {
                 return end;
             }
         };
-        self.carry_stream(track, opening, socket).await
+        self.carry_stream(track, protocol, opening, socket).await
     }
 
     /// Connects to the asset, unless the person leaves or the session must end first.
@@ -151,18 +153,39 @@ impl Recorded {
     }
 
     /// Opens the person's channel and passes what comes until something ends the session.
-    async fn carry_stream(&self, track: Track, opening: Opening, socket: TcpStream) -> End {
+    async fn carry_stream(&self, track: Track, protocol: Protocol, opening: Opening, socket: TcpStream) -> End {
         let mut limits = Limits::new(self, &track.activity, &track.trouble);
         let Opening { channel, reply, impatient } = opening;
-        reply.accept().await;
-        let mut relay = Relay::new(track, channel, socket, impatient);
-        let (end, outcome) = self.first_end(&mut limits, &mut relay).await;
-        relay.close(outcome.as_ref()).await;
-        end
+        match protocol {
+            Protocol::Modbus => {
+                let (rules, until) = self.rules().await;
+                let filter = modbus::Filter::new(Arc::clone(&rules));
+                let (sender, receiver) = watch::channel(rules);
+                reply.accept().await;
+                let mut relay = Filtered::new(track, protocol.as_str(), filter, channel, socket, impatient);
+                let (end, outcome) = tokio::select! {
+                    ended = self.first_end(&mut limits, relay.run(receiver)) => ended,
+                    never = self.keep_rules(&sender, until) => match never {},
+                };
+                relay.close(outcome.as_ref()).await;
+                end
+            }
+            Protocol::Ssh | Protocol::Rdp | Protocol::Vnc | Protocol::Tcp => {
+                reply.accept().await;
+                let mut relay = Relay::new(track, channel, socket, impatient);
+                let (end, outcome) = self.first_end(&mut limits, relay.run()).await;
+                relay.close(outcome.as_ref()).await;
+                end
+            }
+        }
     }
 
-    async fn first_end(&self, limits: &mut Limits<'_>, relay: &mut Relay) -> (End, Option<Outcome>) {
-        let mut running = std::pin::pin!(relay.run());
+    async fn first_end(
+        &self,
+        limits: &mut Limits<'_>,
+        running: impl Future<Output = Outcome>,
+    ) -> (End, Option<Outcome>) {
+        let mut running = std::pin::pin!(running);
         loop {
             tokio::select! {
                 biased;
@@ -211,6 +234,7 @@ fn end(outcome: &Outcome) -> End {
     match outcome {
         Outcome::Left => End::Left,
         Outcome::AssetClosed | Outcome::AssetReset(_) => End::AssetClosed,
+        Outcome::Malformed(reason) => End::Malformed { reason: reason.clone() },
         Outcome::Stalled => End::Stalled,
     }
 }

@@ -1,0 +1,476 @@
+//! The relay of a decoded protocol: a filter stands between both directions, and what it decides is recorded before anything
+//! of it is sent.
+//!
+//! ```text
+//! person's channel ─► queue ─► recorded ─► filter ─► operations recorded ─► pending ─► asset's socket
+//!                 ◄── pending ◄── recorded ◄── operations recorded ◄── filter ◄──────
+//! ```
+//!
+//! One lock holds the filter, the record and what is pending; nobody waits while holding it. Four loops hear and speak on both
+//! sides, so that no side that does not read can stop the other from being heard.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::BytesMut;
+use russh::{Channel, server};
+use sallyport_protocol_filter::{Journal, Malformed, Now, Outbound, ProtocolFilter, Side};
+use sallyport_session_recorder::{Budget, Direction};
+use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::journal::Notes;
+use super::lane::{Fault, Outlet, ToPerson, Track};
+use super::relay::{LAST_WORDS, Outcome, quiet, too_late};
+use crate::ssh::drain::{Drain, Item, Received, batch_cost, joined, same_batch};
+
+/// What is read from an asset at once.
+const READ: usize = 16 * 1024;
+/// Nothing more is heard while so much waits to be sent to one side.
+const MOST_PENDING: usize = 64 * 1024;
+
+/// A stream of a decoded protocol between a person's channel and an asset's socket.
+pub(crate) struct Filtered<F: ProtocolFilter> {
+    track: Track,
+    protocol: &'static str,
+    from_person: Received,
+    from_asset: tokio::sync::Mutex<OwnedReadHalf>,
+    to_asset: tokio::sync::Mutex<OwnedWriteHalf>,
+    to_person: tokio::sync::Mutex<ToPerson>,
+    core: Mutex<Core<F>>,
+    /// The asset's, the person's pending bytes have become more, or the last.
+    asset_due: Notify,
+    person_due: Notify,
+    /// There is room again for what the person, what the asset says; or the filter may take more.
+    person_room: Notify,
+    asset_room: Notify,
+    /// The filter's deadline may have moved.
+    timed: Notify,
+    /// What waits is still sent, within a bound, and nothing more is heard.
+    ending: CancellationToken,
+    began: Instant,
+    stop: CancellationToken,
+}
+
+struct Core<F> {
+    filter: F,
+    out: Outbound,
+    notes: Notes,
+    to_asset: BytesMut,
+    to_person: BytesMut,
+    budgets: [Budget; 2],
+    /// Bytes heard from the person, and sent to them.
+    passed: [u64; 2],
+    person_finished: bool,
+    asset_finished: bool,
+    /// How the stream came to its end: the first reason counts.
+    outcome: Option<Outcome>,
+}
+
+impl<F: ProtocolFilter> Filtered<F>
+where
+    Notes: Journal<F>,
+{
+    /// Joins them, with a filter between.
+    pub(crate) fn new(
+        track: Track,
+        protocol: &'static str,
+        filter: F,
+        channel: Channel<server::Msg>,
+        asset: TcpStream,
+        impatient: Box<dyn Fn() -> bool + Send + Sync>,
+    ) -> Self {
+        let (read, write) = channel.split();
+        let (from_asset, to_asset) = asset.into_split();
+        let stop = CancellationToken::new();
+        let from_person = Received::start(read, None, Drain { stop: stop.clone(), impatient });
+        let to_person = ToPerson::new(write, from_person.gone.clone());
+        let core = Core {
+            filter,
+            out: Outbound::default(),
+            notes: Notes::default(),
+            to_asset: BytesMut::new(),
+            to_person: BytesMut::new(),
+            budgets: [Budget::default(), Budget::default()],
+            passed: [0; 2],
+            person_finished: false,
+            asset_finished: false,
+            outcome: None,
+        };
+        Self {
+            track,
+            protocol,
+            from_person,
+            from_asset: from_asset.into(),
+            to_asset: to_asset.into(),
+            to_person: to_person.into(),
+            core: core.into(),
+            asset_due: Notify::new(),
+            person_due: Notify::new(),
+            person_room: Notify::new(),
+            asset_room: Notify::new(),
+            timed: Notify::new(),
+            ending: CancellationToken::new(),
+            began: Instant::now(),
+            stop,
+        }
+    }
+
+    /// Passes what the filter passes until the stream is over. The rules that come count from then on.
+    pub(crate) async fn run(&mut self, rules: watch::Receiver<F::Rules>) -> Outcome
+    where
+        F::Rules: Clone,
+    {
+        let this = &*self;
+        let all = async {
+            tokio::join!(this.hear_person(), this.hear_asset(), this.speak_to_asset(), this.speak_to_person())
+        };
+        tokio::select! {
+            biased;
+            () = this.from_person.stalled.cancelled() => return Outcome::Stalled,
+            _ = all => {}
+            () = this.keep_time() => {}
+            () = this.keep_rules(rules) => {}
+            () = this.last_words() => tracing::debug!("What waited for a side of a stream was not all sent"),
+            () = this.after_asset() => {}
+            () = too_late(&this.from_person.gone) => {}
+        }
+        this.lock().outcome.clone().unwrap_or(Outcome::Left)
+    }
+
+    /// Puts the end on the track and closes both sides; `outcome` is how the stream itself ended, if it did.
+    pub(crate) async fn close(self, outcome: Option<&Outcome>) {
+        let (passed, denied) = {
+            let core = self.lock();
+            (core.passed, core.notes.denied)
+        };
+        let mut body = json!({
+            "end": outcome.map_or("cut", Outcome::word),
+            "input_bytes": passed[0],
+            "output_bytes": passed[1],
+            "denied": denied,
+        });
+        if let Some(Outcome::AssetReset(reason) | Outcome::Malformed(reason)) = outcome {
+            body["reason"] = json!(reason);
+        }
+        self.track.closed(&body);
+        let person = self.to_person.into_inner();
+        if tokio::time::timeout(LAST_WORDS, person.close()).await.is_err() {
+            tracing::debug!("A person's channel did not close in time");
+        }
+        self.stop.cancel();
+        self.from_person.queue.close();
+    }
+
+    async fn hear_person(&self) {
+        let queue = &self.from_person.queue;
+        loop {
+            let items = tokio::select! {
+                () = self.ending.cancelled() => return,
+                items = queue.take(same_batch) => items,
+            };
+            let Some(items) = items else { return self.person_left() };
+            let cost = batch_cost(&items);
+            match items.first() {
+                Some(Item::Data(_)) => self.take(Side::Client, &joined(&items)).await,
+                Some(Item::Eof) => {
+                    let finished = self.lock().filter.finish(Side::Client);
+                    if let Err(malformed) = finished {
+                        return self.malformed(&malformed);
+                    }
+                    let mut core = self.lock();
+                    core.person_finished = true;
+                    core.outcome.get_or_insert(Outcome::Left);
+                    drop(core);
+                    self.asset_due.notify_one();
+                    queue.release(cost);
+                    return;
+                }
+                Some(Item::Close) => return self.person_left(),
+                Some(Item::Extended(..) | Item::ExitStatus(_) | Item::ExitSignal { .. } | Item::Wake) | None => {}
+            }
+            queue.release(cost);
+        }
+    }
+
+    fn person_left(&self) {
+        self.end(Outcome::Left);
+    }
+
+    async fn hear_asset(&self) {
+        let mut from = self.from_asset.lock().await;
+        loop {
+            let mut buffer = BytesMut::new();
+            tokio::select! {
+                () = self.ending.cancelled() => return,
+                ready = from.readable() => if let Err(error) = ready { return self.asset_failed(&error) },
+            }
+            // Made only now: a stream that stands still holds no buffer.
+            buffer.reserve(READ);
+            match from.read_buf(&mut buffer).await {
+                Ok(0) => break,
+                Ok(_) => self.take(Side::Server, &buffer).await,
+                Err(error) => return self.asset_failed(&error),
+            }
+        }
+        let finished = self.lock().filter.finish(Side::Server);
+        if let Err(malformed) = finished {
+            return self.malformed(&malformed);
+        }
+        let mut core = self.lock();
+        core.asset_finished = true;
+        core.outcome.get_or_insert(Outcome::AssetClosed);
+        drop(core);
+        self.person_due.notify_one();
+    }
+
+    fn asset_failed(&self, error: &std::io::Error) {
+        self.end(Outcome::AssetReset(error.to_string()));
+    }
+
+    /// Gives all bytes to the filter, as it takes them and as there is room for what comes of it.
+    async fn take(&self, from: Side, mut bytes: &[u8]) {
+        self.track.activity.touch();
+        if from == Side::Client && self.record_input(bytes).is_err() {
+            return self.unrecorded().await;
+        }
+        let room = match from {
+            Side::Client => &self.person_room,
+            Side::Server => &self.asset_room,
+        };
+        while !bytes.is_empty() && !self.ending.is_cancelled() {
+            if self.has_room() {
+                match self.feed(from, bytes) {
+                    Ok(0) => {}
+                    Ok(taken) => {
+                        bytes = &bytes[taken.min(bytes.len())..];
+                        continue;
+                    }
+                    Err(Fed::Malformed(malformed)) => return self.malformed(&malformed),
+                    Err(Fed::Unrecorded) => return self.unrecorded().await,
+                }
+            }
+            tokio::select! {
+                () = room.notified() => {}
+                () = self.ending.cancelled() => {}
+            }
+        }
+    }
+
+    fn has_room(&self) -> bool {
+        let core = self.lock();
+        core.to_asset.len() < MOST_PENDING && core.to_person.len() < MOST_PENDING
+    }
+
+    fn record_input(&self, bytes: &[u8]) -> Result<(), Fault> {
+        let mut core = self.lock();
+        self.track.record(Direction::Input, bytes, &mut core.budgets[0])?;
+        core.passed[0] += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Nothing is sent any more; the session hears of it by its trouble signal, and ends.
+    async fn unrecorded(&self) {
+        self.lock().to_asset.clear();
+        std::future::pending().await
+    }
+
+    fn feed(&self, from: Side, bytes: &[u8]) -> Result<usize, Fed> {
+        let mut core = self.lock();
+        let Core { filter, out, notes, .. } = &mut *core;
+        let received = filter.receive(from, bytes, self.now(), out, notes);
+        self.settle(&mut core)?;
+        drop(core);
+        self.timed.notify_one();
+        // An answer makes room in what is in flight.
+        self.person_room.notify_one();
+        self.asset_room.notify_one();
+        received.map_err(Fed::Malformed)
+    }
+
+    /// Records what the filter has decided and what goes to the person; only then is it pending.
+    ///
+    /// INVARIANT: the only place where bytes become pending.
+    fn settle(&self, core: &mut Core<F>) -> Result<(), Fed> {
+        let Core { out, notes, to_asset, to_person, budgets, passed, .. } = core;
+        let recorded = (|| {
+            for entry in notes.entries.drain(..) {
+                self.track.operation(&entry)?;
+            }
+            if out.to_client.is_empty() {
+                return Ok(());
+            }
+            self.track.record(Direction::Output, &out.to_client, &mut budgets[1])
+        })();
+        if recorded.is_ok() {
+            passed[1] += out.to_client.len() as u64;
+            to_asset.extend_from_slice(&out.to_server);
+            to_person.extend_from_slice(&out.to_client);
+        }
+        out.to_server.clear();
+        out.to_client.clear();
+        self.asset_due.notify_one();
+        self.person_due.notify_one();
+        recorded.map_err(|_: Fault| Fed::Unrecorded)
+    }
+
+    fn malformed(&self, malformed: &Malformed) {
+        let mut core = self.lock();
+        core.notes.malformed(self.protocol, malformed);
+        if self.settle(&mut core).is_err() {
+            tracing::debug!("What was malformed could not be recorded");
+        }
+        drop(core);
+        tracing::info!(protocol = self.protocol, %malformed, "A stream was ended");
+        self.end(Outcome::Malformed(malformed.to_string()));
+    }
+
+    fn end(&self, outcome: Outcome) {
+        self.lock().outcome.get_or_insert(outcome);
+        self.ending.cancel();
+    }
+
+    async fn speak_to_asset(&self) {
+        let mut socket = self.to_asset.lock().await;
+        let mut sending = BytesMut::new();
+        loop {
+            if sending.is_empty() {
+                let last;
+                (sending, last) = self.pending(Side::Server);
+                if sending.is_empty() && last {
+                    break;
+                }
+                if sending.is_empty() {
+                    self.due(&self.asset_due).await;
+                    continue;
+                }
+                self.room();
+            }
+            if let Err(error) = socket.write_buf(&mut sending).await {
+                return self.asset_failed(&error);
+            }
+        }
+        if let Err(error) = socket.shutdown().await {
+            tracing::debug!(%error, "An asset's socket was gone before it was closed");
+        }
+    }
+
+    async fn speak_to_person(&self) {
+        let mut person = self.to_person.lock().await;
+        loop {
+            let (sending, last) = self.pending(Side::Client);
+            if sending.is_empty() && last {
+                break;
+            }
+            if sending.is_empty() {
+                self.due(&self.person_due).await;
+                continue;
+            }
+            self.room();
+            if person.send(sending.freeze()).await.is_err() {
+                return self.person_left();
+            }
+        }
+        if person.finish().await.is_err() {
+            self.person_left();
+        }
+    }
+
+    /// What waits to be sent to a side, and whether it is the last.
+    fn pending(&self, to: Side) -> (BytesMut, bool) {
+        let mut core = self.lock();
+        let ending = self.ending.is_cancelled();
+        match to {
+            Side::Server => (core.to_asset.split(), core.person_finished || ending),
+            Side::Client => (core.to_person.split(), core.asset_finished || ending),
+        }
+    }
+
+    async fn due(&self, due: &Notify) {
+        tokio::select! {
+            () = due.notified() => {}
+            () = self.ending.cancelled() => {}
+        }
+    }
+
+    fn room(&self) {
+        self.person_room.notify_one();
+        self.asset_room.notify_one();
+    }
+
+    /// Does what the filter has to do in time. Never returns.
+    async fn keep_time(&self) {
+        loop {
+            let deadline = self.lock().filter.deadline();
+            let until = deadline.map(|at| self.began + Duration::from_millis(at));
+            tokio::select! {
+                () = self.timed.notified() => {}
+                () = sleep_until(until) => self.tick(),
+            }
+        }
+    }
+
+    fn tick(&self) {
+        let mut core = self.lock();
+        let Core { filter, out, notes, .. } = &mut *core;
+        filter.tick(self.now(), out, notes);
+        if self.settle(&mut core).is_err() {
+            tracing::debug!("What time brought could not be recorded");
+        }
+        drop(core);
+        self.room();
+    }
+
+    /// Never returns: rules that cannot change any more stay as they are.
+    async fn keep_rules(&self, mut rules: watch::Receiver<F::Rules>)
+    where
+        F::Rules: Clone,
+    {
+        while rules.changed().await.is_ok() {
+            let new = rules.borrow_and_update().clone();
+            self.lock().filter.replace_rules(new);
+        }
+        std::future::pending().await
+    }
+
+    /// Resolves some time after the end has come.
+    async fn last_words(&self) {
+        self.ending.cancelled().await;
+        tokio::time::sleep(LAST_WORDS).await;
+    }
+
+    /// Resolves when the asset has ended its direction and nothing has come from the person for a while.
+    async fn after_asset(&self) {
+        while !self.lock().asset_finished {
+            tokio::time::sleep(LAST_WORDS).await;
+        }
+        quiet(&self.track).await;
+    }
+
+    fn now(&self) -> Now {
+        let monotonic_ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        Now { unix_ms: jiff::Timestamp::now().as_millisecond(), monotonic_ms }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Core<F>> {
+        // A panic in a filter ends the task that runs it, and with it the stream.
+        self.core.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Why bytes were not taken.
+enum Fed {
+    Malformed(Malformed),
+    Unrecorded,
+}
+
+async fn sleep_until(instant: Option<Instant>) {
+    match instant {
+        Some(instant) => tokio::time::sleep_until(instant.into()).await,
+        None => std::future::pending().await,
+    }
+}

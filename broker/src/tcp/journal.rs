@@ -1,0 +1,140 @@
+//! What a filter decided, as entries of the recording.
+
+use sallyport_protocol_filter::modbus::{self, Change, Touched};
+use sallyport_protocol_filter::{Journal, Kind, Malformed, Phase, Verdict};
+use serde_json::{Map, Value, json};
+
+/// Entries that wait to be recorded: before anything that they tell of is sent.
+#[derive(Default)]
+pub(crate) struct Notes {
+    pub(super) entries: Vec<Value>,
+    /// Requests that were denied.
+    pub(super) denied: u64,
+}
+
+impl Journal<modbus::Filter> for Notes {
+    fn note(&mut self, operation: &modbus::Operation<'_>) {
+        self.denied += u64::from(!operation.verdict.passes());
+        self.entries.push(modbus_entry(operation));
+    }
+}
+
+impl Notes {
+    /// Bytes that were no message.
+    pub(super) fn malformed(&mut self, protocol: &str, malformed: &Malformed) {
+        self.entries.push(json!({
+            "operation": protocol,
+            "phase": "malformed",
+            "side": malformed.side.to_string(),
+            "reason": malformed.reason,
+            "bytes": data_encoding::HEXLOWER.encode(&malformed.bytes),
+            "verdict": "deny",
+            "text": malformed.to_string(),
+        }));
+    }
+}
+
+fn modbus_entry(operation: &modbus::Operation<'_>) -> Value {
+    let mut entry = Map::new();
+    let mut put = |name: &str, value: Value| entry.insert(name.to_owned(), value);
+    put("operation", json!("modbus"));
+    put("n", json!(operation.number));
+    put("phase", json!(phase(operation.phase)));
+    put("transaction", json!(operation.transaction));
+    put("unit", json!(operation.unit));
+    let function = operation.request.function();
+    put("function", json!(function.code));
+    if let Some(sub) = function.sub {
+        put("sub", json!(sub));
+    }
+    put("name", json!(operation.name()));
+    put("kind", json!(operation.kind().word()));
+    // Function 23 writes and reads: the part that is written tells more.
+    let mut parts: Vec<_> = operation.touched().collect();
+    parts.sort_by_key(|touched| touched.part.kind != Kind::Write);
+    if let Some(first) = parts.first() {
+        points(&mut put, operation, first);
+    }
+    if let Some(second) = parts.get(1) {
+        let span = second.part.span;
+        put("also_read", json!({ "table": word(span.table), "address": span.first, "quantity": quantity(second) }));
+    }
+    let tags: Vec<Value> = operation.tags().map(|touched| tag(&touched)).collect();
+    if !tags.is_empty() {
+        put("tags", tags.into());
+    }
+    if let Some(code) = operation.exception() {
+        put("exception", json!(code));
+    }
+    put("verdict", json!(operation.verdict.word()));
+    match operation.verdict {
+        Verdict::Pass { rule } => {
+            put("rule", json!(rule));
+        }
+        Verdict::WouldDeny { rule, cause } | Verdict::Deny { rule, cause } => {
+            put("rule", json!(rule));
+            put("cause", json!(cause.word()));
+        }
+    }
+    put("text", json!(operation.to_string()));
+    Value::Object(entry)
+}
+
+fn points(
+    put: &mut impl FnMut(&str, Value) -> Option<Value>,
+    operation: &modbus::Operation<'_>,
+    touched: &Touched<'_>,
+) {
+    let span = touched.part.span;
+    put("table", json!(word(span.table)));
+    put("address", json!(span.first));
+    put("quantity", json!(quantity(touched)));
+    if let Change::Mask { and, or } = touched.part.change {
+        put("mask", json!({ "and": and, "or": or }));
+    }
+    if let Some(values) = touched.values {
+        put("values", values.iter().collect::<Vec<u16>>().into());
+    }
+    if touched.part.kind == Kind::Write {
+        let old: Vec<Option<u16>> =
+            (span.first..=span.last).map(|address| operation.old(span.table, address)).collect();
+        if old.iter().any(Option::is_some) {
+            put("old", json!(old));
+        }
+    }
+}
+
+fn quantity(touched: &Touched<'_>) -> u32 {
+    u32::from(touched.part.span.last) - u32::from(touched.part.span.first) + 1
+}
+
+fn tag(touched: &modbus::TouchedTag<'_>) -> Value {
+    let mut tag = json!({ "name": touched.tag.name });
+    if let Some(value) = touched.value {
+        tag["value"] = json!(value);
+    }
+    if let Some(old) = touched.old.filter(|_| touched.kind == Kind::Write) {
+        tag["old"] = json!(old);
+    }
+    if !touched.tag.unit.is_empty() {
+        tag["unit"] = json!(touched.tag.unit);
+    }
+    tag
+}
+
+fn word(table: modbus::Table) -> &'static str {
+    match table {
+        modbus::Table::Coils => "coil",
+        modbus::Table::DiscreteInputs => "discrete-input",
+        modbus::Table::InputRegisters => "input-register",
+        modbus::Table::Registers => "register",
+    }
+}
+
+fn phase(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Request => "request",
+        Phase::Response => "response",
+        Phase::Notice => "notice",
+    }
+}

@@ -1,0 +1,130 @@
+//! From what the plant file says to what a protocol filter judges by.
+
+use jiff::Timestamp;
+use sallyport_policy::{
+    AssetId, FilterMode, ModbusBase, ModbusRules, OperationKind, Policy, ProtocolRules, ResolvedFilter, ResolvedPoints,
+    ResolvedRule, ServiceName, Stretch, Tag, TagType, Terms, WordOrder,
+};
+use sallyport_protocol_filter::Kind;
+use sallyport_protocol_filter::modbus::{self, Function, Limits, Mode, Points, Rule, Rules, Table, Units, ValueType};
+
+/// The rules of a Modbus session at a moment, and when they have to be made anew.
+pub(crate) struct Dated {
+    /// What the filter judges by: every rule with the stretch of time that is open, or comes next.
+    pub(crate) rules: Rules,
+    /// When the first of these stretches is over.
+    pub(crate) until: Option<Timestamp>,
+}
+
+/// The rules that the terms of a session mean now, with what windows add. `None` where the asset or its service has left
+/// the plant: then the session ends, and until then nothing is allowed.
+pub(crate) fn modbus(
+    policy: &Policy,
+    (asset, service): (&AssetId, &ServiceName),
+    terms: &Terms,
+    windows: &[ResolvedRule],
+    now: Timestamp,
+) -> Option<Dated> {
+    let ResolvedFilter { name, mode, rules } = policy.filter_for(asset, service, terms)?;
+    let ProtocolRules::Modbus(ModbusRules { base, rules: written }) = rules else { return None };
+    let mut rules = match base {
+        ModbusBase::Nothing => Vec::new(),
+        ModbusBase::ReadOnly => Rules::read_only().rules().to_vec(),
+        ModbusBase::Full => Rules::full().rules().to_vec(),
+    };
+    let mut until: Option<Timestamp> = None;
+    for each in written.iter().chain(windows) {
+        let Some(stretch) = each.stretch(now) else { continue };
+        if stretch.until < Timestamp::MAX {
+            until = Some(until.map_or(stretch.until, |earlier| earlier.min(stretch.until)));
+        }
+        rules.push(rule(each, stretch));
+    }
+    let mode = match mode {
+        FilterMode::Enforce => Mode::Enforce,
+        FilterMode::Observe => Mode::Observe,
+    };
+    let list = policy.asset(asset)?.services.get(service).and_then(|service| policy.tags_of(service));
+    let tags = list.map(|list| list.tags().map(tag).collect()).unwrap_or_default();
+    Some(Dated { rules: Rules::new(name, mode, rules, tags), until })
+}
+
+fn rule(written: &ResolvedRule, stretch: Stretch) -> Rule {
+    let points = match &written.points {
+        ResolvedPoints::Everywhere => Vec::new(),
+        ResolvedPoints::Ranges(ranges) => {
+            ranges.iter().map(|range| Points::range(table(range.table()), range.first(), range.last())).collect()
+        }
+        ResolvedPoints::Tags(tags) => tags.iter().map(|each| Points::Tag(tag(each))).collect(),
+    };
+    let units = match &written.units {
+        None => Units::default(),
+        Some(ranges) => ranges.iter().flat_map(|range| range.first()..=range.last()).collect(),
+    };
+    let functions = written.functions.iter().map(|function| match function.sub {
+        None => Function::new(function.code),
+        Some(sub) => Function::with_sub(function.code, sub),
+    });
+    Rule {
+        name: written.name.clone(),
+        kinds: written.operations.iter().copied().map(kind).collect(),
+        functions: functions.collect(),
+        units,
+        points,
+        limits: written.values.as_ref().map(|values| Limits {
+            min: values.min,
+            max: values.max,
+            allowed: values.allowed.clone().unwrap_or_default(),
+            max_step: values.max_step,
+            bits: values.bits,
+        }),
+        per_minute: written.per_minute,
+        from: (stretch.from > Timestamp::MIN).then(|| stretch.from.as_millisecond()),
+        until: (stretch.until < Timestamp::MAX).then(|| stretch.until.as_millisecond()),
+    }
+}
+
+fn kind(written: OperationKind) -> Kind {
+    match written {
+        OperationKind::Read => Kind::Read,
+        OperationKind::Write => Kind::Write,
+        OperationKind::Control => Kind::Control,
+        OperationKind::Program => Kind::Program,
+        OperationKind::Diagnose => Kind::Diagnose,
+    }
+}
+
+fn table(written: sallyport_policy::Table) -> Table {
+    match written {
+        sallyport_policy::Table::Coil => Table::Coils,
+        sallyport_policy::Table::DiscreteInput => Table::DiscreteInputs,
+        sallyport_policy::Table::InputRegister => Table::InputRegisters,
+        sallyport_policy::Table::Register => Table::Registers,
+    }
+}
+
+fn tag(written: &Tag) -> modbus::Tag {
+    modbus::Tag {
+        name: written.name.clone(),
+        table: table(written.table),
+        address: written.address,
+        value_type: match written.kind {
+            TagType::Bool => ValueType::Bool,
+            TagType::U16 => ValueType::U16,
+            TagType::I16 => ValueType::I16,
+            TagType::U32 => ValueType::U32,
+            TagType::I32 => ValueType::I32,
+            TagType::U64 => ValueType::U64,
+            TagType::I64 => ValueType::I64,
+            TagType::F32 => ValueType::F32,
+            TagType::F64 => ValueType::F64,
+        },
+        order: match written.word_order {
+            WordOrder::Big => modbus::WordOrder::Big,
+            WordOrder::Little => modbus::WordOrder::Little,
+        },
+        scale: written.scale,
+        offset: written.offset,
+        unit: written.unit.clone().unwrap_or_default(),
+    }
+}
