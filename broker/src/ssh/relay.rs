@@ -277,12 +277,13 @@ impl Held {
     async fn is_due(&mut self, ends: &Ends) -> bool {
         let Some(since) = self.since else { return false };
         let queue = &ends.from_asset.queue;
-        while !self.exited {
+        loop {
             let person_waits = !ends.client_ended.load(Ordering::Relaxed);
-            if queue.next_is(|_| true) || queue.is_closed() || ends.stop.is_cancelled() {
+            let more = queue.next_is(|_| true) || queue.is_closed() || ends.stop.is_cancelled();
+            if more && !self.exited {
                 return false;
             }
-            if person_waits && since.elapsed() >= HOLD_EOF {
+            if self.exited || (person_waits && since.elapsed() >= HOLD_EOF) {
                 break;
             }
             tokio::select! {
