@@ -28,6 +28,12 @@ async fn output_error_exit_status_and_end_come_in_the_assets_order() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_exit_status_that_follows_the_end_of_output_goes_before_it() {
+    let bed = bed(Terms::default(), Notebook::default()).await;
+    assert_eq!(bed.exec("reaped-late", b"").await.events, ["success", "exit 3", "eof", "close"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_exit_signal_is_passed_on() {
     let bed = bed(Terms::default(), Notebook::default()).await;
     assert_eq!(bed.exec("killed", b"").await.events, ["success", "signal KILL true", "eof", "close"]);

@@ -614,6 +614,13 @@ async fn run(command: String, channel: Channel<server::Msg>, handle: server::Han
                 let sent = handle.exit_signal_request(id, Sig::KILL, true, "gone".to_owned(), String::new()).await;
                 sent.map_err(|()| russh::Error::SendError)?;
             }
+            "reaped-late" => {
+                // As sshd does when the program's output is closed before the program is reaped.
+                write.eof().await?;
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                write.exit_status(3).await?;
+                return write.close().await;
+            }
             "vanish" => return write.close().await,
             _ => write.exit_status(127).await?,
         }
