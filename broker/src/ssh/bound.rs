@@ -6,6 +6,7 @@ use std::time::Duration;
 use russh::server::{ChannelOpenHandle, Msg};
 use russh::{Channel, ChannelId, ChannelOpenFailure, Sig};
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{Answer, ChannelRequest, SessionChannel};
@@ -33,7 +34,11 @@ enum Held {
     /// Relayed.
     Open(Box<SessionChannel>),
     /// Refused: the sentence is said when the client asks for a shell, a command or a subsystem.
-    Refused(Option<Refused>),
+    Refused(Refused),
+    /// The sentence is being said, or was.
+    Answered(JoinHandle<()>),
+    /// The session ended before the asset had answered: the connection is about to be closed with a sentence.
+    Lost,
 }
 
 impl Bound {
@@ -66,6 +71,7 @@ impl Bound {
 
     /// The client opens a session channel: accepted at once, answered when the asset has answered.
     pub(super) async fn open_session(&mut self, channel: Channel<Msg>, reply: ChannelOpenHandle) {
+        self.forget_what_is_over();
         if self.channels.len() >= MOST_CHANNELS {
             let reason = format!("more than {MOST_CHANNELS} channels on one connection");
             return reply.reject(ChannelOpenFailure::Other { code: 4, reason }).await;
@@ -114,15 +120,15 @@ impl Bound {
                 }
                 answer
             }
-            Held::Refused(refused) => {
+            Held::Refused(Refused { channel, sentence }) => {
                 use ChannelRequest::{Exec, Shell, Subsystem};
-                if matches!(request, Shell | Exec(_) | Subsystem(_))
-                    && let Some(Refused { channel, sentence }) = refused.take()
-                {
-                    tokio::spawn(super::say_and_close(channel, sentence));
+                if matches!(request, Shell | Exec(_) | Subsystem(_)) {
+                    let saying = super::say_and_close(channel.take(), std::mem::take(sentence));
+                    *held = Held::Answered(tokio::spawn(saying));
                 }
                 Answer::Success
             }
+            Held::Answered(_) | Held::Lost => Answer::Success,
             Held::Opening(_) => Answer::Failure,
         }
     }
@@ -141,6 +147,18 @@ impl Bound {
         }
     }
 
+    /// russh tells nothing of the client's close where the broker has closed first: most channels end that way.
+    fn forget_what_is_over(&mut self) {
+        let voice = &self.voice;
+        self.channels.retain(|id, held| {
+            let over = held.is_over();
+            if over {
+                voice.closed(*id);
+            }
+            !over
+        });
+    }
+
     /// The client has closed a channel.
     pub(super) fn closed(&mut self, id: ChannelId) {
         self.channels.remove(&id);
@@ -153,10 +171,28 @@ impl Held {
     async fn settle(&mut self) {
         let Held::Opening(answer) = self else { return };
         *self = match tokio::time::timeout(OPENING, answer).await {
-            Ok(Ok(Ok(channel))) => Held::Open(Box::new(channel)),
-            Ok(Ok(Err(refused))) => Held::Refused(Some(refused)),
-            // The session ended, or the asset took too long: the connection is about to be closed with a sentence.
-            Ok(Err(_)) | Err(_) => Held::Refused(None),
+            Ok(Ok(answer)) => Held::answered(answer),
+            Ok(Err(_)) | Err(_) => Held::Lost,
         };
+    }
+
+    fn answered(answer: Result<SessionChannel, Refused>) -> Self {
+        match answer {
+            Ok(channel) => Held::Open(Box::new(channel)),
+            Err(refused) => Held::Refused(refused),
+        }
+    }
+
+    fn is_over(&mut self) -> bool {
+        if let Held::Opening(answer) = self
+            && let Ok(answer) = answer.try_recv()
+        {
+            *self = Held::answered(answer);
+        }
+        match self {
+            Held::Open(channel) => channel.is_over(),
+            Held::Answered(saying) => saying.is_finished(),
+            Held::Opening(_) | Held::Refused(_) | Held::Lost => false,
+        }
     }
 }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 
 use super::command::{Command, Way, classify};
-use super::context::{ChannelContext, Seat};
+use super::context::ChannelContext;
 use super::drain::{Drain, Received};
 use super::ends::{Ends, Fault};
 use super::relay::signal_name;
@@ -115,10 +115,22 @@ impl SessionChannel {
             }
         };
         let (answered, answers) = mpsc::channel(ANSWERS);
+        let seat = context.activity.seat();
         let ends = Arc::new(join(client, Some(handle), asset, context, track, Some(answered)));
         let (start, started) = oneshot::channel();
-        tokio::spawn(supervise(Arc::clone(&ends), started));
+        tokio::spawn(supervise(Arc::clone(&ends), started, seat));
         Ok(Self { ends, answers, start: Some(start), terminal: false })
+    }
+
+    /// Whether it is closed towards both sides, whoever began it. russh tells its handler only of a close that the person
+    /// began.
+    pub fn is_over(&self) -> bool {
+        self.ends.stop.is_cancelled()
+    }
+
+    /// Resolves when it is over.
+    pub async fn over(&self) {
+        self.ends.stop.cancelled().await;
     }
 
     /// Judges a request by the terms, records it, asks the asset, and says what to answer.
@@ -365,7 +377,6 @@ pub(crate) fn join(
     let (client_read, client) = client.split();
     let (asset_read, asset) = asset.split();
     let stop = context.ending.child_token();
-    let seat: Seat = context.activity.seat();
     // Further channels of the person's connection cannot even be seen while this one holds it up.
     let impatient = Drain { stop: stop.clone(), impatient: Box::new(|| true) };
     let activity = context.activity.clone();
@@ -382,7 +393,6 @@ pub(crate) fn join(
         client_ended: AtomicBool::new(false),
         stop,
         exit: Mutex::new(None),
-        _seat: seat,
     }
 }
 

@@ -2,6 +2,7 @@
 //! channel.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use russh::server::Msg;
 use russh::{Channel, ChannelMsg, Sig};
@@ -17,6 +18,8 @@ use crate::vault::Secret;
 
 /// Longest line that is read from a person.
 const LONGEST_LINE: usize = 256;
+/// A client leaves by itself once its program has ended: hung up on at once, it would report that and not the exit status.
+const COURTESY: Duration = Duration::from_secs(1);
 /// Wrong choices before the lobby closes.
 const MOST_TRIES: usize = 10;
 
@@ -215,18 +218,27 @@ impl Choosing {
     }
 }
 
-/// Passes on what the terminal does until the person has closed the channel.
+/// Passes on what the terminal does until the channel is over: the program has ended, or the person has closed it.
 async fn carry(mut open: SessionChannel, terminal: ChannelRequest, mut requests: mpsc::Receiver<Later>) {
     for request in [terminal, ChannelRequest::Shell] {
         if !matches!(open.request(request).await, Answer::Success) {
             return;
         }
     }
-    while let Some(later) = requests.recv().await {
+    loop {
+        let later = tokio::select! {
+            () = open.over() => break,
+            later = requests.recv() => later,
+        };
         match later {
-            Later::Window { cols, rows, pixels } => open.window_changed(cols, rows, pixels).await,
-            Later::Signal(signal) => open.signal(signal).await,
+            Some(Later::Window { cols, rows, pixels }) => open.window_changed(cols, rows, pixels).await,
+            Some(Later::Signal(signal)) => open.signal(signal).await,
+            None => return,
         }
+    }
+    let left = async { while requests.recv().await.is_some() {} };
+    if tokio::time::timeout(COURTESY, left).await.is_err() {
+        tracing::debug!("The connection stayed after its program");
     }
 }
 

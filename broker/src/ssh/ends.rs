@@ -10,7 +10,7 @@ use sallyport_session_recorder::{Budget, Direction, Kind, RecordError, TrackId};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use super::context::{ChannelContext, Seat, VIEW_ONLY_GRACE};
+use super::context::{ChannelContext, VIEW_ONLY_GRACE};
 use super::drain::Received;
 use super::transfer::{FileOutcome, FileReport, Malformed, Step, Store, Via};
 
@@ -44,7 +44,6 @@ pub(crate) struct Ends {
     pub(crate) stop: CancellationToken,
     /// How the channel ended, for its `Closed` entry.
     pub(crate) exit: Mutex<Option<Value>>,
-    pub(crate) _seat: Seat,
 }
 
 impl Ends {

@@ -27,9 +27,10 @@ pub fn relay_forward(
             return Err(error.into());
         }
     };
+    let seat = context.activity.seat();
     let ends = Arc::new(join(client, None, asset, context, track, None));
     let (start, started) = oneshot::channel();
-    let task = tokio::spawn(supervise(ends, started));
+    let task = tokio::spawn(supervise(ends, started, seat));
     if start.send(Stream::Bulk).is_err() {
         tracing::debug!(%track, "A forwarded connection ended as it began");
     }

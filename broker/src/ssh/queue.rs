@@ -127,6 +127,17 @@ impl<T: Weigh> Queue<T> {
         self.filled.notify_one();
     }
 
+    /// Nothing more will come, and nobody will take what is queued: it counts no longer.
+    pub(crate) fn abandon(&self) {
+        let mut state = self.lock();
+        state.closed = true;
+        state.items = VecDeque::new();
+        self.pool.used.fetch_sub(std::mem::take(&mut state.held), Ordering::Relaxed);
+        drop(state);
+        self.filled.notify_one();
+        self.emptied.notify_one();
+    }
+
     /// Waits for items and takes those from the front that `join` accepts; the first is always taken.
     ///
     /// They count as held until they are released.

@@ -6,6 +6,7 @@ use sallyport_session_recorder::Kind;
 use serde_json::json;
 use tokio::sync::oneshot;
 
+use super::context::Seat;
 use super::ends::{Ends, Fault};
 use super::queue::PATIENCE;
 use super::stream::Stream;
@@ -16,7 +17,9 @@ const START_WITHIN: Duration = Duration::from_secs(1);
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// Waits for the channel's program, pumps until it is over, and closes.
-pub(crate) async fn supervise(ends: Arc<Ends>, started: oneshot::Receiver<Stream>) {
+///
+/// The channel counts among its session's until then: what the person's connection still holds of it does not matter.
+pub(crate) async fn supervise(ends: Arc<Ends>, started: oneshot::Receiver<Stream>, seat: Seat) {
     let stream = await_start(&ends, started).await;
     if let Some(stream) = stream {
         let stream = Arc::new(stream);
@@ -29,6 +32,7 @@ pub(crate) async fn supervise(ends: Arc<Ends>, started: oneshot::Receiver<Stream
         }
     }
     close(&ends).await;
+    drop(seat);
 }
 
 async fn await_start(ends: &Ends, mut started: oneshot::Receiver<Stream>) -> Option<Stream> {
@@ -108,6 +112,6 @@ async fn close(ends: &Ends) {
         tracing::debug!(track = %ends.track, "A connection did not take a channel's close in time");
     }
     ends.stop.cancel();
-    ends.from_client.queue.close();
-    ends.from_asset.queue.close();
+    ends.from_client.queue.abandon();
+    ends.from_asset.queue.abandon();
 }

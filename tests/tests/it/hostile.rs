@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use russh::ChannelMsg;
 use russh::client::{self, AuthResult, Handle, KeyboardInteractiveAuthResponse as Answer};
 use russh::keys::{PrivateKey, PrivateKeyWithHashAlg, load_secret_key};
 use sallyport_tests::{Person, Place, Plant, Setup};
@@ -202,6 +203,47 @@ fn flood_of_a_thousand_silent_connections_does_not_keep_others_out() {
         assert!(started.elapsed() < Duration::from_secs(8), "a real login took {:?}", started.elapsed());
         silent.join().unwrap();
     });
+}
+
+/// Logs in with both factors.
+async fn log_in(handle: &mut Handle<Client>, person: &Person, name: &str) {
+    let first = handle.authenticate_publickey(name, key(person)).await.unwrap();
+    assert!(first.success() || code_gets_in(handle, name, &person.fresh_code()).await);
+}
+
+/// Waits until the broker has hung up; says whether it did within `limit`.
+async fn hangs_up(handle: &Handle<Client>, limit: Duration) -> bool {
+    let closed = async {
+        while !handle.is_closed() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(limit, closed).await.is_ok()
+}
+
+#[test]
+fn a_session_from_the_lobby_ends_with_its_program_though_the_client_stays() {
+    let plant = Plant::start();
+    let alice = plant.person("alice");
+    from_the_office(&plant, async |handle| {
+        log_in(handle, &alice, "alice").await;
+        let mut channel = handle.channel_open_session().await.unwrap();
+        channel.request_pty(false, "xterm", 80, 24, 0, 0, &[]).await.unwrap();
+        channel.request_shell(false).await.unwrap();
+        channel.data(&b"ews-1\r"[..]).await.unwrap();
+        let mut shown = String::new();
+        while !shown.contains("operator@") {
+            if let ChannelMsg::Data { data } = channel.wait().await.unwrap() {
+                shown.push_str(&String::from_utf8_lossy(&data));
+            }
+        }
+        channel.data(&b"exit\n"[..]).await.unwrap();
+        while !matches!(channel.wait().await, Some(ChannelMsg::Close) | None) {}
+        // The client keeps its connection: the session is over all the same.
+        assert!(hangs_up(handle, Duration::from_secs(5)).await);
+    });
+    plant.quiet();
+    assert!(plant.recordings().iter().any(|each| each["form"] == "lobby" && each["end"] == "left"));
 }
 
 #[test]

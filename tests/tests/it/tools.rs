@@ -87,6 +87,25 @@ fn one_master_connection_carries_many_channels() {
     assert_eq!(plant.recordings().len(), 3);
 }
 
+/// The asset closes each of these channels first, and there may be 64 at a time, not in all.
+#[test]
+fn one_master_connection_carries_a_long_day_of_commands() {
+    let plant = Plant::start();
+    let alice = plant.person("alice");
+    alice.take_lease("ews-1");
+    for form in Form::BOTH {
+        let (host, socket) = (form.host("ews-1"), alice.folder().join(format!("long-{form:?}")));
+        let master = format!("ControlPath={}", socket.display());
+        let up = ["-o", "ControlMaster=auto", "-o", "ControlPersist=60", "-o", &master, &host, "true"];
+        alice.leased_ssh(up).ok();
+        for number in 0..70 {
+            let answer = alice.leased_ssh(["-o", &master, &host, &format!("echo {number}")]);
+            assert_eq!(answer.ok(), format!("{number}\n"));
+        }
+        alice.leased_ssh(["-o", &master, "-O", "exit", &host]).ok();
+    }
+}
+
 /// VS Code starts a server through a shell that reads a script, and reaches it by forwarded channels of the same session.
 #[test]
 fn vs_codes_pattern_works() {
