@@ -13,6 +13,7 @@ use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
 use super::algorithms;
+use super::backlog::CHANNEL_BUFFER;
 use crate::vault::Secret;
 
 /// From the first packet to a finished login.
@@ -192,7 +193,7 @@ fn config(pinned: &[russh::keys::Algorithm]) -> Arc<client::Config> {
     Arc::new(client::Config {
         client_id: SshId::Standard("SSH-2.0-Sallyport".into()),
         preferred: algorithms::towards_asset(pinned),
-        channel_buffer_size: 1000,
+        channel_buffer_size: CHANNEL_BUFFER,
         keepalive_interval: Some(Duration::from_secs(20)),
         keepalive_max: 3,
         inactivity_timeout: None,

@@ -6,9 +6,10 @@ use std::time::Duration;
 use russh::server::{ChannelOpenHandle, Msg};
 use russh::{Channel, ChannelId, ChannelOpenFailure, Sig};
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::task::AbortOnDropHandle;
 
+use super::backlog::{Backlog, Full};
 use super::{Answer, ChannelRequest, SessionChannel};
 use crate::session::{Ask, Authorized, Client, Refused, Session, Voice};
 use crate::vault::Secret;
@@ -30,15 +31,15 @@ pub(super) struct Bound {
 
 enum Held {
     /// The asset has not answered yet.
-    Opening(oneshot::Receiver<Result<SessionChannel, Refused>>),
+    Opening(oneshot::Receiver<Result<SessionChannel, Refused>>, Backlog),
     /// Relayed.
     Open(Box<SessionChannel>),
     /// Refused: the sentence is said when the client asks for a shell, a command or a subsystem.
-    Refused(Refused),
+    Refused(Refused, Backlog),
     /// The sentence is being said, or was.
-    Answered(JoinHandle<()>),
+    Answered(AbortOnDropHandle<()>),
     /// The session ended before the asset had answered: the connection is about to be closed with a sentence.
-    Lost,
+    Lost(Backlog),
 }
 
 impl Bound {
@@ -80,7 +81,7 @@ impl Bound {
         let (sender, receiver) = oneshot::channel();
         match self.asks.try_send(Ask::Session { channel, reply: sender }) {
             Ok(()) => {
-                self.channels.insert(id, Held::Opening(receiver));
+                self.channels.insert(id, Held::Opening(receiver, Backlog::default()));
                 reply.accept().await;
             }
             Err(_) => reply.reject(ChannelOpenFailure::ResourceShortage).await,
@@ -107,6 +108,16 @@ impl Bound {
         }
     }
 
+    /// So many bytes have come for a channel. While it waits for the asset, or for what it will be told, nobody takes them.
+    pub(super) fn received(&mut self, id: ChannelId, bytes: usize) -> Result<(), Full> {
+        let Some(held) = self.channels.get_mut(&id) else { return Ok(()) };
+        held.look();
+        match held {
+            Held::Opening(_, backlog) | Held::Refused(_, backlog) | Held::Lost(backlog) => backlog.add(bytes),
+            Held::Open(_) | Held::Answered(_) => Ok(()),
+        }
+    }
+
     /// One request on a channel, answered as the asset answers it.
     pub(super) async fn request(&mut self, id: ChannelId, request: ChannelRequest) -> Answer {
         let terminal = matches!(request, ChannelRequest::Pty { .. });
@@ -120,16 +131,16 @@ impl Bound {
                 }
                 answer
             }
-            Held::Refused(Refused { channel, sentence }) => {
+            Held::Refused(Refused { channel, sentence }, _) => {
                 use ChannelRequest::{Exec, Shell, Subsystem};
                 if matches!(request, Shell | Exec(_) | Subsystem(_)) {
                     let saying = super::say_and_close(channel.take(), std::mem::take(sentence));
-                    *held = Held::Answered(tokio::spawn(saying));
+                    *held = Held::Answered(AbortOnDropHandle::new(tokio::spawn(saying)));
                 }
                 Answer::Success
             }
-            Held::Answered(_) | Held::Lost => Answer::Success,
-            Held::Opening(_) => Answer::Failure,
+            Held::Answered(_) | Held::Lost(_) => Answer::Success,
+            Held::Opening(..) => Answer::Failure,
         }
     }
 
@@ -169,30 +180,35 @@ impl Bound {
 impl Held {
     /// Waits for the asset's answer, where it is still due.
     async fn settle(&mut self) {
-        let Held::Opening(answer) = self else { return };
+        let Held::Opening(answer, _) = self else { return };
         *self = match tokio::time::timeout(OPENING, answer).await {
             Ok(Ok(answer)) => Held::answered(answer),
-            Ok(Err(_)) | Err(_) => Held::Lost,
+            Ok(Err(_)) | Err(_) => Held::Lost(Backlog::default()),
         };
     }
 
     fn answered(answer: Result<SessionChannel, Refused>) -> Self {
         match answer {
             Ok(channel) => Held::Open(Box::new(channel)),
-            Err(refused) => Held::Refused(refused),
+            Err(refused) => Held::Refused(refused, Backlog::default()),
         }
     }
 
-    fn is_over(&mut self) -> bool {
-        if let Held::Opening(answer) = self
+    /// Takes the asset's answer if it is there.
+    fn look(&mut self) {
+        if let Held::Opening(answer, _) = self
             && let Ok(answer) = answer.try_recv()
         {
             *self = Held::answered(answer);
         }
+    }
+
+    fn is_over(&mut self) -> bool {
+        self.look();
         match self {
             Held::Open(channel) => channel.is_over(),
             Held::Answered(saying) => saying.is_finished(),
-            Held::Opening(_) | Held::Refused(_) | Held::Lost => false,
+            Held::Opening(..) | Held::Refused(..) | Held::Lost(_) => false,
         }
     }
 }

@@ -68,6 +68,19 @@ pub enum ChannelRequest {
     X11,
 }
 
+impl ChannelRequest {
+    /// The bytes of it that can be many.
+    pub(crate) fn weight(&self) -> usize {
+        match self {
+            ChannelRequest::Pty { term, .. } => term.len(),
+            ChannelRequest::Env { name, value } => name.len() + value.len(),
+            ChannelRequest::Exec(command) => command.len(),
+            ChannelRequest::Subsystem(name) => name.len(),
+            ChannelRequest::Shell | ChannelRequest::Agent | ChannelRequest::X11 => 0,
+        }
+    }
+}
+
 /// One plain sentence for the person.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sentence(String);

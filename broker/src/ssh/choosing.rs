@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::admission::{Admission, Entry, Next};
+use super::backlog::Backlog;
 use super::listing::Listing;
 use super::{Answer, ChannelRequest, SessionChannel, say_and_close};
 use crate::session::{Ask, Authenticated, Authorized, Client, Form, Refused, Session, Target, Voice};
@@ -27,9 +28,18 @@ const MOST_TRIES: usize = 10;
 pub(super) struct Choosing {
     session: Arc<Session<Authenticated>>,
     voice: Voice,
-    channel: Channel<Msg>,
+    person: Reader,
     terminal: ChannelRequest,
     requests: mpsc::Receiver<Later>,
+}
+
+/// The person's end of a channel, until a session takes it over.
+pub(super) struct Reader {
+    pub(super) channel: Channel<Msg>,
+    /// What has come and waits for being read.
+    pub(super) backlog: Arc<Backlog>,
+    /// Cancelled when the channel or its connection is gone. A write waits for ever where the person takes nothing.
+    pub(super) left: CancellationToken,
 }
 
 /// What needs no answer and may come at any time.
@@ -61,27 +71,27 @@ impl Choosing {
     pub(super) fn new(
         session: Arc<Session<Authenticated>>,
         voice: Voice,
-        channel: Channel<Msg>,
+        person: Reader,
         terminal: ChannelRequest,
         requests: mpsc::Receiver<Later>,
     ) -> Self {
-        Self { session, voice, channel, terminal, requests }
+        Self { session, voice, person, terminal, requests }
     }
 
     pub(super) async fn run(mut self) {
-        match self.choose().await {
-            Ok(Entry::Session { authorized, typed }) => self.enter(*authorized, typed).await,
-            Ok(Entry::Refused(sentence)) => say_and_close(Some(self.channel), sentence).await,
-            Ok(Entry::Lobby(_)) | Err(Gone) => {
-                let closed = async {
-                    self.channel.exit_status(0).await?;
-                    self.channel.eof().await?;
-                    self.channel.close().await
-                };
-                let told: Result<(), russh::Error> = closed.await;
-                tracing::debug!(told = told.is_ok(), "Left the lobby");
+        let sentence = match self.choose().await {
+            Ok(Entry::Session { authorized, typed }) => return self.enter(*authorized, typed).await,
+            Ok(Entry::Refused(sentence)) => Some(sentence),
+            Ok(Entry::Lobby(_)) | Err(Gone) => None,
+        };
+        let Reader { channel, left, .. } = self.person;
+        let closing = async {
+            match sentence {
+                Some(sentence) => say_and_close(Some(channel), sentence).await,
+                None => close(channel).await,
             }
-        }
+        };
+        left.run_until_cancelled(closing).await;
     }
 
     async fn choose(&mut self) -> Result<Entry, Gone> {
@@ -138,7 +148,8 @@ impl Choosing {
 
     /// The chosen session takes over the channel; the terminal is opened there as it was opened here.
     async fn enter(self, authorized: Session<Authorized>, typed: Option<Secret<String>>) {
-        let Self { voice, channel, mut terminal, mut requests, .. } = self;
+        let Self { voice, person, mut terminal, mut requests, .. } = self;
+        let Reader { channel, backlog, left } = person;
         let (asks, receiver) = mpsc::channel(1);
         let gone = CancellationToken::new();
         let _left = gone.clone().drop_guard();
@@ -154,7 +165,9 @@ impl Choosing {
         if asks.send(Ask::Session { channel, reply }).await.is_err() {
             return tracing::debug!("The session ended before its channel was asked for");
         }
-        match answer.await {
+        let answer = answer.await;
+        backlog.end();
+        match answer {
             Ok(Ok(open)) => {
                 // What happened to the window while the choice was made, happened to this terminal.
                 while let Ok(later) = requests.try_recv() {
@@ -168,7 +181,9 @@ impl Choosing {
                 }
                 carry(open, terminal, requests).await;
             }
-            Ok(Err(Refused { channel, sentence })) => say_and_close(channel, sentence).await,
+            Ok(Err(Refused { channel, sentence })) => {
+                left.run_until_cancelled(say_and_close(channel, sentence)).await;
+            }
             Err(_) => tracing::debug!("The session ended before its channel was open"),
         }
         drop(asks);
@@ -178,15 +193,14 @@ impl Choosing {
     }
 
     async fn say(&mut self, text: &str) -> Result<(), Gone> {
-        let text = text.replace('\n', "\r\n");
-        Ok(self.channel.data(text.as_bytes()).await?)
+        self.person.show(text.replace('\n', "\r\n").as_bytes()).await
     }
 
     async fn ask(&mut self, prompt: &str, echo: Echo) -> Result<String, Gone> {
         self.say(prompt).await?;
         let mut line = Vec::new();
         loop {
-            match self.channel.wait().await {
+            match self.person.next().await {
                 Some(ChannelMsg::Data { data }) => {
                     for byte in data.iter().copied() {
                         match byte {
@@ -197,14 +211,14 @@ impl Choosing {
                             3 | 4 => return Err(Gone),
                             8 | 127 if line.pop().is_some() => {
                                 if matches!(echo, Echo::Shown) {
-                                    self.channel.data(&b"\x08 \x08"[..]).await?;
+                                    self.person.show(b"\x08 \x08").await?;
                                 }
                             }
                             0..=31 | 127 => {}
                             _ if line.len() < LONGEST_LINE => {
                                 line.push(byte);
                                 if matches!(echo, Echo::Shown) {
-                                    self.channel.data(&[byte][..]).await?;
+                                    self.person.show(&[byte]).await?;
                                 }
                             }
                             _ => {}
@@ -216,6 +230,30 @@ impl Choosing {
             }
         }
     }
+}
+
+impl Reader {
+    async fn show(&self, bytes: &[u8]) -> Result<(), Gone> {
+        Ok(self.left.run_until_cancelled(self.channel.data(bytes)).await.ok_or(Gone)??)
+    }
+
+    async fn next(&mut self) -> Option<ChannelMsg> {
+        let message = self.channel.wait().await;
+        if let Some(message) = &message {
+            self.backlog.take(message);
+        }
+        message
+    }
+}
+
+async fn close(channel: Channel<Msg>) {
+    let closed = async {
+        channel.exit_status(0).await?;
+        channel.eof().await?;
+        channel.close().await
+    };
+    let told: Result<(), russh::Error> = closed.await;
+    tracing::debug!(told = told.is_ok(), "Left the lobby");
 }
 
 /// Passes on what the terminal does until the channel is over: the program has ended, or the person has closed it.

@@ -10,6 +10,7 @@ use russh::{MethodKind, MethodSet, SshId};
 use sallyport_policy::Asset;
 
 use super::algorithms;
+use super::backlog::{CHANNEL_BUFFER, LARGEST_PACKET};
 use super::refusals::Refusals;
 use super::waiting_room::{Limits, WaitingRoom};
 use crate::app::Broker;
@@ -78,7 +79,8 @@ impl Front {
             auth_rejection_time_initial: Some(Duration::ZERO),
             keys: vec![vault.host_key().clone()],
             certificates: vec![Certificate::clone(&certificate)],
-            channel_buffer_size: 1000,
+            channel_buffer_size: CHANNEL_BUFFER,
+            maximum_packet_size: LARGEST_PACKET,
             event_buffer_size: 100,
             preferred: algorithms::towards_people(),
             // The handler counts for itself; this is only the backstop behind it.

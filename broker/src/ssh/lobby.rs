@@ -2,14 +2,18 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use russh::server::{self, ChannelOpenHandle, Msg};
 use russh::{Channel, ChannelId, ChannelOpenFailure};
 use sallyport_policy::{AssetId, ServiceName};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::task::AbortOnDropHandle;
 
-use super::choosing::{Choosing, Later};
+use super::backlog::{Backlog, Full};
+use super::choosing::{Choosing, Later, Reader};
 use super::cut::{Cuttable, Lifeline};
 use super::front::Front;
 use super::listing::Listing;
@@ -23,6 +27,10 @@ use crate::session::{Authenticated, Session, Voice, not_for_you};
 const MOST_THROUGH: usize = 64;
 /// Session channels in the lobby at once.
 const MOST_CHANNELS: usize = 8;
+/// What a terminal sends is taken within this: longer than an asset may take to be reached.
+const CHOOSING: Duration = Duration::from_secs(20);
+/// A fresh code is given within this, by somebody who also reads.
+const RENEWING: Duration = Duration::from_secs(150);
 
 const HELP: &str = "\
 ssh alice@broker               choose from a list
@@ -54,9 +62,11 @@ pub(super) struct Lobby {
 
 enum InLobby {
     /// Open; nothing asked for yet but perhaps a terminal.
-    Idle { channel: Channel<Msg>, terminal: Option<ChannelRequest> },
+    Idle { channel: Channel<Msg>, terminal: Option<ChannelRequest>, backlog: Backlog },
     /// Somebody chooses, or has chosen: what comes next goes there.
-    Choosing(mpsc::Sender<Later>),
+    Choosing { later: mpsc::Sender<Later>, backlog: Arc<Backlog>, task: JoinHandle<()>, _left: DropGuard },
+    /// Text is being printed, and the channel closed. A person who does not read it keeps the place.
+    Answering(AbortOnDropHandle<()>),
 }
 
 impl Lobby {
@@ -82,11 +92,13 @@ impl Lobby {
     }
 
     pub(super) async fn open_session(&mut self, channel: Channel<Msg>, reply: ChannelOpenHandle) {
+        self.channels.retain(|_, held| !held.is_over());
         if self.channels.len() >= MOST_CHANNELS {
             return reply.reject(ChannelOpenFailure::ResourceShortage).await;
         }
+        self.seats.retain(|id, _| self.channels.contains_key(id));
         self.seats.insert(channel.id(), self.neighbours.seat());
-        self.channels.insert(channel.id(), InLobby::Idle { channel, terminal: None });
+        self.channels.insert(channel.id(), InLobby::Idle { channel, terminal: None, backlog: Backlog::default() });
         reply.accept().await;
     }
 
@@ -95,42 +107,48 @@ impl Lobby {
         self.seats.remove(&id);
     }
 
+    /// So many bytes have come for a channel. Where somebody chooses, they are taken, if not at once.
+    pub(super) async fn received(&mut self, id: ChannelId, bytes: usize) -> Result<(), Full> {
+        match self.channels.get(&id) {
+            Some(InLobby::Idle { backlog, .. }) => backlog.add(bytes),
+            Some(InLobby::Choosing { backlog, .. }) => match backlog.add(bytes) {
+                Ok(()) => Ok(()),
+                Err(Full) => tokio::time::timeout(CHOOSING, backlog.room()).await.map_err(|_| Full),
+            },
+            Some(InLobby::Answering(_)) | None => Ok(()),
+        }
+    }
+
     pub(super) async fn request(&mut self, id: ChannelId, request: ChannelRequest) -> Answer {
         match (self.channels.remove(&id), request) {
-            (Some(InLobby::Idle { channel, .. }), request @ ChannelRequest::Pty { .. }) => {
-                self.channels.insert(id, InLobby::Idle { channel, terminal: Some(request) });
+            (Some(InLobby::Idle { channel, backlog, .. }), request @ ChannelRequest::Pty { .. }) => {
+                self.channels.insert(id, InLobby::Idle { channel, terminal: Some(request), backlog });
                 Answer::Success
             }
-            (Some(InLobby::Idle { channel, terminal: Some(terminal) }), ChannelRequest::Shell) => {
-                let (requests, receiver) = mpsc::channel(16);
-                self.channels.insert(id, InLobby::Choosing(requests));
-                let voice = Voice::new(self.handle.clone(), self.cut.clone());
-                let choosing = Choosing::new(Arc::clone(&self.session), voice, channel, terminal, receiver);
-                tokio::spawn(choosing.run());
+            (Some(InLobby::Idle { channel, terminal: Some(terminal), backlog }), ChannelRequest::Shell) => {
+                let choosing = self.choose(channel, terminal, backlog);
+                self.channels.insert(id, choosing);
                 Answer::Success
             }
-            (Some(InLobby::Idle { channel, terminal: None }), ChannelRequest::Shell) => {
-                tokio::spawn(print(channel, Listing::of(&self.session).text()));
-                Answer::Success
+            (Some(InLobby::Idle { channel, terminal: None, .. }), ChannelRequest::Shell) => {
+                self.answer(id, print(channel, Listing::of(&self.session).text()))
             }
-            (Some(InLobby::Idle { channel, .. }), ChannelRequest::Exec(command)) => {
-                match command.as_slice() {
-                    b"ls" => tokio::spawn(print(channel, Listing::of(&self.session).text())),
-                    b"ls --json" => tokio::spawn(print(channel, Listing::of(&self.session).json())),
-                    b"code" => tokio::spawn(renew(channel, Arc::clone(&self.session))),
-                    b"help" | b"--help" => tokio::spawn(print(channel, HELP.to_owned())),
-                    _ => tokio::spawn(say_and_close(
-                        Some(channel),
-                        "The broker itself runs only `ls`, `code` and `help`. Name an asset, as in ssh alice:ews-1@broker."
-                            .to_owned(),
-                    )),
-                };
-                Answer::Success
-            }
+            (Some(InLobby::Idle { channel, .. }), ChannelRequest::Exec(command)) => match command.as_slice() {
+                b"ls" => self.answer(id, print(channel, Listing::of(&self.session).text())),
+                b"ls --json" => self.answer(id, print(channel, Listing::of(&self.session).json())),
+                b"code" => {
+                    let renewing = renew(channel, Arc::clone(&self.session));
+                    self.answer(id, async { drop(tokio::time::timeout(RENEWING, renewing).await) })
+                }
+                b"help" | b"--help" => self.answer(id, print(channel, HELP.to_owned())),
+                _ => {
+                    let words = "The broker itself runs only `ls`, `code` and `help`. Name an asset, as in ssh alice:ews-1@broker.";
+                    self.answer(id, say_and_close(Some(channel), words.to_owned()))
+                }
+            },
             (Some(InLobby::Idle { channel, .. }), ChannelRequest::Subsystem(_)) => {
                 let words = "Files are on the assets, not on the broker. Name one, as in sftp alice:ews-1@broker.";
-                tokio::spawn(say_and_close(Some(channel), words.to_owned()));
-                Answer::Success
+                self.answer(id, say_and_close(Some(channel), words.to_owned()))
             }
             (Some(other), _) => {
                 self.channels.insert(id, other);
@@ -140,9 +158,24 @@ impl Lobby {
         }
     }
 
+    fn choose(&self, channel: Channel<Msg>, terminal: ChannelRequest, backlog: Backlog) -> InLobby {
+        let (later, requests) = mpsc::channel(16);
+        let (backlog, left) = (Arc::new(backlog), CancellationToken::new());
+        let voice = Voice::new(self.handle.clone(), self.cut.clone());
+        let reader = Reader { channel, backlog: Arc::clone(&backlog), left: left.clone() };
+        let choosing = Choosing::new(Arc::clone(&self.session), voice, reader, terminal, requests);
+        InLobby::Choosing { later, backlog, task: tokio::spawn(choosing.run()), _left: left.drop_guard() }
+    }
+
+    fn answer(&mut self, id: ChannelId, answering: impl Future<Output = ()> + Send + 'static) -> Answer {
+        let task = AbortOnDropHandle::new(tokio::spawn(answering));
+        self.channels.insert(id, InLobby::Answering(task));
+        Answer::Success
+    }
+
     /// What needs no answer: the window, a signal. A full queue drops it; the next window change makes up for one.
     pub(super) fn later(&mut self, id: ChannelId, later: Later) {
-        if let Some(InLobby::Choosing(requests)) = self.channels.get(&id) {
+        if let Some(InLobby::Choosing { later: requests, .. }) = self.channels.get(&id) {
             tracing::trace!(taken = requests.try_send(later).is_ok(), "Passed on to the lobby");
         }
     }
@@ -206,12 +239,23 @@ impl Lobby {
     }
 }
 
+impl InLobby {
+    /// russh tells nothing of the client's close where the broker has closed first.
+    fn is_over(&self) -> bool {
+        match self {
+            InLobby::Idle { .. } => false,
+            InLobby::Choosing { task, .. } => task.is_finished(),
+            InLobby::Answering(task) => task.is_finished(),
+        }
+    }
+}
+
 async fn serve_inner(
     config: Arc<server::Config>,
     channel: Channel<Msg>,
     person: Person,
     line: Lifeline,
-    deadline: std::time::Duration,
+    deadline: Duration,
 ) {
     let end = tokio::time::Instant::now() + deadline;
     let stream = Cuttable::new(pipe(channel), &line.cut);

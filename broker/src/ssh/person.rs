@@ -12,6 +12,7 @@ use russh::{Channel, ChannelId, ChannelOpenFailure, MethodKind, MethodSet, Pty, 
 use sallyport_policy::{AssetId, ServiceName};
 
 use super::admission::{Entry, Question};
+use super::backlog::{Full, LARGEST_PACKET};
 use super::bound::Bound;
 use super::choosing::Later;
 use super::cut::Lifeline;
@@ -85,12 +86,41 @@ impl Person {
         connection.debug(true, &format!("sallyport: {what} refused: {reason}"), "en")
     }
 
+    /// So many bytes have come for a channel. What nobody takes ends the connection before it fills russh's own queue.
+    async fn received(&mut self, id: ChannelId, bytes: usize) -> Result<(), Error> {
+        let waits = match &mut self.door {
+            Door::Bound(bound) => bound.received(id, bytes),
+            Door::Lobby(lobby) => lobby.received(id, bytes).await,
+            Door::Outer(_) | Door::Inner(_) | Door::Shut => Ok(()),
+        };
+        waits.map_err(|Full| {
+            tracing::warn!(
+                identity = self.identity.as_deref(),
+                "A connection sent too much on a channel that waits, and was ended"
+            );
+            Error::Disconnect
+        })
+    }
+
+    async fn data_received(&mut self, id: ChannelId, data: &[u8]) -> Result<(), Error> {
+        if !u32::try_from(data.len()).is_ok_and(|length| length <= LARGEST_PACKET) {
+            tracing::warn!(
+                identity = self.identity.as_deref(),
+                bytes = data.len(),
+                "A connection sent too large a packet, and was ended"
+            );
+            return Err(Error::Disconnect);
+        }
+        self.received(id, data.len()).await
+    }
+
     async fn request(
         &mut self,
         id: ChannelId,
         request: ChannelRequest,
         connection: &mut Connection,
     ) -> Result<(), Error> {
+        self.received(id, request.weight()).await?;
         match request {
             ChannelRequest::Agent => self.refuse("agent forwarding", connection).await?,
             ChannelRequest::X11 => self.refuse("X11 forwarding", connection).await?,
@@ -288,6 +318,28 @@ impl Handler for Person {
         Ok(false)
     }
 
+    async fn data(&mut self, channel: ChannelId, data: &[u8], _connection: &mut Connection) -> Result<(), Error> {
+        self.data_received(channel, data).await
+    }
+
+    async fn extended_data(
+        &mut self,
+        channel: ChannelId,
+        _kind: u32,
+        data: &[u8],
+        _connection: &mut Connection,
+    ) -> Result<(), Error> {
+        self.data_received(channel, data).await
+    }
+
+    async fn window_adjusted(&mut self, channel: ChannelId, _size: u32, _: &mut Connection) -> Result<(), Error> {
+        self.received(channel, 0).await
+    }
+
+    async fn channel_eof(&mut self, channel: ChannelId, _connection: &mut Connection) -> Result<(), Error> {
+        self.received(channel, 0).await
+    }
+
     async fn channel_close(&mut self, channel: ChannelId, _connection: &mut Connection) -> Result<(), Error> {
         match &mut self.door {
             Door::Bound(bound) => bound.closed(channel),
@@ -355,6 +407,7 @@ impl Handler for Person {
         height: u32,
         _connection: &mut Connection,
     ) -> Result<(), Error> {
+        self.received(channel, 0).await?;
         let pixels = (width, height);
         match &mut self.door {
             Door::Bound(bound) => bound.window_changed(channel, cols, rows, pixels).await,
@@ -365,6 +418,8 @@ impl Handler for Person {
     }
 
     async fn signal(&mut self, channel: ChannelId, signal: Sig, _connection: &mut Connection) -> Result<(), Error> {
+        let name = if let Sig::Custom(name) = &signal { name.len() } else { 0 };
+        self.received(channel, name).await?;
         match &mut self.door {
             Door::Bound(bound) => bound.signal(channel, signal).await,
             Door::Lobby(lobby) => lobby.later(channel, Later::Signal(signal)),
@@ -383,11 +438,13 @@ impl Handler for Person {
         &mut self,
         channel: ChannelId,
         _single: bool,
-        _protocol: &str,
-        _cookie: &str,
+        protocol: &str,
+        cookie: &str,
         _screen: u32,
         connection: &mut Connection,
     ) -> Result<(), Error> {
+        // Its words are counted apart: the request itself does not keep them.
+        self.received(channel, protocol.len() + cookie.len()).await?;
         self.request(channel, ChannelRequest::X11, connection).await
     }
 }

@@ -24,13 +24,21 @@ impl client::Handler for Client {
 
 /// Runs `act` with a connection from the office that has not logged in.
 fn from_the_office<T: Send>(plant: &Plant, act: impl AsyncFnOnce(&mut Handle<Client>) -> T + Send) -> T {
+    from_the_office_as(client::Config::default(), plant, act)
+}
+
+/// The same with a client of its own kind.
+fn from_the_office_as<T: Send>(
+    config: client::Config,
+    plant: &Plant,
+    act: impl AsyncFnOnce(&mut Handle<Client>) -> T + Send,
+) -> T {
     thread::scope(|scope| {
         let client = scope.spawn(|| {
             plant.network().enter(Place::Office);
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
-                let config = Arc::new(client::Config::default());
-                let mut handle = client::connect(config, Plant::BROKER, Client).await.unwrap();
+                let mut handle = client::connect(Arc::new(config), Plant::BROKER, Client).await.unwrap();
                 // A client that the broker neither answers nor hangs up on is a fault too.
                 tokio::time::timeout(Duration::from_secs(60), act(&mut handle)).await.unwrap()
             })
@@ -244,6 +252,47 @@ fn a_session_from_the_lobby_ends_with_its_program_though_the_client_stays() {
     });
     plant.quiet();
     assert!(plant.recordings().iter().any(|each| each["form"] == "lobby" && each["end"] == "left"));
+}
+
+#[test]
+fn what_nobody_takes_ends_the_connection_and_not_the_brokers_memory() {
+    let plant = Plant::start();
+    let bob = plant.person("bob");
+    // A few large packets, and so many small ones that russh's own queue would be full.
+    for (size, count) in [(32 * 1024, 4), (1, 2000)] {
+        from_the_office(&plant, async |handle| {
+            log_in(handle, &bob, "bob").await;
+            let channel = handle.channel_open_session().await.unwrap();
+            for _ in 0..count {
+                if channel.data(&vec![7; size][..]).await.is_err() {
+                    break;
+                }
+            }
+            assert!(hangs_up(handle, Duration::from_secs(5)).await, "{count} packets of {size} bytes were taken");
+        });
+    }
+}
+
+#[test]
+fn an_answer_that_nobody_reads_keeps_its_place() {
+    let plant = Plant::start();
+    let bob = plant.person("bob");
+    let deaf = client::Config { window_size: 0, ..client::Config::default() };
+    from_the_office_as(deaf, &plant, async |handle| {
+        log_in(handle, &bob, "bob").await;
+        let mut open = Vec::new();
+        for _ in 0..8 {
+            let mut channel = handle.channel_open_session().await.unwrap();
+            channel.exec(true, "help").await.unwrap();
+            assert!(matches!(channel.wait().await, Some(ChannelMsg::Success)));
+            open.push(channel);
+        }
+        assert!(handle.channel_open_session().await.is_err(), "a ninth answer was begun");
+        // A channel that is closed gives its place back.
+        open.remove(0).close().await.unwrap();
+        let again = async { while handle.channel_open_session().await.is_err() {} };
+        tokio::time::timeout(Duration::from_secs(5), again).await.unwrap();
+    });
 }
 
 #[test]
