@@ -20,6 +20,9 @@ use crate::app::Broker;
 const PAUSE: Duration = Duration::from_millis(100);
 /// How long connections may take to close when the broker stops.
 const FAREWELL: Duration = Duration::from_secs(5);
+/// How long somebody who has not logged in may take to hear that they must go. russh says nothing during a key
+/// exchange, and a stranger's exchange need never end.
+pub(super) const DISMISSAL: Duration = Duration::from_millis(50);
 
 /// Serves one listening socket until `stop`; returns when every connection is closed or the farewell is over.
 pub async fn listen(broker: Arc<Broker>, listener: TcpListener, stop: CancellationToken) {
@@ -84,10 +87,10 @@ async fn serve(front: Arc<Front>, socket: TcpStream, peer: SocketAddr, stop: Can
     };
     marker.reached(Progress::Identified);
     let handle = running.handle();
-    let reason = tokio::select! {
+    let (reason, patience) = tokio::select! {
         result = &mut running => return log_end(peer, &result),
-        () = stop.cancelled() => "the broker is stopping",
-        reason = overdue(&line.logged_in, &ejected, deadline) => reason,
+        () = stop.cancelled() => ("the broker is stopping", FAREWELL),
+        reason = overdue(&line.logged_in, &ejected, deadline) => (reason, DISMISSAL),
     };
     // Sessions end by themselves when the broker stops, and say so; the cut is for what hangs.
     let closed = async {
@@ -95,9 +98,11 @@ async fn serve(front: Arc<Front>, socket: TcpStream, peer: SocketAddr, stop: Can
             log_end(peer, &(&mut running).await);
         }
     };
-    if tokio::time::timeout(FAREWELL, closed).await.is_err() {
+    if tokio::time::timeout(patience, closed).await.is_err() {
         tracing::debug!(%peer, reason, "Connection cut");
         line.cut.cancel();
+        // It keeps its slot until it is really over.
+        log_end(peer, &running.await);
     }
 }
 

@@ -295,6 +295,32 @@ fn an_answer_that_nobody_reads_keeps_its_place() {
     });
 }
 
+/// One that has identified itself and says no more.
+fn speaker() -> std::io::Result<TcpStream> {
+    let mut connection = TcpStream::connect(Plant::BROKER)?;
+    connection.set_read_timeout(Some(Duration::from_secs(10)))?;
+    connection.write_all(b"SSH-2.0-x\r\n")?;
+    connection.read_exact(&mut [0; 8])?;
+    Ok(connection)
+}
+
+#[test]
+fn strangers_who_must_go_leave_their_place_at_once() {
+    let limits = "[ssh]\nmax_connections = 12\nmax_unauthenticated = 6\nmax_unauthenticated_per_source = 6";
+    let plant = Setup::standard().setting(limits).start();
+    thread::scope(|scope| {
+        let strangers = scope.spawn(|| {
+            plant.network().enter(Place::Office);
+            let _strangers: Vec<_> = (0..40).filter_map(|_| speaker().ok()).collect();
+            let started = Instant::now();
+            while speaker().is_err() {}
+            started.elapsed()
+        });
+        let took = strangers.join().unwrap();
+        assert!(took < Duration::from_secs(2), "a newcomer was let in after {took:?}");
+    });
+}
+
 #[test]
 fn broken_algorithms_find_no_partner() {
     let plant = Plant::start();
