@@ -17,6 +17,7 @@ use super::choosing::{Choosing, Later, Reader};
 use super::cut::{Cuttable, Lifeline};
 use super::front::Front;
 use super::listing::Listing;
+use super::listener::DISMISSAL;
 use super::person::Person;
 use super::renewal::renew;
 use super::through::{self, Asked, Lead, Nowhere};
@@ -277,9 +278,21 @@ async fn serve_inner(
             }
         } => {}
     }
-    if handle.disconnect(russh::Disconnect::ByApplication, "the login took too long".into(), "en".into()).await.is_err()
-    {
-        tracing::debug!("A jump was closed already");
+    let closed = async {
+        if handle
+            .disconnect(russh::Disconnect::ByApplication, "the login took too long".into(), "en".into())
+            .await
+            .is_ok()
+        {
+            let result = (&mut running).await;
+            tracing::debug!(ok = result.is_ok(), "Jump closed");
+        }
+    };
+    if tokio::time::timeout(DISMISSAL, closed).await.is_err() {
+        line.cut.cancel();
+        // It keeps its slot until it is really over.
+        let result = running.await;
+        tracing::debug!(ok = result.is_ok(), "Jump cut");
     }
 }
 

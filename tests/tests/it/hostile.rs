@@ -322,6 +322,20 @@ fn strangers_who_must_go_leave_their_place_at_once() {
 }
 
 #[test]
+fn a_jump_that_never_finishes_its_key_exchange_is_closed_at_the_deadline() {
+    let plant = Setup::standard().setting("[ssh]\nlogin_deadline = \"4s\"").start();
+    let alice = plant.person("alice");
+    from_the_office(&plant, async |handle| {
+        log_in(handle, &alice, "alice").await;
+        let mut jump = handle.channel_open_direct_tcpip("ews-1", 22, "127.0.0.1", 1).await.unwrap();
+        jump.data(&b"SSH-2.0-x\r\n"[..]).await.unwrap();
+        let closed = async { while !matches!(jump.wait().await, Some(ChannelMsg::Close) | None) {} };
+        tokio::time::timeout(Duration::from_secs(10), closed).await.unwrap();
+        assert!(!handle.is_closed());
+    });
+}
+
+#[test]
 fn broken_algorithms_find_no_partner() {
     let plant = Plant::start();
     let alice = plant.person("alice");
