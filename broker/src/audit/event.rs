@@ -179,7 +179,7 @@ events! {
         /// The lease.
         lease: String,
     }
-    /// Attempts come faster than the limit and are turned away unread. Written once per wave.
+    /// Refused logins come faster than they are recorded. Written when a wave begins, and with its number when it is over.
     LoginThrottled = "SP-1008" "login.throttled" Warning Process Fails {
         /// The name that was claimed, where the limit is per name.
         identity: Option<String>,

@@ -19,6 +19,7 @@ mod password;
 pub mod recovery;
 mod refused;
 mod second_factor;
+mod source;
 mod standing;
 mod throttle;
 mod totp;
@@ -34,6 +35,7 @@ pub use key::{KeyFault, KeyLineError, factor_of, fingerprint, parse_line};
 pub use multi_factor::{LeaseId, MultiFactor};
 pub use password::{PasswordError, WeakPassword, check_strength};
 pub use refused::Refused;
+pub use source::network;
 pub use standing::Standing;
 pub use totp::{Digits, Period, TotpAlgorithm, TotpSettings, TotpSettingsError};
 

@@ -1,7 +1,8 @@
 //! The person is known, by two factors.
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use jiff::SignedDuration;
 
@@ -12,6 +13,9 @@ use crate::identity::MultiFactor;
 
 /// However short the leases, a code counts for so long for what it was given for.
 pub(crate) const JUST_GIVEN: SignedDuration = SignedDuration::from_mins(1);
+/// Denials at once on one connection, each of which is on the record. One a second is no flood: a tool that tries again and
+/// again outside its window must not take the others on its connection down.
+const MOST_DENIALS: u64 = 100;
 
 /// Somebody, proven by two factors. One connection may open many sessions from here (`-J`).
 #[derive(Debug, Clone)]
@@ -19,6 +23,8 @@ pub struct Authenticated {
     pub(super) broker: Arc<Broker>,
     pub(super) source: IpAddr,
     pub(super) proof: MultiFactor,
+    /// What was denied on this connection lately.
+    denials: Arc<Mutex<Denials>>,
 }
 
 impl Session<Connecting> {
@@ -26,7 +32,7 @@ impl Session<Connecting> {
     #[must_use]
     pub fn authenticate(self, proof: MultiFactor) -> Session<Authenticated> {
         let Connecting { broker, source } = self.stage;
-        Session { stage: Authenticated { broker, source, proof } }
+        Session { stage: Authenticated { broker, source, proof, denials: Arc::default() } }
     }
 }
 
@@ -52,7 +58,7 @@ impl Session<Authenticated> {
     /// The same person, where a second factor counts that they have proven since, on another connection from the same
     /// machine with the same credential.
     pub(crate) async fn renewed(&self) -> Option<Session<Authenticated>> {
-        let Authenticated { broker, source, proof } = &self.stage;
+        let Authenticated { broker, source, proof, .. } = &self.stage;
         let now = broker.now();
         let bound = SignedDuration::try_from(broker.config.longest_lease).unwrap_or(SignedDuration::ZERO);
         let longest = broker.policy.current().longest_lease(proof.subject()).min(bound).max(JUST_GIVEN);
@@ -81,7 +87,59 @@ impl Session<Authenticated> {
         Session { stage: self.stage.clone() }
     }
 
+    /// Whether so much was denied on this connection that it is no way to work any more, but a flood of the record.
+    pub(crate) fn denied_too_often(&self) -> bool {
+        self.stage.denials.lock().unwrap_or_else(PoisonError::into_inner).now(Instant::now()) >= MOST_DENIALS
+    }
+
+    pub(super) fn count_denial(&self) {
+        self.stage.denials.lock().unwrap_or_else(PoisonError::into_inner).add(Instant::now());
+    }
+
     pub(crate) fn broker(&self) -> &Arc<Broker> {
         &self.stage.broker
+    }
+}
+
+/// A count that falls by one each second.
+#[derive(Debug, Default)]
+struct Denials {
+    count: u64,
+    since: Option<Instant>,
+}
+
+impl Denials {
+    fn now(&mut self, now: Instant) -> u64 {
+        let seconds = self.since.map_or(0, |since| now.saturating_duration_since(since).as_secs());
+        if seconds > 0 || self.since.is_none() {
+            self.since = Some(now);
+        }
+        self.count = self.count.saturating_sub(seconds);
+        self.count
+    }
+
+    fn add(&mut self, now: Instant) {
+        self.now(now);
+        self.count += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_flood_is_too_much_and_a_patient_tool_is_not() {
+        let begin = Instant::now();
+        let mut denials = Denials::default();
+        (0..MOST_DENIALS).for_each(|_| denials.add(begin));
+        assert_eq!(denials.now(begin), MOST_DENIALS);
+        assert_eq!(denials.now(begin + Duration::from_secs(40)), MOST_DENIALS - 40);
+        for second in 41..10_000 {
+            denials.add(begin + Duration::from_secs(second));
+        }
+        assert!(denials.now(begin + Duration::from_secs(10_000)) < MOST_DENIALS);
     }
 }

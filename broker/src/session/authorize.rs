@@ -163,6 +163,7 @@ impl Session<Authenticated> {
             Ok(authorization) => authorization,
             Err(refusal) => {
                 tracing::info!(identity = %self.stage.proof.identity(), reason = %refusal, "Session refused");
+                self.count_denial();
                 Authorization::Denied(refusal)
             }
         }
@@ -173,6 +174,7 @@ impl Session<Authenticated> {
     /// # Errors
     /// If it cannot be put there; the person is refused either way.
     pub async fn refuse_on_record(&self, host: &str, port: u16, reason: &str) -> Result<(), Refusal> {
+        self.count_denial();
         let event = AuditEvent::DecisionDenied {
             identity: self.stage.proof.identity().to_string(),
             source: self.stage.source.to_string(),
@@ -311,7 +313,7 @@ impl Session<Authenticated> {
             }
             protocol @ (Protocol::Rdp | Protocol::Vnc | Protocol::Modbus | Protocol::Tcp) => Leg::Stream { protocol },
         };
-        let Authenticated { broker, source, proof } = self.stage.clone();
+        let Authenticated { broker, source, proof, .. } = self.stage.clone();
         Ok(Session {
             stage: Authorized {
                 broker,

@@ -8,18 +8,22 @@ use russh::keys::ssh_key::Certificate;
 use russh::server::Config;
 use russh::{MethodKind, MethodSet, SshId};
 use sallyport_policy::Asset;
+use tokio_util::sync::CancellationToken;
 
 use super::algorithms;
 use super::backlog::{CHANNEL_BUFFER, LARGEST_PACKET};
-use super::refusals::Refusals;
+use super::refusals::{Refusals, Wave};
 use super::waiting_room::{Limits, WaitingRoom};
 use crate::app::Broker;
+use crate::audit::AuditEvent;
 use crate::vault::SignError;
 
 /// A host certificate is signed anew after this long; it is valid for a day.
 const RENEW: Duration = Duration::from_secs(3600);
 /// From the connection to the SSH identification line.
 const SILENCE: Duration = Duration::from_secs(10);
+/// Whether a wave of refused logins is over is looked at this often.
+const WAVES: Duration = Duration::from_secs(10);
 /// Every refusal takes this long, whatever its reason, counted from the request. OpenSSH's first `none` is free.
 const REJECTION: Duration = Duration::from_millis(300);
 
@@ -41,6 +45,29 @@ impl Front {
             login: ssh.login_deadline,
         });
         Arc::new(Self { broker, room, refusals: Refusals::default(), configs: Mutex::default() })
+    }
+
+    /// Puts on the record how many refusals each wave had, when it is over or the broker stops.
+    pub(super) async fn tell_waves(self: Arc<Self>, stop: CancellationToken) {
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return self.tell(self.refusals.all()).await,
+                () = tokio::time::sleep(WAVES) => self.tell(self.refusals.over(Instant::now())).await,
+            }
+        }
+    }
+
+    async fn tell(&self, waves: Vec<Wave>) {
+        for wave in waves {
+            let event = AuditEvent::LoginThrottled {
+                identity: None,
+                source: wave.origin.to_string(),
+                reason: format!("{} refused logins were not recorded one by one", wave.refusals),
+            };
+            if let Err(error) = self.broker.audit.record(event).await {
+                tracing::error!(%error, ?wave, "A wave of refused logins could not be audited");
+            }
+        }
     }
 
     /// For the broker's own port.

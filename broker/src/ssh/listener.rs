@@ -29,6 +29,7 @@ pub async fn listen(broker: Arc<Broker>, listener: TcpListener, stop: Cancellati
     let connections = Arc::new(Semaphore::new(broker.config.ssh.max_connections));
     let front = Front::new(broker);
     let tasks = TaskTracker::new();
+    tasks.spawn(Arc::clone(&front).tell_waves(stop.clone()));
     loop {
         let accepted = tokio::select! {
             () = stop.cancelled() => break,

@@ -16,8 +16,8 @@ use super::backlog::{Backlog, Full};
 use super::choosing::{Choosing, Later, Reader};
 use super::cut::{Cuttable, Lifeline};
 use super::front::Front;
-use super::listing::Listing;
 use super::listener::DISMISSAL;
+use super::listing::Listing;
 use super::person::Person;
 use super::renewal::renew;
 use super::through::{self, Asked, Lead, Nowhere};
@@ -101,6 +101,11 @@ impl Lobby {
         self.seats.insert(channel.id(), self.neighbours.seat());
         self.channels.insert(channel.id(), InLobby::Idle { channel, terminal: None, backlog: Backlog::default() });
         reply.accept().await;
+    }
+
+    /// Whether this person has been denied so much that the connection should end.
+    pub(super) fn denied_too_often(&self) -> bool {
+        self.session.denied_too_often()
     }
 
     pub(super) fn closed(&mut self, id: ChannelId) {

@@ -243,11 +243,11 @@ impl Gate {
         let identity: String = name.chars().take(64).collect();
         let source = self.source.to_string();
         let event = match self.front.refusals.note(self.source, Instant::now()) {
-            Note::Silent => return Ok(()),
+            Note::Counted => return Ok(()),
             Note::Record => AuditEvent::FactorRefused { identity, source, factor: factor.to_owned(), reason },
-            Note::WaveBegins => AuditEvent::LoginThrottled {
+            Note::WaveBegins(origin) => AuditEvent::LoginThrottled {
                 identity: None,
-                source,
+                source: origin.to_string(),
                 reason: "refused logins from this source come faster than they are recorded".to_owned(),
             },
         };

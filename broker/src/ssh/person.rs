@@ -28,6 +28,8 @@ use crate::session::{Authenticated, Session, Voice};
 
 /// Longest answer to a prompt that is looked at.
 const LONGEST_ANSWER: usize = 1024;
+/// Requests for what is carried for nobody, before they are a flood of the record and end the connection.
+const MOST_REFUSED: u32 = 100;
 /// Why the handler ends a connection.
 pub(super) type Error = russh::Error;
 
@@ -38,6 +40,8 @@ pub(super) struct Person {
     /// Who, once they are known.
     identity: Option<String>,
     line: Lifeline,
+    /// Requests that were refused, each of which is on the record.
+    refused: u32,
 }
 
 enum Door {
@@ -53,7 +57,7 @@ impl Person {
     /// Somebody at the broker's own port.
     pub(super) fn outer(front: Arc<Front>, source: IpAddr, place: Place, line: Lifeline) -> Self {
         let gate = Gate::new(Arc::clone(&front), source, place);
-        Self { front, door: Door::Outer(Box::new(gate)), identity: None, line }
+        Self { front, door: Door::Outer(Box::new(gate)), identity: None, line, refused: 0 }
     }
 
     /// Somebody known, inside a jump.
@@ -65,11 +69,16 @@ impl Person {
         line: Lifeline,
     ) -> Self {
         let identity = Some(session.proof().identity().to_string());
-        Self { front, door: Door::Inner(Box::new(InnerGate::new(session, asset, service))), identity, line }
+        Self { front, door: Door::Inner(Box::new(InnerGate::new(session, asset, service))), identity, line, refused: 0 }
     }
 
     /// A request that this version carries for nobody: refused, on the record, and said to whoever runs `ssh -v`.
     async fn refuse(&mut self, what: &str, connection: &mut Connection) -> Result<(), Error> {
+        self.refused += 1;
+        if self.refused > MOST_REFUSED {
+            tracing::warn!(identity = self.identity.as_deref(), "A connection was refused too much, and was ended");
+            return Err(Error::Disconnect);
+        }
         let reason = "the broker does not carry it";
         if let Some(identity) = self.identity.clone() {
             let event = AuditEvent::RequestRefused {
@@ -259,6 +268,10 @@ impl Handler for Person {
     ) -> Result<(), Error> {
         match &mut self.door {
             Door::Bound(bound) => bound.open_loopback(channel, host, port, reply).await,
+            Door::Lobby(lobby) if lobby.denied_too_often() => {
+                tracing::warn!(identity = self.identity.as_deref(), "A connection was denied too much, and was ended");
+                return Err(Error::Disconnect);
+            }
             Door::Lobby(lobby) => {
                 lobby.through(Asked::new(channel, reply, host, port, (originator, originator_port))).await;
             }

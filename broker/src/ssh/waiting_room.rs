@@ -12,6 +12,8 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use crate::identity::network;
+
 /// How many may wait, and for how long.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
@@ -165,20 +167,6 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         self.room.waiting.lock().unwrap_or_else(PoisonError::into_inner).leave(self.number);
-    }
-}
-
-/// An IPv6 host owns its /64: counting single addresses would count nothing.
-fn network(source: IpAddr) -> IpAddr {
-    match source {
-        IpAddr::V4(_) => source,
-        IpAddr::V6(address) => match address.to_ipv4_mapped() {
-            Some(mapped) => IpAddr::V4(mapped),
-            None => {
-                let [a, b, c, d, ..] = address.segments();
-                IpAddr::V6([a, b, c, d, 0, 0, 0, 0].into())
-            }
-        },
     }
 }
 

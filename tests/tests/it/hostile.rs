@@ -295,6 +295,54 @@ fn an_answer_that_nobody_reads_keeps_its_place() {
     });
 }
 
+#[test]
+fn who_is_denied_all_the_time_does_not_fill_the_audit_trail() {
+    let plant = Plant::start();
+    let bob = plant.person("bob");
+    from_the_office(&plant, async |handle| {
+        log_in(handle, &bob, "bob").await;
+        for _ in 0..300 {
+            if handle.channel_open_direct_tcpip("ews-1", 22, "127.0.0.1", 1).await.is_ok() || handle.is_closed() {
+                break;
+            }
+        }
+        assert!(hangs_up(handle, Duration::from_secs(5)).await);
+    });
+    from_the_office(&plant, async |handle| {
+        log_in(handle, &bob, "bob").await;
+        for _ in 0..300 {
+            if handle.tcpip_forward("127.0.0.1", 8080).await.is_ok() || handle.is_closed() {
+                break;
+            }
+        }
+        assert!(hangs_up(handle, Duration::from_secs(5)).await);
+    });
+    let audit = plant.audit();
+    for code in ["SP-2002", "SP-3007"] {
+        let count = audit.iter().filter(|event| event["code"] == code).count();
+        assert!((50..=110).contains(&count), "{count} events {code}");
+    }
+}
+
+#[test]
+fn a_wave_of_refused_logins_is_told_with_its_number() {
+    let mut plant = Plant::start();
+    for _ in 0..2 {
+        from_the_office(&plant, async |handle| {
+            for _ in 0..24 {
+                assert!(!handle.authenticate_password("nobody", "guess").await.unwrap().success());
+            }
+        });
+    }
+    plant.broker().terminate();
+    let audit = plant.audit();
+    let told: Vec<_> = audit.iter().filter(|event| event["code"] == "SP-1008").map(ToString::to_string).collect();
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(told[1].contains("refused logins were not recorded one by one"), "{told:?}");
+    let recorded = audit.iter().filter(|event| event["code"] == "SP-1004").count();
+    assert!(recorded < 40, "{recorded} of 48 refusals were recorded one by one");
+}
+
 /// One that has identified itself and says no more.
 fn speaker() -> std::io::Result<TcpStream> {
     let mut connection = TcpStream::connect(Plant::BROKER)?;
