@@ -16,8 +16,6 @@ use super::algorithms;
 use super::backlog::CHANNEL_BUFFER;
 use crate::vault::Secret;
 
-/// From the first packet to a finished login.
-const DIAL_LIMIT: Duration = Duration::from_secs(15);
 /// How often an asset may ask again for the same password by keyboard-interactive.
 const PROMPT_ROUNDS: usize = 3;
 
@@ -47,8 +45,8 @@ pub(crate) enum DialError {
     Unpinned,
     #[error("it did not answer: {0}")]
     Unreachable(#[source] std::io::Error),
-    #[error("it did not finish the login within {} s", DIAL_LIMIT.as_secs())]
-    TooSlow,
+    #[error("it did not finish the login within {} s", .0.as_secs())]
+    TooSlow(Duration),
     #[error("it showed the host key {shown}, which is not pinned")]
     HostKey { shown: String },
     #[error("it did not accept the credential of the account")]
@@ -98,12 +96,16 @@ impl AssetConnection {
     }
 }
 
-/// Connects, checks the host key, logs in.
-pub(crate) async fn dial(peer: Peer<'_>, credential: Credential) -> Result<AssetConnection, DialError> {
+/// Connects, checks the host key, logs in: all of it within `limit`.
+pub(crate) async fn dial(
+    peer: Peer<'_>,
+    credential: Credential,
+    limit: Duration,
+) -> Result<AssetConnection, DialError> {
     if peer.pinned.is_empty() {
         return Err(DialError::Unpinned);
     }
-    tokio::time::timeout(DIAL_LIMIT, connect(peer, credential)).await.map_err(|_| DialError::TooSlow)?
+    tokio::time::timeout(limit, connect(peer, credential)).await.map_err(|_| DialError::TooSlow(limit))?
 }
 
 async fn connect(peer: Peer<'_>, credential: Credential) -> Result<AssetConnection, DialError> {
@@ -241,5 +243,25 @@ impl client::Handler for AssetHandler {
     ) -> Result<(), Self::Error> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).strict_exchange |= names.strict_kex();
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+    use ssh_key::private::Ed25519Keypair;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn an_asset_that_says_nothing_is_given_up_at_the_limit() {
+        let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let pinned = [PrivateKey::from(Ed25519Keypair::from_seed(&[7; 32])).public_key().clone()];
+        let account = "operator".parse().unwrap();
+        let peer = Peer { address: silent.local_addr().unwrap(), pinned: &pinned, account: &account };
+        let limit = Duration::from_millis(100);
+        let dialled = dial(peer, Credential::Password(Secret::new("x".to_owned())), limit);
+        let dialled = tokio::time::timeout(Duration::from_secs(10), dialled).await.unwrap();
+        assert!(matches!(dialled, Err(DialError::TooSlow(given_up)) if given_up == limit));
     }
 }

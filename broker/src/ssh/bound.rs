@@ -14,8 +14,6 @@ use super::{Answer, ChannelRequest, SessionChannel};
 use crate::session::{Ask, Authorized, Client, Refused, Session, Voice};
 use crate::vault::Secret;
 
-/// Longer than a dial may take: until then a channel's first request waits.
-const OPENING: Duration = Duration::from_secs(20);
 /// Channels that may wait for the dial.
 const WAITING: usize = 16;
 /// Channels in one connection, open and waiting.
@@ -26,6 +24,8 @@ pub(super) struct Bound {
     asks: mpsc::Sender<Ask>,
     voice: Voice,
     channels: HashMap<ChannelId, Held>,
+    /// So long a channel's first request waits for the asset.
+    opening: Duration,
     _gone: DropGuard,
 }
 
@@ -44,8 +44,13 @@ enum Held {
 
 impl Bound {
     /// Starts the session in a task of its own.
-    pub(super) fn to_session(authorized: Session<Authorized>, typed: Option<Secret<String>>, voice: Voice) -> Self {
-        let (bound, client) = Self::new(voice, typed);
+    pub(super) fn to_session(
+        authorized: Session<Authorized>,
+        typed: Option<Secret<String>>,
+        voice: Voice,
+        opening: Duration,
+    ) -> Self {
+        let (bound, client) = Self::new(voice, typed, opening);
         tokio::spawn(async move {
             // Both outcomes are on the record, and the person has been told.
             match authorized.run(client).await {
@@ -57,17 +62,17 @@ impl Bound {
     }
 
     /// Answers every channel with one sentence.
-    pub(super) fn refused(sentence: String, voice: Voice) -> Self {
-        let (bound, client) = Self::new(voice, None);
+    pub(super) fn refused(sentence: String, voice: Voice, opening: Duration) -> Self {
+        let (bound, client) = Self::new(voice, None, opening);
         tokio::spawn(async move { client.turn_away(&sentence).await });
         bound
     }
 
-    fn new(voice: Voice, typed: Option<Secret<String>>) -> (Self, Client) {
+    fn new(voice: Voice, typed: Option<Secret<String>>, opening: Duration) -> (Self, Client) {
         let (asks, receiver) = mpsc::channel(WAITING);
         let gone = CancellationToken::new();
         let client = Client { asks: receiver, gone: gone.clone(), voice: voice.clone(), typed };
-        (Self { asks, voice, channels: HashMap::new(), _gone: gone.drop_guard() }, client)
+        (Self { asks, voice, channels: HashMap::new(), opening, _gone: gone.drop_guard() }, client)
     }
 
     /// The client opens a session channel: accepted at once, answered when the asset has answered.
@@ -122,7 +127,7 @@ impl Bound {
     pub(super) async fn request(&mut self, id: ChannelId, request: ChannelRequest) -> Answer {
         let terminal = matches!(request, ChannelRequest::Pty { .. });
         let Some(held) = self.channels.get_mut(&id) else { return Answer::Failure };
-        held.settle().await;
+        held.settle(self.opening).await;
         match held {
             Held::Open(channel) => {
                 let answer = channel.request(request).await;
@@ -179,9 +184,9 @@ impl Bound {
 
 impl Held {
     /// Waits for the asset's answer, where it is still due.
-    async fn settle(&mut self) {
+    async fn settle(&mut self, opening: Duration) {
         let Held::Opening(answer, _) = self else { return };
-        *self = match tokio::time::timeout(OPENING, answer).await {
+        *self = match tokio::time::timeout(opening, answer).await {
             Ok(Ok(answer)) => Held::answered(answer),
             Ok(Err(_)) | Err(_) => Held::Lost(Backlog::default()),
         };

@@ -47,6 +47,11 @@ impl Front {
         Arc::new(Self { broker, room, refusals: Refusals::default(), configs: Mutex::default() })
     }
 
+    /// How long a channel's first request waits for the asset: a little longer than it may take to be reached.
+    pub(super) fn opening(&self) -> Duration {
+        self.broker.config.ssh.dial_timeout + Duration::from_secs(5)
+    }
+
     /// Puts on the record how many refusals each wave had, when it is over or the broker stops.
     pub(super) async fn tell_waves(self: Arc<Self>, stop: CancellationToken) {
         loop {

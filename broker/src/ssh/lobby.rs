@@ -28,8 +28,6 @@ use crate::session::{Authenticated, Session, Voice, not_for_you};
 const MOST_THROUGH: usize = 64;
 /// Session channels in the lobby at once.
 const MOST_CHANNELS: usize = 8;
-/// What a terminal sends is taken within this: longer than an asset may take to be reached.
-const CHOOSING: Duration = Duration::from_secs(20);
 /// A fresh code is given within this, by somebody who also reads.
 const RENEWING: Duration = Duration::from_secs(150);
 
@@ -119,7 +117,7 @@ impl Lobby {
             Some(InLobby::Idle { backlog, .. }) => backlog.add(bytes),
             Some(InLobby::Choosing { backlog, .. }) => match backlog.add(bytes) {
                 Ok(()) => Ok(()),
-                Err(Full) => tokio::time::timeout(CHOOSING, backlog.room()).await.map_err(|_| Full),
+                Err(Full) => tokio::time::timeout(self.front.opening(), backlog.room()).await.map_err(|_| Full),
             },
             Some(InLobby::Answering(_)) | None => Ok(()),
         }

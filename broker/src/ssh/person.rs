@@ -229,13 +229,14 @@ impl Handler for Person {
             Door::Lobby(_) | Door::Bound(_) | Door::Shut => None,
         };
         let voice = Voice::new(connection.handle(), self.line.cut.clone());
+        let opening = self.front.opening();
         self.door = match entry.ok_or(Error::Inconsistent)? {
             Entry::Lobby(session) => {
                 let lobby = Lobby::new(Arc::clone(&self.front), session, connection.handle(), self.line.cut.clone());
                 Door::Lobby(Box::new(lobby))
             }
-            Entry::Session { authorized, typed } => Door::Bound(Bound::to_session(*authorized, typed, voice)),
-            Entry::Refused(sentence) => Door::Bound(Bound::refused(sentence, voice)),
+            Entry::Session { authorized, typed } => Door::Bound(Bound::to_session(*authorized, typed, voice, opening)),
+            Entry::Refused(sentence) => Door::Bound(Bound::refused(sentence, voice, opening)),
         };
         Ok(())
     }

@@ -6,9 +6,6 @@ use std::time::Duration;
 
 use tokio::net::TcpStream;
 
-/// How long an asset may take to accept a connection.
-const CONNECT_LIMIT: Duration = Duration::from_secs(10);
-
 /// Why there is no connection. Its text is for log and recording: it may hold what the person is not told.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ConnectError {
@@ -16,8 +13,8 @@ pub(crate) enum ConnectError {
     Refused(#[source] io::Error),
     #[error("it did not answer: {0}")]
     Unreachable(#[source] io::Error),
-    #[error("it did not answer within {} s", CONNECT_LIMIT.as_secs())]
-    TooSlow,
+    #[error("it did not answer within {} s", .0.as_secs())]
+    TooSlow(Duration),
 }
 
 impl ConnectError {
@@ -27,19 +24,18 @@ impl ConnectError {
             ConnectError::Refused(_) => {
                 format!("{asset} answers, but its {service} service refuses connections. Is it running?")
             }
-            ConnectError::Unreachable(_) | ConnectError::TooSlow => {
+            ConnectError::Unreachable(_) | ConnectError::TooSlow(_) => {
                 format!("{asset} does not answer. Is it switched on and on the network?")
             }
         }
     }
 }
 
-/// Opens a connection whose small messages are sent at once.
-pub(crate) async fn connect(address: SocketAddr) -> Result<TcpStream, ConnectError> {
-    let connecting = tokio::time::timeout(CONNECT_LIMIT, TcpStream::connect(address));
-    let socket = match connecting.await {
+/// Opens a connection whose small messages are sent at once, within `limit`.
+pub(crate) async fn connect(address: SocketAddr, limit: Duration) -> Result<TcpStream, ConnectError> {
+    let socket = match tokio::time::timeout(limit, TcpStream::connect(address)).await {
         Ok(connected) => connected.map_err(classify)?,
-        Err(_) => return Err(ConnectError::TooSlow),
+        Err(_) => return Err(ConnectError::TooSlow(limit)),
     };
     socket.set_nodelay(true).map_err(classify)?;
     Ok(socket)
@@ -48,7 +44,6 @@ pub(crate) async fn connect(address: SocketAddr) -> Result<TcpStream, ConnectErr
 fn classify(error: io::Error) -> ConnectError {
     match error.kind() {
         ErrorKind::ConnectionRefused | ErrorKind::ConnectionReset => ConnectError::Refused(error),
-        ErrorKind::TimedOut => ConnectError::TooSlow,
         _ => ConnectError::Unreachable(error),
     }
 }

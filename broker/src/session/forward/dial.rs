@@ -19,7 +19,7 @@ pub(super) async fn connect(recorded: &Recorded, typed: Option<Secret<String>>) 
     let pinned: Vec<PublicKey> = pinned.iter().filter_map(|line| PublicKey::from_openssh(line).ok()).collect();
     let credential = credential(recorded, *auth, typed).await?;
     let peer = Peer { address: authorized.address, pinned: &pinned, account: &authorized.target.account };
-    asset::dial(peer, credential).await
+    asset::dial(peer, credential, authorized.broker.config.ssh.dial_timeout).await
 }
 
 async fn credential(
@@ -68,7 +68,7 @@ async fn credential(
 fn dial_end(error: &DialError) -> End {
     match error {
         DialError::Unpinned | DialError::HostKey { .. } => End::HostKeyMismatch,
-        DialError::Unreachable(_) | DialError::TooSlow | DialError::Protocol(_) | DialError::NotSsh => {
+        DialError::Unreachable(_) | DialError::TooSlow(_) | DialError::Protocol(_) | DialError::NotSsh => {
             End::AssetUnreachable
         }
         DialError::Login | DialError::NoCredential | DialError::Vault(_) => End::AssetRefusedLogin,

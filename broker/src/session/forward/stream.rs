@@ -108,7 +108,7 @@ impl Recorded {
             biased;
             end = self.registered.live().switch.asked() => return Err(end.into()),
             () = gone.cancelled() => return Err(End::Left.into()),
-            connected = tcp::connect(address) => connected,
+            connected = tcp::connect(address, self.authorized.broker.config.ssh.dial_timeout) => connected,
         };
         match connected {
             Ok(socket) => {
