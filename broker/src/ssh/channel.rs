@@ -3,7 +3,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use russh::{Channel, Pty, Sig, client, server};
+use russh::{Channel, Sig, client, server};
 use sallyport_policy::ChannelKind;
 use sallyport_session_recorder::{Kind, RecordError};
 use serde_json::{Value, json};
@@ -14,6 +14,7 @@ use super::context::ChannelContext;
 use super::drain::{Drain, Received};
 use super::ends::{Ends, Fault};
 use super::relay::signal_name;
+use super::request::ChannelRequest;
 use super::scp::Scp;
 use super::sftp::Sftp;
 use super::stream::Stream;
@@ -31,54 +32,6 @@ pub enum ChannelError {
     /// Its beginning could not be recorded, so nothing may pass.
     #[error(transparent)]
     Record(#[from] RecordError),
-}
-
-/// What a person's client asks of a session channel and waits for an answer to.
-#[derive(Debug, Clone)]
-pub enum ChannelRequest {
-    /// A terminal.
-    Pty {
-        /// The terminal's type.
-        term: String,
-        /// Columns.
-        cols: u32,
-        /// Rows.
-        rows: u32,
-        /// Width and height in pixels; zero if unknown.
-        pixels: (u32, u32),
-        /// Terminal modes.
-        modes: Vec<(Pty, u32)>,
-    },
-    /// An environment variable.
-    Env {
-        /// Its name.
-        name: String,
-        /// Its value.
-        value: String,
-    },
-    /// The account's shell.
-    Shell,
-    /// A command line.
-    Exec(Vec<u8>),
-    /// A subsystem.
-    Subsystem(String),
-    /// To lend the person's ssh agent.
-    Agent,
-    /// X11.
-    X11,
-}
-
-impl ChannelRequest {
-    /// The bytes of it that can be many.
-    pub(crate) fn weight(&self) -> usize {
-        match self {
-            ChannelRequest::Pty { term, .. } => term.len(),
-            ChannelRequest::Env { name, value } => name.len() + value.len(),
-            ChannelRequest::Exec(command) => command.len(),
-            ChannelRequest::Subsystem(name) => name.len(),
-            ChannelRequest::Shell | ChannelRequest::Agent | ChannelRequest::X11 => 0,
-        }
-    }
 }
 
 /// One plain sentence for the person.
@@ -149,7 +102,19 @@ impl SessionChannel {
     /// Judges a request by the terms, records it, asks the asset, and says what to answer.
     pub async fn request(&mut self, request: ChannelRequest) -> Answer {
         self.ends.context.activity.touch();
-        match self.pass(request).await {
+        let (word, bytes, starts) = (request.word(), request.weight(), request.starts());
+        let answer = match self.pass(request).await {
+            // What cannot be put on record does not happen; that it was asked for is on record.
+            Err(Fault::TooLong) => {
+                let body = json!({ "request": word, "bytes": bytes });
+                match starts {
+                    true => self.refuse(&body, &format!("the {word} request is too long to be recorded")),
+                    false => self.refuse_quietly(&body).map(|()| Answer::Failure),
+                }
+            }
+            answer => answer,
+        };
+        match answer {
             Ok(answer) => answer,
             Err(fault) => {
                 tracing::debug!(%fault, track = %self.ends.track, "A channel request was not passed on");
@@ -184,10 +149,10 @@ impl SessionChannel {
     async fn pass(&mut self, request: ChannelRequest) -> Result<Answer, Fault> {
         if self.start.is_none() {
             // The one program of this channel runs already (RFC 4254, section 6.5).
-            self.refuse_quietly(&describe(&request))?;
+            self.refuse_quietly(&request.describe())?;
             return Ok(Answer::Failure);
         }
-        let body = describe(&request);
+        let body = request.describe();
         let ends = Arc::clone(&self.ends);
         let terms = &ends.context.terms;
         match request {
@@ -406,27 +371,5 @@ pub(crate) fn join(
         client_ended: AtomicBool::new(false),
         stop,
         exit: Mutex::new(None),
-    }
-}
-
-/// The body of a request's entry.
-fn describe(request: &ChannelRequest) -> Value {
-    match request {
-        ChannelRequest::Pty { term, cols, rows, .. } => {
-            json!({ "request": "pty", "term": term, "cols": cols, "rows": rows })
-        }
-        ChannelRequest::Env { name, value } => json!({ "request": "env", "name": name, "value": value }),
-        ChannelRequest::Shell => json!({ "request": "shell" }),
-        ChannelRequest::Exec(command) => match std::str::from_utf8(command) {
-            Ok(command) => json!({ "request": "exec", "command": command }),
-            Err(_) => json!({
-                "request": "exec",
-                "command": String::from_utf8_lossy(command),
-                "command_hex": data_encoding::HEXLOWER.encode(command),
-            }),
-        },
-        ChannelRequest::Subsystem(name) => json!({ "request": "subsystem", "name": name }),
-        ChannelRequest::Agent => json!({ "request": "agent" }),
-        ChannelRequest::X11 => json!({ "request": "x11" }),
     }
 }

@@ -22,6 +22,9 @@ pub(crate) enum Fault {
     Ending,
     #[error("recording failed")]
     Recorder,
+    /// The recorder takes no entry as long as that; it is sound otherwise.
+    #[error("it is too long to be recorded")]
+    TooLong,
     #[error(transparent)]
     Malformed(#[from] Malformed),
     #[error("file transfers can no longer be reported")]
@@ -79,9 +82,12 @@ impl Ends {
         if self.context.trouble.trouble().is_some() {
             return Err(Fault::Recorder);
         }
-        append(&self.context).map_err(|error| {
-            self.context.trouble.recorder_failed(&error);
-            Fault::Recorder
+        append(&self.context).map_err(|error| match error {
+            RecordError::TooLong(_) => Fault::TooLong,
+            error => {
+                self.context.trouble.recorder_failed(&error);
+                Fault::Recorder
+            }
         })
     }
 

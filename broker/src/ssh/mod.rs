@@ -32,6 +32,7 @@ mod queue;
 mod refusals;
 mod relay;
 mod renewal;
+mod request;
 mod scp;
 mod sftp;
 mod sftp_packet;
@@ -41,11 +42,12 @@ mod through;
 mod transfer;
 mod waiting_room;
 
-pub use channel::{Answer, ChannelError, ChannelRequest, Sentence, SessionChannel};
+pub use channel::{Answer, ChannelError, Sentence, SessionChannel};
 pub use context::{Activity, ChannelContext, Evidence, Seat, Trouble, TroubleSignal, VIEW_ONLY_GRACE};
 pub use forward::relay_forward;
 pub use pipe::pipe;
 pub use queue::bytes_queued;
+pub use request::ChannelRequest;
 pub use transfer::{FileOutcome, FileReport, Transferred, Via, Way};
 
 pub use listener::listen;

@@ -117,6 +117,22 @@ async fn what_the_terms_do_not_grant_is_refused_in_one_sentence_and_never_asked_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_request_too_long_for_the_record_is_refused_and_the_recorder_is_sound() {
+    let bed = bed(terms(FileTransfer::Both, &ALL), Notebook::default()).await;
+    // Not UTF-8, so that it is written down twice.
+    let command = vec![0xff; 90_000];
+    let (read, write) = bed.client.channel_open_session().await.unwrap().split();
+    write.exec(true, command).await.unwrap();
+    let heard = soon(hear(read)).await;
+    assert_eq!(heard.err, "sallyport: the exec request is too long to be recorded\r\n");
+    assert_eq!(heard.events, ["success", "exit 1", "eof", "close"]);
+    assert!(bed.asset.requests.lock().unwrap().is_empty());
+    assert_eq!(bed.notebook.json(Kind::Request), [json!({ "request": "exec", "bytes": 90_000, "allowed": false })]);
+    assert!(bed.context.trouble.trouble().is_none());
+    assert_eq!(bed.exec("say", b"").await.out, b"out");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_refused_scp_is_reported() {
     let mut bed = bed(terms(FileTransfer::None, &ALL), Notebook::default()).await;
     bed.exec("scp -t secret.bin", b"").await;

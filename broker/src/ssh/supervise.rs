@@ -84,6 +84,7 @@ fn sentence(ended: Result<Result<(), Fault>, tokio::task::JoinError>) -> Option<
     match ended {
         Ok(Ok(()) | Err(Fault::Ending)) => None,
         Ok(Err(Fault::Recorder)) => Some("recording failed, so nothing more is passed on".to_owned()),
+        Ok(Err(fault @ Fault::TooLong)) => Some(format!("the channel was ended: {fault}")),
         Ok(Err(Fault::Malformed(malformed))) => Some(format!("the channel was ended: {malformed}")),
         Ok(Err(Fault::Report)) => Some("file transfers can no longer be reported; the channel was ended".to_owned()),
         Err(error) if error.is_cancelled() => None,

@@ -17,9 +17,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::channel::{Answer, ChannelRequest, SessionChannel};
+use super::channel::{Answer, SessionChannel};
 use super::context::{Activity, ChannelContext, Evidence, TroubleSignal};
 use super::drain::{Drain, Item, Received, batch_cost, joined, same_batch};
+use super::request::ChannelRequest;
 use super::transfer::FileReport;
 
 /// Evidence that can be read back, and that fails at the n-th append.
@@ -40,6 +41,9 @@ impl Notebook {
         let number = self.appends.fetch_add(1, Ordering::SeqCst);
         if self.fail_at.is_some_and(|fail_at| number >= fail_at) {
             return Err(RecordError::Failed);
+        }
+        if kind.is_json() && body.len() > sallyport_session_recorder::MAX_BODY {
+            return Err(RecordError::TooLong(body.len()));
         }
         let body = if self.lengths_only && !kind.is_json() { &[] } else { body };
         self.entries.lock().unwrap().push((track, kind, body.to_vec()));
