@@ -20,6 +20,11 @@ const MAX_OPEN: usize = 1024;
 /// With this many requests under way the client pipelines, and a short wait for more costs it nothing.
 const PIPELINED: usize = 16;
 
+/// The longest path that Linux takes (PATH_MAX), and so the longest that is passed on.
+const LONGEST_PATH: usize = 4096;
+/// What the paths of requests under way may hold together.
+const MOST_PATHS: usize = 1024 * 1024;
+
 /// The state of one sftp connection.
 #[derive(Debug)]
 pub(crate) struct Sftp {
@@ -30,6 +35,8 @@ pub(crate) struct Sftp {
     answered_greeting: bool,
     pending: VecDeque<Pending>,
     under_way: usize,
+    /// Bytes in the paths of requests under way.
+    paths: usize,
     open: HashMap<Vec<u8>, Open>,
 }
 
@@ -76,6 +83,7 @@ impl Sftp {
             answered_greeting: false,
             pending: VecDeque::new(),
             under_way: 0,
+            paths: 0,
             open: HashMap::new(),
         }
     }
@@ -180,8 +188,13 @@ impl Sftp {
             return Err(Malformed("an sftp request id is in use already"));
         }
         let store = if matches!(request, Request::Write { .. }) { Store::Content } else { Store::Message };
-        match self.permit(&request) {
+        let permitted = self.permit(&request).and_then(|asked| match self.paths + asked.paths() {
+            paths if paths > MOST_PATHS => Err(Refusal::failure("too many paths at once".to_owned())),
+            _ => Ok(asked),
+        });
+        match permitted {
             Ok(asked) => {
+                self.paths += asked.paths();
                 self.pending.push_back(Pending::Asset(id, Some(asked)));
                 self.under_way += 1;
                 Ok(Verdict::Pass(store))
@@ -199,6 +212,9 @@ impl Sftp {
     }
 
     fn permit(&mut self, request: &Request<'_>) -> Result<Asked, Refusal> {
+        if request.longest_path() > LONGEST_PATH {
+            return Err(Refusal::failure(format!("a path is longer than {LONGEST_PATH} bytes")));
+        }
         let asked = match request {
             Request::Open { path, flags } => self.permit_open(path, *flags)?,
             Request::OpenDir { .. } => {
@@ -318,6 +334,7 @@ impl Sftp {
             })
             .ok_or(Malformed("the asset answered what was not asked"))?;
         self.under_way -= 1;
+        self.paths -= asked.paths();
         self.drop_answered();
         let mut said = Vec::new();
         let store = self.take_answer(asked, &answer, &mut said)?;
@@ -381,6 +398,17 @@ impl Sftp {
     fn drop_answered(&mut self) {
         while let Some(Pending::Asset(_, None)) = self.pending.front() {
             self.pending.pop_front();
+        }
+    }
+}
+
+impl Asked {
+    /// What its paths hold.
+    fn paths(&self) -> usize {
+        match self {
+            Asked::Open { path, .. } => path.len(),
+            Asked::Change { path, other, .. } => path.len() + other.as_ref().map_or(0, String::len),
+            Asked::OpenDir | Asked::Close { .. } | Asked::Read { .. } | Asked::Write { .. } | Asked::Look => 0,
         }
     }
 }

@@ -82,6 +82,17 @@ pub(crate) enum Request<'a> {
     Unknown,
 }
 
+impl Request<'_> {
+    /// The length of the longest path that is kept until the answer.
+    pub(crate) fn longest_path(&self) -> usize {
+        match self {
+            Request::Open { path, .. } | Request::OpenDir { path } => path.len(),
+            Request::Change { path, other, .. } => path.len().max(other.map_or(0, <[u8]>::len)),
+            _ => 0,
+        }
+    }
+}
+
 /// Reads one request: type byte, id, and the rest. `Init` has no id.
 pub(crate) fn request(packet: &[u8]) -> Result<(u32, Request<'_>), Malformed> {
     let mut rest = Fields(packet);

@@ -475,6 +475,27 @@ fn what_comes_before_a_malformed_packet_counts_however_it_is_cut() {
     }
 }
 
+#[test]
+fn long_paths_are_refused_and_many_of_them_too() {
+    let mut talk = Talk::new(FileTransfer::Both);
+    let (long, longest) = ("a".repeat(4097), "a".repeat(4096));
+    talk.client(&open(1, &long, 1)).unwrap();
+    talk.client(&remove(2, &long)).unwrap();
+    talk.client(&packet(18, &[&n(3), &string(b"a"), &string(long.as_bytes())])).unwrap();
+    assert!(talk.to_asset.is_empty());
+    assert_eq!(String::from_utf8_lossy(&talk.to_client).matches("a path is longer than 4096 bytes").count(), 3);
+    for id in 4..1000 {
+        talk.client(&remove(id, &longest)).unwrap();
+    }
+    // What is not passed on is not kept either.
+    assert_eq!(talk.to_asset.len() / remove(4, &longest).len(), MOST_PATHS / LONGEST_PATH);
+    // What is answered makes room.
+    talk.asset(&status(4, 0)).unwrap();
+    let before = talk.to_asset.len();
+    talk.client(&remove(1000, &longest)).unwrap();
+    assert!(talk.to_asset.len() > before);
+}
+
 proptest! {
     #[test]
     fn any_bytes_from_either_side_neither_panic_nor_grow(
