@@ -24,8 +24,8 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 /// What an item costs beside its bytes, so that one-byte packets are counted for what they are.
 const ITEM_COST: usize = 128;
 const SLOWEST: Duration = Duration::from_secs(1);
-/// Less than this within the patience is no progress.
-const PROGRESS: usize = 64 * 1024;
+/// Less than this within the patience is no progress: nobody would wait for it, and a neighbour should not.
+const PROGRESS: usize = 1024;
 
 static PROCESS: LazyLock<Arc<Pool>> = LazyLock::new(|| Arc::new(Pool::new(TOTAL)));
 

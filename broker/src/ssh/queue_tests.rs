@@ -47,6 +47,17 @@ async fn without_progress_it_stalls_and_a_trickle_is_none() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_slow_peer_is_no_stalled_one() {
+    let (queue, _) = queue();
+    queue.push(Chunk(SLOWEST_AT, 0));
+    for _ in 0..100 {
+        tokio::time::advance(PATIENCE / 2).await;
+        queue.release(8 * 1024);
+        assert!(matches!(queue.pace(), Pace::Wait(_)));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_queue_that_was_idle_for_long_is_not_stalled_by_its_first_item() {
     let (queue, _) = queue();
     tokio::time::advance(PATIENCE * 10).await;

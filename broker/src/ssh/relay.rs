@@ -18,8 +18,10 @@ use super::transfer::Step;
 
 /// How long the end of a program's output waits for its exit status while the person's own side goes on.
 const HOLD_EOF: Duration = Duration::from_secs(1);
-/// Bytes handed to russh at a time, so that a slow peer's progress shows.
+/// Bytes handed to russh at a time.
 const PIECE: usize = 32 * 1024;
+/// The least at a time. A peer that is slow gives its window back in small steps, and each should show as progress.
+const SMALL_PIECE: usize = 1024;
 /// A pipelining transfer waits at most this long for more to record at once.
 const GATHER: Duration = Duration::from_millis(20);
 /// A batch below this holds messages, not content.
@@ -239,7 +241,8 @@ impl Ends {
     async fn send_to_asset(&self, bytes: &Bytes, owed: &mut Owed<'_>) -> Result<(), Fault> {
         let mut rest = bytes.clone();
         while !rest.is_empty() && !self.from_asset.gone.is_cancelled() {
-            let piece = rest.split_to(rest.len().min(PIECE));
+            let fits = self.asset.writable_packet_size().await.clamp(SMALL_PIECE, PIECE);
+            let piece = rest.split_to(rest.len().min(fits));
             let length = piece.len();
             self.to_asset(self.asset.data_bytes(piece)).await?;
             owed.pay(length);
@@ -249,7 +252,8 @@ impl Ends {
 
     async fn send_to_client(&self, kind: Option<u32>, mut rest: Bytes, owed: &mut Owed<'_>) -> Result<(), Fault> {
         while !rest.is_empty() && !self.from_client.gone.is_cancelled() {
-            let piece = rest.split_to(rest.len().min(PIECE));
+            let fits = self.client.writable_packet_size().await.clamp(SMALL_PIECE, PIECE);
+            let piece = rest.split_to(rest.len().min(fits));
             let length = piece.len();
             match kind {
                 None => self.to_client(self.client.data_bytes(piece)).await?,
