@@ -443,7 +443,7 @@ impl Handler for Person {
     }
 
     async fn agent_request(&mut self, channel: ChannelId, connection: &mut Connection) -> Result<bool, Error> {
-        // Returning `false` would not answer: the request is refused here, and recorded where there is a session.
+        // Answered and recorded by this; what is returned would answer a second time, if the client still waited.
         self.request(channel, ChannelRequest::Agent, connection).await?;
         Ok(false)
     }
