@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::algorithms;
 use super::backlog::{CHANNEL_BUFFER, LARGEST_PACKET};
+use super::lobbies::Lobbies;
 use super::refusals::{Refusals, Wave};
 use super::waiting_room::{Limits, WaitingRoom};
 use crate::app::Broker;
@@ -32,6 +33,7 @@ pub(super) struct Front {
     pub(super) broker: Arc<Broker>,
     pub(super) room: Arc<WaitingRoom>,
     pub(super) refusals: Refusals,
+    pub(super) lobbies: Arc<Lobbies>,
     configs: Mutex<HashMap<String, (Instant, Arc<Config>)>>,
 }
 
@@ -44,7 +46,13 @@ impl Front {
             silence: SILENCE.min(ssh.login_deadline),
             login: ssh.login_deadline,
         });
-        Arc::new(Self { broker, room, refusals: Refusals::default(), configs: Mutex::default() })
+        Arc::new(Self {
+            broker,
+            room,
+            refusals: Refusals::default(),
+            lobbies: Arc::default(),
+            configs: Mutex::default(),
+        })
     }
 
     /// How long a channel's first request waits for the asset: a little longer than it may take to be reached.

@@ -30,6 +30,7 @@ pub async fn listen(broker: Arc<Broker>, listener: TcpListener, stop: Cancellati
     let front = Front::new(broker);
     let tasks = TaskTracker::new();
     tasks.spawn(Arc::clone(&front).tell_waves(stop.clone()));
+    tasks.spawn(Arc::clone(&front.lobbies).watch(Arc::clone(&front.broker), stop.clone()));
     loop {
         let accepted = tokio::select! {
             () = stop.cancelled() => break,

@@ -18,6 +18,7 @@ use super::cut::{Cuttable, Lifeline};
 use super::front::Front;
 use super::listener::DISMISSAL;
 use super::listing::Listing;
+use super::lobbies::Entered;
 use super::person::Person;
 use super::renewal::renew;
 use super::through::{self, Asked, Lead, Nowhere};
@@ -52,16 +53,16 @@ pub(super) struct Lobby {
     /// For what leads through to the plant.
     slots: Arc<Semaphore>,
     /// Everything open on this connection: who stands still alone may be waited for.
-    neighbours: Activity,
-    seats: HashMap<ChannelId, Seat>,
+    open: Activity,
     /// Cancelled with the connection.
     gone: CancellationToken,
     _gone: DropGuard,
+    _entered: Entered,
 }
 
 enum InLobby {
     /// Open; nothing asked for yet but perhaps a terminal.
-    Idle { channel: Channel<Msg>, terminal: Option<ChannelRequest>, backlog: Backlog },
+    Idle { channel: Channel<Msg>, terminal: Option<ChannelRequest>, backlog: Backlog, seat: Seat },
     /// Somebody chooses, or has chosen: what comes next goes there.
     Choosing { later: mpsc::Sender<Later>, backlog: Arc<Backlog>, task: JoinHandle<()>, _left: DropGuard },
     /// Text is being printed, and the channel closed. A person who does not read it keeps the place.
@@ -76,6 +77,9 @@ impl Lobby {
         cut: CancellationToken,
     ) -> Self {
         let gone = CancellationToken::new();
+        let open = Activity::new();
+        let identity = session.proof().identity().clone();
+        let entered = front.lobbies.enter(identity, open.clone(), handle.clone(), cut.clone());
         Self {
             front,
             session: Arc::new(session),
@@ -83,10 +87,10 @@ impl Lobby {
             cut,
             channels: HashMap::new(),
             slots: Arc::new(Semaphore::new(MOST_THROUGH)),
-            neighbours: Activity::new(),
-            seats: HashMap::new(),
+            open,
             gone: gone.clone(),
             _gone: gone.drop_guard(),
+            _entered: entered,
         }
     }
 
@@ -95,9 +99,8 @@ impl Lobby {
         if self.channels.len() >= MOST_CHANNELS {
             return reply.reject(ChannelOpenFailure::ResourceShortage).await;
         }
-        self.seats.retain(|id, _| self.channels.contains_key(id));
-        self.seats.insert(channel.id(), self.neighbours.seat());
-        self.channels.insert(channel.id(), InLobby::Idle { channel, terminal: None, backlog: Backlog::default() });
+        let (backlog, seat) = (Backlog::default(), self.open.seat());
+        self.channels.insert(channel.id(), InLobby::Idle { channel, terminal: None, backlog, seat });
         reply.accept().await;
     }
 
@@ -108,7 +111,6 @@ impl Lobby {
 
     pub(super) fn closed(&mut self, id: ChannelId) {
         self.channels.remove(&id);
-        self.seats.remove(&id);
     }
 
     /// So many bytes have come for a channel. Where somebody chooses, they are taken, if not at once.
@@ -125,34 +127,34 @@ impl Lobby {
 
     pub(super) async fn request(&mut self, id: ChannelId, request: ChannelRequest) -> Answer {
         match (self.channels.remove(&id), request) {
-            (Some(InLobby::Idle { channel, backlog, .. }), request @ ChannelRequest::Pty { .. }) => {
-                self.channels.insert(id, InLobby::Idle { channel, terminal: Some(request), backlog });
+            (Some(InLobby::Idle { channel, backlog, seat, .. }), request @ ChannelRequest::Pty { .. }) => {
+                self.channels.insert(id, InLobby::Idle { channel, terminal: Some(request), backlog, seat });
                 Answer::Success
             }
-            (Some(InLobby::Idle { channel, terminal: Some(terminal), backlog }), ChannelRequest::Shell) => {
-                let choosing = self.choose(channel, terminal, backlog);
+            (Some(InLobby::Idle { channel, terminal: Some(terminal), backlog, seat }), ChannelRequest::Shell) => {
+                let choosing = self.choose(channel, terminal, backlog, seat);
                 self.channels.insert(id, choosing);
                 Answer::Success
             }
-            (Some(InLobby::Idle { channel, terminal: None, .. }), ChannelRequest::Shell) => {
-                self.answer(id, print(channel, Listing::of(&self.session).text()))
+            (Some(InLobby::Idle { channel, terminal: None, seat, .. }), ChannelRequest::Shell) => {
+                self.answer(id, seat, print(channel, Listing::of(&self.session).text()))
             }
-            (Some(InLobby::Idle { channel, .. }), ChannelRequest::Exec(command)) => match command.as_slice() {
-                b"ls" => self.answer(id, print(channel, Listing::of(&self.session).text())),
-                b"ls --json" => self.answer(id, print(channel, Listing::of(&self.session).json())),
+            (Some(InLobby::Idle { channel, seat, .. }), ChannelRequest::Exec(command)) => match command.as_slice() {
+                b"ls" => self.answer(id, seat, print(channel, Listing::of(&self.session).text())),
+                b"ls --json" => self.answer(id, seat, print(channel, Listing::of(&self.session).json())),
                 b"code" => {
                     let renewing = renew(channel, Arc::clone(&self.session));
-                    self.answer(id, async { drop(tokio::time::timeout(RENEWING, renewing).await) })
+                    self.answer(id, seat, async { drop(tokio::time::timeout(RENEWING, renewing).await) })
                 }
-                b"help" | b"--help" => self.answer(id, print(channel, HELP.to_owned())),
+                b"help" | b"--help" => self.answer(id, seat, print(channel, HELP.to_owned())),
                 _ => {
                     let words = "The broker itself runs only `ls`, `code` and `help`. Name an asset, as in ssh alice:ews-1@broker.";
-                    self.answer(id, say_and_close(Some(channel), words.to_owned()))
+                    self.answer(id, seat, say_and_close(Some(channel), words.to_owned()))
                 }
             },
-            (Some(InLobby::Idle { channel, .. }), ChannelRequest::Subsystem(_)) => {
+            (Some(InLobby::Idle { channel, seat, .. }), ChannelRequest::Subsystem(_)) => {
                 let words = "Files are on the assets, not on the broker. Name one, as in sftp alice:ews-1@broker.";
-                self.answer(id, say_and_close(Some(channel), words.to_owned()))
+                self.answer(id, seat, say_and_close(Some(channel), words.to_owned()))
             }
             (Some(other), _) => {
                 self.channels.insert(id, other);
@@ -162,17 +164,24 @@ impl Lobby {
         }
     }
 
-    fn choose(&self, channel: Channel<Msg>, terminal: ChannelRequest, backlog: Backlog) -> InLobby {
+    fn choose(&self, channel: Channel<Msg>, terminal: ChannelRequest, backlog: Backlog, seat: Seat) -> InLobby {
         let (later, requests) = mpsc::channel(16);
         let (backlog, left) = (Arc::new(backlog), CancellationToken::new());
         let voice = Voice::new(self.handle.clone(), self.cut.clone());
         let reader = Reader { channel, backlog: Arc::clone(&backlog), left: left.clone() };
         let choosing = Choosing::new(Arc::clone(&self.session), voice, reader, terminal, requests);
-        InLobby::Choosing { later, backlog, task: tokio::spawn(choosing.run()), _left: left.drop_guard() }
+        let task = tokio::spawn(async move {
+            choosing.run().await;
+            drop(seat);
+        });
+        InLobby::Choosing { later, backlog, task, _left: left.drop_guard() }
     }
 
-    fn answer(&mut self, id: ChannelId, answering: impl Future<Output = ()> + Send + 'static) -> Answer {
-        let task = AbortOnDropHandle::new(tokio::spawn(answering));
+    fn answer(&mut self, id: ChannelId, seat: Seat, answering: impl Future<Output = ()> + Send + 'static) -> Answer {
+        let task = AbortOnDropHandle::new(tokio::spawn(async move {
+            answering.await;
+            drop(seat);
+        }));
         self.channels.insert(id, InLobby::Answering(task));
         Answer::Success
     }
@@ -203,12 +212,12 @@ impl Lobby {
                 return;
             }
         };
-        let seat = self.neighbours.seat();
+        let seat = self.open.seat();
         match lead {
             Lead::Jump { asset, service } => self.jump(asked, &asset, service, (slot, seat)).await,
             Lead::Stream(target) => {
                 let (session, gone) = (Arc::clone(&self.session), self.gone.clone());
-                let neighbours = self.neighbours.clone();
+                let neighbours = self.open.clone();
                 // Further channels of the connection cannot even be seen while one holds it up; alone, it may wait.
                 let impatient = Box::new(move || neighbours.channels() > 1);
                 tokio::spawn(async move {

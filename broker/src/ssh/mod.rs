@@ -23,6 +23,7 @@ mod front;
 mod inner;
 mod listener;
 mod listing;
+mod lobbies;
 mod lobby;
 mod login;
 mod outer;

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use sallyport_tests::{Form, Plant, Terminal};
+use sallyport_tests::{Form, Plant, Running, Terminal, eventually};
 
 /// From the moment that the administrator's command has returned.
 const WITHIN: Duration = Duration::from_secs(1);
@@ -50,6 +50,24 @@ fn locking_an_identity_ends_its_sessions_and_keeps_it_out() {
     plant.sallyport(&["identity", "unlock", "alice"]).ok();
     plant.settle();
     assert_eq!(alice.ssh(["ews-1", "echo in"]).ok(), "in\n");
+}
+
+#[test]
+fn locking_an_identity_ends_its_connections_without_a_session_too() {
+    let plant = Plant::start();
+    let (alice, ada) = (plant.person("alice"), plant.person("ada"));
+    let stay = |person: &sallyport_tests::Person| {
+        let mut command = person.command("ssh");
+        command.arg("-F").arg(person.config()).args(["-N", "-v", "broker"]);
+        let log = person.folder().join("stay.log");
+        let ssh = Running::start("a connection without a session", command, &log);
+        eventually("it has logged in", Duration::from_secs(20), || ssh.log().contains("Authenticated").then_some(()));
+        ssh
+    };
+    let (mut hers, mut others) = (stay(&alice), stay(&ada));
+    plant.sallyport(&["identity", "lock", "alice", "--reason", "left the company"]).ok();
+    eventually("the connection ends", Duration::from_secs(5), || hers.ended());
+    assert!(others.ended().is_none());
 }
 
 #[test]
