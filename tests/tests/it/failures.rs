@@ -84,6 +84,30 @@ fn a_full_disk_in_mid_session_lets_no_unrecorded_input_through() {
 }
 
 #[test]
+fn the_grace_of_a_failed_recorder_is_over_when_the_session_must_end() {
+    let mut plant = Setup::with_plant_file(&with_terms("recorder_trouble = \"view-only\""))
+        .setting(SMALL)
+        .recordings_disk("2M")
+        .start();
+    let alice = plant.person("alice");
+    alice.take_lease("ews-1");
+    let mut terminal = open(&alice, Form::Jump);
+    let disk = plant.recordings_folder();
+    fill(&plant.as_the_broker_sees(&disk));
+    for _ in 0..400 {
+        if terminal.shown().contains("can no longer be recorded") {
+            break;
+        }
+        terminal.try_send(&"0123456789abcdef\n".repeat(4));
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    terminal.expect("can no longer be recorded");
+    let live = plant.json(&["session", "list", "--live"]);
+    plant.sallyport(&["session", "end", live[0]["id"].as_str().unwrap()]).ok();
+    eventually("the session ends", Duration::from_secs(4), || terminal.poll());
+}
+
+#[test]
 fn a_full_disk_at_the_close_leaves_a_recording_that_verifies_as_far_as_it_goes() {
     let mut plant = Setup::standard().setting(SMALL).recordings_disk("2M").start();
     let alice = plant.person("alice");

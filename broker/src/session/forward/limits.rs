@@ -21,6 +21,8 @@ pub(super) struct Limits<'a> {
     trouble: watch::Receiver<Option<Trouble>>,
     activity: Activity,
     clock: Clock,
+    /// That the recorder failed was said: it is not due again.
+    failed: bool,
 }
 
 /// What is due.
@@ -42,6 +44,7 @@ impl<'a> Limits<'a> {
             trouble: trouble.subscribe(),
             activity: activity.clone(),
             clock: Clock { started: Instant::now(), warned: 0 },
+            failed: false,
         }
     }
 
@@ -59,9 +62,28 @@ impl<'a> Limits<'a> {
             tokio::select! {
                 biased;
                 end = live.switch.asked() => return Due::End(end),
-                reason = failed(&mut self.trouble) => return Due::RecorderFailed(reason),
+                reason = failed(&mut self.trouble), if !self.failed => {
+                    self.failed = true;
+                    return Due::RecorderFailed(reason);
+                }
                 _ = self.times.changed() => {}
                 () = tokio::time::sleep(wake) => {}
+            }
+        }
+    }
+}
+
+impl Limits<'_> {
+    /// The grace after the recorder has failed: whatever else ends a session ends this too.
+    pub(super) async fn grace(&mut self, grace: Duration) -> End {
+        let until = tokio::time::Instant::now() + grace;
+        loop {
+            tokio::select! {
+                due = self.due() => match due {
+                    Due::End(end) => return end,
+                    Due::Warning(_) | Due::RecorderFailed(_) => {}
+                },
+                () = tokio::time::sleep_until(until) => return End::RecordingFailed,
             }
         }
     }

@@ -1,6 +1,7 @@
 //! A session over SSH: dial the asset, carry channels, and stop at the first reason to end.
 
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use russh::server::{self, ChannelOpenHandle};
@@ -115,7 +116,7 @@ impl Run {
                     Due::Warning(minutes) => {
                         self.voice.say(&format!("this session ends in about {minutes} min.")).await;
                     }
-                    Due::RecorderFailed(reason) => return self.recorder_failed(recorded, &reason).await,
+                    Due::RecorderFailed(reason) => return self.recorder_failed(recorded, &mut limits, &reason).await,
                 },
                 () = closed.cancelled() => return End::AssetClosed,
                 Some(report) = self.files.recv() => if let Err(end) = recorded.file(report).await { return end },
@@ -130,31 +131,40 @@ impl Run {
         }
     }
 
-    async fn recorder_failed(&self, recorded: &Recorded, reason: &str) -> End {
+    async fn recorder_failed(&self, recorded: &Recorded, limits: &mut Limits<'_>, reason: &str) -> End {
         let trouble = match recorded.recorder_trouble(reason).await {
             Ok(trouble) => trouble,
             Err(end) => return end,
         };
         match trouble {
-            RecorderTrouble::End => {}
+            RecorderTrouble::End => End::RecordingFailed,
             RecorderTrouble::ViewOnly => {
                 self.voice.say("this session can no longer be recorded: input is refused, and it ends shortly.").await;
                 tokio::select! {
-                    () = self.gone.cancelled() => {}
-                    () = tokio::time::sleep(VIEW_ONLY_GRACE) => {}
+                    () = self.gone.cancelled() => End::RecordingFailed,
+                    end = limits.grace(VIEW_ONLY_GRACE) => end,
                 }
             }
         }
-        End::RecordingFailed
     }
 
     /// Tells the person why, stops the channels, closes both connections.
     async fn leave(&mut self, recorded: &Recorded, end: &End) {
         let sentence = end.sentence(recorded.authorized.target.asset.as_str());
-        if let Some(sentence) = &sentence {
-            self.voice.say(sentence).await;
+        {
+            let saying = async {
+                if let Some(sentence) = &sentence {
+                    self.voice.say(sentence).await;
+                }
+            };
+            tokio::pin!(saying);
+            // Whoever reads is told before their channels close; whoever does not keeps no channel open by that.
+            let waits = std::future::poll_fn(|task| Poll::Ready(saying.as_mut().poll(task).is_pending())).await;
+            self.context.ending.cancel();
+            if waits {
+                saying.await;
+            }
         }
-        self.context.ending.cancel();
         if tokio::time::timeout(FAREWELL, self.channels_closed(recorded)).await.is_err() {
             tracing::debug!(session = %recorded.id, "Channels were still open at the end");
         }

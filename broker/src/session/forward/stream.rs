@@ -199,8 +199,10 @@ impl Recorded {
                             Ok(RecorderTrouble::End) => Duration::ZERO,
                             Err(end) => return (end, None),
                         };
-                        let over = tokio::time::timeout(grace, &mut running).await;
-                        return (End::RecordingFailed, over.ok());
+                        return tokio::select! {
+                            end = limits.grace(grace) => (end, None),
+                            outcome = &mut running => (End::RecordingFailed, Some(outcome)),
+                        };
                     }
                 },
                 outcome = &mut running => return (end(&outcome), Some(outcome)),
