@@ -559,6 +559,38 @@ events! {
         /// Their names.
         names: Vec<String>,
     }
+    /// Somebody was let write certain points of an asset for a time.
+    WindowOpened = "SP-5401" "window.opened" Notice Process Fails {
+        /// The window.
+        window: String,
+        /// Who may write.
+        identity: String,
+        /// On which asset.
+        asset: String,
+        /// By which service.
+        service: String,
+        /// What.
+        points: String,
+        /// From when.
+        from: Timestamp,
+        /// Until when.
+        until: Timestamp,
+        /// Who opened it.
+        opened_by: String,
+        /// The work permit or ticket it is for.
+        ticket: Option<String>,
+        /// The rule that let them.
+        rule: String,
+    }
+    /// A write window was closed before its time.
+    WindowClosed = "SP-5402" "window.closed" Notice Process Fails {
+        /// The window.
+        window: String,
+        /// Who could write.
+        identity: String,
+        /// On which asset.
+        asset: String,
+    }
     /// Everything sealed was sealed again with a new master key.
     SecretsRekeyed = "SP-5302" "secrets.rekeyed" Notice Process Fails {
         /// How many values.

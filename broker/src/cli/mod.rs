@@ -18,6 +18,7 @@ pub mod recording;
 pub mod secrets;
 pub mod serve;
 pub mod session;
+pub mod window;
 pub mod workstation;
 
 use std::path::PathBuf;
@@ -74,6 +75,9 @@ pub enum Command {
     /// See and revoke second factors that still count
     #[command(subcommand)]
     Lease(lease::Command),
+    /// Let somebody write certain points for a time
+    #[command(subcommand)]
+    Window(window::Command),
     /// Find, replay, verify and export recordings
     #[command(subcommand)]
     Recording(recording::Command),
@@ -133,6 +137,7 @@ async fn dispatch(command: Command, context: &Context) -> Result<(), CliError> {
         Command::Identity(command) => identity::run(command, context).await,
         Command::Account(command) => account::run(command, context).await,
         Command::Lease(command) => lease::run(command, context).await,
+        Command::Window(command) => window::run(command, context).await,
         Command::Recording(command) => recording::run(command, context).await,
         Command::Audit(command) => audit::run(command, context).await,
         Command::Secrets(command) => secrets::run(command, context).await,

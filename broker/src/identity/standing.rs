@@ -54,7 +54,7 @@ impl Identities {
 }
 
 impl Standing {
-    pub(super) fn of(identity: &IdentityId, row: IdentityRow, now: Timestamp) -> Self {
+    pub(crate) fn of(identity: &IdentityId, row: IdentityRow, now: Timestamp) -> Self {
         match (row.state, row.valid_until) {
             (State::Removed, _) => Self::Removed,
             (State::Locked, _) => Self::Locked { reason: row.state_reason },

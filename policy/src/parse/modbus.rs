@@ -216,7 +216,8 @@ fn check_reach(
         log.error(at, format!("`{key}` of {title} limits what is written, but the rule lets nothing be written"));
     }
     let touches = of_kind(OperationKind::Read) || of_kind(OperationKind::Write);
-    if !matches!(points, RulePoints::Everywhere) && !(touches && by_function(&|function| function.has_points())) {
+    let everywhere = matches!(points, RulePoints::Everywhere);
+    if !(everywhere || touches && by_function(&|function| function.has_points())) {
         log.error(at, format!("{title} names addresses, but nothing that it allows has any"));
     } else if !of_kind(OperationKind::Read) && writes && !writable {
         let tables = listed(tables.iter().map(|table| table.key()));
