@@ -34,7 +34,7 @@ fn live(plant: &Plant) -> Vec<Value> {
 fn ends(plant: &Plant) -> Vec<String> {
     plant.quiet();
     let ended = plant.audit().into_iter().filter(|event| event["code"] == "SP-3002");
-    let mut ended: Vec<_> = ended.map(|event| (event["seq"].as_u64(), event["end"].clone())).collect();
+    let mut ended: Vec<_> = ended.map(|event| (event["seq"].as_u64(), event["event"]["end"].clone())).collect();
     ended.sort_by_key(|(number, _)| *number);
     ended.into_iter().map(|(_, end)| end.as_str().unwrap_or_default().to_owned()).collect()
 }
@@ -238,6 +238,9 @@ fn the_lobby_and_the_configuration_say_how() {
     lobby.send("panel-1\r");
     lobby.expect("not one of the numbers");
     lobby.send("plc-1\r");
+    eventually("it is none either", Duration::from_secs(5), || {
+        (lobby.shown().matches("not one of the numbers").count() == 2).then_some(())
+    });
     lobby.send("q\r");
     lobby.ended();
     assert!(!lobby.shown().contains("ended"), "{}", lobby.shown());

@@ -28,7 +28,10 @@ fn an_administrator_ends_one_stream_and_the_others_go_on() {
     assert_eq!(echoed(&mut second, b"still"), b"still");
     assert!(tunnel.lives());
     drop(second);
-    assert_eq!(ends(&plant), ["ended-by", "left"]);
+    let mut ends = ends(&plant);
+    // The channel closes before the seal: the order of the two is anybody's.
+    ends.sort();
+    assert_eq!(ends, ["ended-by", "left"]);
 }
 
 #[test]
@@ -40,8 +43,8 @@ fn what_is_taken_away_ends_within_a_second() {
     assert_ne!(with, without);
     let take_away: [&dyn Fn(); 3] = [
         &|| plant.apply(&without),
-        &|| drop(plant.sallyport(&["identity", "lock", "alice", "--reason", "left"]).ok()),
         &|| plant.apply(&with.replacen("services = [\"modbus\", \"echo\", \"vnc\"]", "services = [\"modbus\"]", 1)),
+        &|| drop(plant.sallyport(&["identity", "lock", "alice", "--reason", "left"]).ok()),
     ];
     for act in take_away {
         let mut stream = tunnel.connect(5007);
@@ -51,7 +54,6 @@ fn what_is_taken_away_ends_within_a_second() {
         let said = tunnel.refused(5007);
         assert!(said.contains("You may not reach `plc-1` now, or it does not exist."), "{said}");
         plant.apply(&with);
-        plant.sallyport(&["identity", "unlock", "alice"]);
         plant.settle();
     }
     assert_eq!(ends(&plant), ["revoked", "revoked", "revoked"]);
@@ -68,8 +70,8 @@ fn idleness_duration_and_number_are_limited() {
     assert!((3.5..6.0).contains(&lasted), "a session of 4 s lasted {lasted} s");
 
     let ida = plant.person("ida");
-    let tunnel = Tunnel::open_with_code(&plant, &ida, &["-L", "5007:plc-1:7"]);
-    let mut stream = tunnel.connect(5007);
+    let tunnel = Tunnel::open_with_code(&plant, &ida, &["-L", "5008:plc-1:7"]);
+    let mut stream = tunnel.connect(5008);
     let until = Instant::now() + Duration::from_secs(5);
     while Instant::now() < until {
         assert_eq!(echoed(&mut stream, b"work"), b"work", "work is not idleness");
@@ -80,14 +82,14 @@ fn idleness_duration_and_number_are_limited() {
     assert!((2.5..4.5).contains(&quiet.elapsed().as_secs_f64()), "an idle limit of 3 s took {:?}", quiet.elapsed());
 
     let conrad = plant.person("conrad");
-    let tunnel = Tunnel::open_with_code(&plant, &conrad, &["-L", "5007:plc-1:7"]);
-    let mut only = tunnel.connect(5007);
+    let tunnel = Tunnel::open_with_code(&plant, &conrad, &["-L", "5009:plc-1:7"]);
+    let mut only = tunnel.connect(5009);
     assert_eq!(echoed(&mut only, b"mine"), b"mine");
-    let said = tunnel.refused(5007);
+    let said = tunnel.refused(5009);
     assert!(said.contains("You have 1 session there already, and your role allows no more. End it first."), "{said}");
     drop(only);
     plant.quiet();
-    assert_eq!(echoed(&mut tunnel.connect(5007), b"again"), b"again");
+    assert_eq!(echoed(&mut tunnel.connect(5009), b"again"), b"again");
     let ends = ends(&plant);
     assert_eq!(ends[..2], ["expired", "idle"]);
 }
@@ -125,10 +127,20 @@ fn a_fresh_code_is_given_beside_the_connection_that_asks_for_one() {
     given.ok();
     assert!(given.stderr.contains("the code counts for as long as your role allows"), "{given}");
     assert_eq!(echoed(&mut tunnel.connect(5007), b"again"), b"again");
-    // What is no code does not count.
-    let erin = plant.person("erin");
-    let tunnel = Tunnel::open_with_code(&plant, &erin, &["-L", "5107:plc-1:7"]);
-    assert_eq!(echoed(&mut tunnel.connect(5107), b"at once"), b"at once");
+    // A code that was just given is enough; one of some time ago is not, and what is no code does not count.
+    let Some(database) = plant.sqlite() else { return };
+    let age = "import sqlite3, sys\nc = sqlite3.connect(sys.argv[1])\n\
+               c.execute('UPDATE leases SET proved_at = proved_at - 120000000')\nc.commit()";
+    let mut python = Command::new("/usr/bin/python3");
+    python.args(["-c", age]).arg(database);
+    finish(python, b"").ok();
+    for wrong in ["000000\n", "\n", ""] {
+        code(alice.leased("ssh"), wrong).refused();
+    }
+    let leases = || plant.json(&["lease", "list"]).as_array().unwrap().len();
+    assert_eq!(leases(), 1);
+    code(alice.leased("ssh"), &format!("{}\n", alice.fresh_code())).ok();
+    assert_eq!(leases(), 2);
 }
 
 #[test]
@@ -174,6 +186,7 @@ fn a_full_disk_lets_no_unrecorded_byte_through() {
         plant.settle();
         let (sender, received) = std::sync::mpsc::channel();
         let _peer = Peer::listen(plant.network(), ECHO, move |mut stream| {
+            stream.write_all(b"ready").unwrap();
             let mut bytes = Vec::new();
             stream.read_to_end(&mut bytes).ok();
             sender.send(bytes).unwrap();
@@ -182,6 +195,7 @@ fn a_full_disk_lets_no_unrecorded_byte_through() {
         let tunnel = Tunnel::open_with_code(&plant, &alice, &["-L", "5007:plc-1:7"]);
         let mut stream = tunnel.connect(5007);
         stream.write_all(b"first").unwrap();
+        stream.read_exact(&mut [0; 5]).unwrap();
         let disk = plant.recordings_folder();
         let disk = plant.as_the_broker_sees(&disk);
         let mut dd = Command::new("dd");
