@@ -15,7 +15,8 @@ mod refused;
 
 /// The echo of `plc-1`.
 const ECHO: &str = "10.10.1.37:7";
-const MODBUS: &str = "10.10.1.37:502";
+/// A stream of `plc-1` that nobody decodes.
+const RAW: &str = "10.10.1.37:4000";
 
 /// A plant with an echo on `plc-1`, and somebody in it who holds a lease.
 fn plant_with_echo() -> (Plant, Peer, Person) {
@@ -108,7 +109,7 @@ fn every_way_of_a_stock_client_leads_there_and_each_connection_is_a_session() {
 #[test]
 fn either_side_may_end_its_direction_first() {
     let (plant, _peer, alice) = plant_with_echo();
-    let _modbus = Peer::listen(plant.network(), MODBUS, |mut stream| {
+    let _raw = Peer::listen(plant.network(), RAW, |mut stream| {
         // Ends its own direction at once, and counts what still comes.
         stream.write_all(b"hello").unwrap();
         stream.shutdown(Shutdown::Write).unwrap();
@@ -116,7 +117,7 @@ fn either_side_may_end_its_direction_first() {
         stream.read_to_end(&mut received).unwrap();
         assert_eq!(received, b"after the end");
     });
-    let tunnel = Tunnel::open(&plant, &alice, &["-L", "5007:plc-1:7", "-L", "5020:plc-1:502"]);
+    let tunnel = Tunnel::open(&plant, &alice, &["-L", "5007:plc-1:7", "-L", "5020:plc-1:4000"]);
     let mut stream = tunnel.connect(5007);
     stream.write_all(b"question").unwrap();
     stream.shutdown(Shutdown::Write).unwrap();
@@ -174,7 +175,7 @@ fn a_hundred_mebibytes_pass_both_ways_at_once_and_are_proven() {
 fn the_asset_gets_the_last_bytes_of_somebody_who_leaves_at_once() {
     let (plant, _peer, alice) = plant_with_echo();
     let (sender, received) = std::sync::mpsc::channel();
-    let _modbus = Peer::listen(plant.network(), MODBUS, move |mut stream| {
+    let _raw = Peer::listen(plant.network(), RAW, move |mut stream| {
         // Talks while the person leaves, and reads late: a reset would take the person's bytes back.
         stream.write_all(&[7; 4096]).unwrap();
         thread::sleep(Duration::from_millis(700));
@@ -182,7 +183,7 @@ fn the_asset_gets_the_last_bytes_of_somebody_who_leaves_at_once() {
         stream.read_to_end(&mut bytes).ok();
         sender.send(bytes).unwrap();
     });
-    let tunnel = Tunnel::open(&plant, &alice, &["-L", "5020:plc-1:502"]);
+    let tunnel = Tunnel::open(&plant, &alice, &["-L", "5020:plc-1:4000"]);
     let mut stream = tunnel.connect(5020);
     stream.write_all(b"stop the pump").unwrap();
     drop(stream);
@@ -192,7 +193,7 @@ fn the_asset_gets_the_last_bytes_of_somebody_who_leaves_at_once() {
 #[test]
 fn a_connection_that_the_asset_breaks_off_is_over() {
     let (plant, _peer, alice) = plant_with_echo();
-    let _modbus = Peer::listen(plant.network(), MODBUS, |mut stream| {
+    let _raw = Peer::listen(plant.network(), RAW, |mut stream| {
         let mut one = [0; 1];
         stream.read_exact(&mut one).unwrap();
         stream.write_all(b"bye").unwrap();
@@ -200,7 +201,7 @@ fn a_connection_that_the_asset_breaks_off_is_over() {
         let more = [0; 1];
         assert!(stream.peek(&mut more.clone()).unwrap() > 0);
     });
-    let tunnel = Tunnel::open(&plant, &alice, &["-L", "5020:plc-1:502"]);
+    let tunnel = Tunnel::open(&plant, &alice, &["-L", "5020:plc-1:4000"]);
     let mut stream = tunnel.connect(5020);
     stream.write_all(b"x and more").unwrap();
     assert!(ends_within(Duration::from_secs(5), &mut stream), "{}", tunnel.log());
@@ -246,7 +247,7 @@ fn the_lobby_and_the_configuration_say_how() {
     assert!(!lobby.shown().contains("ended"), "{}", lobby.shown());
 
     // What `ssh-config` writes works as it stands.
-    let _modbus = Peer::echo(plant.network(), MODBUS);
+    let _raw = Peer::echo(plant.network(), RAW);
     let config = plant.sallyport(&["ssh-config", "--identity", "alice", "--broker", Plant::BROKER.0]).ok();
     let path = alice.folder().join("printed_config");
     let known = alice.folder().join("known_hosts");
@@ -257,11 +258,11 @@ fn the_lobby_and_the_configuration_say_how() {
     );
     std::fs::write(&path, format!("{config}{common}")).unwrap();
     let mut ssh = alice.leased("ssh");
-    ssh.arg("-F").arg(&path).arg("plc-1-modbus");
+    ssh.arg("-F").arg(&path).arg("plc-1-raw");
     let log = alice.folder().join("printed.log");
-    let _ssh = sallyport_tests::Running::start("ssh plc-1-modbus", ssh, &log);
+    let _ssh = sallyport_tests::Running::start("ssh plc-1-raw", ssh, &log);
     let mut probe = plant.network().command(sallyport_tests::Place::Office, "bash");
-    probe.args(["-c", "exec 3<>/dev/tcp/127.0.0.1/5020 && echo printed >&3 && head -n 1 <&3"]);
+    probe.args(["-c", "exec 3<>/dev/tcp/127.0.0.1/14000 && echo printed >&3 && head -n 1 <&3"]);
     eventually("the printed forward works", Duration::from_secs(20), || {
         let mut again = std::process::Command::new(probe.get_program());
         again.args(probe.get_args());

@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 
 use sallyport_tests::{Peer, Plant, Tunnel, echoed};
 
-use super::{MODBUS, ends, live, plant_with_echo};
+use super::{RAW, ends, live, plant_with_echo};
 
 /// A peer that reads a little, then nothing until its test ends.
 fn deaf(plant: &Plant) -> Peer {
-    Peer::listen(plant.network(), MODBUS, |mut stream| {
+    Peer::listen(plant.network(), RAW, |mut stream| {
         stream.read_exact(&mut [0; 16]).unwrap();
         thread::sleep(Duration::from_secs(300));
     })
@@ -35,7 +35,7 @@ fn fill(stream: &mut TcpStream) -> usize {
 fn an_asset_that_does_not_read_holds_its_neighbours_only_for_a_while() {
     let (mut plant, _echo, alice) = plant_with_echo();
     let _deaf = deaf(&plant);
-    let tunnel = Tunnel::open(&plant, &alice, &["-L", "5007:plc-1:7", "-L", "5020:plc-1:502"]);
+    let tunnel = Tunnel::open(&plant, &alice, &["-L", "5007:plc-1:7", "-L", "5020:plc-1:4000"]);
     let mut neighbour = tunnel.connect(5007);
     assert_eq!(echoed(&mut neighbour, b"before"), b"before");
     let before = resident_kib(&mut plant);
@@ -58,8 +58,8 @@ fn an_asset_that_does_not_read_holds_its_neighbours_only_for_a_while() {
 #[test]
 fn a_person_who_does_not_read_holds_nobody() {
     let (mut plant, _echo, alice) = plant_with_echo();
-    let _talker = Peer::listen(plant.network(), MODBUS, |mut stream| while stream.write_all(&[1; 65536]).is_ok() {});
-    let tunnel = Tunnel::open(&plant, &alice, &["-L", "5007:plc-1:7", "-L", "5020:plc-1:502"]);
+    let _talker = Peer::listen(plant.network(), RAW, |mut stream| while stream.write_all(&[1; 65536]).is_ok() {});
+    let tunnel = Tunnel::open(&plant, &alice, &["-L", "5007:plc-1:7", "-L", "5020:plc-1:4000"]);
     let mut neighbour = tunnel.connect(5007);
     assert_eq!(echoed(&mut neighbour, b"before"), b"before");
     let before = resident_kib(&mut plant);

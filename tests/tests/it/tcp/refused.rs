@@ -4,7 +4,7 @@ use std::fs;
 
 use sallyport_tests::{Peer, Place, Setup, Tunnel, echoed, sockets_opened};
 
-use super::{ECHO, MODBUS, live, plant_with_echo};
+use super::{ECHO, RAW, live, plant_with_echo};
 
 /// Targets that are no service of the plant file, or none that anybody is granted.
 const NOWHERE: [&str; 16] = [
@@ -113,7 +113,7 @@ fn an_account_is_named_where_several_are_granted() {
 #[test]
 fn an_asset_that_is_down_is_said_to_be() {
     let (plant, _echo, alice) = plant_with_echo();
-    let tunnel = Tunnel::open(&plant, &alice, &["-L", "5020:plc-1:502", "-L", "5008:down-2:7"]);
+    let tunnel = Tunnel::open(&plant, &alice, &["-L", "5020:plc-1:4000", "-L", "5008:down-2:7"]);
     let refused = tunnel.refused(5020);
     assert!(
         refused.contains("connect failed: plc-1 answers, but its modbus service refuses connections."),
@@ -126,7 +126,7 @@ fn an_asset_that_is_down_is_said_to_be() {
     }
     assert_eq!(super::ends(&plant), ["asset-unreachable", "asset-unreachable"]);
     // The tunnel goes on, and so does what comes up again.
-    let _modbus = Peer::echo(plant.network(), MODBUS);
+    let _raw = Peer::echo(plant.network(), RAW);
     assert_eq!(echoed(&mut tunnel.connect(5020), b"up"), b"up");
 }
 
