@@ -89,8 +89,8 @@ impl FromStr for WindowPoints {
                     PointRange::parse_reference(word)?
                 }
                 _ => match Table::ALL.into_iter().find(|table| table.as_str() == word) {
-                    Some(table) => PointRange::parse(table, rest)?,
-                    None => return Err(WindowPointsError::Unknown(item.to_owned())),
+                    Some(table) if !rest.is_empty() => PointRange::parse(table, rest)?,
+                    Some(_) | None => return Err(WindowPointsError::Unknown(item.to_owned())),
                 },
             };
             if !range.table().is_writable() {

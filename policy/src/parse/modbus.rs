@@ -216,8 +216,8 @@ fn check_reach(
         log.error(at, format!("`{key}` of {title} limits what is written, but the rule lets nothing be written"));
     }
     let touches = of_kind(OperationKind::Read) || of_kind(OperationKind::Write);
-    let everywhere = matches!(points, RulePoints::Everywhere);
-    if !(everywhere || touches && by_function(&|function| function.has_points())) {
+    let has_points = touches && by_function(&|function| function.has_points());
+    if !has_points && !matches!(points, RulePoints::Everywhere) {
         log.error(at, format!("{title} names addresses, but nothing that it allows has any"));
     } else if !of_kind(OperationKind::Read) && writes && !writable {
         let tables = listed(tables.iter().map(|table| table.key()));

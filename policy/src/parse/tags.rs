@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::csv::{Field, fields};
 use super::log::{At, Log};
 use super::value::word;
-use crate::points::{PointRange, Table};
+use crate::points::{PointRange, Table, looks_like_reference};
 use crate::tags::{Tag, TagList, TagType, WordOrder};
 
 /// Every column there is.
@@ -215,7 +215,15 @@ impl<'r> Row<'r, '_> {
         let (at, text) = self.need("address")?;
         let table = table?;
         match PointRange::parse(table, text) {
-            Ok(range) if range.first() == range.last() => Some((table, range.first())),
+            Ok(range) if range.first() == range.last() => {
+                if looks_like_reference(table, text) {
+                    let message = format!(
+                        "`address` of a tag is read as the zero-based address `{text}`: if the reference is meant, there is a column `reference`"
+                    );
+                    self.log.warn(at, message);
+                }
+                Some((table, range.first()))
+            }
             Ok(_) | Err(_) => {
                 let message = format!(
                     "`address` of a tag is a zero-based address from 0 to 65535, not `{}`",
