@@ -2,7 +2,7 @@
 
 use sallyport_policy::{Policy, tables};
 
-use crate::plant_file::{file, policy};
+use crate::plant_file::file;
 
 const REFERENCE: &str = include_str!("../../../docs/plant-file.md");
 
@@ -22,23 +22,29 @@ fn blocks(kind: &str) -> Vec<(usize, String)> {
     blocks
 }
 
-/// The blocks marked `toml` are one plant, spread over the page.
+/// The blocks marked `toml` are one plant, spread over the page; with its tag list, marked `csv` and its name.
+fn plant() -> Policy {
+    let text: String = blocks("toml").into_iter().map(|(_, text)| text).collect();
+    let tags: String = blocks("csv plc-1.csv").into_iter().map(|(_, text)| text).collect();
+    Policy::parse(&[file("plant.toml", &text), file("plc-1.csv", &tags)]).unwrap_or_else(|errors| panic!("{errors}"))
+}
+
 #[test]
 fn the_examples_of_the_plant_file_are_one_plant() {
-    let text: String = blocks("toml").into_iter().map(|(_, text)| text).collect();
-    let policy = policy(&text);
+    let policy = plant();
     assert_eq!(policy.warnings(), []);
+    assert!(policy.filters().count() > 0 && policy.tag_lists().count() > 0);
     assert!(policy.assets().count() > 2 && policy.roles().count() > 2 && policy.forbids().count() > 0);
 }
 
 /// The blocks marked `toml table` are decision tables about that plant, and every case holds.
 #[test]
 fn the_examples_of_decision_tables_hold() {
-    let plant: String = blocks("toml").into_iter().map(|(_, text)| text).collect();
+    let plant = plant();
     let tables = blocks("toml table");
     assert!(!tables.is_empty());
     for (line, table) in tables {
-        for case in tables::run(&policy(&plant), &file("docs/plant-file.md", &table)).unwrap() {
+        for case in tables::run(&plant, &file("docs/plant-file.md", &table)).unwrap() {
             assert!(case.passed(), "block at line {line}: {} {:?}\n{}", case.name, case.failures, case.explanation);
         }
     }

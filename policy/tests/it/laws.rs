@@ -6,7 +6,7 @@ use proptest::sample::Index;
 use sallyport_policy::{Decision, FileTransfer, PlantFile, Policy, Proof, Terms};
 
 use crate::plant_file::{PLANT, file, policy};
-use crate::random::{Asked, Plant, asked, forbid, grant, plant};
+use crate::random::{Asked, FILTERS, Plant, asked, forbid, grant, plant};
 
 /// How much a decision gives.
 fn rank(decision: &Decision) -> u8 {
@@ -35,8 +35,14 @@ fn without_limits(plant: &Plant) -> Plant {
     plant
 }
 
-fn files(terms: &Terms) -> FileTransfer {
-    terms.file_transfer
+/// What terms give before anything else: the filter, where the protocol has one, then files.
+fn rights(terms: &Terms) -> (Option<usize>, FileTransfer) {
+    let width = |filter: &String| match FILTERS.iter().position(|known| known == filter) {
+        Some(0 | 1) => 1,
+        Some(width) => width,
+        None => panic!("{filter}"),
+    };
+    (terms.filter.as_ref().map(width), terms.file_transfer)
 }
 
 proptest! {
@@ -71,7 +77,7 @@ proptest! {
             let (before, after) = (asked.decide(&before), asked.decide(&after));
             prop_assert!(rank(&after) >= rank(&before));
             if let (Decision::Permit(before), Decision::Permit(after)) = (before, after) {
-                prop_assert!(files(&after.terms) >= files(&before.terms));
+                prop_assert!(rights(&after.terms) >= rights(&before.terms));
             }
         }
     }
@@ -122,7 +128,7 @@ proptest! {
             asked.proofs.iter().enumerate().filter(|(n, _)| kept & (1 << n) != 0).map(|(_, proof)| *proof).collect();
         let (all, some) = (asked.decide(&policy), asked.decide_with(&policy, &fewer, asked.now));
         match (&all, &some) {
-            (Decision::Permit(all), Decision::Permit(some)) => prop_assert!(files(&all.terms) >= files(&some.terms)),
+            (Decision::Permit(all), Decision::Permit(some)) => prop_assert!(rights(&all.terms) >= rights(&some.terms)),
             // Proving the last factor that one grant asks for shows that it wants approval too: no loss of access.
             (Decision::NeedApproval(_), Decision::NeedFactors(_)) => {}
             (all, some) => prop_assert!(rank(some) <= rank(all), "{some:?} {all:?}"),
@@ -204,6 +210,23 @@ proptest! {
     }
 
     #[test]
+    fn the_filter_of_a_permit_speaks_of_its_protocol(plant in plant(), requests in proptest::collection::vec(asked(), 16)) {
+        let policy = plant.policy();
+        for asked in requests {
+            let Decision::Permit(permit) = asked.decide(&policy) else { continue };
+            let filter = permit.terms.filter.as_deref();
+            let meant = match asked.service {
+                "modbus" => ["read-only", "observe", "full", "writes"].map(Some).contains(&filter),
+                "vnc" => ["view-only", "interactive", "observe", "full", "eyes"].map(Some).contains(&filter),
+                _ => filter.is_none(),
+            };
+            prop_assert!(meant, "{} {filter:?}", asked.service);
+            let resolved = policy.filter_for(&asked.asset.parse().unwrap(), &asked.service.parse().unwrap(), &permit.terms);
+            prop_assert_eq!(resolved.as_ref().map(|resolved| resolved.name.as_str()), filter);
+        }
+    }
+
+    #[test]
     fn decide_is_deterministic_and_explain_agrees(plant in plant(), asked in asked()) {
         let policy = plant.policy();
         let decision = asked.decide(&policy);
@@ -280,6 +303,13 @@ fn line() -> impl Strategy<Value = String> {
         "modbus",
         "unit",
         "values",
+        "operations",
+        "tag_list",
+        "vnc",
+        "rdp",
+        "mode",
+        "for",
+        "max",
         "valid_from",
         "tags",
         "port",
@@ -321,6 +351,7 @@ fn line() -> impl Strategy<Value = String> {
         "[asset.a.services.ssh]",
         "[asset.a.accounts.b]",
         "[filter.a]",
+        "[[role.a.window]]",
         "[role.a]",
         "[[role.a.grant]]",
         "[role.a.members]",

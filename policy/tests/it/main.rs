@@ -9,4 +9,6 @@ mod oracle;
 mod plant_file;
 mod random;
 mod reach;
+mod tags;
 mod windows;
+mod write_windows;

@@ -19,6 +19,8 @@ pub(crate) const ZONES_OF_TIME: [&str; 3] = ["Europe/Oslo", "America/New_York", 
 const DAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
 const ASSET_SELECTORS: [&str; 9] = ["a0", "a1", "b0", "tag:t0", "tag:t1", "zone:z0", "zone:z1", "a*", "*"];
 const IDENTITY_SELECTORS: [&str; 7] = ["alice", "bob", "group:ops", "vendor:*", "vendor:acme", "b*", "*"];
+/// The filters there are, by how much they give.
+pub(crate) const FILTERS: [&str; 7] = ["read-only", "view-only", "eyes", "writes", "interactive", "observe", "full"];
 const NAMEABLE: [&str; 6] = ["key", "security-key", "certificate", "password", "totp", "webauthn"];
 
 #[derive(Debug, Clone)]
@@ -54,6 +56,7 @@ pub(crate) struct Grant {
     pub(crate) concurrent: Option<u32>,
     pub(crate) files: &'static str,
     pub(crate) hours: u8,
+    pub(crate) filter: Option<&'static str>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -126,6 +129,7 @@ impl Plant {
     /// Zones, conduits, assets and members.
     pub(crate) fn ground(&self) -> String {
         let mut text = String::from("[zone.idmz]\nbroker = true\nnetworks = [\"192.0.2.0/24\"]\n");
+        text.push_str("[filter.writes]\nmodbus = [{ operations = [\"write\"] }]\n[filter.eyes]\nvnc = \"view-only\"\n");
         for (number, zone) in ZONES.iter().enumerate() {
             writeln!(text, "[zone.{zone}]\nnetworks = [\"10.{number}.0.0/16\"]").unwrap();
         }
@@ -185,6 +189,9 @@ impl Grant {
         if self.approval {
             text.push_str("approval = { by = \"r0\" }\n");
         }
+        if let Some(filter) = self.filter {
+            writeln!(text, "filter = \"{filter}\"").unwrap();
+        }
         let concurrent = self.concurrent.map(|limit| format!("concurrent = {limit}, ")).unwrap_or_default();
         let (files, hours) = (self.files, self.hours);
         writeln!(text, "terms = {{ {concurrent}file_transfer = \"{files}\", max_duration = \"{hours}h\" }}").unwrap();
@@ -193,7 +200,7 @@ impl Grant {
 }
 
 impl Window {
-    fn toml(&self) -> String {
+    pub(crate) fn toml(&self) -> String {
         let days: Vec<&str> = self.days.iter().map(|day| DAYS[*day]).collect();
         let time = |minutes: u32| format!("{:02}:{:02}", minutes / 60, minutes % 60);
         format!(
@@ -262,8 +269,9 @@ pub(crate) fn grant() -> impl Strategy<Value = Grant> {
     let factors = proptest::option::weighted(0.5, subsequence(NAMEABLE.to_vec(), 1..=3));
     let conditions =
         (factors, select(vec![0, 60, 900, 3_600]), any::<bool>(), proptest::option::weighted(0.4, 1..3_u32));
-    let terms = (select(vec!["none", "download", "upload", "both"]), 1..10_u8);
-    (named, times, conditions, terms).prop_map(|(named, (windows, one, other), conditions, (files, hours))| {
+    let filter = proptest::option::of(select(FILTERS.to_vec()));
+    let terms = (select(vec!["none", "download", "upload", "both"]), 1..10_u8, filter);
+    (named, times, conditions, terms).prop_map(|(named, (windows, one, other), conditions, (files, hours, filter))| {
         let (role, assets, services, accounts) = named;
         let (factors, lease, approval, concurrent) = conditions;
         let (one, other) = (one.map(Timestamp::as_second), other.map(Timestamp::as_second));
@@ -286,6 +294,7 @@ pub(crate) fn grant() -> impl Strategy<Value = Grant> {
             concurrent,
             files,
             hours,
+            filter,
         }
     })
 }

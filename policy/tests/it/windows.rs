@@ -3,7 +3,7 @@
 use expect_test::{Expect, expect};
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
-use sallyport_policy::{Decision, Policy, Proof, Request, Subject, instant};
+use sallyport_policy::{Decision, Policy, Proof, Request, Stretch, Subject, instant};
 
 use crate::plant_file::policy;
 
@@ -254,6 +254,65 @@ fn the_end_of_the_grant_ends_the_window_too() {
     );
 }
 
+/// The stretch of a filter's rule with this condition: open now, or the next.
+fn stretch(when: &str, now: Timestamp) -> Option<Stretch> {
+    let text = format!("[filter.x]\nmodbus = [{{ operations = ['write'], when = {when} }}]\n");
+    policy(&text).filter("x").unwrap().modbus.as_ref().unwrap()[0].stretch(now)
+}
+
+#[test]
+fn a_rule_s_window_is_given_as_instants() {
+    let oslo = jiff::tz::TimeZoneDatabase::bundled().get("Europe/Oslo").unwrap();
+    let mut answers = String::new();
+    for (when, now) in [
+        (
+            "{ days = 'Mon-Fri', from = '06:00', to = '18:00', timezone = 'Europe/Oslo' }",
+            "2026-11-23T05:59:59[Europe/Oslo]",
+        ),
+        (
+            "{ days = 'Mon-Fri', from = '06:00', to = '18:00', timezone = 'Europe/Oslo' }",
+            "2026-11-23T17:59:59[Europe/Oslo]",
+        ),
+        (
+            "{ days = 'Mon-Fri', from = '06:00', to = '18:00', timezone = 'Europe/Oslo' }",
+            "2026-11-27T18:00:00[Europe/Oslo]",
+        ),
+        (
+            "{ days = 'Fri', from = '22:00', to = '06:00', timezone = 'Europe/Oslo' }",
+            "2026-11-28T05:00:00[Europe/Oslo]",
+        ),
+        (
+            "{ days = 'Fri', from = '22:00', to = '06:00', timezone = 'Europe/Oslo' }",
+            "2026-11-28T06:00:00[Europe/Oslo]",
+        ),
+        (
+            "[{ days = 'Mon', from = '22:00', timezone = 'Europe/Oslo' }, { days = 'Tue', to = '06:00', timezone = 'Europe/Oslo' }]",
+            "2026-11-23T12:00:00Z",
+        ),
+        ("{ from = '02:30', to = '04:00', timezone = 'Europe/Oslo' }", "2026-03-29T00:00:00[Europe/Oslo]"),
+        ("{ from = '02:30', to = '04:00', timezone = 'Europe/Oslo' }", "2026-10-25T00:00:00[Europe/Oslo]"),
+        ("{ from = '02:10', to = '02:40', timezone = 'Europe/Oslo' }", "2026-03-29T00:00:00[Europe/Oslo]"),
+        ("{ days = 'Fri', timezone = 'Pacific/Apia' }", "2011-12-24T12:00:00Z"),
+    ] {
+        let Stretch { from, until } = stretch(when, instant(now).unwrap()).unwrap();
+        let text = |at: Timestamp| at.to_zoned(oslo.clone()).strftime("%a %F %T %:z").to_string();
+        answers.push_str(&format!("{now}: {} until {}\n", text(from), text(until)));
+    }
+    expect![[r#"
+        2026-11-23T05:59:59[Europe/Oslo]: Mon 2026-11-23 06:00:00 +01:00 until Mon 2026-11-23 18:00:00 +01:00
+        2026-11-23T17:59:59[Europe/Oslo]: Mon 2026-11-23 06:00:00 +01:00 until Mon 2026-11-23 18:00:00 +01:00
+        2026-11-27T18:00:00[Europe/Oslo]: Mon 2026-11-30 06:00:00 +01:00 until Mon 2026-11-30 18:00:00 +01:00
+        2026-11-28T05:00:00[Europe/Oslo]: Fri 2026-11-27 22:00:00 +01:00 until Sat 2026-11-28 06:00:00 +01:00
+        2026-11-28T06:00:00[Europe/Oslo]: Fri 2026-12-04 22:00:00 +01:00 until Sat 2026-12-05 06:00:00 +01:00
+        2026-11-23T12:00:00Z: Mon 2026-11-23 22:00:00 +01:00 until Tue 2026-11-24 06:00:00 +01:00
+        2026-03-29T00:00:00[Europe/Oslo]: Sun 2026-03-29 03:00:00 +02:00 until Sun 2026-03-29 04:00:00 +02:00
+        2026-10-25T00:00:00[Europe/Oslo]: Sun 2026-10-25 02:30:00 +02:00 until Sun 2026-10-25 04:00:00 +01:00
+        2026-03-29T00:00:00[Europe/Oslo]: Mon 2026-03-30 02:10:00 +02:00 until Mon 2026-03-30 02:40:00 +02:00
+        2011-12-24T12:00:00Z: Thu 2012-01-05 11:00:00 +01:00 until Fri 2012-01-06 11:00:00 +01:00
+    "#]]
+    .assert_eq(&answers);
+}
+
 #[test]
 fn the_ends_of_time_do_not_panic() {
     for zone in ["Europe/Oslo", "Pacific/Apia", "UTC"] {
@@ -261,6 +320,8 @@ fn the_ends_of_time_do_not_panic() {
         for now in [Timestamp::MIN, Timestamp::MAX, Timestamp::UNIX_EPOCH] {
             let open = end(&policy, now);
             assert!(open.flatten().is_none_or(|end| end > now));
+            let stretch = stretch(&format!("{{ from = '22:00', to = '06:00', timezone = '{zone}' }}"), now);
+            assert!(stretch.is_none_or(|stretch| now < stretch.until && stretch.from < stretch.until));
         }
     }
 }
@@ -284,5 +345,34 @@ proptest! {
         prop_assert!(one.is_some() != other.is_some(), "{one:?} {other:?}");
         let until = one.or(other).flatten().unwrap();
         prop_assert!(now < until && until.duration_since(now) <= SignedDuration::from_hours(50));
+    }
+    /// What is given to the protocol filter as instants says the same as the window itself, at every moment.
+    #[test]
+    fn a_stretch_is_open_from_its_beginning_to_its_end_and_shut_until_then(
+        windows in proptest::collection::vec(crate::random::window(), 1..3),
+        now in crate::random::instant(),
+        at in 0.0..1.0_f64,
+    ) {
+        let windows: Vec<String> = windows.iter().map(crate::random::Window::toml).collect();
+        let when = format!("[{}]", windows.join(", "));
+        let grant = plant(&format!("when = {when}"));
+        let open = |at: Timestamp| end(&grant, at).is_some();
+        let stretch = stretch(&when, now).unwrap();
+        prop_assert!(now < stretch.until && stretch.from < stretch.until);
+        let within = |from: Timestamp, until: Timestamp| {
+            from + SignedDuration::from_secs_f64(until.duration_since(from).as_secs_f64() * at)
+        };
+        prop_assert_eq!(open(now), stretch.from <= now);
+        prop_assert!(open(stretch.from));
+        prop_assert!(open(within(stretch.from, stretch.until).min(stretch.until - SignedDuration::from_nanos(1))));
+        prop_assert!(open(stretch.until - SignedDuration::from_nanos(1)));
+        if now < stretch.from {
+            prop_assert!(!open(within(now, stretch.from).min(stretch.from - SignedDuration::from_nanos(1))));
+            prop_assert!(!open(stretch.from - SignedDuration::from_nanos(1)));
+        }
+        // Windows that meet are followed for a month of days; any other end is the end.
+        if stretch.until.duration_since(now) < SignedDuration::from_hours(24 * 14) {
+            prop_assert!(!open(stretch.until));
+        }
     }
 }
