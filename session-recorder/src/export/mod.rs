@@ -2,12 +2,14 @@
 mod asciicast;
 mod files;
 mod jsonl;
+mod pcapng;
 mod text;
 mod tracks;
 
 pub use asciicast::asciicast;
 pub use files::{FileEntry, files};
 pub use jsonl::{Content, jsonl};
+pub use pcapng::pcapng;
 pub use text::TextStream;
 pub use tracks::{Track, tracks};
 pub(crate) use tracks::{refused, terminal, window_change};
@@ -26,4 +28,13 @@ pub enum ExportError {
     /// The export could not be put into JSON.
     #[error("the export cannot be written as JSON: {0}")]
     Json(#[from] serde_json::Error),
+    /// There are more connections open at a time than any session has.
+    #[error("more than {0} connections are open at a time")]
+    Connections(usize),
+}
+
+/// False for what acts on a terminal or turns the reading direction. What an asset or a client said may hold either.
+fn is_plain(char: char) -> bool {
+    !char.is_control()
+        && !matches!(char, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }

@@ -63,6 +63,11 @@ pub fn tracks(
 }
 
 impl Track {
+    /// True for a TCP connection: it has bytes, and no screen.
+    pub fn is_tcp(&self) -> bool {
+        is_tcp(&self.opened)
+    }
+
     fn take(&mut self, entry: &Entry) {
         let bytes = entry.digest().map_or(entry.body.len() as u64, |(length, _)| length);
         match entry.kind.direction() {
@@ -101,6 +106,11 @@ impl Track {
             _ => {}
         }
     }
+}
+
+/// True when what was opened is a TCP connection: a session's own, or a forward inside an ssh session.
+pub(crate) fn is_tcp(opened: &Value) -> bool {
+    opened["opened"] == "tcp" || opened["channel"] == "forward"
 }
 
 /// True when a request was refused by the broker or by the asset.

@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
 
 mod bulk;
+mod capture;
+mod connections;
 mod desk;
 mod exports;
 mod hostile;
