@@ -2,6 +2,7 @@
 mod asciicast;
 mod files;
 mod jsonl;
+mod operations;
 mod pcapng;
 mod text;
 mod tracks;
@@ -9,6 +10,7 @@ mod tracks;
 pub use asciicast::asciicast;
 pub use files::{FileEntry, files};
 pub use jsonl::{Content, jsonl};
+pub use operations::{Operation, Verdict, operation_lines, operations};
 pub use pcapng::pcapng;
 pub use text::TextStream;
 pub use tracks::{Track, tracks};

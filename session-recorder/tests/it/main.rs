@@ -7,6 +7,7 @@ mod connections;
 mod desk;
 mod exports;
 mod hostile;
+mod operations;
 mod recovery;
 mod searching;
 mod tamper;
