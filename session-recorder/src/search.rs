@@ -1,13 +1,13 @@
 //! Search in the text as it stood on the screen, so that what was drawn across escape sequences is found.
 use crate::entry::{Direction, Entry, Kind, TrackId};
-use crate::export::{TextStream, refused, terminal, window_change};
+use crate::export::{TextStream, is_opaque, refused, terminal, window_change};
 use crate::header::Header;
 use crate::read::ReadError;
 use avt::observer::DirtyRows;
 use avt::{Anchor, Position, Terminal};
 use serde::Serialize;
 use serde_json::Value;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet, VecDeque};
 
 /// What to look for.
 #[derive(Clone, Debug)]
@@ -57,6 +57,9 @@ fn fold(char: char, ignore_case: bool) -> char {
     if ignore_case { char.to_lowercase().next().unwrap_or(char) } else { char }
 }
 
+/// More connections than this at a time are not remembered as opaque; their bytes are drawn, as text or not.
+const MOST_OPAQUE: usize = 10_000;
+
 /// Reads the entries to their end and says where the text was seen.
 pub struct Search<I> {
     entries: I,
@@ -64,7 +67,9 @@ pub struct Search<I> {
     started: crate::Moment,
     screens: HashMap<(TrackId, Direction), Screen>,
     terminals: HashMap<TrackId, (u16, u16)>,
-    pending: std::collections::VecDeque<Hit>,
+    /// Connections whose bytes are no text: their operations are searched instead.
+    opaque: HashSet<TrackId>,
+    pending: VecDeque<Hit>,
 }
 
 /// More screens than this at a time are not drawn; a recording with as many open channels is hostile.
@@ -79,7 +84,8 @@ impl<I: Iterator<Item = Result<Entry, ReadError>>> Search<I> {
             started: header.started,
             screens: HashMap::new(),
             terminals: HashMap::new(),
-            pending: std::collections::VecDeque::new(),
+            opaque: HashSet::new(),
+            pending: VecDeque::new(),
         }
     }
 
@@ -92,6 +98,7 @@ impl<I: Iterator<Item = Result<Entry, ReadError>>> Search<I> {
                 self.take_json(entry);
                 self.screens.retain(|(track, _), _| *track != entry.track);
                 self.terminals.remove(&entry.track);
+                self.opaque.remove(&entry.track);
             }
         }
     }
@@ -115,18 +122,27 @@ impl<I: Iterator<Item = Result<Entry, ReadError>>> Search<I> {
                 *terminal = (cols, rows);
             }
         }
+        if entry.kind == Kind::Opened && is_opaque(&body) && self.opaque.len() < MOST_OPAQUE {
+            self.opaque.insert(entry.track);
+        }
         let mut lines = Vec::new();
         strings(&body, &mut lines);
+        lines.retain(|line| !self.query.find_all(&line.chars().collect::<Vec<_>>()).is_empty());
+        // An operation says in one line what its fields say again.
+        if let (Kind::Operation, Some(text), false) = (entry.kind, body["text"].as_str(), lines.is_empty()) {
+            lines = vec![text];
+        }
         for line in lines {
-            if !self.query.find_all(&line.chars().collect::<Vec<_>>()).is_empty() {
-                let hit = self.hit(entry, entry.kind.word(), line.to_owned());
-                self.pending.push_back(hit);
-            }
+            let hit = self.hit(entry, entry.kind.word(), line.to_owned());
+            self.pending.push_back(hit);
         }
     }
 
     fn take_bytes(&mut self, entry: &Entry) {
         let Some(direction) = entry.kind.direction() else { return };
+        if self.opaque.contains(&entry.track) {
+            return;
+        }
         let terminal = self.terminals.get(&entry.track).copied();
         // What is typed on a terminal is seen on it, or was not meant to be seen.
         if direction == Direction::Input && terminal.is_some() {

@@ -14,7 +14,7 @@ pub use operations::{Operation, Verdict, operation_lines, operations};
 pub use pcapng::pcapng;
 pub use text::TextStream;
 pub use tracks::{Track, tracks};
-pub(crate) use tracks::{refused, terminal, window_change};
+pub(crate) use tracks::{is_opaque, refused, terminal, window_change};
 
 use crate::ReadError;
 

@@ -113,6 +113,11 @@ pub(crate) fn is_tcp(opened: &Value) -> bool {
     opened["opened"] == "tcp" || opened["channel"] == "forward"
 }
 
+/// True for a TCP connection whose bytes are no text: its protocol is a binary one.
+pub(crate) fn is_opaque(opened: &Value) -> bool {
+    is_tcp(opened) && opened["protocol"].as_str().is_some_and(|protocol| protocol != "tcp")
+}
+
 /// True when a request was refused by the broker or by the asset.
 pub(crate) fn refused(body: &Value) -> bool {
     body["allowed"] == false || body["answer"] == "failure"

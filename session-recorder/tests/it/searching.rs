@@ -113,3 +113,23 @@ fn a_terminal_of_an_absurd_size_is_drawn_in_bounds() {
     let bodies = vec![(Kind::Request, pty.into_bytes()), (Kind::Output, b"here".to_vec())];
     check_entries(None, bodies, "here", &["2 screen here"]);
 }
+
+#[test]
+fn a_decoded_connection_is_searched_by_its_operations_and_a_plain_one_by_its_text() {
+    let opened = |protocol| json!({ "opened": "tcp", "protocol": protocol, "asset": "plc-1" }).to_string().into_bytes();
+    let operation = json!({
+        "operation": "modbus", "text": "write register 100 = 1600, unit 1", "rule": "setpoints/speed",
+        "tags": [{ "name": "speed", "value": 1600 }]
+    });
+    let noise = b"\0\x01\0\0\x1b[2Jspeed\xff\x9b".to_vec();
+    let bodies = vec![
+        (Kind::Opened, opened("modbus")),
+        (Kind::Input, noise.clone()),
+        (Kind::Output, noise.clone()),
+        (Kind::Operation, operation.to_string().into_bytes()),
+    ];
+    // Found in two fields, told once, in the operation's own words.
+    check_entries(None, bodies, "speed", &["4 operation write register 100 = 1600, unit 1"]);
+    let bodies = vec![(Kind::Opened, opened("tcp")), (Kind::Input, b"GET /speed HTTP/1.1\r\n".to_vec())];
+    check_entries(None, bodies, "speed", &["2 input GET /speed HTTP/1.1"]);
+}
