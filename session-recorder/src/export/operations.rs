@@ -118,7 +118,7 @@ impl<'a> Operation<'a> {
             Some("file") => self.text("direction") == Some("upload"),
             Some("file-refused") => !matches!(self.text("what"), Some("open-read" | "read" | "download")),
             Some(_) => true,
-            None => self.text("kind").is_some_and(|kind| kind != "read" && kind != "diagnose"),
+            None => self.text("kind").is_some_and(|kind| !matches!(kind, "read" | "diagnose" | "session")),
         }
     }
 
@@ -180,6 +180,10 @@ impl<'a> Operation<'a> {
             let said = self.step((!old.is_empty()).then(|| all(old)), (!values.is_empty()).then(|| all(values)));
             parts.extend(said.map(|said| if tags.is_empty() { said } else { format!("values {said}") }));
         }
+        // A mask, several parts: what has no one value is said in words.
+        if parts.is_empty() && self.is_write() && self.points().is_some() {
+            parts.extend(self.text("text").map(str::to_owned));
+        }
         if let Some(exception) = self.body.get("exception").and_then(Value::as_u64) {
             parts.push(format!("exception {exception}"));
         }
@@ -212,9 +216,8 @@ impl<'a> Operation<'a> {
         match (self.is_write(), old, new) {
             (true, Some(old), Some(new)) => Some(format!("{old} -> {new}")),
             (true, None, Some(new)) => Some(format!("? -> {new}")),
-            (true, Some(_), None) => None,
+            (true, _, None) => None,
             (false, _, new) => new,
-            (true, None, None) => None,
         }
     }
 
@@ -253,6 +256,11 @@ fn joined<T: AsRef<str>>(values: &[T]) -> String {
     text
 }
 
+/// `?` is a value that nobody knew.
 fn shown(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+    match value {
+        Value::Null => "?".to_owned(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
 }

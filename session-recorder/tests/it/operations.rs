@@ -76,6 +76,24 @@ fn a_write_shows_the_tag_the_old_value_the_new_one_and_the_rule() {
 }
 
 #[test]
+fn a_write_without_one_value_is_shown_in_words() {
+    check(
+        write_with(
+            json!({ "values": null, "old": null, "tags": null, "exception": null, "text": "mask write register 100 and 0xff" }),
+        ),
+        expect![
+            "1 | request | write single register | register 100 | mask write register 100 and 0xff | deny: value | setpoints/speed [write]"
+        ],
+    );
+    check(
+        write_with(json!({ "values": [1, 2], "old": [null, 5], "tags": null, "exception": null })),
+        expect![
+            "1 | request | write single register | register 100 | ?, 5 -> 1, 2 | deny: value | setpoints/speed [write]"
+        ],
+    );
+}
+
+#[test]
 fn a_read_shows_what_was_read() {
     let read = json!({
         "operation": "modbus", "phase": "response", "unit": 2, "name": "read holding registers", "kind": "read",
@@ -134,7 +152,7 @@ fn what_does_not_fit_is_shown_and_breaks_nothing() {
         "operation": 5, "kind": [], "unit": -1, "address": 18_446_744_073_709_551_615_u64, "quantity": 9, "values": "x",
         "tags": [5, {}, { "name": 1, "value": null }], "verdict": "perhaps", "phase": {}, "exception": "x"
     });
-    check(wrong, expect![" |  |  | address 18446744073709551615-18446744073709551615 | null | perhaps | "]);
+    check(wrong, expect![" |  |  | address 18446744073709551615-18446744073709551615 | ? | perhaps | "]);
 }
 
 fn lines(bodies: &[Value]) -> String {
