@@ -5,7 +5,9 @@
 
 mod banner;
 mod code;
+mod connections;
 mod prepare;
+mod process;
 mod workstation;
 
 use std::path::{Path, PathBuf};
@@ -19,6 +21,7 @@ use crate::logging;
 use crate::store::StoreError;
 use crate::vault::{KeyName, VaultError};
 pub use code::{CodeError, current_code};
+use process::{Process, Tank};
 use workstation::{Workstation, WorkstationError};
 
 /// Where the broker of the demo listens unless told otherwise.
@@ -90,12 +93,9 @@ pub async fn run(dir: &Path, ssh_port: u16, print: impl FnOnce(&str)) -> Result<
     let broker = app.broker();
 
     let user_ca = broker.vault.public_key(KeyName::UserCa);
-    let workstation = Workstation::bind(place.asset_port(), place.asset_key()?, user_ca, &place.files()).await;
-    let workstation = match workstation {
-        // Somebody else took the port since: any other will do, the plant file says which.
-        Err(WorkstationError::Port(_)) => Workstation::bind(0, place.asset_key()?, user_ca, &place.files()).await?,
-        other => other?,
-    };
+    let process = Process::new(Tank::running());
+    let (port, key, files) = (place.asset_port(), place.asset_key()?, place.files());
+    let workstation = Workstation::bind(port, key, user_ca, &files, process.clone()).await?;
     let asset_port = workstation.address()?.port();
     let people = place.people(broker).await?;
     place.apply_plant(broker, asset_port).await?;
@@ -103,7 +103,8 @@ pub async fn run(dir: &Path, ssh_port: u16, print: impl FnOnce(&str)) -> Result<
     print(&banner::text(&place, ssh_port, &people));
 
     let stop = CancellationToken::new();
-    let asset = tokio::spawn(workstation.serve(stop.clone()));
+    let assets = stop.clone();
+    let asset = tokio::spawn(async move { tokio::join!(process.run(&assets), workstation.serve(assets.clone())) });
     let ended = app.run(stop.clone()).await;
     stop.cancel();
     if let Err(error) = asset.await {

@@ -23,6 +23,8 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
+use super::connections;
+use super::process::Process;
 use crate::identity::{CertificateRules, CertificateRulesError};
 use root::Root;
 use station::Station;
@@ -56,14 +58,15 @@ pub(super) enum WorkstationError {
 }
 
 impl Workstation {
-    /// Binds a loopback port (`0`: any) and opens the folder.
+    /// Binds the port it had before (`0`: any), or another, and opens the folder.
     pub(super) async fn bind(
         port: u16,
         host_key: PrivateKey,
         user_ca: &PublicKey,
         folder: &Path,
+        process: Process,
     ) -> Result<Self, WorkstationError> {
-        let listener = TcpListener::bind(("127.0.0.1", port)).await.map_err(WorkstationError::Port)?;
+        let listener = connections::bind(ADDRESS, port).await.map_err(WorkstationError::Port)?;
         let root = Root::open_folder(folder).map_err(WorkstationError::Files)?;
         let config = Arc::new(server::Config {
             server_id: SshId::Standard("SSH-2.0-ews-1".into()),
@@ -79,7 +82,7 @@ impl Workstation {
             },
             ..server::Config::default()
         });
-        let shared = Shared { station: Station::new(root), rules: CertificateRules::new([user_ca], [])? };
+        let shared = Shared { station: Station::new(root, process), rules: CertificateRules::new([user_ca], [])? };
         Ok(Self { listener, config, shared: Arc::new(shared) })
     }
 
@@ -266,4 +269,5 @@ impl Handler for Connection {
     }
 }
 
+const ADDRESS: [u8; 4] = [127, 0, 0, 1];
 const MOST_CHANNELS: usize = 32;

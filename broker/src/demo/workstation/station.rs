@@ -7,11 +7,13 @@ use jiff::Timestamp;
 use rustix::fs::{FileType, Mode, OFlags};
 
 use super::root::{Root, absolute};
+use crate::demo::process::{Alarm, Process};
 
 /// The simulated machine, shared by every session on it.
 #[derive(Debug)]
 pub(super) struct Station {
     pub(super) root: Root,
+    process: Process,
     started: Instant,
 }
 
@@ -49,8 +51,8 @@ impl Said {
 }
 
 impl Station {
-    pub(super) fn new(root: Root) -> Self {
-        Self { root, started: Instant::now() }
+    pub(super) fn new(root: Root, process: Process) -> Self {
+        Self { root, process, started: Instant::now() }
     }
 
     /// Reads one command line. `folder` is where the session stands.
@@ -64,7 +66,7 @@ impl Station {
             [] | ["true" | ":"] => Act::Say(Said::default()),
             ["false"] => Said::error("", 1),
             ["help"] => Said::out(HELP),
-            ["status"] => Said::out(self.status(Timestamp::now())),
+            ["status"] => Said::out(self.status()),
             ["uptime"] => Said::out(format!("up {} s\n", self.started.elapsed().as_secs())),
             ["hostname"] => Said::out("ews-1\n"),
             ["whoami"] => Said::out("operator\n"),
@@ -86,21 +88,24 @@ impl Station {
         }
     }
 
-    fn status(&self, now: Timestamp) -> String {
-        // Something that moves, the same for everybody who looks at the same second.
-        let wave = |period: i64| (now.as_second() % period) as f64 / period as f64;
-        let swing = |period: i64| (wave(period) * std::f64::consts::TAU).sin();
+    /// What the controller and the panel show too.
+    fn status(&self) -> String {
+        let tank = self.process.now();
+        let alarms: Vec<&str> =
+            Alarm::ALL.into_iter().filter(|alarm| tank.is_active(*alarm)).map(Alarm::text).collect();
         format!(
             "EWS-1  engineering workstation, cell 1 (simulated)\n\n\
              line     filler 3                   running\n\
              plc-1    project line-3 rev 41      RUN, no forces\n\
-             tank-1   level     {:5.1} %   setpoint  65.0 %\n\
-             tank-1   temp      {:5.1} C   limit     80.0 C\n\
+             tank-1   level     {:5.1} %   setpoint {:5.1} %\n\
+             tank-1   temp      {:5.1} C   limit     85.0 C\n\
              pump-2   speed     {:5.0} rpm\n\
-             alarms   none\n",
-            65.0 + 2.5 * swing(60),
-            71.0 + 0.8 * swing(300),
-            1450.0 + 12.0 * swing(20),
+             alarms   {}\n",
+            tank.level,
+            tank.settings.setpoint,
+            tank.temperature,
+            tank.speed,
+            if alarms.is_empty() { "none".to_owned() } else { alarms.join(", ") },
         )
     }
 
@@ -196,6 +201,7 @@ exit              leave
 mod tests {
     #![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
     use super::*;
+    use crate::demo::process::Tank;
 
     #[test]
     fn words_are_split_as_people_expect() {
@@ -209,7 +215,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir_all(folder.path().join("home/operator")).unwrap();
         std::fs::write(folder.path().join("home/operator/notes.txt"), "n\n").unwrap();
-        let station = Station::new(Root::open_folder(folder.path()).unwrap());
+        let station = Station::new(Root::open_folder(folder.path()).unwrap(), Process::new(Tank::running()));
         let mut stands = HOME.to_owned();
         let mut said = |line: &str| match station.act(&mut stands, line) {
             Act::Say(said) => (said.out, said.status),
@@ -221,6 +227,7 @@ mod tests {
         assert_eq!(said("ls"), ("operator/\n".to_owned(), 0));
         assert_eq!(said("rm -rf /").1, 127);
         assert_eq!(said("cat /../../etc/hostname").1, 1);
-        assert!(said("status").0.contains("tank-1"));
+        let status = said("status").0;
+        assert!(status.contains("level      64.0 %") && status.contains("alarms   none"), "{status}");
     }
 }
