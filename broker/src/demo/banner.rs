@@ -13,7 +13,8 @@ pub(super) fn text(place: &Place, ssh_port: u16, people: &[Person]) -> String {
     let broker = shown(&place.config());
     let sallyport = program();
     let mut text = format!(
-        "\nSallyport demo: a broker on 127.0.0.1:{ssh_port} and a simulated engineering workstation, ews-1, behind it.\n\
+        "\nSallyport demo: a broker on 127.0.0.1:{ssh_port}, and behind it a simulated plant: ews-1, an engineering \
+         workstation, and plc-1, a controller (Modbus).\n\
          Everything is in {dir}. Ctrl-C ends it; the next start takes up where this one ends.\n"
     );
     if let Some(alice) = people.first() {
@@ -23,13 +24,18 @@ pub(super) fn text(place: &Place, ssh_port: u16, people: &[Person]) -> String {
         text.push_str(&format!("\nWithout an app, this prints her code:\n  {sallyport} demo-code --dir {dir} alice\n"));
     }
     text.push_str(&format!(
-        "\nIn another terminal, as alice (her role reaches ews-1):\n  \
+        "\nIn another terminal, as alice (her role reaches both):\n  \
          ssh -F {config} ews-1 status\n  \
          ssh -F {config} ews-1\n  \
          scp -F {config} ews-1:/projects/line-3/recipe.csv .\n  \
          sftp -F {config} ews-1\n  \
          ssh -F {config} alice:ews-1@broker\n  \
          ssh -F {config} broker\n\n\
+         The controller, with any Modbus tool; she may read, and a write is denied:\n  \
+         ssh -F {config} -N -L 5020:plc-1:502 broker\n  \
+         mbpoll -m tcp -p 5020 -a 1 -0 -t 3 -r 0 -c 5 -1 127.0.0.1      # level, temperature, flows, speed\n  \
+         mbpoll -m tcp -p 5020 -a 1 -0 -t 4 -r 100 127.0.0.1 1500       # speed up the pump\n  \
+         cat {dir}/plc-1.csv                                            # what is where\n\n\
          As bob (he has no role):\n  \
          ssh -F {config} -o IdentityFile=none -i {dir}/bob bob:ews-1@broker\n\n\
          What was recorded:\n  \

@@ -1,11 +1,15 @@
 //! The demo: a broker and a simulated plant in one process, on SQLite, in one folder.
 //!
 //! Nothing is special about it but who is on the other side: the same listener, policy, store and recorder as `serve`,
-//! with their default sizes, and an engineering workstation that is an SSH server on a loopback port.
+//! with their default sizes. The assets are servers on loopback ports: an engineering workstation (SSH) and a
+//! controller (Modbus/TCP), which both work on one simulated process.
 
 mod banner;
+mod cell;
 mod code;
 mod connections;
+mod plant;
+mod plc;
 mod prepare;
 mod process;
 mod workstation;
@@ -20,9 +24,9 @@ use crate::identity::admin::AdminError;
 use crate::logging;
 use crate::store::StoreError;
 use crate::vault::{KeyName, VaultError};
+use cell::Cell;
 pub use code::{CodeError, current_code};
-use process::{Process, Tank};
-use workstation::{Workstation, WorkstationError};
+use workstation::WorkstationError;
 
 /// Where the broker of the demo listens unless told otherwise.
 pub const SSH_PORT: u16 = 2222;
@@ -67,9 +71,9 @@ pub enum DemoError {
     /// The plant of the demo.
     #[error("the plant of the demo: {0}")]
     Plant(String),
-    /// The simulated workstation.
+    /// A simulated asset.
     #[error("the simulated plant: {0}")]
-    Workstation(String),
+    Asset(String),
     /// The broker ended otherwise than in good order.
     #[error(transparent)]
     Run(#[from] RunError),
@@ -77,7 +81,7 @@ pub enum DemoError {
 
 impl From<WorkstationError> for DemoError {
     fn from(error: WorkstationError) -> Self {
-        Self::Workstation(error.to_string())
+        Self::Asset(error.to_string())
     }
 }
 
@@ -93,21 +97,18 @@ pub async fn run(dir: &Path, ssh_port: u16, print: impl FnOnce(&str)) -> Result<
     let broker = app.broker();
 
     let user_ca = broker.vault.public_key(KeyName::UserCa);
-    let process = Process::new(Tank::running());
-    let (port, key, files) = (place.asset_port(), place.asset_key()?, place.files());
-    let workstation = Workstation::bind(port, key, user_ca, &files, process.clone()).await?;
-    let asset_port = workstation.address()?.port();
+    let cell = Cell::bind(&place, user_ca).await?;
+    let services = cell.services()?;
     let people = place.people(broker).await?;
-    place.apply_plant(broker, asset_port).await?;
-    place.write_client_files(broker, ssh_port, asset_port, &people)?;
+    let policy = place.apply_plant(broker, &services).await?;
+    place.write_client_files(broker, &policy, ssh_port, &services, &people)?;
     print(&banner::text(&place, ssh_port, &people));
 
     let stop = CancellationToken::new();
-    let assets = stop.clone();
-    let asset = tokio::spawn(async move { tokio::join!(process.run(&assets), workstation.serve(assets.clone())) });
+    let assets = tokio::spawn(cell.serve(stop.clone()));
     let ended = app.run(stop.clone()).await;
     stop.cancel();
-    if let Err(error) = asset.await {
+    if let Err(error) = assets.await {
         tracing::error!(%error, "The simulated plant failed");
     }
     Ok(ended?)

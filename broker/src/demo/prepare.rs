@@ -6,12 +6,13 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
-use sallyport_policy::{IdentityId, PlantFile, Policy};
+use sallyport_policy::{IdentityId, Policy, Protocol};
 use serde::{Deserialize, Serialize};
 use ssh_key::private::Ed25519Keypair;
 use ssh_key::{LineEnding, PrivateKey};
 
-use super::DemoError;
+use super::cell::Service;
+use super::{DemoError, plant, plc};
 use crate::app::Broker;
 use crate::cli::init;
 use crate::cli::workstation::{self as client_files, known_hosts_text, ssh_config_text};
@@ -35,8 +36,9 @@ pub(super) struct Demo {
     pub(super) ssh_port: u16,
     pub(super) config: PathBuf,
     pub(super) ssh_config: PathBuf,
-    /// The simulated workstation's own port; nobody but the broker has to know it.
-    pub(super) asset_port: u16,
+    /// Where the simulated assets listen.
+    #[serde(default)]
+    pub(super) services: Vec<Service>,
     pub(super) identities: Vec<Person>,
 }
 
@@ -80,9 +82,10 @@ impl Place {
         self.dir.join("ews-1")
     }
 
-    /// The port the workstation had before; 0 for any.
-    pub(super) fn asset_port(&self) -> u16 {
-        self.before.as_ref().map_or(0, |demo| demo.asset_port)
+    /// The port that a simulated service had before; 0 for any.
+    pub(super) fn port_before(&self, asset: &str, service: Protocol) -> u16 {
+        let mut services = self.before.iter().flat_map(|demo| &demo.services);
+        services.find(|known| known.asset == asset && known.service == service).map_or(0, |known| known.port)
     }
 
     /// Makes the broker's folder the first time; the port is the one that was asked for this time.
@@ -152,47 +155,46 @@ impl Place {
     }
 
     /// Puts the plant of the demo in force, where it is not yet.
-    pub(super) async fn apply_plant(&self, broker: &Broker, asset_port: u16) -> Result<(), DemoError> {
+    pub(super) async fn apply_plant(&self, broker: &Broker, services: &[Service]) -> Result<Policy, DemoError> {
         let public = self.asset_key()?.public_key().to_openssh();
         let host_key = public.map_err(|source| DemoError::Key { path: self.dir.join("ews-1.host-key"), source })?;
-        let text = PLANT.replace("@PORT@", &asset_port.to_string()).replace("@HOST_KEY@", &host_key);
-        replace(&self.dir.join("plant.toml"), 0o644, text.as_bytes())?;
-        let files = vec![PlantFile { name: "plant.toml".to_owned(), text }];
+        let files = plant::files(services, &host_key);
+        for file in &files {
+            replace(&self.dir.join(&file.name), 0o644, file.text.as_bytes())?;
+        }
+        replace(&self.dir.join(plant::TAG_FILE), 0o644, plc::TAGS.as_bytes())?;
         let policy = Policy::parse(&files).map_err(|errors| DemoError::Plant(errors.to_string()))?;
         let current = broker.store.current_plant().await?;
         let (after, old) = current.map_or((0, Vec::new()), |plant| (plant.version, plant.files));
         if old == files {
-            return Ok(());
+            return Ok(policy);
         }
         let old_policy = Policy::parse(&old).ok();
         let diff = PlantDiff::between((old_policy.as_ref(), &old), (&policy, &files)).to_string();
         let new = NewPlant { files, after, diff, applied_by: "demo".to_owned(), applied_at: Timestamp::now() };
         broker.store.apply_plant(&new, &broker.audit).await.map_err(|error| DemoError::Plant(error.to_string()))?;
-        Ok(())
+        Ok(policy)
     }
 
     /// `ssh_config`, `known_hosts` and `demo.json`.
     pub(super) fn write_client_files(
         &self,
         broker: &Broker,
+        policy: &Policy,
         ssh_port: u16,
-        asset_port: u16,
+        services: &[Service],
         people: &[Person],
     ) -> Result<(), DemoError> {
-        let plant = fs::read_to_string(self.dir.join("plant.toml"))
-            .map_err(|source| DemoError::File { path: self.dir.join("plant.toml"), source })?;
-        let policy = Policy::parse(&[PlantFile { name: "plant.toml".to_owned(), text: plant }])
-            .map_err(|errors| DemoError::Plant(errors.to_string()))?;
         let authority = broker
             .vault
             .public_key(KeyName::HostCa)
             .to_openssh()
             .map_err(|source| DemoError::Key { path: self.config(), source })?;
-        let known_hosts = known_hosts_text(&policy, &broker.config.ssh.names, &[ssh_port], &authority);
+        let known_hosts = known_hosts_text(policy, &broker.config.ssh.names, &[ssh_port], &authority);
         replace(&self.dir.join("known_hosts"), 0o644, known_hosts.as_bytes())?;
 
         let front = client_files::Broker { host: "127.0.0.1", port: ssh_port, user: Some("alice") };
-        let mut config = ssh_config_text(&policy, &front, None);
+        let mut config = ssh_config_text(policy, &front, None);
         config.push_str(&format!(
             "\nHost *\n    IdentityFile \"{dir}/alice\"\n    IdentitiesOnly yes\n    UserKnownHostsFile \"{dir}/known_hosts\"\n    \
              GlobalKnownHostsFile /dev/null\n    StrictHostKeyChecking yes\n",
@@ -204,7 +206,7 @@ impl Place {
             ssh_port,
             config: self.config(),
             ssh_config: self.ssh_config(),
-            asset_port,
+            services: services.to_vec(),
             identities: people.to_vec(),
         };
         let json = serde_json::to_string_pretty(&demo).map_err(|error| DemoError::Folder(error.to_string()))?;
@@ -272,7 +274,6 @@ fn replace(path: &Path, mode: u32, content: &[u8]) -> Result<(), DemoError> {
 }
 
 const DEMO: &str = "demo.json";
-const PLANT: &str = include_str!("plant.toml");
 const FILES: [(&str, &str); 4] = [
     ("home/operator/notes.txt", "Filler 3: swapped the level sensor of tank-1, see ticket 4711.\n"),
     ("projects/line-3/recipe.csv", "step,setpoint,unit\n1,65.0,percent\n2,71.5,celsius\n3,1450,rpm\n"),
@@ -290,13 +291,5 @@ mod tests {
         let text = "[listen]\nssh = [\"0.0.0.0:2222\"]\n[log]\nlevel = \"debug\"\n";
         assert_eq!(with_port(text, 2022).unwrap(), "[listen]\nssh = [\"127.0.0.1:2022\"]\n[log]\nlevel = \"debug\"\n");
         assert_eq!(with_port("[log]\n", 2022), None);
-    }
-
-    #[test]
-    fn the_plant_of_the_demo_holds() {
-        let key = PrivateKey::from(Ed25519Keypair::from_seed(&[7; 32])).public_key().to_openssh().unwrap();
-        let text = PLANT.replace("@PORT@", "4022").replace("@HOST_KEY@", &key);
-        let policy = Policy::parse(&[PlantFile { name: "plant.toml".to_owned(), text }]).unwrap();
-        assert!(policy.warnings().is_empty(), "{:?}", policy.warnings());
     }
 }

@@ -1,7 +1,8 @@
 //! `make demo`, as a newcomer does it: with what `sallyport demo` leaves in its folder and nothing else.
 
 use std::fs;
-use std::net::TcpListener;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -29,6 +30,19 @@ impl Demo {
 
     fn facts(&self) -> Value {
         facts(self.folder.path())
+    }
+
+    /// What a simulated asset itself answers, asked without the broker.
+    fn of_asset(&self, asset: &str, question: &[u8], length: usize) -> Vec<u8> {
+        let facts = self.facts();
+        let service = facts["services"].as_array().unwrap().iter().find(|each| each["asset"] == asset).unwrap();
+        let port = u16::try_from(service["port"].as_u64().unwrap()).unwrap();
+        let mut socket = TcpStream::connect((service["address"].as_str().unwrap(), port)).unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        socket.write_all(question).unwrap();
+        let mut answer = vec![0; length];
+        socket.read_exact(&mut answer).unwrap();
+        answer
     }
 
     /// Somebody with the key and seed that the demo made.
@@ -61,7 +75,7 @@ fn run(folder: &Path, port: u16) -> Running {
     let mut running = Running::start("the demo", command, &folder.join("test.log"));
     eventually("the demo is up", Duration::from_secs(30), || {
         assert!(running.ended().is_none(), "{}", running.log());
-        let listening = std::net::TcpStream::connect(("127.0.0.1", port)).is_ok();
+        let listening = TcpStream::connect(("127.0.0.1", port)).is_ok();
         (listening && folder.join("demo.json").exists()).then_some(())
     });
     running
@@ -74,6 +88,7 @@ fn the_demo_shows_the_whole_thing() {
     let alice = demo.person("alice");
     let status = alice.ssh(["ews-1", "status"]);
     assert!(!status.ok().trim().is_empty());
+    assert_eq!(demo.of_asset("plc-1", b"\0\x01\0\0\0\x02\x01\x11", 14), b"\0\x01\0\0\0\x09\x01\x11\x06plc-1");
 
     let mut shell = alice.terminal(&["ews-1"], 90, 30);
     shell.send("status\n");

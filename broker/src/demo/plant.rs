@@ -1,0 +1,60 @@
+//! The plant file of the demo.
+
+use sallyport_policy::PlantFile;
+
+use super::cell::Service;
+use super::plc;
+
+/// The plant of these services, and the tag list of plc-1 beside it.
+pub(super) fn files(services: &[Service], host_key: &str) -> Vec<PlantFile> {
+    let mut text = PLANT.replace("@HOST_KEY@", host_key);
+    for service in services {
+        text = text
+            .replace(&format!("@ADDRESS of {}@", service.asset), &service.address.to_string())
+            .replace(&format!("@PORT of {}@", service.asset), &service.port.to_string());
+    }
+    // Lines that need tag lists are marked; they become part of the plant when its reader knows them.
+    let text = text.lines().filter_map(|line| match line.strip_prefix(TAGGED) {
+        Some(line) => TAG_LISTS.then(|| format!("{line}\n")),
+        None => Some(format!("{line}\n")),
+    });
+    let mut files = vec![PlantFile { name: PLANT_FILE.to_owned(), text: text.collect() }];
+    if TAG_LISTS {
+        files.push(PlantFile { name: TAG_FILE.to_owned(), text: plc::TAGS.to_owned() });
+    }
+    files
+}
+
+pub(super) const PLANT_FILE: &str = "plant.toml";
+/// Named by the plant file.
+pub(super) const TAG_FILE: &str = "plc-1.csv";
+/// Does the plant file's reader know `tag_list`?
+const TAG_LISTS: bool = false;
+const TAGGED: &str = "#tags# ";
+const PLANT: &str = include_str!("plant.toml");
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+    use sallyport_policy::Policy;
+    use ssh_key::PrivateKey;
+    use ssh_key::private::Ed25519Keypair;
+
+    use super::*;
+    use crate::demo::cell::{EWS, PLC};
+
+    #[test]
+    fn the_plant_of_the_demo_holds() {
+        let key = PrivateKey::from(Ed25519Keypair::from_seed(&[7; 32])).public_key().to_openssh().unwrap();
+        let services = [(EWS, 1), (PLC, 2)]
+            .map(|(service, last)| Service::new(service, ([127, 0, 0, last], 4000 + u16::from(last)).into()));
+        let files = files(&services, &key);
+        assert!(!files[0].text.contains('@'), "{}", files[0].text);
+        let policy = Policy::parse(&files).unwrap();
+        assert!(policy.warnings().is_empty(), "{:?}", policy.warnings());
+        for Service { asset, service, port, .. } in services {
+            let (found, offered) = policy.locate(&asset, port).unwrap();
+            assert_eq!((found.id.as_str(), offered.protocol), (asset.as_str(), service));
+        }
+    }
+}
