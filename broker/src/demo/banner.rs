@@ -14,7 +14,7 @@ pub(super) fn text(place: &Place, ssh_port: u16, people: &[Person]) -> String {
     let sallyport = program();
     let mut text = format!(
         "\nSallyport demo: a broker on 127.0.0.1:{ssh_port}, and behind it a simulated plant: ews-1, an engineering \
-         workstation, and plc-1, a controller (Modbus).\n\
+         workstation, plc-1, a controller (Modbus), and hmi-1, its panel (VNC).\n\
          Everything is in {dir}. Ctrl-C ends it; the next start takes up where this one ends.\n"
     );
     if let Some(alice) = people.first() {
@@ -24,7 +24,7 @@ pub(super) fn text(place: &Place, ssh_port: u16, people: &[Person]) -> String {
         text.push_str(&format!("\nWithout an app, this prints her code:\n  {sallyport} demo-code --dir {dir} alice\n"));
     }
     text.push_str(&format!(
-        "\nIn another terminal, as alice (her role reaches both):\n  \
+        "\nIn another terminal, as alice (her role reaches all three):\n  \
          ssh -F {config} ews-1 status\n  \
          ssh -F {config} ews-1\n  \
          scp -F {config} ews-1:/projects/line-3/recipe.csv .\n  \
@@ -36,6 +36,9 @@ pub(super) fn text(place: &Place, ssh_port: u16, people: &[Person]) -> String {
          mbpoll -m tcp -p 5020 -a 1 -0 -t 3 -r 0 -c 5 -1 127.0.0.1      # level, temperature, flows, speed\n  \
          mbpoll -m tcp -p 5020 -a 1 -0 -t 4 -r 100 127.0.0.1 1500       # speed up the pump\n  \
          cat {dir}/plc-1.csv                                            # what is where\n\n\
+         The panel, with any VNC viewer; she may look, and clicks are dropped:\n  \
+         ssh -F {config} -N -L 5900:hmi-1:5900 broker\n  \
+         vncviewer 127.0.0.1::5900\n\n\
          As bob (he has no role):\n  \
          ssh -F {config} -o IdentityFile=none -i {dir}/bob bob:ews-1@broker\n\n\
          What was recorded:\n  \

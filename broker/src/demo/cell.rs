@@ -9,17 +9,19 @@ use ssh_key::PublicKey;
 use tokio_util::sync::CancellationToken;
 
 use super::DemoError;
+use super::hmi::Panel;
 use super::plc::Controller;
 use super::prepare::Place;
 use super::process::{Process, Tank};
 use super::workstation::Workstation;
 
-/// Workstation and controller, ready to serve.
+/// Workstation, controller and panel, ready to serve.
 #[derive(Debug)]
 pub(super) struct Cell {
     process: Process,
     workstation: Workstation,
     controller: Controller,
+    panel: Panel,
 }
 
 /// A service of the cell's assets, as `demo.json` tells it.
@@ -46,19 +48,26 @@ impl Cell {
         let host_key = place.asset_key()?;
         let workstation = Workstation::bind(before(EWS), host_key, user_ca, &place.files(), process.clone()).await?;
         let controller = Controller::bind(before(PLC), process.clone()).await.map_err(|error| no_port(PLC, &error))?;
-        Ok(Self { process, workstation, controller })
+        let panel = Panel::bind(before(HMI), process.clone()).await.map_err(|error| no_port(HMI, &error))?;
+        Ok(Self { process, workstation, controller, panel })
     }
 
     /// Where everything listens.
-    pub(super) fn services(&self) -> Result<[Service; 2], DemoError> {
+    pub(super) fn services(&self) -> Result<[Service; 3], DemoError> {
         let controller = self.controller.address().map_err(|error| no_port(PLC, &error))?;
-        Ok([Service::new(EWS, self.workstation.address()?), Service::new(PLC, controller)])
+        let panel = self.panel.address().map_err(|error| no_port(HMI, &error))?;
+        Ok([Service::new(EWS, self.workstation.address()?), Service::new(PLC, controller), Service::new(HMI, panel)])
     }
 
     /// Serves until `stop`.
     pub(super) async fn serve(self, stop: CancellationToken) {
-        let Self { process, workstation, controller } = self;
-        tokio::join!(process.run(&stop), workstation.serve(stop.clone()), controller.serve(stop.clone()),);
+        let Self { process, workstation, controller, panel } = self;
+        tokio::join!(
+            process.run(&stop),
+            workstation.serve(stop.clone()),
+            controller.serve(stop.clone()),
+            panel.serve(stop.clone()),
+        );
     }
 }
 
@@ -68,3 +77,4 @@ fn no_port((asset, _): (&str, Protocol), error: &io::Error) -> DemoError {
 
 pub(super) const EWS: (&str, Protocol) = ("ews-1", Protocol::Ssh);
 pub(super) const PLC: (&str, Protocol) = ("plc-1", Protocol::Modbus);
+pub(super) const HMI: (&str, Protocol) = ("hmi-1", Protocol::Vnc);

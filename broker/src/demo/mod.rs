@@ -1,13 +1,14 @@
 //! The demo: a broker and a simulated plant in one process, on SQLite, in one folder.
 //!
 //! Nothing is special about it but who is on the other side: the same listener, policy, store and recorder as `serve`,
-//! with their default sizes. The assets are servers on loopback ports: an engineering workstation (SSH) and a
-//! controller (Modbus/TCP), which both work on one simulated process.
+//! with their default sizes. The assets are servers on loopback ports: an engineering workstation (SSH), a controller
+//! (Modbus/TCP) and a panel (VNC), which all work on one simulated process.
 
 mod banner;
 mod cell;
 mod code;
 mod connections;
+mod hmi;
 mod plant;
 mod plc;
 mod prepare;

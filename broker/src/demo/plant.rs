@@ -41,12 +41,12 @@ mod tests {
     use ssh_key::private::Ed25519Keypair;
 
     use super::*;
-    use crate::demo::cell::{EWS, PLC};
+    use crate::demo::cell::{EWS, HMI, PLC};
 
     #[test]
     fn the_plant_of_the_demo_holds() {
         let key = PrivateKey::from(Ed25519Keypair::from_seed(&[7; 32])).public_key().to_openssh().unwrap();
-        let services = [(EWS, 1), (PLC, 2)]
+        let services = [(EWS, 1), (PLC, 2), (HMI, 3)]
             .map(|(service, last)| Service::new(service, ([127, 0, 0, last], 4000 + u16::from(last)).into()));
         let files = files(&services, &key);
         assert!(!files[0].text.contains('@'), "{}", files[0].text);

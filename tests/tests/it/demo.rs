@@ -89,6 +89,7 @@ fn the_demo_shows_the_whole_thing() {
     let status = alice.ssh(["ews-1", "status"]);
     assert!(!status.ok().trim().is_empty());
     assert_eq!(demo.of_asset("plc-1", b"\0\x01\0\0\0\x02\x01\x11", 14), b"\0\x01\0\0\0\x09\x01\x11\x06plc-1");
+    assert_eq!(demo.of_asset("hmi-1", b"", 12), b"RFB 003.008\n");
 
     let mut shell = alice.terminal(&["ews-1"], 90, 30);
     shell.send("status\n");
