@@ -27,7 +27,7 @@ use crate::store::leases::{LeaseRow, NewLease};
 ///
 /// ```compile_fail
 /// fn forge(verified: sallyport::identity::Verified) -> sallyport::identity::MultiFactor {
-///     sallyport::identity::MultiFactor { first: verified, proofs: Vec::new(), lease: None }
+///     sallyport::identity::MultiFactor { first: verified, proofs: Vec::new(), lease: None, fresh: true }
 /// }
 /// ```
 #[derive(Clone, Debug)]
@@ -35,6 +35,8 @@ pub struct MultiFactor {
     first: Verified,
     proofs: Vec<Proof>,
     lease: Option<LeaseId>,
+    /// The second factor was proven itself, and no lease was granted for it yet.
+    fresh: bool,
 }
 
 /// The name of a lease.
@@ -89,7 +91,7 @@ impl Identities {
         let first = self.still_standing(verified, now).await?;
         let second = self.prove_second(first.identity(), code, now).await?;
         self.inner.throttle.known_source(first.identity().as_str(), first.source(), now);
-        Ok(MultiFactor { proofs: vec![first.proof(), second], first, lease: None })
+        Ok(MultiFactor { proofs: vec![first.proof(), second], first, lease: None, fresh: true })
     }
 
     /// Step-up: a fresh code from somebody who has proven two factors before.
@@ -105,7 +107,7 @@ impl Identities {
             multi_factor.proofs.iter().copied().filter(|proof| proof.kind.counts_as() != second.kind.counts_as());
         let proofs = kept.chain([second]).collect();
         // What the first proof rested on may be withdrawn; then this falls with it.
-        Ok(MultiFactor { first, proofs, lease: multi_factor.lease.clone() })
+        Ok(MultiFactor { first, proofs, lease: multi_factor.lease.clone(), fresh: true })
     }
 
     /// The second factor that still counts, if there is one for this identity, credential and source, no older than `longest`.
@@ -128,7 +130,12 @@ impl Identities {
         };
         let Some(lease) = leases.await?.into_iter().find(counts) else { return Ok(None) };
         let second = Proof { kind: lease.factor, at: lease.proved_at };
-        Ok(Some(MultiFactor { proofs: vec![first.proof(), second], first, lease: Some(LeaseId(lease.id)) }))
+        Ok(Some(MultiFactor {
+            proofs: vec![first.proof(), second],
+            first,
+            lease: Some(LeaseId(lease.id)),
+            fresh: false,
+        }))
     }
 
     /// The same person's proof with a second factor that was proven later, if its lease counts.
@@ -154,7 +161,7 @@ impl Identities {
         duration: SignedDuration,
         now: Timestamp,
     ) -> Result<Option<LeaseId>, Refused> {
-        if multi_factor.lease.is_some() {
+        if !multi_factor.fresh {
             return Ok(None);
         }
         let second = multi_factor.proofs.iter().filter(|proof| proof.kind.is_second()).max_by_key(|proof| proof.at);
@@ -172,6 +179,7 @@ impl Identities {
         self.inner.store.insert_lease(&lease).await?;
         let id = LeaseId(lease.id);
         multi_factor.lease = Some(id.clone());
+        multi_factor.fresh = false;
         Ok((now < expires_at).then_some(id))
     }
 

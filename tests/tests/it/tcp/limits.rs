@@ -39,11 +39,11 @@ fn what_is_taken_away_ends_within_a_second() {
     let (plant, _echo, alice) = plant_with_echo();
     let tunnel = Tunnel::open(&plant, &alice, &["-L", "5007:plc-1:7"]);
     let with = plant.plant_file();
-    let without = with.replacen("services = [\"modbus\", \"echo\"]\nlease", "services = [\"modbus\"]\nlease", 1);
+    let without = with.replacen("services = [\"modbus\", \"echo\", \"raw\"]\nlease", "services = [\"modbus\"]\nlease", 1);
     assert_ne!(with, without);
     let take_away: [&dyn Fn(); 3] = [
         &|| plant.apply(&without),
-        &|| plant.apply(&with.replacen("services = [\"modbus\", \"echo\", \"vnc\"]", "services = [\"modbus\"]", 1)),
+        &|| plant.apply(&with.replacen("services = [\"modbus\", \"echo\", \"raw\", \"vnc\"]", "services = [\"modbus\"]", 1)),
         &|| drop(plant.sallyport(&["identity", "lock", "alice", "--reason", "left"]).ok()),
     ];
     for act in take_away {
@@ -147,7 +147,7 @@ fn a_fresh_code_is_given_beside_the_connection_that_asks_for_one() {
 fn a_window_opens_nothing_before_and_cuts_at_its_end() {
     let (plant, echo, alice) = plant_with_echo();
     let standard = plant.plant_file();
-    let grant = "services = [\"modbus\", \"echo\"]\nlease = \"1h\"\n";
+    let grant = "services = [\"modbus\", \"echo\", \"raw\"]\nlease = \"1h\"\n";
     assert!(standard.contains(grant));
     let with = |when: &str| standard.replacen(grant, &format!("{grant}when = {when}\n"), 1);
     let clock = |seconds: i64| {
@@ -181,7 +181,7 @@ fn a_full_disk_lets_no_unrecorded_byte_through() {
             .recordings_disk("2M")
             .start();
         let file = plant.plant_file();
-        let grant = "services = [\"modbus\", \"echo\"]\nlease = \"1h\"\n";
+        let grant = "services = [\"modbus\", \"echo\", \"raw\"]\nlease = \"1h\"\n";
         plant.apply(&file.replacen(grant, &format!("{grant}terms = {{ recorder_trouble = \"{trouble}\" }}\n"), 1));
         plant.settle();
         let (sender, received) = std::sync::mpsc::channel();

@@ -116,7 +116,7 @@ fn an_asset_that_is_down_is_said_to_be() {
     let tunnel = Tunnel::open(&plant, &alice, &["-L", "5020:plc-1:4000", "-L", "5008:down-2:7"]);
     let refused = tunnel.refused(5020);
     assert!(
-        refused.contains("connect failed: plc-1 answers, but its modbus service refuses connections."),
+        refused.contains("connect failed: plc-1 answers, but its raw service refuses connections."),
         "{refused}"
     );
     let silent = tunnel.refused(5008);
