@@ -1,6 +1,7 @@
 //! `sallyport recording`: find, replay, verify and export recordings.
 
 mod catalogue;
+mod operations;
 mod proof;
 mod reading;
 mod replaying;
@@ -31,6 +32,8 @@ pub enum Command {
         #[command(flatten)]
         keys: ReadKeys,
     },
+    /// List what was done, operation by operation: when, who, what, old -> new, verdict and rule
+    Operations(Operations),
     /// Find text as it stood on the screen, in output, commands and file names
     Search(Search),
     /// Keep a recording whatever retention says
@@ -131,12 +134,14 @@ pub struct Verify {
 pub struct Export {
     /// Session id (or how it begins), or a recording's file
     recording: String,
-    /// asciicast: what a terminal showed, for asciinema; jsonl: requests, operations, files, notices
+    /// asciicast: what a terminal showed, for asciinema; jsonl: requests, operations, files, notices; pcapng: TCP
+    /// connections, for Wireshark; operations: only the operations, one JSON object a line
     #[arg(long, value_enum)]
     format: Format,
     #[command(flatten)]
     keys: ReadKeys,
-    /// Which channel of an asciicast [default: the first with a terminal, or else with output]
+    /// Which channel [default: all connections of a pcapng; the first with a terminal, or else with output, of an
+    /// asciicast]
     #[arg(long)]
     track: Option<u32>,
     /// With all bytes (jsonl)
@@ -154,6 +159,36 @@ pub enum Format {
     Asciicast,
     /// JSON lines.
     Jsonl,
+    /// pcapng.
+    Pcapng,
+    /// Operations as JSON lines.
+    Operations,
+}
+
+/// `sallyport recording operations`
+#[derive(Debug, clap::Args)]
+pub struct Operations {
+    /// Session id (or how it begins), or a recording's file
+    recording: String,
+    #[command(flatten)]
+    keys: ReadKeys,
+    /// Only those with this verdict
+    #[arg(long, value_enum)]
+    verdict: Option<Judged>,
+    /// Only what changes something: writes, control and program operations, files that go up; refused ones too
+    #[arg(long)]
+    writes: bool,
+}
+
+/// What a filter made of an operation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Judged {
+    /// It went on.
+    Pass,
+    /// It went on, and would not have if the filter enforced.
+    WouldDeny,
+    /// It did not go on.
+    Deny,
 }
 
 /// `sallyport recording search`
@@ -182,6 +217,7 @@ pub async fn run(command: Command, context: &Context) -> Result<(), CliError> {
         Command::Replay(arguments) => replaying::replay(arguments, context).await,
         Command::Export(arguments) => reading::export(arguments, context).await,
         Command::Files { recording, keys } => reading::files(&recording, &keys, context).await,
+        Command::Operations(arguments) => operations::operations(arguments, context).await,
         Command::Search(arguments) => reading::search(arguments, context).await,
     }
 }

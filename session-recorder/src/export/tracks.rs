@@ -110,7 +110,7 @@ impl Track {
 
 /// True when what was opened is a TCP connection: a session's own, or a forward inside an ssh session.
 pub(crate) fn is_tcp(opened: &Value) -> bool {
-    opened["opened"] == "tcp" || opened["channel"] == "forward"
+    opened["channel"] == "stream" || opened["channel"] == "forward"
 }
 
 /// True for a TCP connection whose bytes are no text: its protocol is a binary one.

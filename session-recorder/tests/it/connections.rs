@@ -11,7 +11,7 @@ const ANSWER: &[u8] = b"\0\x01\0\0\0\x07\x01\x03\x04\x06\x40\0\x03";
 
 fn modbus() -> Value {
     json!({
-        "opened": "tcp", "service": "modbus", "protocol": "modbus", "originator": "127.0.0.1:40312",
+        "channel": "stream", "service": "modbus", "protocol": "modbus", "originator": "127.0.0.1:40312",
         "asset": "plc-1", "address": "10.10.1.30:502"
     })
 }
@@ -159,7 +159,7 @@ fn ends_are_those_of_the_recording_and_stand_ins_only_where_it_has_none() {
 
     let (_, whole) = opened(&modbus(), "192.0.2.7");
     assert_eq!(whole, "Track 1: 127.0.0.1:40312 to plc-1 at 10.10.1.30:502, modbus.");
-    let bare = json!({ "opened": "tcp" });
+    let bare = json!({ "channel": "stream" });
     assert_eq!(ends(&bare, "10.0.0.10:50123"), "10.0.0.10:49153 198.51.100.1:9");
     assert_eq!(ends(&bare, "somewhere"), "192.0.2.1:49153 198.51.100.1:9");
     assert_eq!(ends(&bare, "fd00::7"), "[fd00::7]:49153 [2001:db8::2]:9");
@@ -167,14 +167,14 @@ fn ends_are_those_of_the_recording_and_stand_ins_only_where_it_has_none() {
     for what in ["the client's address", "the client's port", "the asset's address", "the asset's port"] {
         assert!(comment.contains(what), "{comment}");
     }
-    let named = json!({ "opened": "tcp", "protocol": "modbus", "originator": "localhost:0", "address": "plc.example" });
+    let named = json!({ "channel": "stream", "protocol": "modbus", "originator": "localhost:0", "address": "plc.example" });
     assert_eq!(ends(&named, ""), "192.0.2.1:49153 198.51.100.1:502");
-    let wrong = json!({ "opened": "tcp", "originator": 5, "address": ["x"], "protocol": null, "asset": {} });
+    let wrong = json!({ "channel": "stream", "originator": 5, "address": ["x"], "protocol": null, "asset": {} });
     assert_eq!(ends(&wrong, ""), "192.0.2.1:49153 198.51.100.1:9");
     // An ssh session's forward, and one that would be its own peer.
     let forward = json!({ "channel": "forward", "host": "localhost", "port": 8080 });
     assert_eq!(ends(&forward, "10.0.0.10"), "10.0.0.10:49153 198.51.100.1:8080");
-    let itself = json!({ "opened": "tcp", "originator": "127.0.0.1:502", "address": "127.0.0.1:502" });
+    let itself = json!({ "channel": "stream", "originator": "127.0.0.1:502", "address": "127.0.0.1:502" });
     assert_eq!(ends(&itself, ""), "127.0.0.1:503 127.0.0.1:502");
 }
 

@@ -5,9 +5,11 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 
 use jiff::Timestamp;
-use sallyport_session_recorder::ReadError;
-use sallyport_session_recorder::export::{Content, ExportError, FileEntry, Track, asciicast, jsonl, tracks};
+use sallyport_session_recorder::export::{
+    Content, ExportError, FileEntry, Track, asciicast, jsonl, operation_lines, pcapng, tracks,
+};
 use sallyport_session_recorder::search as find;
+use sallyport_session_recorder::{ReadError, TrackId};
 use serde::Serialize;
 
 use super::source::{Eyes, Source, check_identity, put_on_record};
@@ -24,19 +26,39 @@ pub(super) async fn export(arguments: Export, context: &Context) -> Result<(), C
     let format = match arguments.format {
         Format::Asciicast => "asciicast",
         Format::Jsonl => "jsonl",
+        Format::Pcapng => "pcapng",
+        Format::Operations => "operations",
     };
     let event = AuditEvent::RecordingExported { session: header.session.clone(), format: format.to_owned() };
     put_on_record(event, &source, context).await?;
-    let out = output(arguments.output)?;
     match arguments.format {
         Format::Jsonl => {
             let content = if arguments.content { Content::With } else { Content::Without };
-            jsonl(&mut eyes.open(&source)?, content, out).map_err(export_error)
+            jsonl(&mut eyes.open(&source)?, content, output(arguments.output)?).map_err(export_error)
         }
         Format::Asciicast => {
             let track = choose(tracks(&header, reader).map_err(read_error)?, arguments.track)?;
-            asciicast(&header, &track, eyes.open(&source)?, out).map_err(export_error)
+            asciicast(&header, &track, eyes.open(&source)?, output(arguments.output)?).map_err(export_error)
         }
+        Format::Pcapng => {
+            let only = connections(&tracks(&header, reader).map_err(read_error)?, arguments.track)?;
+            pcapng(&header, only, eyes.open(&source)?, output(arguments.output)?).map_err(export_error)
+        }
+        Format::Operations => operation_lines(&header, reader, output(arguments.output)?).map_err(export_error),
+    }
+}
+
+/// Whether there are connections to export: the one asked for, or any.
+fn connections(tracks: &[Track], asked: Option<u32>) -> Result<Option<TrackId>, CliError> {
+    let refuse = |sentence: String| Err(CliError::Failed(sentence));
+    match asked {
+        None if tracks.iter().any(Track::is_tcp) => Ok(None),
+        None => refuse("the recording has no TCP connection; `--format jsonl` has what it holds".to_owned()),
+        Some(number) => match tracks.iter().find(|track| track.track == number) {
+            Some(track) if track.is_tcp() => Ok(Some(TrackId(number))),
+            Some(_) => refuse(format!("track {number} is no TCP connection")),
+            None => refuse(format!("the recording has no track {number}")),
+        },
     }
 }
 
@@ -49,17 +71,25 @@ fn output(path: Option<PathBuf>) -> Result<Box<dyn Write>, CliError> {
 
 /// The track asked for, or the one that somebody most likely wants to see.
 pub(super) fn choose(tracks: Vec<Track>, asked: Option<u32>) -> Result<Track, CliError> {
+    let connection = tracks.iter().find(|track| track.is_tcp() && asked.is_none_or(|number| track.track == number));
+    let connection = connection.map(|track| track.track);
+    let mut shown = tracks.into_iter().filter(|track| !track.is_tcp());
     let found = match asked {
-        Some(number) => tracks.into_iter().find(|track| track.track == number),
+        Some(number) => shown.find(|track| track.track == number),
         None => {
-            let first = |wanted: &dyn Fn(&Track) -> bool| tracks.iter().find(|track| wanted(track)).cloned();
+            let shown: Vec<Track> = shown.collect();
+            let first = |wanted: &dyn Fn(&Track) -> bool| shown.iter().find(|track| wanted(track)).cloned();
             first(&|track| track.terminal.is_some()).or_else(|| first(&|track| track.output_bytes > 0))
         }
     };
     found.ok_or_else(|| {
-        CliError::Failed(match asked {
-            Some(number) => format!("the recording has no track {number}"),
-            None => "the recording has nothing to show".to_owned(),
+        CliError::Failed(match (connection, asked) {
+            (Some(number), _) => format!(
+                "track {number} is a TCP connection, which nothing showed on a screen; \
+                 see `sallyport recording operations`, or export it with `--format pcapng`"
+            ),
+            (None, Some(number)) => format!("the recording has no track {number}"),
+            (None, None) => "the recording has nothing to show".to_owned(),
         })
     })
 }
@@ -71,7 +101,9 @@ pub(super) fn read_error(error: ReadError) -> CliError {
 fn export_error(error: ExportError) -> CliError {
     match error {
         ExportError::Write(error) => CliError::Output(error),
-        ExportError::Read(_) | ExportError::Json(_) => CliError::Failed(error.to_string()),
+        ExportError::Read(_) | ExportError::Json(_) | ExportError::Connections(_) => {
+            CliError::Failed(error.to_string())
+        }
     }
 }
 

@@ -20,7 +20,7 @@ pub(super) async fn replay(arguments: Replay, context: &Context) -> Result<(), C
     check_identity(&header, &source)?;
     put_on_record(AuditEvent::RecordingReplayed { session: header.session.clone() }, &source, context).await?;
     let all = tracks(&header, reader).map_err(read_error)?;
-    let shown = all.iter().filter(|track| track.output_bytes > 0).count();
+    let shown = all.iter().filter(|track| track.output_bytes > 0 && !track.is_tcp()).count();
     let track = choose(all, arguments.track)?;
     eprintln!("{}", printable(&title(&header.identity, &header.account, &header.asset, &track, shown)));
     let pace = Pace {

@@ -138,6 +138,8 @@ impl Recorded {
             "service": self.authorized.target.service,
             "protocol": protocol,
             "originator": originator,
+            "asset": self.authorized.target.asset,
+            "address": self.authorized.address.to_string(),
         });
         let id = self.recording.opened(&opened).map_err(|error| {
             tracing::error!(session = %self.id, %error, "The recorder failed");
