@@ -13,7 +13,7 @@ use tracing::warn;
 
 pub use diff::{PlantDiff, TextDiff};
 pub use follow::follow;
-pub use read::{ReadPlantError, read_files};
+pub use read::{PlantFiles, ReadPlantError, read_files};
 
 use crate::store::{Store, StoreError};
 

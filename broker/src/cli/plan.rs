@@ -8,7 +8,7 @@ use sallyport_policy::{PlantFile, Policy};
 use serde::Serialize;
 
 use super::{CliError, Context, printable};
-use crate::plant::{PlantDiff, read_files};
+use crate::plant::{PlantDiff, PlantFiles, read_files};
 use crate::store::plants::{NewPlant, plant_sha256};
 
 /// Which plant files.
@@ -80,7 +80,7 @@ pub async fn apply(arguments: Apply, context: &Context) -> Result<(), CliError> 
 }
 
 async fn make_plan(files: &Files, context: &Context) -> Result<(Plan, Vec<PlantFile>), CliError> {
-    let files = read_files(&files.paths).map_err(CliError::failed)?;
+    let PlantFiles { files, unnamed } = read_files(&files.paths).map_err(CliError::failed)?;
     let policy =
         Policy::parse(&files).map_err(|errors| CliError::Setup(format!("the plant does not hold:\n{errors}")))?;
     let current = context.store().await?.current_plant().await.map_err(CliError::failed)?;
@@ -92,10 +92,14 @@ async fn make_plan(files: &Files, context: &Context) -> Result<(Plan, Vec<PlantF
         version: None,
         sha256: plant_sha256(&files),
         changed: from_version == 0 || old_files != files,
-        warnings: policy.warnings().iter().map(ToString::to_string).collect(),
+        warnings: policy.warnings().iter().map(ToString::to_string).chain(unnamed.iter().map(left_out)).collect(),
         diff,
     };
     Ok((plan, files))
+}
+
+fn left_out(path: &PathBuf) -> String {
+    format!("{}: no service names this tag list, so it is left out", path.display())
 }
 
 fn describe(plan: &Plan) -> String {

@@ -136,7 +136,7 @@ fn instant(text: &str) -> Result<Timestamp, String> {
 async fn policy(paths: &[PathBuf], context: &Context) -> Result<Policy, CliError> {
     let files = match paths {
         [] => context.store().await?.current_plant().await.map_err(CliError::failed)?.map(|plant| plant.files),
-        paths => Some(read_files(paths).map_err(CliError::setup)?),
+        paths => Some(read_files(paths).map_err(CliError::setup)?.files),
     };
     let Some(files) = files else {
         return Err(CliError::Setup("no plant is in force yet; name plant files with `-f`".to_owned()));

@@ -41,7 +41,7 @@ fn the_examples_of_the_deployment_hold() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let config = crate::config::Config::load(&root.join("deploy/broker.example.toml")).unwrap();
     assert_eq!(config.recording.retention("safety").days, Some(1825));
-    let files = crate::plant::read_files(&[root.join("deploy/plant.example.toml")]).unwrap();
+    let files = crate::plant::read_files(&[root.join("deploy/plant.example.toml")]).unwrap().files;
     sallyport_policy::Policy::parse(&files).unwrap();
 }
 

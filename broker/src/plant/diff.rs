@@ -118,11 +118,25 @@ fn things(policy: &Policy) -> BTreeMap<String, Value> {
         for (number, grant) in role.grants.iter().enumerate() {
             add(format!("role {}, grant {}", role.id, number + 1), value(grant));
         }
+        for (number, window) in role.windows.iter().enumerate() {
+            add(format!("role {}, window {}", role.id, number + 1), value(window));
+        }
     }
     for (number, forbid) in policy.forbids().enumerate() {
         add(format!("forbid {}", number + 1), value(forbid));
     }
-    policy.filters().for_each(|filter| add(format!("filter {}", filter.name), value(filter)));
+    for list in policy.tag_lists() {
+        list.tags().for_each(|tag| add(format!("tag {} of {}", tag.name, list.name), value(tag)));
+    }
+    for filter in policy.filters() {
+        let rules = filter.modbus.as_ref().map(Vec::len);
+        let heads =
+            serde_json::json!({ "mode": filter.mode, "modbus_rules": rules, "vnc": filter.vnc, "rdp": filter.rdp });
+        add(format!("filter {}", filter.name), heads);
+        for rule in filter.modbus.iter().flatten() {
+            add(format!("filter {}, rule {}", filter.name, rule.name), value(rule));
+        }
+    }
     policy.break_glass().for_each(|glass| add(format!("break-glass {}", glass.name), value(glass)));
     things
 }

@@ -130,3 +130,52 @@ fn a_first_plant_is_all_new() {
         "#]],
     );
 }
+
+const FILTERED: &str = r#"[zone.cell-1]
+networks = ["10.10.1.0/24"]
+[asset.plc-1]
+zone = "cell-1"
+address = "10.10.1.30"
+services.modbus = { tag_list = "plc-1.csv" }
+[filter.setpoints]
+modbus = [
+  { operations = ["read"] },
+  { name = "speed", operations = ["write"], registers = ["100-109"], values = { max = 1500 } },
+]
+[[role.lead.window]]
+assets = ["plc-1"]
+services = ["modbus"]
+for = ["role:lead"]
+max = "2h"
+"#;
+
+#[test]
+fn filters_tags_and_windows_change_rule_by_rule() {
+    let after = FILTERED
+        .replace("max = 1500", "max = 3000, bits = \"0xff\"")
+        .replace("{ operations = [\"read\"] }", "{ functions = [\"43/14\"], unit = [0, \"2-4\"] }")
+        .replace("[filter.setpoints]\n", "[filter.setpoints]\nmode = \"observe\"\nvnc = \"interactive\"\n")
+        .replace("max = \"2h\"", "max = \"4h\"");
+    let tags = "name,reference,scale\nspeed,40101,\nlevel,30001,0.1\n";
+    let policy = |text: &str, tags: &str| {
+        let file = |name: &str, text: &str| PlantFile { name: name.to_owned(), text: text.to_owned() };
+        Policy::parse(&[file("plant.toml", text), file("plc-1.csv", tags)]).unwrap()
+    };
+    let before = policy(FILTERED, tags);
+    let changed = meaning(&before, &policy(&after, "name,reference,scale\nspeed,40102,\nflow,30001,0.1\n"));
+    expect![[r#"
+        ~ filter setpoints mode: enforce -> observe
+        ~ filter setpoints vnc.clipboard: (nothing) -> 
+        ~ filter setpoints vnc.input: (nothing) -> true
+        ~ filter setpoints, rule setpoints/1 functions:  -> 43/14
+        ~ filter setpoints, rule setpoints/1 operations: read -> 
+        ~ filter setpoints, rule setpoints/1 units: (nothing) -> 0, 2-4
+        ~ filter setpoints, rule speed values.bits: (nothing) -> 0xff
+        ~ filter setpoints, rule speed values.max: 1500.0 -> 3000.0
+        ~ role lead, window 1 max: PT2H -> PT4H
+        + tag flow of plc-1.csv address=0 offset=0.0 scale=0.1 table=input-register type=u16 word_order=big
+        - tag level of plc-1.csv address=0 offset=0.0 scale=0.1 table=input-register type=u16 word_order=big
+        ~ tag speed of plc-1.csv address: 100 -> 101
+    "#]]
+    .assert_eq(&(changed.join("\n") + "\n"));
+}
