@@ -439,11 +439,17 @@ proptest! {
         prop_assert_eq!(sorted(&one), sorted(&other));
     }
 
-    /// What a filter would give may not depend on text that is no plant: reading it is total.
+    /// Whatever is written of a rule, it is read, or refused with a place in the text.
     #[test]
     fn reading_random_rules_is_total(keys in proptest::collection::vec((key(), value()), 0..8)) {
         let pairs: Vec<String> = keys.into_iter().map(|(key, value)| format!("{key} = {value}")).collect();
-        let _: Result<_, _> = Policy::parse(&plant(&format!("[filter.x]\nmodbus = [{{ {} }}]\n", pairs.join(", "))));
+        let text = format!("[filter.x]\nmodbus = [{{ {} }}]\n", pairs.join(", "));
+        if let Err(errors) = Policy::parse(&plant(&text)) {
+            for error in errors.iter() {
+                let line = text.split('\n').nth(error.line - 1);
+                prop_assert!(line.is_some_and(|line| error.column <= line.chars().count() + 1), "{error}");
+            }
+        }
     }
 }
 
