@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::adu::{Adu, Assembler};
 use super::flight::{Before, Flight, Slot, State};
-use super::judge::Case;
+use super::judge::{Case, masked};
 use super::memory::{Memory, Rates};
 use super::operation::Operation;
 use super::parts::Change;
@@ -174,8 +174,7 @@ impl Filter {
             let Adu { transaction, unit, pdu } = Adu::decode(frame).map_err(malformed)?;
             let response = Response::decode(pdu).map_err(malformed)?;
             let Paired { index, response, certain } = pair(flight, (transaction, unit), response).map_err(malformed)?;
-            let Some(slot) = flight.slots().get(index) else { continue };
-            let Some((_, request)) = slot.asked() else { continue };
+            let (slot, request) = flight.asked(index).ok_or(UNASKED).map_err(malformed)?;
             let before = Before { memory, flight, rates, monotonic_ms: 0, except: Some(slot.number) };
             journal.note(&Operation {
                 number: slot.number,
@@ -188,7 +187,7 @@ impl Filter {
                 rules,
                 before: &before,
             });
-            learn(memory, rules, unit, &request, &response, certain && !slot.overtaken);
+            remember(memory, rules, unit, &request, &response, certain && !slot.overtaken);
             Adu::encode(transaction, unit, &mut out.to_client, |out| response.encode(out));
             flight.overtake(index);
             flight.remove(index);
@@ -260,6 +259,8 @@ fn no_frame(side: Side, reason: &'static str, partial: &[u8], rest: &[u8]) -> Ma
     Malformed::new(side, reason, &bytes)
 }
 
+const UNASKED: &str = "nothing was asked that this would answer";
+
 struct Paired<'a> {
     index: usize,
     response: Response<'a>,
@@ -270,7 +271,7 @@ struct Paired<'a> {
 /// The request that a response answers: the oldest with its transaction, unit and function that it fits.
 fn pair<'a>(flight: &Flight, of: (u16, u8), response: Response<'a>) -> Result<Paired<'a>, &'static str> {
     let mut found: Option<(Paired<'a>, Request<'_>)> = None;
-    let mut wrong = "nothing was asked that this would answer";
+    let mut wrong = UNASKED;
     for (index, slot) in flight.slots().iter().enumerate() {
         let Some((adu, request)) = slot.asked() else { continue };
         let function = request.function().code;
@@ -288,21 +289,28 @@ fn pair<'a>(flight: &Flight, of: (u16, u8), response: Response<'a>) -> Result<Pa
 }
 
 /// Remembers what an answer tells of values. What it does not tell for certain is forgotten.
-fn learn(memory: &mut Memory, rules: &Rules, unit: u8, request: &Request<'_>, response: &Response<'_>, certain: bool) {
+fn remember(
+    memory: &mut Memory,
+    rules: &Rules,
+    unit: u8,
+    request: &Request<'_>,
+    response: &Response<'_>,
+    certain: bool,
+) {
     // These say that nothing was done; after others it may have been, wholly or in part.
     let undone = matches!(response, Response::Exception { code: 1 | 2 | 3 | 6 | 10, .. });
     let refused = matches!(response, Response::Exception { .. });
     // What is written takes effect before function 23 reads.
     let (write, read) =
         (request.parts().find(|part| part.kind == Kind::Write), request.parts().find(|part| part.kind == Kind::Read));
-    if let Some(part) = write.filter(|_| !undone) {
+    if let Some(part) = write.filter(|_| !(undone && certain)) {
         let old = memory.last(unit, part.span.table, part.span.first);
         memory.forget(unit, part.span);
         match part.change {
             Change::Set(values) if certain && !refused => memory.set(unit, part.span, values, rules),
             Change::Mask { and, or } if certain && !refused => {
                 if let Some(old) = old {
-                    memory.set(unit, part.span, Values::One(super::judge::masked(old, and, or)), rules);
+                    memory.set(unit, part.span, Values::One(masked(old, and, or)), rules);
                 }
             }
             Change::Set(_) | Change::Mask { .. } | Change::None => {}

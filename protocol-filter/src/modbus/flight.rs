@@ -90,6 +90,12 @@ impl Flight {
         &self.slots
     }
 
+    /// The slot at an index, with its request.
+    pub(super) fn asked(&self, index: usize) -> Option<(&Slot, Request<'_>)> {
+        let slot = self.slots.get(index)?;
+        Some((slot, slot.asked()?.1))
+    }
+
     /// The first slot in a state for which `is` holds.
     pub(super) fn position(&self, is: impl Fn(&Slot) -> bool) -> Option<usize> {
         self.slots.iter().position(is)

@@ -10,7 +10,7 @@ use super::request::Request;
 use super::response::Response;
 use super::rules::Rules;
 use super::tag::{Registers, Tag};
-use super::values::Values;
+use super::values::{FileRead, Values};
 use crate::{Kind, Phase, Verdict};
 
 /// One request, or the answer to one, with its verdict.
@@ -81,15 +81,14 @@ impl<'a> Operation<'a> {
         }
     }
 
-    /// The points that it touches. None for a request that breaks the protocol's limits on them.
+    /// The points that it touches; of those that a request which breaks the protocol's limits names, those that there are.
     pub fn touched(&self) -> impl Iterator<Item = Touched<'a>> + use<'a> {
         let read = match self.answer {
             Some(Response::Bits { bits, .. }) => Some(Values::Bits(bits)),
             Some(Response::Words { words, .. } | Response::ReadWrite(words)) => Some(Values::Words(words)),
             _ => None,
         };
-        let parts = if self.request.fault().is_none() { Some(self.request.parts()) } else { None };
-        parts.into_iter().flatten().map(move |part| {
+        self.request.parts().map(move |part| {
             let values = match part.change {
                 Change::None => read,
                 Change::Set(values) => Some(values),
@@ -160,6 +159,7 @@ impl fmt::Display for Operation<'_> {
         } else if self.request.function().name().starts_with("unknown") {
             write!(f, " {}", self.request.function())?;
         }
+        self.fmt_files(f)?;
         for (index, touched) in self.touched().enumerate() {
             f.write_str(if index > 0 { "; write " } else { " " })?;
             self.fmt_points(f, &touched)?;
@@ -167,10 +167,10 @@ impl fmt::Display for Operation<'_> {
         for tag in self.tags().take(Self::MOST_SHOWN) {
             write!(f, " [{}", tag.tag.name)?;
             if let Some(value) = tag.value {
-                write!(f, " = {value}{}{}", if tag.tag.unit.is_empty() { "" } else { " " }, tag.tag.unit)?;
+                write!(f, " = {}", tag.tag.shown(value))?;
             }
             if let (Kind::Write, Some(old)) = (tag.kind, tag.old) {
-                write!(f, " (was {old})")?;
+                write!(f, " (was {})", tag.tag.shown(old))?;
             }
             f.write_str("]")?;
         }
@@ -189,6 +189,17 @@ impl fmt::Display for Operation<'_> {
 impl Operation<'_> {
     /// How many values and tags the line shows.
     const MOST_SHOWN: usize = 16;
+
+    fn fmt_files(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let show = |f: &mut fmt::Formatter<'_>, FileRead { file, record, length, .. }| {
+            write!(f, " file {file} at {record} ({length} registers)")
+        };
+        match self.request {
+            Request::ReadFile(groups) => groups.iter().try_for_each(|group| show(f, group)),
+            Request::WriteFile(groups) => groups.iter().try_for_each(|group| show(f, group.place)),
+            _ => Ok(()),
+        }
+    }
 
     fn fmt_points(&self, f: &mut fmt::Formatter<'_>, touched: &Touched<'_>) -> fmt::Result {
         let Span { table, first, last } = touched.part.span;

@@ -36,7 +36,8 @@ pub enum Change<'a> {
 pub(super) const MOST_FIFO: u16 = 31;
 
 impl<'a> Request<'a> {
-    /// The points that it reads and writes, for a request without [`Request::fault`]. Function 23 has two parts.
+    /// The points that it reads and writes, as far as there are such: a request with a [`Request::fault`] may name more, or none.
+    /// Function 23 has two parts.
     pub fn parts(&self) -> impl Iterator<Item = Part<'a>> + use<'a> {
         let read = |table, address, quantity| {
             let span = Span::counted(table, address, quantity)?;

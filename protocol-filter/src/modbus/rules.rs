@@ -116,6 +116,13 @@ impl Rules {
         Self::new(self.name, self.mode, self.rules, tags)
     }
 
+    /// The same rules, only observing: to replay what has already happened.
+    #[must_use]
+    pub fn observing(mut self) -> Self {
+        self.mode = Mode::Observe;
+        self
+    }
+
     /// Its name.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -189,8 +196,13 @@ impl Functions {
     /// Is it among them, by itself or with all its subfunctions?
     #[must_use]
     pub fn holds(&self, function: Function) -> bool {
-        self.whole >> (function.code & 0x7F) & 1 == 1 || self.subs.contains(&function)
+        self.whole & bit(function.code) != 0 || self.subs.contains(&function)
     }
+}
+
+/// Codes from 128 on are no functions, and in no set.
+fn bit(code: u8) -> u128 {
+    1_u128.checked_shl(code.into()).unwrap_or(0)
 }
 
 impl FromIterator<Function> for Functions {
@@ -198,7 +210,7 @@ impl FromIterator<Function> for Functions {
         functions.into_iter().fold(Self::default(), |mut set, function| {
             match function.sub {
                 Some(_) => set.subs.push(function),
-                None => set.whole |= 1 << (function.code & 0x7F),
+                None => set.whole |= bit(function.code),
             }
             set
         })

@@ -93,6 +93,19 @@ impl Tag {
         value.is_finite().then_some(value)
     }
 
+    /// A value of it as people write it, without the digits that binary fractions add.
+    #[must_use]
+    pub fn shown(&self, value: f64) -> String {
+        #[expect(clippy::cast_possible_truncation, reason = "it was no more precise before it was scaled")]
+        let number = match self.value_type {
+            ValueType::F32 => (value as f32).to_string(),
+            ValueType::F64 => value.to_string(),
+            _ if value.abs() < 1e9 && self.scale.abs() > 1e-5 => ((value * 1e6).round() / 1e6).to_string(),
+            _ => value.to_string(),
+        };
+        if self.unit.is_empty() { number } else { format!("{number} {}", self.unit) }
+    }
+
     /// The registers that make a value, or those nearest to it; `None` if there are none.
     #[must_use]
     pub fn registers(&self, value: f64) -> Option<[u16; 4]> {

@@ -2,6 +2,11 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
 
+mod captures;
+mod evasions;
 mod gate;
+mod laws;
 mod plant;
 mod values;
+mod vectors;
+mod words;

@@ -1,0 +1,429 @@
+//! Ways around a filter, each tried.
+
+use sallyport_protocol_filter::modbus::{Limits, MOST_ADU, Mode, Points, Rule, Rules, Table, Units};
+use sallyport_protocol_filter::{Kind, Outbound, ProtocolFilter, Side};
+
+use crate::plant::{Line, Sent, frame, hex};
+
+const DENIED_WRITE: &str = "000900000003018601";
+
+fn malformed(line: &mut Line, from: Side, bytes: &[u8]) -> String {
+    let malformed = line.send(from, bytes).expect_err("it must be malformed");
+    assert_eq!(malformed.side, from);
+    assert!(!malformed.bytes.is_empty() && bytes.starts_with(&malformed.bytes[..1]));
+    line.send(from, &frame(1, 1, "03 0000 0001")).expect_err("malformed is final");
+    line.send(Side::Client, &frame(1, 1, "03 0000 0001")).expect_err("for both sides");
+    malformed.reason.to_owned()
+}
+
+#[test]
+fn a_write_sent_byte_by_byte_is_a_write() {
+    let mut line = Line::new(Rules::read_only());
+    let bytes = frame(9, 1, "06 0064 0640");
+    let mut all = Sent::default();
+    for byte in &bytes {
+        let sent = line.send(Side::Client, std::slice::from_ref(byte)).unwrap();
+        assert!(all.client.is_empty(), "answered before it was whole");
+        all = sent;
+    }
+    assert_eq!(all, Sent { client: DENIED_WRITE.into(), server: String::new() });
+}
+
+#[test]
+fn a_boundary_between_length_and_function_hides_nothing() {
+    for cut in 4..=8 {
+        let mut line = Line::new(Rules::read_only());
+        let bytes = frame(9, 1, "06 0064 0640");
+        assert_eq!(line.send(Side::Client, &bytes[..cut]).unwrap(), Sent::default());
+        assert_eq!(line.send(Side::Client, &bytes[cut..]).unwrap().client, DENIED_WRITE);
+    }
+}
+
+#[test]
+fn a_bad_frame_between_good_ones_in_one_segment_is_denied_alone() {
+    let mut line = Line::new(Rules::read_only());
+    let (first, last) = (frame(1, 1, "03 0000 0001"), frame(3, 1, "03 0000 0002"));
+    let sent = line.send(Side::Client, &[first.clone(), frame(9, 1, "06 0064 0640"), last.clone()].concat()).unwrap();
+    assert_eq!(hex(&sent.server), [first, last].concat());
+    assert_eq!(sent.client, "");
+    let answers = [frame(1, 1, "03 02 0001"), frame(3, 1, "03 04 0001 0002")];
+    let answered = line.send(Side::Server, &answers.concat()).unwrap();
+    assert_eq!(hex(&answered.client), [answers[0].clone(), hex(DENIED_WRITE), answers[1].clone()].concat());
+}
+
+#[test]
+fn a_length_longer_than_the_function_hides_no_second_frame() {
+    let mut bytes = frame(1, 1, "03 0000 0001");
+    bytes.extend(frame(2, 1, "06 0064 0640"));
+    bytes[5] = 18;
+    assert_eq!(
+        malformed(&mut Line::new(Rules::full()), Side::Client, &bytes),
+        "the length is not that of its function"
+    );
+}
+
+#[test]
+fn a_length_shorter_than_the_function_leaves_no_tail() {
+    let mut bytes = frame(1, 1, "10 0000 0002 04 0001 0002");
+    bytes[5] = 9;
+    assert_eq!(malformed(&mut Line::new(Rules::full()), Side::Client, &bytes), "the byte count lies");
+}
+
+#[test]
+fn a_length_of_nothing_or_beyond_the_limit_is_none() {
+    for length in ["0000", "0001", "00ff", "0104", "ffff"] {
+        let bytes = hex(&format!("0001 0000 {length} 01 03 0000 0001"));
+        for side in [Side::Client, Side::Server] {
+            let reason = malformed(&mut Line::new(Rules::full()), side, &bytes);
+            assert_eq!(reason, "the length field is not within 2 to 254");
+        }
+    }
+}
+
+#[test]
+fn a_length_of_65535_is_refused_at_its_sixth_byte() {
+    let mut line = Line::new(Rules::full());
+    line.send(Side::Client, &hex("0001 0000 ff")).unwrap();
+    line.send(Side::Client, &hex("ff")).expect_err("nothing more is waited for");
+}
+
+#[test]
+fn another_protocol_identifier_is_no_modbus() {
+    for pid in ["0001", "0100", "ffff"] {
+        let bytes = hex(&format!("0001 {pid} 0006 01 03 0000 0001"));
+        malformed(&mut Line::new(Rules::full()), Side::Client, &bytes);
+        malformed(&mut Line::new(Rules::full()), Side::Server, &bytes);
+    }
+}
+
+#[test]
+fn a_stray_byte_ends_the_connection_instead_of_shifting_it() {
+    let mut bytes = vec![0];
+    bytes.extend(frame(1, 1, "03 0000 0001"));
+    malformed(&mut Line::new(Rules::full()), Side::Client, &bytes);
+}
+
+#[test]
+fn other_protocols_on_the_port_are_refused() {
+    let tls = hex("16030100f8010000f40303");
+    let s7 = hex("0300001611e00000000100c0010ac1020100c2020102");
+    for bytes in [b"GET / HTTP/1.1\r\n".as_slice(), b"SSH-2.0-OpenSSH_9.2\r\n", b"RFB 003.008\n", &tls, &s7] {
+        malformed(&mut Line::new(Rules::full()), Side::Client, bytes);
+    }
+}
+
+#[test]
+fn a_function_of_none_or_of_an_exception_is_no_request() {
+    for pdu in ["00", "80 01", "83 02", "ff 01"] {
+        malformed(&mut Line::new(Rules::full()), Side::Client, &frame(1, 1, pdu));
+    }
+}
+
+#[test]
+fn everybody_and_the_device_itself_are_units_like_others() {
+    let rule = Rule {
+        name: "w".into(),
+        kinds: vec![Kind::Write, Kind::Read],
+        units: Units::from_iter([1]),
+        ..Rule::default()
+    };
+    let mut line = Line::new(Rules::new("t", Mode::Enforce, vec![rule], Vec::new()));
+    assert_eq!(line.denial(0, "06 0064 0001"), Some(2));
+    assert_eq!(line.denial(255, "06 0064 0001"), Some(2));
+    assert_eq!(line.denial(0, "03 0064 0001"), Some(2));
+    assert_eq!(line.denial(1, "06 0064 0001"), None);
+    let mut line = Line::new(Rules::read_only());
+    assert_eq!(line.denial(0, "03 0064 0001"), Some(2));
+    assert_eq!(line.denial(255, "03 0064 0001"), None);
+}
+
+#[test]
+fn a_broadcast_holds_nothing_back_and_may_be_answered() {
+    let rule = Rule {
+        name: "w".into(),
+        kinds: vec![Kind::Write, Kind::Read],
+        units: Units::from_iter([0, 1]),
+        ..Rule::default()
+    };
+    let mut line = Line::new(Rules::new("t", Mode::Enforce, vec![rule], Vec::new()));
+    assert_eq!(line.denial(0, "06 0064 0001"), None);
+    let denied = line.ask(2, 1, "07");
+    assert_eq!(denied.client, "000200000003018701", "at once");
+    assert_eq!(line.answer(9, 0, "06 0064 0001").client, "000900000006000600640001");
+    for _ in 0..200 {
+        assert_eq!(line.denial(0, "06 0064 0001"), None, "broadcasts never fill what is in flight");
+    }
+}
+
+#[test]
+fn functions_that_hide_writes_are_writes() {
+    for request in [
+        "17 0000 0001 0064 0001 02 0001",
+        "16 0064 0000 ffff",
+        "15 09 06 0001 0000 0001 abcd",
+        "08 0001 0000",
+        "08 0004 0000",
+        "08 000a 0000",
+        "08 0014 0000",
+        "08 0003 2300",
+        "5a 00 41 ff",
+        "2b 0d 00 01",
+        "28 00",
+        "2a 00",
+        "5b 00",
+        "7d 00",
+        "7e 00",
+        "05 0000 ff00",
+        "0f 0000 0001 01 01",
+        "10 0000 0001 02 0001",
+        "0d",
+        "63",
+    ] {
+        let mut line = Line::new(Rules::read_only());
+        assert_eq!(line.denial(1, request), Some(1), "{request}");
+        line.exchange(1, "03 0000 0001", "03 02 0001");
+    }
+    for request in ["2b 0e 01 00", "07", "0b", "0c", "11", "08 0000 1234", "08 0002 0000", "08 0012 0000", "18 0000"] {
+        assert_eq!(Line::new(Rules::read_only()).denial(1, request), None, "{request}");
+    }
+}
+
+#[test]
+fn read_and_write_in_one_need_the_right_to_both() {
+    let request = "17 0000 0001 0064 0001 02 0001";
+    let only = |kind| {
+        let rule = Rule { name: "r".into(), kinds: vec![kind], ..Rule::default() };
+        Line::new(Rules::new("t", Mode::Enforce, vec![rule], Vec::new()))
+    };
+    assert_eq!(only(Kind::Read).denial(1, request), Some(1));
+    assert_eq!(only(Kind::Write).denial(1, request), Some(1));
+}
+
+#[test]
+fn an_address_does_not_wrap_around_into_an_allowed_one() {
+    let rule = |first, last| Rule {
+        name: "r".into(),
+        kinds: vec![Kind::Read, Kind::Write],
+        points: vec![Points::range(Table::Registers, first, last)],
+        ..Rule::default()
+    };
+    let rules = vec![rule(0, 10), rule(65_530, 65_535)];
+    let mut line = Line::new(Rules::new("t", Mode::Enforce, rules, Vec::new()));
+    assert_eq!(line.denial(1, "03 fffa 0006"), None);
+    line.answer(9, 1, "03 0c 0000 0000 0000 0000 0000 0000");
+    assert_eq!(line.denial(1, "03 fffa 0007"), Some(2));
+    assert_eq!(line.denial(1, "10 ffff 0002 04 0001 0001"), Some(2));
+}
+
+#[test]
+fn a_queue_is_read_as_far_as_it_may_reach() {
+    let rule = |last| Rule {
+        name: "r".into(),
+        kinds: vec![Kind::Read],
+        points: vec![Points::range(Table::Registers, 100, last)],
+        ..Rule::default()
+    };
+    let line = |last| Line::new(Rules::new("t", Mode::Enforce, vec![rule(last)], Vec::new()));
+    assert_eq!(line(130).denial(1, "18 0064"), Some(2));
+    assert_eq!(line(131).denial(1, "18 0064"), None);
+}
+
+#[test]
+fn a_value_in_the_middle_of_many_is_judged() {
+    let limits = Some(Limits { max: Some(1500.0), ..Limits::default() });
+    let rule = Rule { name: "r".into(), kinds: vec![Kind::Write], limits, ..Rule::default() };
+    let mut line = Line::new(Rules::new("t", Mode::Enforce, vec![rule], Vec::new()));
+    assert_eq!(line.denial(1, "10 0064 0003 06 0001 ffff 0001"), Some(3));
+    assert_eq!(line.denial(1, "17 0000 0001 0064 0003 06 0001 ffff 0001"), Some(1), "it may not read");
+}
+
+#[test]
+fn a_byte_count_that_lies_ends_the_connection() {
+    for pdu in [
+        "10 0064 0002 02 0001",
+        "10 0064 0001 04 0001 0002",
+        "10 0064 0001 02 0001 0002",
+        "10 0064 0081 02 0001",
+        "0f 0000 0009 01 01",
+        "0f 0000 0008 02 0101",
+        "17 0000 0001 0064 0002 02 0001",
+        "14 08 06 0001 0000 0001 00",
+        "15 09 06 0001 0000 0002 abcd",
+        "15 0b 06 0001 0000 0001 abcd 0000",
+        "08 0000",
+        "08 0000 12",
+        "08 0001 0000 0000",
+        "2b",
+        "2b 0e 01",
+    ] {
+        malformed(&mut Line::new(Rules::full()), Side::Client, &frame(1, 1, pdu));
+    }
+}
+
+#[test]
+fn an_answer_that_nobody_asked_for_ends_the_connection() {
+    malformed(&mut Line::new(Rules::full()), Side::Server, &frame(1, 1, "03 02 0001"));
+    malformed(&mut Line::new(Rules::full()), Side::Server, &frame(1, 1, "83 02"));
+    let mut twice = Line::new(Rules::full());
+    twice.exchange(1, "03 0000 0001", "03 02 0001");
+    malformed(&mut twice, Side::Server, &frame(7, 1, "03 02 0001"));
+    let mut denied = Line::new(Rules::read_only());
+    denied.denial(1, "06 0000 0001");
+    malformed(&mut denied, Side::Server, &frame(9, 1, "06 0000 0001"));
+}
+
+#[test]
+fn an_answer_carries_exactly_what_was_asked() {
+    for (request, transaction, unit, answer) in [
+        ("03 0000 0002", 2, 1, "03 04 0001 0002"),
+        ("03 0000 0002", 1, 2, "03 04 0001 0002"),
+        ("03 0000 0002", 1, 1, "04 04 0001 0002"),
+        ("03 0000 0002", 1, 1, "03 02 0001"),
+        ("03 0000 0002", 1, 1, "03 06 0001 0002 0003"),
+        ("03 0000 0002", 1, 1, "84 02"),
+        ("03 0000 0002", 1, 1, "83 00"),
+        ("03 0000 0002", 1, 1, "83"),
+        ("03 0000 0002", 1, 1, "83 02 00"),
+        ("01 0000 0009", 1, 1, "01 01 ff"),
+        ("01 0000 0008", 1, 1, "01 02 ffff"),
+        ("05 0000 ff00", 1, 1, "05 0000 0000"),
+        ("06 0000 0001", 1, 1, "06 0000 0002"),
+        ("06 0000 0001", 1, 1, "06 0001 0001"),
+        ("0f 0000 0003 01 05", 1, 1, "0f 0000 0004"),
+        ("10 0000 0001 02 0001", 1, 1, "10 0000 0002"),
+        ("16 0000 ff00 0001", 1, 1, "16 0000 ff00 0003"),
+        ("17 0000 0001 0064 0001 02 0001", 1, 1, "17 04 0001 0002"),
+        ("08 0000 1234", 1, 1, "08 0000 1235"),
+        ("08 000b 0000", 1, 1, "08 000c 0000"),
+        ("14 07 06 0001 0000 0001", 1, 1, "14 06 05 06 0001 0002"),
+        ("14 07 06 0001 0000 0001", 1, 1, "14 04 03 05 0001"),
+        ("15 09 06 0001 0000 0001 abcd", 1, 1, "15 09 06 0001 0000 0001 abce"),
+        ("18 0000", 1, 1, &format!("18 0042 0020 {}", "00".repeat(64))),
+        ("2b 0e 04 01", 1, 1, "2b 0e 04 81 00 00 01 02 01 41"),
+        ("2b 0e 04 01", 1, 1, "2b 0e 04 81 00 00 02 01 01 41 02 01 41"),
+        ("2b 0e 01 00", 1, 1, "2b 0e 02 81 00 00 01 00 01 41"),
+        ("2b 0e 01 00", 1, 1, "2b 0e 01 81 00 00 02 00 01 41"),
+        ("2b 0e 01 00", 1, 1, "2b 0e 01 81 4d b7 00"),
+        ("2b 0e 01 00", 1, 1, "2b 0d 00"),
+        ("5a 00 02", 1, 1, "5b 00 fe"),
+    ] {
+        let mut line = Line::new(Rules::full());
+        line.ask(1, 1, request);
+        malformed(&mut line, Side::Server, &frame(transaction, unit, answer));
+    }
+}
+
+#[test]
+fn equal_transaction_identifiers_are_answered_in_turn() {
+    let mut line = Line::new(Rules::full());
+    for request in ["03 0000 0001", "03 0010 0001", "06 0000 0001", "03 0020 0002"] {
+        line.ask(0, 1, request);
+    }
+    for answer in ["03 02 0001", "03 02 0002", "06 0000 0001", "03 04 0001 0002"] {
+        line.answer(0, 1, answer);
+    }
+    let answers: Vec<&String> = line.heard.0.iter().filter(|line| line.contains("Response")).collect();
+    assert_eq!(
+        answers,
+        [
+            "1 Response: read registers 0 = 1 unit 1",
+            "2 Response: read registers 16 = 2 unit 1",
+            "3 Response: write register 0 = 1 unit 1",
+            "4 Response: read registers 32-33 = 1, 2 unit 1"
+        ]
+    );
+}
+
+#[test]
+fn a_lost_answer_does_not_shift_those_that_follow() {
+    let mut line = Line::new(Rules::full());
+    line.ask(0, 1, "03 0000 0001");
+    line.ask(0, 1, "03 0010 0002");
+    line.answer(0, 1, "03 04 0001 0002");
+    line.ask(0, 1, "03 0020 0003");
+    line.answer(0, 1, "03 06 0001 0002 0003");
+}
+
+/// With equal identifiers nobody can tell which of two registers an answer is about: it must not serve as the last value.
+#[test]
+fn an_ambiguous_answer_is_no_last_value() {
+    let limits = Some(Limits { max_step: Some(5.0), ..Limits::default() });
+    let rule = Rule { name: "w".into(), kinds: vec![Kind::Write], limits, ..Rule::default() };
+    let reads = Rule { name: "r".into(), kinds: vec![Kind::Read], ..Rule::default() };
+    let mut line = Line::new(Rules::new("t", Mode::Enforce, vec![rule, reads], Vec::new()));
+    line.ask(0, 1, "03 0000 0001");
+    line.ask(0, 1, "03 0010 0001");
+    line.answer(0, 1, "03 02 0001");
+    line.answer(0, 1, "03 02 03e8");
+    assert_eq!(line.denial(1, "06 0000 0002"), Some(3));
+}
+
+#[test]
+fn what_is_in_flight_is_bounded_and_nothing_is_lost() {
+    let mut line = Line::new(Rules::full());
+    let requests: Vec<u8> = (0..100).flat_map(|transaction| frame(transaction, 1, "03 0000 0001")).collect();
+    let mut out = Outbound::default();
+    let taken = line.filter.receive(Side::Client, &requests, line.now, &mut out, &mut line.heard).unwrap();
+    assert_eq!((taken, out.to_server.len()), (64 * 12, 64 * 12));
+    let again = line.filter.receive(Side::Client, &requests[taken..], line.now, &mut out, &mut line.heard).unwrap();
+    assert_eq!(again, 0);
+    line.answer(0, 1, "03 02 0001");
+    let more = line.filter.receive(Side::Client, &requests[taken..], line.now, &mut out, &mut line.heard).unwrap();
+    assert_eq!(more, 12);
+    assert_eq!(out.to_server, requests[..65 * 12]);
+}
+
+#[test]
+fn an_asset_that_never_answers_does_not_stop_the_connection_for_good() {
+    let mut line = Line::new(Rules::full());
+    for transaction in 0..64 {
+        line.ask(transaction, 1, "03 0000 0001");
+    }
+    let mut out = Outbound::default();
+    let bytes = frame(64, 1, "03 0000 0001");
+    assert_eq!(line.filter.receive(Side::Client, &bytes, line.now, &mut out, &mut line.heard).unwrap(), 0);
+    assert_eq!(line.filter.deadline(), Some(line.now.monotonic_ms + 30_000));
+    line.pass(30_000);
+    line.send(Side::Client, &bytes).unwrap();
+    malformed(&mut line, Side::Server, &frame(0, 1, "03 02 0001"));
+}
+
+#[test]
+fn a_stream_that_ends_within_a_frame_is_malformed() {
+    let mut line = Line::new(Rules::full());
+    line.send(Side::Client, &frame(1, 1, "03 0000 0001")[..9]).unwrap();
+    line.filter.finish(Side::Server).unwrap();
+    line.filter.finish(Side::Client).expect_err("nine bytes of twelve");
+}
+
+#[test]
+fn the_longest_frame_passes_and_no_longer_one() {
+    let mut line = Line::new(Rules::full());
+    let longest = format!("08 0000 {}", "ab".repeat(250));
+    assert_eq!(frame(1, 1, &longest).len(), MOST_ADU);
+    line.exchange(1, &longest, &longest);
+    malformed(&mut line, Side::Client, &frame(1, 1, &format!("{longest} ab")));
+}
+
+/// A broadcast changes every unit's value, and nobody confirms it.
+#[test]
+fn a_broadcast_leaves_no_unit_with_a_last_value() {
+    let limits = Some(Limits { max_step: Some(50.0), ..Limits::default() });
+    let step =
+        Rule { name: "w".into(), kinds: vec![Kind::Write], units: Units::from_iter([1]), limits, ..Rule::default() };
+    let all = Rule {
+        name: "b".into(),
+        kinds: vec![Kind::Read, Kind::Write],
+        units: Units::from_iter([0]),
+        ..Rule::default()
+    };
+    let reads = Rule { name: "r".into(), kinds: vec![Kind::Read], ..Rule::default() };
+    let mut line = Line::new(Rules::new("t", Mode::Enforce, vec![step, all, reads], Vec::new()));
+    line.exchange(1, "03 0064 0001", "03 02 0064");
+    assert_eq!(line.denial(0, "06 0064 03e8"), None);
+    assert_eq!(line.denial(1, "06 0064 0064"), Some(3));
+    line.pass(30_000);
+    assert_eq!(line.denial(1, "06 0064 0064"), Some(3));
+    line.exchange(1, "03 0064 0001", "03 02 03e8");
+    assert_eq!(line.denial(1, "06 0064 03e8"), None);
+}
