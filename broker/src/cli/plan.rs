@@ -1,7 +1,7 @@
 //! `sallyport plan` and `sallyport apply`: what a plant file would change, and making it so.
 
 use std::io::IsTerminal;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use sallyport_policy::{PlantFile, Policy};
@@ -92,13 +92,18 @@ async fn make_plan(files: &Files, context: &Context) -> Result<(Plan, Vec<PlantF
         version: None,
         sha256: plant_sha256(&files),
         changed: from_version == 0 || old_files != files,
-        warnings: policy.warnings().iter().map(ToString::to_string).chain(unnamed.iter().map(left_out)).collect(),
+        warnings: policy
+            .warnings()
+            .iter()
+            .map(ToString::to_string)
+            .chain(unnamed.iter().map(|path| left_out(path)))
+            .collect(),
         diff,
     };
     Ok((plan, files))
 }
 
-fn left_out(path: &PathBuf) -> String {
+fn left_out(path: &Path) -> String {
     format!("{}: no service names this tag list, so it is left out", path.display())
 }
 

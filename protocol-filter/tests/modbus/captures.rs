@@ -288,5 +288,6 @@ fn operations_read_like_this() {
         21 Request: read device identification unit 1
         21 Response: read device identification unit 1
         22 Request: read registers 600-609 unit 0
-        22 Response: read registers 600-609 unit 0, exception 2 (illegal data address)"#]].assert_eq(&line.heard.0.join("\n"));
+        22 Response: read registers 600-609 unit 0, exception 2 (illegal data address)"#]]
+    .assert_eq(&line.heard.0.join("\n"));
 }

@@ -167,7 +167,8 @@ fn ends_are_those_of_the_recording_and_stand_ins_only_where_it_has_none() {
     for what in ["the client's address", "the client's port", "the asset's address", "the asset's port"] {
         assert!(comment.contains(what), "{comment}");
     }
-    let named = json!({ "channel": "stream", "protocol": "modbus", "originator": "localhost:0", "address": "plc.example" });
+    let named =
+        json!({ "channel": "stream", "protocol": "modbus", "originator": "localhost:0", "address": "plc.example" });
     assert_eq!(ends(&named, ""), "192.0.2.1:49153 198.51.100.1:502");
     let wrong = json!({ "channel": "stream", "originator": 5, "address": ["x"], "protocol": null, "asset": {} });
     assert_eq!(ends(&wrong, ""), "192.0.2.1:49153 198.51.100.1:9");

@@ -116,7 +116,8 @@ fn a_terminal_of_an_absurd_size_is_drawn_in_bounds() {
 
 #[test]
 fn a_decoded_connection_is_searched_by_its_operations_and_a_plain_one_by_its_text() {
-    let opened = |protocol| json!({ "channel": "stream", "protocol": protocol, "asset": "plc-1" }).to_string().into_bytes();
+    let opened =
+        |protocol| json!({ "channel": "stream", "protocol": protocol, "asset": "plc-1" }).to_string().into_bytes();
     let operation = json!({
         "operation": "modbus", "text": "write register 100 = 1600, unit 1", "rule": "setpoints/speed",
         "tags": [{ "name": "speed", "value": 1600 }]

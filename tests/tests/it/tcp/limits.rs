@@ -39,11 +39,18 @@ fn what_is_taken_away_ends_within_a_second() {
     let (plant, _echo, alice) = plant_with_echo();
     let tunnel = Tunnel::open(&plant, &alice, &["-L", "5007:plc-1:7"]);
     let with = plant.plant_file();
-    let without = with.replacen("services = [\"modbus\", \"echo\", \"raw\"]\nlease", "services = [\"modbus\"]\nlease", 1);
+    let without =
+        with.replacen("services = [\"modbus\", \"echo\", \"raw\"]\nlease", "services = [\"modbus\"]\nlease", 1);
     assert_ne!(with, without);
     let take_away: [&dyn Fn(); 3] = [
         &|| plant.apply(&without),
-        &|| plant.apply(&with.replacen("services = [\"modbus\", \"echo\", \"raw\", \"vnc\"]", "services = [\"modbus\"]", 1)),
+        &|| {
+            plant.apply(&with.replacen(
+                "services = [\"modbus\", \"echo\", \"raw\", \"vnc\"]",
+                "services = [\"modbus\"]",
+                1,
+            ))
+        },
         &|| drop(plant.sallyport(&["identity", "lock", "alice", "--reason", "left"]).ok()),
     ];
     for act in take_away {

@@ -115,10 +115,7 @@ fn an_asset_that_is_down_is_said_to_be() {
     let (plant, _echo, alice) = plant_with_echo();
     let tunnel = Tunnel::open(&plant, &alice, &["-L", "5020:plc-1:4000", "-L", "5008:down-2:7"]);
     let refused = tunnel.refused(5020);
-    assert!(
-        refused.contains("connect failed: plc-1 answers, but its raw service refuses connections."),
-        "{refused}"
-    );
+    assert!(refused.contains("connect failed: plc-1 answers, but its raw service refuses connections."), "{refused}");
     let silent = tunnel.refused(5008);
     assert!(silent.contains("connect failed: down-2 does not answer."), "{silent}");
     for said in [refused, silent] {
