@@ -17,6 +17,8 @@ use crate::{Network, Place, Postgres, repository, sallyport};
 /// What a plant is made of, before it starts.
 pub struct Setup {
     plant_file: String,
+    /// Tag lists: the name of the file, and its text.
+    tag_lists: Vec<(&'static str, String)>,
     settings: toml::Table,
     database: Option<Arc<Postgres>>,
     recordings_disk: Option<&'static str>,
@@ -34,12 +36,27 @@ impl Setup {
         Setup::with_plant_file(&format!("{}\n{}", read(&folder.join("plant.toml")), read(&folder.join("tcp.toml"))))
     }
 
+    /// The same, with the controller of `tests/data/modbus.toml`, its filters and its tag list.
+    pub fn with_modbus() -> Setup {
+        let folder = repository().join("tests/data");
+        let files = ["plant.toml", "tcp.toml", "modbus.toml"].map(|name| read(&folder.join(name)));
+        let mut setup = Setup::with_plant_file(&files.join("\n"));
+        setup.tag_lists.push(("plc-3.csv", read(&folder.join("plc-3.csv"))));
+        setup
+    }
+
     /// A plant file of the test's own; `@HOST_KEY@` stands for the key of the sshd.
     pub fn with_plant_file(text: &str) -> Setup {
         // The whole suite runs on either engine.
         let postgres = std::env::var("SALLYPORT_TEST_DATABASE").is_ok_and(|engine| engine == "postgres");
         let database = postgres.then(Postgres::shared);
-        Setup { plant_file: text.to_owned(), settings: toml::Table::new(), database, recordings_disk: None }
+        Setup {
+            plant_file: text.to_owned(),
+            tag_lists: Vec::new(),
+            settings: toml::Table::new(),
+            database,
+            recordings_disk: None,
+        }
     }
 
     /// Puts the tables into this PostgreSQL, whatever the suite runs on.
@@ -78,11 +95,15 @@ impl Setup {
             sshd: None,
             host_key,
             recordings_disk: self.recordings_disk,
+            tag_lists: self.tag_lists.iter().map(|(name, _)| folder.path().join(name)).collect(),
             database,
             _postgres: self.database,
             network,
             folder,
         };
+        for (path, (_, text)) in plant.tag_lists.iter().zip(&self.tag_lists) {
+            fs::write(path, text).expect("a tag list");
+        }
         plant.initialise(self.settings);
         plant.apply(&self.plant_file);
         let user_ca = plant.sallyport(&["user-ca"]).ok();
@@ -98,6 +119,7 @@ pub struct Plant {
     sshd: Option<Sshd>,
     host_key: String,
     recordings_disk: Option<&'static str>,
+    tag_lists: Vec<PathBuf>,
     database: Option<String>,
     _postgres: Option<Arc<Postgres>>,
     network: Arc<Network>,
@@ -215,7 +237,11 @@ impl Plant {
     pub fn apply(&self, text: &str) {
         let path = self.folder.path().join("plant.toml");
         fs::write(&path, text.replace("@HOST_KEY@", &self.host_key)).expect("a plant file");
-        self.sallyport(&["apply", "-f", path.to_str().expect("a path")]).ok();
+        let mut command = self.command(&["apply"]);
+        for path in [&path].into_iter().chain(&self.tag_lists) {
+            command.arg("-f").arg(path);
+        }
+        finish(command, b"").ok();
     }
 
     /// The plant file that was applied last.
