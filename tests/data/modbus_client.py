@@ -6,9 +6,11 @@ from pymodbus.client import ModbusTcpClient
 
 client = ModbusTcpClient("127.0.0.1", port=int(sys.argv[1]), timeout=10, retries=0)
 assert client.connect()
+# These two hand their arguments on to the request, which has another word for it.
+UNIT = {"mask_write_register": "unit", "readwrite_registers": "unit"}
 for line in sys.stdin:
     method, arguments = json.loads(line)
-    answer = getattr(client, method)(**{"slave": 1, **arguments})
+    answer = getattr(client, method)(**{UNIT.get(method, "slave"): 1, **arguments})
     if answer.isError():
         said = getattr(answer, "exception_code", str(answer))
     else:
