@@ -286,9 +286,10 @@ where
         self.settle(&mut core)?;
         drop(core);
         self.timed.notify_one();
-        // An answer makes room in what is in flight.
-        self.person_room.notify_one();
-        self.asset_room.notify_one();
+        if from == Side::Server {
+            // An answer makes room in what is in flight. A request must not say so: it would wake itself, for ever.
+            self.person_room.notify_one();
+        }
         received.map_err(Fed::Malformed)
     }
 

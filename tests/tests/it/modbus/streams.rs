@@ -2,10 +2,11 @@
 
 use std::io::{Read, Write};
 use std::net::Shutdown;
+use std::sync::mpsc;
 use std::time::Duration;
 
 use sallyport_session_recorder::Kind;
-use sallyport_tests::{Peer, Setup, ends_within};
+use sallyport_tests::{Peer, Setup, ends_within, eventually};
 
 use super::{
     CONTROLLER, Client, PORT, closed, frame, live, next_frame, operations, plant_with_tunnel, reading, the_end,
@@ -40,6 +41,35 @@ fn requests_of_one_transaction_are_answered_each_and_in_order() {
     let answers = operations(&evidence).into_iter().filter(|operation| operation["phase"] == "response");
     let numbers: Vec<_> = answers.map(|answer| answer["n"].as_u64().unwrap()).collect();
     assert_eq!(numbers, [1, 2, 4, 5, 7]);
+}
+
+#[test]
+fn more_requests_than_may_be_in_flight_wait_their_turn() {
+    const MANY: u16 = 200;
+    let plant = Setup::with_modbus().start();
+    let (go, gone) = mpsc::channel::<()>();
+    let gone = std::sync::Mutex::new(gone);
+    let peer = Peer::listen(plant.network(), CONTROLLER, move |mut stream| {
+        gone.lock().unwrap().recv().unwrap();
+        while let Some((transaction, pdu)) = next_frame(&mut stream) {
+            stream.write_all(&frame(transaction, &[3, 2, pdu[1], pdu[2]])).unwrap();
+        }
+    });
+    let tunnel = tunnel_of(&plant, &plant.person("rita"));
+    let mut stream = tunnel.connect(PORT);
+    for number in 0..MANY {
+        stream.write_all(&frame(number, &reading(number, 1))).unwrap();
+    }
+    eventually("the controller is reached", Duration::from_secs(5), || (peer.accepted() == 1).then_some(()));
+    // The controller stands still, and the broker must not turn in circles over it: then it would hear no answer either.
+    plant.settle();
+    go.send(()).unwrap();
+    for number in 0..MANY {
+        let [high, low] = number.to_be_bytes();
+        assert_eq!(next_frame(&mut stream).unwrap(), (number, vec![3, 2, high, low]));
+    }
+    drop(stream);
+    assert_eq!(the_end(&plant).0, "left");
 }
 
 #[test]
