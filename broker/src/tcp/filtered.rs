@@ -67,7 +67,7 @@ struct Core<F> {
     passed: [u64; 2],
     person_finished: bool,
     asset_finished: bool,
-    /// How the stream came to its end: the first reason counts.
+    /// How the stream came to its end: which side ended its direction first, unless worse came after it.
     outcome: Option<Outcome>,
 }
 
@@ -330,8 +330,18 @@ where
         self.end(Outcome::Malformed(malformed.to_string()));
     }
 
+    /// Ends both directions. One side may have ended its own before; that does not hide what the other does after it.
     fn end(&self, outcome: Outcome) {
-        self.lock().outcome.get_or_insert(outcome);
+        let mut core = self.lock();
+        if !self.ending.is_cancelled() {
+            core.outcome = Some(match (core.outcome.take(), outcome) {
+                (Some(Outcome::Left), worse @ (Outcome::Malformed(_) | Outcome::AssetReset(_)))
+                | (Some(Outcome::AssetClosed), worse @ Outcome::Malformed(_)) => worse,
+                (Some(first), _) => first,
+                (None, only) => only,
+            });
+        }
+        drop(core);
         self.ending.cancel();
     }
 

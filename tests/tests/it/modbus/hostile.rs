@@ -99,24 +99,32 @@ fn a_frame_that_is_never_finished_does_not_arrive() {
 fn a_controller_that_says_what_was_not_asked_is_cut_off() {
     // An answer to nothing; one that carries more than was asked for; what is no frame.
     let bad = [frame(9, &[3, 2, 0, 8]), frame(1, &[3, 4, 0, 8, 0, 8]), b"SSH-2.0-OpenSSH_9.2\r\n".to_vec()];
+    // Also where the person has said all that they will say.
+    let cases: Vec<(Vec<u8>, bool)> = bad.into_iter().flat_map(|bad| [(bad.clone(), false), (bad, true)]).collect();
     let plant = Setup::with_modbus().start();
-    let (lies, next) = (bad.clone(), AtomicUsize::new(0));
+    let (lies, next) = (cases.clone(), AtomicUsize::new(0));
     let _peer = Peer::listen(plant.network(), CONTROLLER, move |mut stream| {
-        let bad = &lies[next.fetch_add(1, Ordering::SeqCst)];
+        let (bad, late) = &lies[next.fetch_add(1, Ordering::SeqCst)];
         let (transaction, _) = next_frame(&mut stream).unwrap();
+        if *late {
+            stream.read_to_end(&mut Vec::new()).ok();
+        }
         stream.write_all(&[&frame(transaction, &[3, 2, 0, 7])[..], bad].concat()).ok();
         stream.read_to_end(&mut Vec::new()).ok();
     });
     let tunnel = tunnel_of(&plant, &plant.person("rita"));
-    for bad in bad {
+    for (bad, late) in cases {
         let mut stream = tunnel.connect(PORT);
         stream.write_all(&frame(1, &reading(0, 1))).unwrap();
+        if late {
+            stream.shutdown(Shutdown::Write).unwrap();
+        }
         let mut heard = Vec::new();
         stream.read_to_end(&mut heard).unwrap();
         assert_eq!(heard, frame(1, &[3, 2, 0, 7]));
         drop(stream);
         plant.quiet();
-        assert_eq!(ends(&plant).last().unwrap(), "malformed", "{bad:?}");
+        assert_eq!(ends(&plant).last().unwrap(), "malformed", "{bad:?}, late: {late}");
         let operations = operations(&Evidence::all(&plant).pop().unwrap());
         let malformed = operations.last().unwrap();
         assert_eq!((&malformed["phase"], &malformed["side"]), (&"malformed".into(), &"server".into()));
