@@ -158,9 +158,20 @@ where
             body["reason"] = json!(reason);
         }
         self.track.closed(&body);
-        let person = self.to_person.into_inner();
-        if tokio::time::timeout(LAST_WORDS, person.close()).await.is_err() {
-            tracing::debug!("A person's channel did not close in time");
+        let (person, mut asset) = (self.to_person.into_inner(), self.from_asset.into_inner());
+        // Ends the direction to the asset, if nothing did before.
+        drop(self.to_asset);
+        let last_words = async {
+            tokio::join!(person.close(), async {
+                // A socket closed over unread bytes is reset, which could take back what was sent to it last.
+                if matches!(outcome, Some(Outcome::Left | Outcome::Malformed(_))) {
+                    let mut unread = [0; 4096];
+                    while asset.read(&mut unread).await.is_ok_and(|count| count > 0) {}
+                }
+            });
+        };
+        if tokio::time::timeout(LAST_WORDS, last_words).await.is_err() {
+            tracing::debug!("A stream's sides did not close in time");
         }
         self.stop.cancel();
         self.from_person.queue.close();

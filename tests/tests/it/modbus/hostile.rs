@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::net::Shutdown;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::thread;
 use std::time::Duration;
 
 use sallyport_session_recorder::Kind;
@@ -93,6 +94,30 @@ fn a_frame_that_is_never_finished_does_not_arrive() {
     assert_eq!(end, "malformed");
     let got = eventually("the controller is done", WITHIN, || tape.lock().unwrap().pop());
     assert_eq!(got, b"");
+}
+
+#[test]
+fn frames_before_a_bad_one_arrive_even_at_a_slow_controller() {
+    let plant = Setup::with_modbus().start();
+    let (sender, received) = std::sync::mpsc::channel();
+    let _peer = Peer::listen(plant.network(), CONTROLLER, move |mut stream| {
+        let (transaction, pdu) = next_frame(&mut stream).unwrap();
+        // Answers one while the other waits unread: a reset could take that back.
+        thread::sleep(Duration::from_millis(300));
+        stream.write_all(&frame(transaction, &[3, 2, 0, 0])).ok();
+        thread::sleep(Duration::from_millis(300));
+        let mut rest = Vec::new();
+        let ended = stream.read_to_end(&mut rest).map_err(|error| error.kind());
+        sender.send((pdu, rest, ended.map(drop))).unwrap();
+    });
+    let tunnel = tunnel_of(&plant, &plant.person("mona"));
+    let mut stream = tunnel.connect(PORT);
+    let second = frame(2, &[5, 0, 3, 0xFF, 0]);
+    stream.write_all(&[&frame(1, &reading(0, 1))[..], &second, b"GET / HTTP/1.1\r\n"].concat()).unwrap();
+    let got = received.recv_timeout(Duration::from_secs(10)).unwrap();
+    assert_eq!(got, (reading(0, 1).to_vec(), second, Ok(())));
+    drop(stream);
+    assert_eq!(the_end(&plant).0, "malformed");
 }
 
 #[test]
