@@ -18,7 +18,7 @@ use crate::tcp::rules::{self, Dated};
 const ANYWAY: Duration = Duration::from_secs(5);
 
 impl Recorded {
-    /// The rules as they are now, and when time alone will change them.
+    /// The rules as they are now, and when time alone will change them next.
     ///
     /// A window that cannot be looked up, or may no longer be opened, gives nothing. A service that has left the plant has no
     /// rules at all: the session ends at the same change.
@@ -41,15 +41,18 @@ impl Recorded {
     }
 
     /// Sends the rules anew whenever plant, windows or time have changed them. Never returns.
-    pub(super) async fn keep_rules(
-        &self,
-        rules: &watch::Sender<Arc<Rules>>,
-        mut until: Option<Timestamp>,
-    ) -> Infallible {
+    pub(super) async fn keep_rules(&self, rules: &watch::Sender<Arc<Rules>>) -> Infallible {
         let broker = &self.authorized.broker;
         let mut changes = broker.store.changes();
         let mut policy = broker.policy.changed();
         loop {
+            // At once, too: what changed before this listened was announced to nobody.
+            let (new, until) = self.rules().await;
+            rules.send_if_modified(|old| {
+                let changed = **old != *new;
+                *old = new;
+                changed
+            });
             let now = broker.now();
             let wake = until.map_or(ANYWAY, |until| {
                 Duration::try_from(now.duration_until(until)).unwrap_or(Duration::ZERO).min(ANYWAY)
@@ -59,13 +62,6 @@ impl Recorded {
                 Ok(()) = policy.changed() => {}
                 () = tokio::time::sleep(wake.max(Duration::from_millis(5))) => {}
             }
-            let (new, next) = self.rules().await;
-            until = next;
-            rules.send_if_modified(|old| {
-                let changed = **old != *new;
-                *old = new;
-                changed
-            });
         }
     }
 

@@ -160,14 +160,14 @@ impl Recorded {
         let Opening { channel, reply, impatient } = opening;
         match protocol {
             Protocol::Modbus => {
-                let (rules, until) = self.rules().await;
+                let (rules, _) = self.rules().await;
                 let filter = modbus::Filter::new(Arc::clone(&rules));
                 let (sender, receiver) = watch::channel(rules);
                 reply.accept().await;
                 let mut relay = Filtered::new(track, protocol.as_str(), filter, channel, socket, impatient);
                 let (end, outcome) = tokio::select! {
                     ended = self.first_end(&mut limits, relay.run(receiver)) => ended,
-                    never = self.keep_rules(&sender, until) => match never {},
+                    never = self.keep_rules(&sender) => match never {},
                 };
                 relay.close(outcome.as_ref()).await;
                 end
