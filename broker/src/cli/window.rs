@@ -101,7 +101,9 @@ impl Open {
         let from = self.from.as_deref().map_or(Ok(now), |text| moment(text, now)).map_err(CliError::Usage)?;
         let until = match (self.until.as_deref(), self.minutes) {
             (Some(text), _) => moment(text, from).map_err(CliError::Usage)?,
-            (None, minutes) => from + SignedDuration::from_mins(i64::from(minutes.unwrap_or(0))),
+            (None, minutes) => from
+                .checked_add(SignedDuration::from_mins(i64::from(minutes.unwrap_or(0))))
+                .map_err(|_| CliError::Usage("the window would end after the year 9999".to_owned()))?,
         };
         let id = ulid::Ulid::generate().to_string().to_lowercase();
         let window = WriteWindow {

@@ -152,6 +152,7 @@ fn nobody_opens_more_than_their_role_lets_them() {
         ("rita", "otto", "input-register 5", "1", "can only be read"),
         ("rita", "otto", "everything", "1", "`everything` is neither"),
         ("rita", "otto", "register 100", "0", "0 is not in"),
+        ("rita", "otto", "register 100", "4294967295", "the window would end after the year 9999"),
     ];
     let try_all = |cases: &[(&str, &str, &str, &str, &str)]| {
         for (person, by, points, minutes, sentence) in cases {
