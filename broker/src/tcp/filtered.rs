@@ -331,6 +331,10 @@ where
     }
 
     fn malformed(&self, malformed: &Malformed) {
+        if self.ending.is_cancelled() {
+            // Nothing more is heard: what was cut off by that end tells nothing.
+            return;
+        }
         let mut core = self.lock();
         core.notes.malformed(self.protocol, malformed);
         if self.settle(&mut core).is_err() {
