@@ -15,6 +15,8 @@
 mod filter;
 pub mod modbus;
 mod operation;
+pub mod rdp;
+pub mod rfb;
 
 pub use filter::{Journal, Malformed, Now, Outbound, ProtocolFilter, Side};
 pub use operation::{Cause, Kind, Phase, Verdict};

@@ -1,0 +1,12 @@
+//! RFB at its rim: bytes in, bytes and notes out.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
+
+mod captures;
+mod evasion;
+mod handshake;
+mod input;
+mod laws;
+mod paint;
+mod pixel_formats;
+mod screen;
+mod wire;
