@@ -1,5 +1,14 @@
 //! Modbus/TCP: every public function, decoded and encoded anew.
 //!
+//! ```
+//! # use sallyport_protocol_filter::modbus::{ParseError, Rules, parse_operation};
+//! let wanted = parse_operation("write 40101 = 1600", &[])?;
+//! let rules = Rules::read_only();
+//! let verdict = rules.judge(wanted.unit, &wanted.request(), &|_, _| None, 0);
+//! assert!(!verdict.passes());
+//! # Ok::<_, ParseError>(())
+//! ```
+//!
 //! What counts as a read and why, how denials are put, and what is opaque: `docs/modbus.md`.
 
 mod address;

@@ -140,21 +140,8 @@ impl<'a> Request<'a> {
             }
             7 | 11 | 12 | 17 => bare(code, body)?,
             DIAGNOSTICS => diagnostics(body)?,
-            15 => {
-                let (&[a1, a2, q1, q2], data) = counted(body)?;
-                let quantity = u16::from_be_bytes([q1, q2]);
-                if data.len() != usize::from(quantity.div_ceil(8)) {
-                    return Err(BYTE_COUNT);
-                }
-                Request::WriteCoils { address: u16::from_be_bytes([a1, a2]), bits: Bits { bytes: data, quantity } }
-            }
-            16 => {
-                let (&[a1, a2, q1, q2], data) = counted(body)?;
-                if data.len() != 2 * usize::from(u16::from_be_bytes([q1, q2])) {
-                    return Err(BYTE_COUNT);
-                }
-                Request::WriteRegisters { address: u16::from_be_bytes([a1, a2]), words: Words(data) }
-            }
+            15 => write_coils(body)?,
+            16 => write_registers(body)?,
             20 => {
                 let (_, groups) = counted::<0>(body)?;
                 if !groups.len().is_multiple_of(FileReads::GROUP) {
@@ -173,18 +160,7 @@ impl<'a> Request<'a> {
                 let [address, and, or] = words(body)?;
                 Request::MaskWrite { address, and, or }
             }
-            23 => {
-                let (&[a1, a2, q1, q2, b1, b2, n1, n2], data) = counted(body)?;
-                if data.len() != 2 * usize::from(u16::from_be_bytes([n1, n2])) {
-                    return Err(BYTE_COUNT);
-                }
-                Request::ReadWrite {
-                    read_address: u16::from_be_bytes([a1, a2]),
-                    read_quantity: u16::from_be_bytes([q1, q2]),
-                    write_address: u16::from_be_bytes([b1, b2]),
-                    words: Words(data),
-                }
-            }
+            23 => read_write(body)?,
             24 => {
                 let [address] = words(body)?;
                 Request::ReadFifo { address }
@@ -304,6 +280,36 @@ fn diagnostics(body: &[u8]) -> Result<Request<'_>, &'static str> {
         (0..=4 | 10..=18 | 20, _) => Err(LENGTH),
         _ => Ok(Request::Opaque { code: DIAGNOSTICS, data: body }),
     }
+}
+
+fn write_coils(body: &[u8]) -> Result<Request<'_>, &'static str> {
+    let (&[a1, a2, q1, q2], bytes) = counted(body)?;
+    let quantity = u16::from_be_bytes([q1, q2]);
+    if bytes.len() != usize::from(quantity.div_ceil(8)) {
+        return Err(BYTE_COUNT);
+    }
+    Ok(Request::WriteCoils { address: u16::from_be_bytes([a1, a2]), bits: Bits { bytes, quantity } })
+}
+
+fn write_registers(body: &[u8]) -> Result<Request<'_>, &'static str> {
+    let (&[a1, a2, q1, q2], data) = counted(body)?;
+    if data.len() != 2 * usize::from(u16::from_be_bytes([q1, q2])) {
+        return Err(BYTE_COUNT);
+    }
+    Ok(Request::WriteRegisters { address: u16::from_be_bytes([a1, a2]), words: Words(data) })
+}
+
+fn read_write(body: &[u8]) -> Result<Request<'_>, &'static str> {
+    let (&[a1, a2, q1, q2, b1, b2, n1, n2], data) = counted(body)?;
+    if data.len() != 2 * usize::from(u16::from_be_bytes([n1, n2])) {
+        return Err(BYTE_COUNT);
+    }
+    Ok(Request::ReadWrite {
+        read_address: u16::from_be_bytes([a1, a2]),
+        read_quantity: u16::from_be_bytes([q1, q2]),
+        write_address: u16::from_be_bytes([b1, b2]),
+        words: Words(data),
+    })
 }
 
 /// Exactly `N` words.

@@ -6,6 +6,7 @@ mod captures;
 mod evasions;
 mod gate;
 mod laws;
+mod pairing;
 mod plant;
 mod values;
 mod vectors;

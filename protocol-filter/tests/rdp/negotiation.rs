@@ -18,7 +18,8 @@ fn what_is_good_enough_passes_and_the_rest_is_opaque() {
     assert_eq!(wire.out.to_client, [&gets[..], b"\0whatever"].concat());
     expect![[r#"
         client: request for tls, credssp (user `alice`): pass
-        server: selected credssp flags 0x00: pass"#]].assert_eq(&wire.notes.join("\n"));
+        server: selected credssp flags 0x00: pass"#]]
+    .assert_eq(&wire.notes.join("\n"));
 }
 
 /// Protocols asked for; selected (`None`: the request goes no further); what becomes of it.
@@ -91,7 +92,8 @@ fn a_failure_of_the_asset_is_passed_on_and_ends_the_session() {
     assert_eq!(wire.filter.ended(), Some(Ended::Refused));
     expect![[r#"
         client: request for tls (user `alice`): pass
-        server: failure 2 (SSL_NOT_ALLOWED_BY_SERVER): pass"#]].assert_eq(&wire.notes.join("\n"));
+        server: failure 2 (SSL_NOT_ALLOWED_BY_SERVER): pass"#]]
+    .assert_eq(&wire.notes.join("\n"));
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 use super::canvas::{Area, Canvas, HEIGHT, WIDTH};
 use super::picture::{self, Button};
@@ -37,7 +38,7 @@ impl Viewer {
 
     async fn read<const N: usize>(&mut self) -> [u8; N] {
         let mut bytes = [0; N];
-        self.socket.read_exact(&mut bytes).await.unwrap();
+        timeout(PATIENCE, self.socket.read_exact(&mut bytes)).await.unwrap().unwrap();
         bytes
     }
 
@@ -82,7 +83,7 @@ impl Viewer {
             assert_eq!(head[8..], [0; 4], "not Raw");
             let area = Area::new(number(0), number(2), number(4), number(6));
             let mut pixels = vec![0; area.width * area.height * self.bytes];
-            self.socket.read_exact(&mut pixels).await.unwrap();
+            timeout(PATIENCE, self.socket.read_exact(&mut pixels)).await.unwrap().unwrap();
             for (at, pixel) in pixels.chunks(self.bytes).enumerate() {
                 let place = (area.y + at / area.width) * WIDTH + area.x + at % area.width;
                 self.screen[place] = pixel.iter().rev().fold(0, |all, byte| all << 8 | u32::from(*byte));
@@ -106,7 +107,8 @@ impl Viewer {
     }
 
     async fn is_closed(&mut self) -> bool {
-        matches!(self.socket.read(&mut [0; 1]).await, Ok(0) | Err(_))
+        let read = timeout(PATIENCE, self.socket.read(&mut [0; 1])).await;
+        matches!(read, Ok(Ok(0) | Err(_)))
     }
 
     fn shows(&self, picture: &Canvas) -> bool {
@@ -117,6 +119,9 @@ impl Viewer {
         drawn.eq(self.screen.iter().copied())
     }
 }
+
+/// What does not come within it does not come: a test fails then instead of waiting on.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 #[tokio::test]
 async fn every_version_is_served() {

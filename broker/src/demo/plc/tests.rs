@@ -33,7 +33,7 @@ impl Bench {
     /// One whole frame.
     async fn receive(&mut self) -> String {
         let mut frame = vec![0; 6];
-        self.socket.read_exact(&mut frame).await.unwrap();
+        timeout(PATIENCE, self.socket.read_exact(&mut frame)).await.unwrap().unwrap();
         let length = usize::from(u16::from_be_bytes([frame[4], frame[5]]));
         frame.resize(6 + length, 0);
         self.socket.read_exact(&mut frame[6..]).await.unwrap();
@@ -50,9 +50,13 @@ impl Bench {
     }
 
     async fn is_closed(&mut self) -> bool {
-        matches!(self.socket.read(&mut [0; 1]).await, Ok(0) | Err(_))
+        let read = timeout(PATIENCE, self.socket.read(&mut [0; 1])).await;
+        matches!(read, Ok(Ok(0) | Err(_)))
     }
 }
+
+/// What does not come within it does not come: a test fails then instead of waiting on.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 fn bytes(hex: &str) -> Vec<u8> {
     let hex: String = hex.chars().filter(|c| !c.is_whitespace()).collect();
@@ -342,7 +346,7 @@ async fn there_is_room_for_so_many_connections_and_no_more() {
             }
         }
     };
-    timeout(Duration::from_secs(10), again).await.unwrap();
+    timeout(PATIENCE, again).await.unwrap();
 }
 
 #[tokio::test]
