@@ -13,24 +13,15 @@ pub(super) fn files(services: &[Service], host_key: &str) -> Vec<PlantFile> {
             .replace(&format!("@ADDRESS of {}@", service.asset), &service.address.to_string())
             .replace(&format!("@PORT of {}@", service.asset), &service.port.to_string());
     }
-    // Lines that need tag lists are marked; they become part of the plant when its reader knows them.
-    let text = text.lines().filter_map(|line| match line.strip_prefix(TAGGED) {
-        Some(line) => TAG_LISTS.then(|| format!("{line}\n")),
-        None => Some(format!("{line}\n")),
-    });
-    let mut files = vec![PlantFile { name: PLANT_FILE.to_owned(), text: text.collect() }];
-    if TAG_LISTS {
-        files.push(PlantFile { name: TAG_FILE.to_owned(), text: plc::TAGS.to_owned() });
-    }
-    files
+    vec![
+        PlantFile { name: PLANT_FILE.to_owned(), text },
+        PlantFile { name: TAG_FILE.to_owned(), text: plc::TAGS.to_owned() },
+    ]
 }
 
 pub(super) const PLANT_FILE: &str = "plant.toml";
 /// Named by the plant file.
 pub(super) const TAG_FILE: &str = "plc-1.csv";
-/// Does the plant file's reader know `tag_list`?
-const TAG_LISTS: bool = false;
-const TAGGED: &str = "#tags# ";
 const PLANT: &str = include_str!("plant.toml");
 
 #[cfg(test)]

@@ -105,6 +105,16 @@ fn an_account_is_named_where_several_are_granted() {
     assert_eq!(victor.ssh(["broker", "ls"]).code(), 0);
     assert_eq!(victor.leased_ssh_with(b"RFB", ["-W", "panel-1:5900", "broker"]).ok(), "RFB");
     victor.leased_ssh_with(b"RFB", ["-W", "keeper@panel-1:5900", "broker"]).refused();
+    // A filter that cannot be enforced yet lets nothing pass: neither one that is written, nor the default, which is view-only.
+    let standard = plant.plant_file();
+    for filter in ["filter = \"interactive\"\n", ""] {
+        plant.apply(&standard.replace("filter = \"full\"\n", filter));
+        let accepted = vnc.accepted();
+        let held = victor.leased_ssh_with(b"RFB", ["-W", "panel-1:5900", "broker"]);
+        assert!(held.stderr.contains("cannot hold vnc to the filter"), "{held}");
+        held.refused();
+        assert_eq!(vnc.accepted(), accepted, "nothing is dialled");
+    }
     plant.quiet();
     let accounts: Vec<_> = plant.recordings().iter().map(|row| row["account"].clone()).collect();
     assert_eq!(accounts, ["viewer", "viewer"]);
