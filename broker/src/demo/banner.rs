@@ -36,7 +36,7 @@ pub(super) fn text(place: &Place, ssh_port: u16, people: &[Person]) -> String {
          mbpoll -m tcp -p 5020 -a 1 -0 -t 3 -r 0 -c 5 -1 127.0.0.1      # level, temperature, flows, speed\n  \
          mbpoll -m tcp -p 5020 -a 1 -0 -t 4 -r 100 127.0.0.1 1500       # speed up the pump\n  \
          cat {dir}/plc-1.csv                                            # what is where\n\n\
-         The panel, with any VNC viewer; she may look, and clicks are dropped:\n  \
+         The panel, with any VNC viewer:\n  \
          ssh -F {config} -N -L 5900:hmi-1:5900 broker\n  \
          vncviewer 127.0.0.1::5900\n\n\
          As bob (he has no role):\n  \

@@ -5,10 +5,9 @@ use std::sync::Arc;
 
 use russh::Channel;
 use russh::server::{ChannelOpenHandle, Msg};
-use sallyport_policy::{AccountName, AssetId, FactorKind, NeedFactors, Protocol, ServiceName};
+use sallyport_policy::{AccountName, Asset, AssetId, FactorKind, NeedFactors, Policy, Protocol, Service, ServiceName};
 use tokio_util::sync::CancellationToken;
 
-use super::outer::ssh_service;
 use crate::session::{Authenticated, Authorization, Caller, Form, Session, Target, not_for_you, printable};
 
 /// A direct-tcpip channel as the client asked for it.
@@ -63,8 +62,9 @@ impl Asked {
             Some((account, host)) => (Some(account.parse::<AccountName>().map_err(|_| self.unknown())?), host),
             None => (None, self.host.as_str()),
         };
-        // `ssh -J` without a port says 22: by its plant name, that is the asset's one ssh service, wherever it listens.
-        let by_name = || ssh_service(&policy, host).filter(|_| self.port == 22);
+        // `ssh -J` without a port says 22, and a tool says its protocol's usual port: by its plant name, that is the asset's one
+        // service of that protocol, wherever it listens.
+        let by_name = || usual(&policy, host, self.port);
         let (asset, service) = policy.locate(host, self.port).or_else(by_name).ok_or_else(|| self.unknown())?;
         let granted = policy.accounts(session.proof().subject(), &asset.id, &service.name);
         if granted.is_empty() {
@@ -145,6 +145,13 @@ pub(super) async fn stream(
         Authorization::Denied(refusal) => refusal.sentence(asset.as_str()),
     };
     caller.turn_away(sentence).await;
+}
+
+/// The one service that an asset of this name has of the protocol whose usual port this is.
+fn usual<'a>(policy: &'a Policy, host: &str, port: u16) -> Option<(&'a Asset, &'a Service)> {
+    let asset = policy.assets().find(|asset| asset.id.as_str().eq_ignore_ascii_case(host))?;
+    let mut services = asset.services.values().filter(|service| service.protocol.usual_port() == Some(port));
+    services.next().filter(|_| services.next().is_none()).map(|service| (asset, service))
 }
 
 /// A code that was given since, on another connection (`ssh alice@broker code`), counts here too.
