@@ -16,6 +16,10 @@ fn an_answer_that_nobody_asked_for_ends_the_connection() {
     let mut denied = Line::new(Rules::read_only());
     denied.denial(1, "06 0000 0001");
     malformed(&mut denied, Side::Server, &frame(9, 1, "06 0000 0001"));
+    let mut waiting = Line::new(Rules::read_only());
+    waiting.ask(1, 1, "03 0000 0001");
+    waiting.ask(2, 1, "06 0000 0001");
+    malformed(&mut waiting, Side::Server, &frame(2, 1, "06 0000 0001"));
 }
 
 #[test]

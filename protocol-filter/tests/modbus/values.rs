@@ -1,9 +1,11 @@
 //! What rules say about values, steps, bits, rates and times, tried by breaking it.
 
-use sallyport_protocol_filter::Kind;
+use std::sync::Arc;
+
 use sallyport_protocol_filter::modbus::{
     Functions, Limits, Mode, Points, Rule, Rules, Table, Tag, Units, ValueType, WordOrder,
 };
+use sallyport_protocol_filter::{Kind, ProtocolFilter};
 
 use crate::plant::Line;
 
@@ -153,6 +155,57 @@ fn a_rule_holds_from_its_beginning_to_just_before_its_end() {
     assert_eq!(line.denial(1, "06 0064 0001"), Some(6));
 }
 
+#[test]
+fn rates_and_last_values_outlive_the_rules() {
+    let limits = Limits { max_step: Some(50.0), ..Limits::default() };
+    let rule = Rule { per_minute: Some(1), ..writes(100, 109, limits) };
+    let profile = |rules| Arc::new(Rules::new("test", Mode::Enforce, rules, Vec::new()));
+    let mut line = line(rule.clone());
+    line.exchange(1, "03 0064 0001", "03 02 0064");
+    line.filter.replace_rules(profile(vec![reads()]));
+    assert_eq!(line.denial(1, "06 0064 0070"), Some(1));
+    line.filter.replace_rules(profile(vec![rule.clone()]));
+    assert_eq!(line.denial(1, "06 0064 00ff"), Some(3), "100 is remembered");
+    line.exchange(1, "06 0064 0070", "06 0064 0070");
+    line.filter.replace_rules(profile(vec![reads()]));
+    line.filter.replace_rules(profile(vec![rule]));
+    assert_eq!(line.denial(1, "06 0064 0070"), Some(6), "the one of this minute is remembered");
+}
+
+#[test]
+fn a_write_counts_for_every_counting_rule_that_allows_a_point_of_it_unless_another_allows_it_freely() {
+    let rule = |name: &str, first, per_minute| Rule {
+        name: name.into(),
+        per_minute,
+        limits: None,
+        ..writes(first, 109, Limits::default())
+    };
+    let (wide, narrow) = (rule("wide", 100, Some(9)), rule("narrow", 105, Some(1)));
+    let profile = |rules| Rules::new("test", Mode::Enforce, rules, Vec::new());
+    let mut line = Line::new(profile(vec![wide.clone(), narrow.clone()]));
+    line.exchange(1, "10 0068 0002 04 0001 0001", "10 0068 0002");
+    line.filter.replace_rules(Arc::new(profile(vec![narrow.clone()])));
+    assert_eq!(line.denial(1, "06 0069 0001"), Some(6));
+
+    let mut line = Line::new(profile(vec![rule("free", 100, None), narrow.clone()]));
+    line.exchange(1, "10 0068 0002 04 0001 0001", "10 0068 0002");
+    line.filter.replace_rules(Arc::new(profile(vec![narrow])));
+    assert_eq!(line.denial(1, "06 0069 0001"), None);
+}
+
+#[test]
+fn what_rules_need_is_not_forgotten_for_what_they_do_not() {
+    let rule =
+        Rule { units: Units::from_iter([1]), ..writes(100, 109, Limits { max_step: Some(50.0), ..Limits::default() }) };
+    let mut line = line(rule);
+    line.exchange(1, "03 0064 0001", "03 02 0064");
+    for unit in 2..=255 {
+        line.exchange(unit, "03 0000 0001", "03 02 0001");
+        line.exchange(unit, "03 1000 0001", "03 02 0001");
+    }
+    assert_eq!(line.denial(1, "06 0064 0065"), None);
+}
+
 fn tag(name: &str, address: u16, value_type: ValueType) -> Tag {
     Tag {
         name: name.into(),
@@ -181,7 +234,8 @@ fn a_tag_is_judged_whole_and_by_its_value() {
     assert_eq!(line.denial(1, "10 0064 0002 04 ff80 0000"), Some(3), "minus infinity");
     assert_eq!(line.denial(1, "06 0064 0000"), Some(3), "half of it");
     assert_eq!(line.denial(1, "10 0065 0001 02 0000"), Some(3), "its other half");
-    assert_eq!(line.denial(1, "16 0064 ffff 0000"), Some(3), "half of it by mask");
+    line.exchange(1, "03 0064 0002", "03 04 42a0 0000");
+    assert_eq!(line.denial(1, "16 0064 ffff 0000"), Some(3), "half of it by mask, though it changes nothing");
     assert_eq!(line.denial(1, "10 0064 0002 04 42a0 0000"), None, "80");
 
     let swapped = Tag { order: WordOrder::Little, ..tag("level", 100, ValueType::F32) };

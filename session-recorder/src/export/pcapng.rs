@@ -6,6 +6,7 @@
 //! brings no packet headers.
 mod blocks;
 mod ends;
+mod messages;
 mod tcp;
 
 use super::ExportError;
@@ -16,6 +17,7 @@ use crate::read::ReadError;
 use blocks::Capture;
 use data_encoding::HEXLOWER;
 use ends::Ends;
+use messages::Messages;
 use serde_json::Value;
 use std::collections::{HashMap, HashSet};
 use std::io::Write;
@@ -44,8 +46,7 @@ pub fn pcapng(
             conversations.take(&entry)?;
         }
     }
-    conversations.capture.end()?;
-    Ok(())
+    conversations.end()
 }
 
 fn about(header: &Header) -> String {
@@ -59,7 +60,7 @@ fn about(header: &Header) -> String {
 struct Conversations<'a, W> {
     header: &'a Header,
     capture: Capture<W>,
-    open: HashMap<TrackId, Connection>,
+    open: HashMap<TrackId, Open>,
     /// Both ends of every open connection, in order, so that no two are mistaken for one.
     in_use: HashSet<(SocketAddr, SocketAddr)>,
 }
@@ -94,7 +95,9 @@ impl<W: Write> Conversations<'_, W> {
         self.capture.packet(at, connection.syn(), Some(&comment))?;
         self.capture.packet(at, connection.syn_ack(), None)?;
         self.capture.packet(at, connection.ack(Sender::Client), None)?;
-        self.open.insert(entry.track, connection);
+        let protocol = opened["protocol"].as_str().unwrap_or_default();
+        let (from_client, from_server) = (Messages::of(protocol), Messages::of(protocol));
+        self.open.insert(entry.track, Open { connection, from_client, from_server, last: at });
         Ok(())
     }
 
@@ -111,25 +114,18 @@ impl<W: Write> Conversations<'_, W> {
     }
 
     fn carry(&mut self, entry: &Entry) -> Result<(), ExportError> {
-        let (Some(connection), Some(direction)) = (self.open.get_mut(&entry.track), entry.kind.direction()) else {
+        let (Some(open), Some(direction)) = (self.open.get_mut(&entry.track), entry.kind.direction()) else {
             return Ok(());
         };
-        let (from, at) = (sender(direction), entry.at.unix_micros);
-        // A receiver acknowledges before the window is full.
-        for window in entry.body.chunks(connection.segment() * tcp::SEGMENTS_PER_ACK) {
-            let mut segments = window.chunks(connection.segment()).peekable();
-            while let Some(segment) = segments.next() {
-                let last = segments.peek().is_none();
-                self.capture.packet(at, connection.data(from, segment, last), None)?;
-            }
-            self.capture.packet(at, connection.ack(from.peer()), None)?;
-        }
-        Ok(())
+        let from = sender(direction);
+        open.last = entry.at.unix_micros;
+        let ready = open.messages(from).push(&entry.body);
+        send(&mut self.capture, open, from, &ready)
     }
 
     /// Bytes of which only the hash is there: a hole in the sequence numbers, and a comment that says why.
     fn skip(&mut self, entry: &Entry) -> Result<(), ExportError> {
-        let (Some(connection), Some(direction)) = (self.open.get_mut(&entry.track), entry.kind.direction()) else {
+        let (Some(open), Some(direction)) = (self.open.get_mut(&entry.track), entry.kind.direction()) else {
             return Ok(());
         };
         let Some((length, hash)) = entry.digest().filter(|(length, _)| *length > 0) else { return Ok(()) };
@@ -141,20 +137,74 @@ impl<W: Write> Conversations<'_, W> {
         let hash = HEXLOWER.encode(&hash);
         let comment =
             format!("{length} bytes from {way} are missing here: the recording holds only their SHA-256, {hash}.");
-        connection.skip(from, length);
-        self.capture.packet(entry.at.unix_micros, connection.ack(from.peer()), Some(&comment))?;
+        let rest = open.messages(from).rest();
+        send(&mut self.capture, open, from, &rest)?;
+        open.last = entry.at.unix_micros;
+        open.connection.skip(from, length);
+        self.capture.packet(open.last, open.connection.ack(from.peer()), Some(&comment))?;
         Ok(())
     }
 
     fn close(&mut self, entry: &Entry) -> Result<(), ExportError> {
-        let Some(mut connection) = self.open.remove(&entry.track) else { return Ok(()) };
-        self.in_use.remove(&connection.ordered());
-        let at = entry.at.unix_micros;
+        let Some(mut open) = self.open.remove(&entry.track) else { return Ok(()) };
+        self.in_use.remove(&open.connection.ordered());
+        flush(&mut self.capture, &mut open)?;
+        let (at, connection) = (entry.at.unix_micros, &mut open.connection);
         self.capture.packet(at, connection.fin(Sender::Client), None)?;
         self.capture.packet(at, connection.fin(Sender::Server), None)?;
         self.capture.packet(at, connection.ack(Sender::Client), None)?;
         Ok(())
     }
+
+    /// The recording does not say that what is still open has ended.
+    fn end(mut self) -> Result<(), ExportError> {
+        for open in self.open.values_mut() {
+            flush(&mut self.capture, open)?;
+        }
+        self.capture.end()?;
+        Ok(())
+    }
+}
+
+/// A connection that has begun and not ended.
+struct Open {
+    connection: Connection,
+    from_client: Messages,
+    from_server: Messages,
+    /// When something passed on it last.
+    last: i64,
+}
+
+impl Open {
+    fn messages(&mut self, from: Sender) -> &mut Messages {
+        match from {
+            Sender::Client => &mut self.from_client,
+            Sender::Server => &mut self.from_server,
+        }
+    }
+}
+
+/// Sends bytes in segments, acknowledged before the receiver's window is full.
+fn send(capture: &mut Capture<impl Write>, open: &mut Open, from: Sender, bytes: &[u8]) -> Result<(), ExportError> {
+    let connection = &mut open.connection;
+    for window in bytes.chunks(connection.segment() * tcp::SEGMENTS_PER_ACK) {
+        let mut segments = window.chunks(connection.segment()).peekable();
+        while let Some(segment) = segments.next() {
+            let last = segments.peek().is_none();
+            capture.packet(open.last, connection.data(from, segment, last), None)?;
+        }
+        capture.packet(open.last, connection.ack(from.peer()), None)?;
+    }
+    Ok(())
+}
+
+/// Sends what waited to become a whole message and will not.
+fn flush(capture: &mut Capture<impl Write>, open: &mut Open) -> Result<(), ExportError> {
+    for from in [Sender::Client, Sender::Server] {
+        let rest = open.messages(from).rest();
+        send(capture, open, from, &rest)?;
+    }
+    Ok(())
 }
 
 fn sender(direction: Direction) -> Sender {

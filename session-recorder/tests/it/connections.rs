@@ -84,6 +84,41 @@ fn a_connection_begins_carries_what_passed_when_it_passed_and_ends() {
     assert_eq!(streams(&packets), [expected]);
 }
 
+/// The client's segments, for a Modbus connection that was recorded in these pieces.
+fn segments(pieces: &[&[u8]]) -> Vec<(i64, Vec<u8>)> {
+    let memory = Memory::default();
+    let mut recorder = DESK.start(&memory);
+    say(&mut recorder, 1, 1, Kind::Opened, &modbus());
+    for (ms, piece) in (2..).zip(pieces) {
+        bytes(&mut recorder, ms, 1, Kind::Input, piece);
+    }
+    let (_, packets) = export(&header("s1"), &memory.bytes(), None);
+    streams(&packets);
+    let ms = |packet: &Packet| (i64::try_from(packet.micros).unwrap() - at(0).unix_micros) / 1000;
+    packets
+        .into_iter()
+        .filter(|packet| !packet.payload.is_empty())
+        .map(|packet| (ms(&packet), packet.payload))
+        .collect()
+}
+
+#[test]
+fn a_modbus_message_is_one_segment_however_the_client_cut_it() {
+    let bytewise: Vec<&[u8]> = READ.chunks(1).collect();
+    assert_eq!(segments(&bytewise), [(1 + READ.len() as i64, READ.to_vec())]);
+    let twice = [READ, READ].concat();
+    let (one, two) = twice.split_at(READ.len() + 3);
+    assert_eq!(segments(&[one, two]), [(2, READ.to_vec()), (3, READ.to_vec())]);
+    // What never becomes a message, or is none, is there all the same.
+    assert_eq!(segments(&[READ, &READ[..5]]), [(2, READ.to_vec()), (3, READ[..5].to_vec())]);
+    for none in [&b"GET / HTTP/1.1\r\n"[..], b"\0\x01\0\0\xff\xff\x01", b"\0\x01\0\0\0\x01\x01"] {
+        assert_eq!(
+            segments(&[READ, &none[..3], &none[3..], b"x"]),
+            [(2, READ.to_vec()), (4, none.to_vec()), (5, b"x".to_vec())]
+        );
+    }
+}
+
 #[test]
 fn connections_that_run_side_by_side_stay_apart_even_from_one_port() {
     let memory = Memory::default();
@@ -227,11 +262,15 @@ proptest! {
     #[test]
     fn both_directions_come_back_as_they_were_recorded(
         v6 in any::<bool>(),
+        plain in any::<bool>(),
         runs in prop::collection::vec((any::<bool>(), any::<bool>(), prop_oneof![1..2000_usize, 60_000..200_000_usize], any::<u8>()), 0..8),
     ) {
         let memory = Memory::default();
         let mut recorder = DESK.start(&memory);
         let mut opened = modbus();
+        if plain {
+            opened["protocol"] = json!("tcp");
+        }
         if v6 {
             opened["address"] = json!("[fd00::30]:502");
         }
