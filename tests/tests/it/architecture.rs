@@ -211,3 +211,20 @@ fn read(path: &Path) -> String {
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ lies in the workspace").to_owned()
 }
+
+/// A module that nobody names is a file of tests that never run.
+#[test]
+fn every_file_of_tests_is_part_of_the_binary() {
+    let folder = root().join("tests/tests/it");
+    let main = fs::read_to_string(folder.join("main.rs")).unwrap();
+    let mut files = 0;
+    for file in fs::read_dir(&folder).unwrap() {
+        let path = file.unwrap().path();
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        if path.is_file() && name != "main" {
+            files += 1;
+            assert!(main.lines().any(|line| line == format!("mod {name};")), "main.rs does not name `{name}`");
+        }
+    }
+    assert!(files > 20, "{files}");
+}

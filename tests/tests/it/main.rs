@@ -15,6 +15,7 @@ mod files;
 mod forms;
 mod harness;
 mod hostile;
+mod identity;
 mod modbus;
 mod recording_cli;
 mod refusals;
