@@ -117,8 +117,9 @@ fn vs_codes_pattern_works() {
     let page = super::files::noise(200_000);
     fs::write(www.join("page"), &page).unwrap();
     let mut server = plant.network().command(Place::Plant, "/usr/bin/python3");
-    server.args(["-m", "http.server", "--bind", "127.0.0.1", "8000", "--directory"]).arg(&www);
+    server.args(["-u", "-m", "http.server", "--bind", "127.0.0.1", "8000", "--directory"]).arg(&www);
     let server = Running::start("the asset's own server", server, &plant.folder().join("server.log"));
+    eventually("it listens", Duration::from_secs(20), || server.log().contains("Serving HTTP").then_some(()));
 
     for (form, port) in Form::BOTH.into_iter().zip([9001, 9002]) {
         let host = form.host("ews-1");
