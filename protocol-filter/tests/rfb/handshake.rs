@@ -226,11 +226,14 @@ fn versions_are_negotiated_down() {
 }
 
 #[test]
-fn a_choice_that_was_left_out_is_refused() {
-    let mut wire = Wire::new(Rules::interactive());
-    wire.server(b"RFB 003.008\n").client(b"RFB 003.008\n").server(b"\x03\x02\x12\x13").client(b"\x13");
-    assert_eq!(wire.reason(), "a security type that was not offered");
-    assert_eq!(wire.to_server, b"RFB 003.008\n");
+fn a_choice_that_was_not_offered_is_refused() {
+    // 19 was left out of the list; 1 (None) was never on it.
+    for choice in [19, 1, 0, 255] {
+        let mut wire = Wire::new(Rules::interactive());
+        wire.server(b"RFB 003.008\n").client(b"RFB 003.008\n").server(b"\x03\x02\x12\x13").client(&[choice]);
+        assert_eq!(wire.reason(), "a security type that was not offered");
+        assert_eq!(wire.to_server, b"RFB 003.008\n");
+    }
 }
 
 #[test]

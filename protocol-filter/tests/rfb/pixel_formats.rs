@@ -22,7 +22,9 @@ fn before_the_first_request_it_is_in_force_at_once() {
 fn while_an_update_comes_in_it_waits_for_its_end() {
     let mut wire = Wire::open(Rules::view_only());
     wire.client(&request(false));
-    let old = row(4);
+    // The second rectangle's length is told by the old format too.
+    let first = rectangle([0, 0, 64, 1], 0, &[9; 64 * 4]);
+    let old = update(&[first.clone(), first]);
     wire.server(&old[..50]);
     // Two at once: the last counts.
     wire.client(&set_pixel_format(RGB16)).client(&set_pixel_format(RGB8)).client(&request(true));

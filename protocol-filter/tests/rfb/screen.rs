@@ -70,7 +70,8 @@ fn another_size_keeps_what_lies_in_both() {
 #[test]
 fn another_format_begins_behind_the_update_that_is_under_way() {
     let mut screen = screen(4, 4, RGB32);
-    let old = update(&[rectangle([0, 0, 4, 4], 0, &rows([RED, GREEN, BLUE, 0]).raw())]);
+    let picture = rectangle([0, 0, 4, 4], 0, &rows([RED, GREEN, BLUE, 0]).raw());
+    let old = update(&[picture.clone(), picture]);
     screen.receive(&old[..30]).unwrap();
     screen.set_pixel_format(format(RGB8));
     screen.receive(&old[30..]).unwrap();
