@@ -160,3 +160,35 @@ fn a_broadcast_leaves_no_unit_with_a_last_value() {
     line.exchange(1, "03 0064 0001", "03 02 03e8");
     assert_eq!(line.denial(1, "06 0064 03e8"), None);
 }
+
+/// A read that was asked before a broadcast tells of the time before it, even after the broadcast was given up.
+#[test]
+fn a_read_from_before_a_broadcast_that_made_room_is_no_last_value() {
+    let limits = Some(Limits { max_step: Some(50.0), ..Limits::default() });
+    let step =
+        Rule { name: "w".into(), kinds: vec![Kind::Write], units: Units::from_iter([1]), limits, ..Rule::default() };
+    let all = Rule { name: "b".into(), kinds: vec![Kind::Write], units: Units::from_iter([0]), ..Rule::default() };
+    let reads = Rule { name: "r".into(), kinds: vec![Kind::Read], ..Rule::default() };
+    let mut line = Line::new(Rules::new("t", Mode::Enforce, vec![step, all, reads], Vec::new()));
+    line.ask(1, 1, "03 0064 0001");
+    line.ask(2, 0, "06 0064 03e8");
+    for _ in 0..63 {
+        line.ask(3, 0, "06 0000 0001");
+    }
+    line.answer(1, 1, "03 02 0064");
+    assert_eq!(line.denial(1, "06 0064 0064"), Some(3));
+}
+
+/// With equal identifiers a refusal may be of either write; the other may have taken effect.
+#[test]
+fn an_ambiguous_refusal_leaves_the_value_unknown() {
+    let limits = Some(Limits { max_step: Some(50.0), ..Limits::default() });
+    let step = Rule { name: "w".into(), kinds: vec![Kind::Write], limits, ..Rule::default() };
+    let reads = Rule { name: "r".into(), kinds: vec![Kind::Read], ..Rule::default() };
+    let mut line = Line::new(Rules::new("t", Mode::Enforce, vec![step, reads], Vec::new()));
+    line.exchange(1, "03 0064 0001", "03 02 0064");
+    assert!(!line.ask(0, 1, "06 0064 0096").server.is_empty(), "100 to 150");
+    assert!(!line.ask(0, 1, "06 0064 0078").server.is_empty(), "100 or 150 to 120");
+    line.answer(0, 1, "86 03");
+    assert_eq!(line.denial(1, "06 0064 0050"), Some(3), "80 is too far from 150");
+}
