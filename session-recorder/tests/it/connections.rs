@@ -113,8 +113,8 @@ fn a_modbus_message_is_one_segment_however_the_client_cut_it() {
     assert_eq!(segments(&[READ, &READ[..5]]), [(2, READ.to_vec()), (3, READ[..5].to_vec())]);
     for none in [&b"GET / HTTP/1.1\r\n"[..], b"\0\x01\0\0\xff\xff\x01", b"\0\x01\0\0\0\x01\x01"] {
         assert_eq!(
-            segments(&[READ, &none[..3], &none[3..], b"x"]),
-            [(2, READ.to_vec()), (4, none.to_vec()), (5, b"x".to_vec())]
+            segments(&[READ, &none[..3], &none[3..], b"x", b"y"]),
+            [(2, READ.to_vec()), (4, none.to_vec()), (5, b"x".to_vec()), (6, b"y".to_vec())]
         );
     }
 }

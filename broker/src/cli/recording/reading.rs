@@ -1,6 +1,6 @@
 //! `sallyport recording export`, `files` and `search`.
 
-use std::io::{BufWriter, Write};
+use std::io::{BufWriter, IsTerminal, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 
@@ -18,6 +18,9 @@ use crate::audit::AuditEvent;
 use crate::cli::Row;
 
 pub(super) async fn export(arguments: Export, context: &Context) -> Result<(), CliError> {
+    if arguments.format == Format::Pcapng && arguments.output.is_none() && std::io::stdout().is_terminal() {
+        return Err(CliError::Usage("a terminal cannot show pcapng; give a file with `--output FILE`".to_owned()));
+    }
     let source = Source::find(&arguments.recording, context).await?;
     let eyes = Eyes::new(&arguments.keys, context).await?;
     let reader = eyes.open(&source)?;
