@@ -84,8 +84,23 @@ pub trait ProtocolFilter {
     /// Does what time has brought: for example sends denials that waited for an answer that does not come.
     fn tick(&mut self, now: Now, out: &mut Outbound, journal: &mut dyn Journal<Self>);
 
+    /// Why the connection is over, if the protocol itself has ended it: what [`Outbound`] holds is to be sent then, and both
+    /// sides are to be closed.
+    fn ended(&self) -> Option<Ended> {
+        None
+    }
+
     /// Judges by other rules from now on. What is in flight stays judged as it was; memory of values and rates is kept.
     fn replace_rules(&mut self, rules: Self::Rules);
+}
+
+/// Why a connection is over that its protocol has ended in its own words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// The filter refused, and has told the tool why.
+    Denied,
+    /// The asset refused.
+    Refused,
 }
 
 /// Bytes that are no message of the protocol, or one that may not come now.

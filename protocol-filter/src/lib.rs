@@ -18,5 +18,5 @@ mod operation;
 pub mod rdp;
 pub mod rfb;
 
-pub use filter::{Journal, Malformed, Now, Outbound, ProtocolFilter, Side};
-pub use operation::{Cause, Kind, Phase, Verdict};
+pub use filter::{Ended, Journal, Malformed, Now, Outbound, ProtocolFilter, Side};
+pub use operation::{Cause, Kind, Mode, Phase, Verdict};

@@ -83,6 +83,16 @@ impl Cause {
     }
 }
 
+/// What is done with what no rule allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Mode {
+    /// It is denied.
+    #[default]
+    Enforce,
+    /// It passes, and the verdict says that it would have been denied.
+    Observe,
+}
+
 /// What is done with a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]

@@ -8,9 +8,10 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use super::{Broker, notify};
-use crate::audit::AuditEvent;
+use crate::audit::{AuditError, AuditEvent};
 use crate::identity::ClockWatch;
 use crate::store::StoreError;
+use crate::store::windows::WindowRow;
 
 /// Checkpoints, disk, retention: what recordings need whether or not something happens.
 pub(super) async fn look_after_recordings(broker: Arc<Broker>, stop: CancellationToken) {
@@ -67,11 +68,29 @@ pub(super) async fn watch_the_clock(broker: Arc<Broker>, stop: CancellationToken
         if let Err(error) = broker.audit.record(AuditEvent::ClockJumped { micros }).await {
             error!(%error, "The clock's jump is not in the audit chain");
         }
+        if let Err(error) = close_windows(&broker).await {
+            error!(%error, "Write windows could not be closed after a clock jump");
+        }
         match broker.identities.clock_jumped(broker.now()).await {
             Ok(identities) => info!(identities = identities.len(), "Leases were revoked"),
             Err(error) => error!(%error, "Leases could not be revoked after a clock jump"),
         }
     }
+}
+
+/// By a clock that jumps, a window may be open that was over, or begin before its time.
+async fn close_windows(broker: &Broker) -> Result<(), AuditError> {
+    let mut write = broker.store.begin_write().await?;
+    for WindowRow { window, .. } in write.close_all_windows("clock jump", broker.now()).await? {
+        let event = AuditEvent::WindowClosed {
+            window: window.id.to_string(),
+            identity: window.identity.to_string(),
+            asset: window.asset.to_string(),
+        };
+        broker.audit.record_in(&mut write, event).await?;
+    }
+    write.commit().await?;
+    Ok(())
 }
 
 fn ticks(every: Duration) -> tokio::time::Interval {

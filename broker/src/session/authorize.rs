@@ -7,8 +7,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use sallyport_policy::{
     AccountAuth, AccountName, ApprovalRule, AssetId, Decision, Denial, DenialReason, LiveSession, NeedFactors, Permit,
-    Policy, Proof, Protocol, ProtocolRules, RdpSecurity, Request, ServiceName, Subject, Unmet, VncFilter, ZoneId,
-    decide,
+    Policy, Proof, Protocol, Request, ServiceName, Subject, Unmet, ZoneId, decide,
 };
 
 use super::{Authenticated, Session};
@@ -118,14 +117,6 @@ pub enum Refusal {
     /// As many sessions as their grant allows are live, and nothing else stands in the way.
     #[error("denied: {0} sessions by this grant are live, and it allows no more")]
     Concurrent(u32),
-    /// The policy permits it within a filter that this version cannot enforce.
-    #[error("{protocol} cannot be held to the filter `{filter}` yet")]
-    NotHeld {
-        /// The service's protocol.
-        protocol: Protocol,
-        /// The filter that the terms name, or the protocol's default.
-        filter: String,
-    },
     /// The identity is locked, expired or removed.
     #[error("the identity is not in good standing: {0}")]
     Standing(String),
@@ -141,9 +132,6 @@ impl Refusal {
         match self {
             Refusal::Denied(_) | Refusal::Standing(_) => not_for_you(host),
             Refusal::Concurrent(limit) => no_more_than(*limit),
-            Refusal::NotHeld { protocol, filter } => format!(
-                "This version of the broker cannot hold {protocol} to the filter `{filter}`, so nothing passes. Ask your administrator."
-            ),
             Refusal::Unavailable(_) => "The broker can start no session now; tell your administrator.".to_owned(),
         }
     }
@@ -223,9 +211,6 @@ impl Session<Authenticated> {
             },
             now,
         );
-        if let Decision::Permit(permit) = &decision {
-            self.can_be_held_to(&policy, &target, permit).await?;
-        }
         self.put_on_record(&target, &decision).await?;
         Ok(match decision {
             Decision::Deny(denial) => Authorization::Denied(refusal(&denial)),
@@ -244,23 +229,6 @@ impl Session<Authenticated> {
         let reason = format!("a {} service is not reached in the form `{}`", service.protocol, target.form);
         self.refuse_on_record(target.asset.as_str(), service.port, &reason).await?;
         Err(Refusal::Denied(reason))
-    }
-
-    /// A filter that nobody enforces would give everything under the name of less: where the broker cannot hold a stream to
-    /// it, nothing passes.
-    async fn can_be_held_to(&self, policy: &Policy, target: &Target, permit: &Permit) -> Result<(), Refusal> {
-        let Some(filter) = policy.filter_for(&target.asset, &target.service, &permit.terms) else { return Ok(()) };
-        let protocol = match &filter.rules {
-            ProtocolRules::Modbus(_) => return Ok(()),
-            ProtocolRules::Vnc(rules) if *rules == VncFilter::full() => return Ok(()),
-            ProtocolRules::Rdp(rules) if rules.require == RdpSecurity::Any => return Ok(()),
-            ProtocolRules::Vnc(_) => Protocol::Vnc,
-            ProtocolRules::Rdp(_) => Protocol::Rdp,
-        };
-        let reason = format!("{protocol} cannot be held to the filter `{}` yet", filter.name);
-        let port = policy.asset(&target.asset).and_then(|asset| asset.services.get(&target.service));
-        self.refuse_on_record(target.asset.as_str(), port.map_or(0, |service| service.port), &reason).await?;
-        Err(Refusal::NotHeld { protocol, filter: filter.name })
     }
 
     async fn subject(&self) -> Result<Subject, Refusal> {

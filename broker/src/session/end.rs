@@ -17,6 +17,8 @@ pub enum End {
         /// Which side, and what was wrong.
         reason: String,
     },
+    /// The filter of a decoded protocol refused the connection itself, in the protocol's own words.
+    Denied,
     /// The asset did not answer.
     AssetUnreachable,
     /// The asset showed another host key than the pinned one.
@@ -56,6 +58,7 @@ impl End {
             End::AssetClosed => "asset-closed",
             End::Stalled => "stalled",
             End::Malformed { .. } => "malformed",
+            End::Denied => "denied",
             End::AssetUnreachable => "asset-unreachable",
             End::HostKeyMismatch => "host-key-mismatch",
             End::AssetRefusedLogin => "asset-refused-login",
@@ -79,6 +82,7 @@ impl End {
             End::Left
             | End::AssetClosed
             | End::Stalled
+            | End::Denied
             | End::AssetUnreachable
             | End::HostKeyMismatch
             | End::AssetRefusedLogin
@@ -99,6 +103,7 @@ impl End {
             End::AssetClosed => format!("{asset} closed the connection."),
             End::Stalled => format!("{asset} took nothing for too long, so the connection was ended."),
             End::Malformed { reason } => format!("The connection to {asset} ended: {reason}."),
+            End::Denied => format!("The connection to {asset} was refused by the filter of your grant."),
             End::AssetUnreachable => format!("{asset} does not answer. Is it switched on and on the network?"),
             End::HostKeyMismatch => {
                 format!("{asset} did not prove who it is; nothing was sent to it. Tell your administrator.")

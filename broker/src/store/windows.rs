@@ -96,6 +96,21 @@ impl Write {
     }
 }
 
+impl Write {
+    /// Closes every window that is open or will be.
+    pub async fn close_all_windows(&mut self, by: &str, at: Timestamp) -> Result<Vec<WindowRow>, StoreError> {
+        let rows: Vec<Row> = sqlx::query_as(
+            "UPDATE write_windows SET closed_at = $1, closed_by = $2
+             WHERE closed_at IS NULL AND closes_at > $1 RETURNING *",
+        )
+        .bind(micros(at))
+        .bind(by)
+        .fetch_all(&mut **self)
+        .await?;
+        rows.into_iter().map(WindowRow::try_from).collect()
+    }
+}
+
 #[derive(FromRow)]
 struct Row {
     id: String,

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use russh::{Channel, server};
-use sallyport_protocol_filter::{Journal, Malformed, Now, Outbound, ProtocolFilter, Side};
+use sallyport_protocol_filter::{Ended, Journal, Malformed, Now, Outbound, ProtocolFilter, Side};
 use sallyport_session_recorder::{Budget, Direction};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -25,13 +25,18 @@ use tokio_util::sync::CancellationToken;
 
 use super::journal::Notes;
 use super::lane::{Fault, Outlet, ToPerson, Track};
-use super::relay::{LAST_WORDS, Outcome, quiet, too_late};
+use super::relay::{LAST_WORDS, Outcome, abandon, quiet, too_late};
 use crate::ssh::drain::{Drain, Item, Received, batch_cost, joined, same_batch};
 
 /// What is read from an asset at once.
 const READ: usize = 16 * 1024;
-/// Nothing more is heard while so much waits to be sent to one side.
+/// What the filter is given at once: all that it makes of it is held until it is recorded, and nothing else is done meanwhile.
+const PIECE: usize = 4 * 1024;
+/// Nothing more is heard from one side while so much waits to be sent to the other.
 const MOST_PENDING: usize = 64 * 1024;
+/// Nothing more is heard from the person either while they leave so much unread: what an asset sends stops far below, so that this is
+/// what their own requests are answered with.
+const MOST_UNREAD: usize = 4 * MOST_PENDING;
 
 /// A stream of a decoded protocol between a person's channel and an asset's socket.
 pub(crate) struct Filtered<F: ProtocolFilter> {
@@ -63,6 +68,8 @@ struct Core<F> {
     to_asset: BytesMut,
     to_person: BytesMut,
     budgets: [Budget; 2],
+    /// Some of what was taken from what is pending for the asset is not sent.
+    asset_owed: bool,
     /// Bytes heard from the person, and sent to them.
     passed: [u64; 2],
     person_finished: bool,
@@ -79,7 +86,7 @@ where
     pub(crate) fn new(
         track: Track,
         protocol: &'static str,
-        filter: F,
+        (filter, budgets): (F, [Budget; 2]),
         channel: Channel<server::Msg>,
         asset: TcpStream,
         impatient: Box<dyn Fn() -> bool + Send + Sync>,
@@ -95,7 +102,8 @@ where
             notes: Notes::default(),
             to_asset: BytesMut::new(),
             to_person: BytesMut::new(),
-            budgets: [Budget::default(), Budget::default()],
+            budgets,
+            asset_owed: false,
             passed: [0; 2],
             person_finished: false,
             asset_finished: false,
@@ -144,6 +152,7 @@ where
 
     /// Puts the end on the track and closes both sides; `outcome` is how the stream itself ended, if it did.
     pub(crate) async fn close(self, outcome: Option<&Outcome>) {
+        let last = self.last_acts(outcome);
         let (passed, denied) = {
             let core = self.lock();
             (core.passed, core.notes.denied)
@@ -159,12 +168,20 @@ where
         }
         self.track.closed(&body);
         let (person, mut asset) = (self.to_person.into_inner(), self.from_asset.into_inner());
-        // Ends the direction to the asset, if nothing did before.
-        drop(self.to_asset);
+        let mut to_asset = self.to_asset.into_inner();
+        if outcome.is_none() && last.is_empty() {
+            // What the asset has not taken yet of a session that was ended must not reach it later.
+            abandon(to_asset.as_ref());
+        }
         let last_words = async {
             tokio::join!(person.close(), async {
+                if let Err(error) = to_asset.write_all(&last).await {
+                    tracing::debug!(%error, "An asset was gone before it heard the last of a stream");
+                }
+                // Ends the direction to the asset, if nothing did before.
+                drop(to_asset);
                 // A socket closed over unread bytes is reset, which could take back what was sent to it last.
-                if matches!(outcome, Some(Outcome::Left | Outcome::Malformed(_))) {
+                if matches!(outcome, Some(Outcome::Left | Outcome::Malformed(_) | Outcome::Denied)) {
                     let mut unread = [0; 4096];
                     while asset.read(&mut unread).await.is_ok_and(|count| count > 0) {}
                 }
@@ -175,6 +192,33 @@ where
         }
         self.stop.cancel();
         self.from_person.queue.close();
+    }
+
+    /// What the filter has counted goes on record, and what it does at the end of a connection: what of that is for the asset is
+    /// given back. Nothing else is sent any more.
+    fn last_acts(&self, outcome: Option<&Outcome>) -> BytesMut {
+        let mut core = self.lock();
+        // In the middle of a message the asset would take it for the rest of that.
+        let whole = core.to_asset.is_empty() && !core.asset_owed;
+        core.to_asset.clear();
+        let Core { filter, out, notes, .. } = &mut *core;
+        for side in [Side::Client, Side::Server] {
+            if let Err(malformed) = filter.finish(side) {
+                tracing::debug!(%malformed, "A stream ended in the middle of a message");
+            }
+        }
+        if filter.deadline().is_some_and(|at| at <= self.now().monotonic_ms) {
+            filter.tick(self.now(), out, notes);
+        }
+        out.to_client.clear();
+        if self.settle(&mut core).is_err() {
+            tracing::debug!("What a stream's filter had to say last could not be recorded");
+        }
+        match outcome {
+            Some(Outcome::AssetClosed | Outcome::AssetReset(_)) => BytesMut::new(),
+            _ if whole => core.to_asset.split(),
+            _ => BytesMut::new(),
+        }
     }
 
     async fn hear_person(&self) {
@@ -189,9 +233,8 @@ where
             match items.first() {
                 Some(Item::Data(_)) => self.take(Side::Client, &joined(&items)).await,
                 Some(Item::Eof) => {
-                    let finished = self.lock().filter.finish(Side::Client);
-                    if let Err(malformed) = finished {
-                        return self.malformed(&malformed);
+                    if !self.finished(Side::Client) {
+                        return;
                     }
                     let mut core = self.lock();
                     core.person_finished = true;
@@ -228,15 +271,28 @@ where
                 Err(error) => return self.asset_failed(&error),
             }
         }
-        let finished = self.lock().filter.finish(Side::Server);
-        if let Err(malformed) = finished {
-            return self.malformed(&malformed);
+        if !self.finished(Side::Server) {
+            return;
         }
         let mut core = self.lock();
         core.asset_finished = true;
         core.outcome.get_or_insert(Outcome::AssetClosed);
         drop(core);
         self.person_due.notify_one();
+    }
+
+    /// A side has ended its direction, and not in the middle of a message. What the filter does then is done before that end is
+    /// passed on.
+    fn finished(&self, side: Side) -> bool {
+        let finished = self.lock().filter.finish(side);
+        if let Err(malformed) = finished {
+            self.malformed(&malformed);
+            return false;
+        }
+        if self.lock().filter.deadline().is_some_and(|at| at <= self.now().monotonic_ms) {
+            self.tick();
+        }
+        true
     }
 
     fn asset_failed(&self, error: &std::io::Error) {
@@ -254,11 +310,15 @@ where
             Side::Server => &self.asset_room,
         };
         while !bytes.is_empty() && !self.ending.is_cancelled() {
-            if self.has_room() {
-                match self.feed(from, bytes) {
+            if self.has_room(from) {
+                match self.feed(from, &bytes[..bytes.len().min(PIECE)]) {
                     Ok(0) => {}
                     Ok(taken) => {
                         bytes = &bytes[taken.min(bytes.len())..];
+                        if !bytes.is_empty() {
+                            // Limits, revocation and the other side have their turn.
+                            tokio::task::yield_now().await;
+                        }
                         continue;
                     }
                     Err(Fed::Malformed(malformed)) => return self.malformed(&malformed),
@@ -272,9 +332,14 @@ where
         }
     }
 
-    fn has_room(&self) -> bool {
+    /// A side that does not read must not keep what it says itself from being heard: with both waiting for each other, nothing
+    /// would move again.
+    fn has_room(&self, from: Side) -> bool {
         let core = self.lock();
-        core.to_asset.len() < MOST_PENDING && core.to_person.len() < MOST_PENDING
+        match from {
+            Side::Client => core.to_asset.len() < MOST_PENDING && core.to_person.len() < MOST_UNREAD,
+            Side::Server => core.to_person.len() < MOST_PENDING,
+        }
     }
 
     fn record_input(&self, bytes: &[u8]) -> Result<(), Fault> {
@@ -294,12 +359,21 @@ where
         let mut core = self.lock();
         let Core { filter, out, notes, .. } = &mut *core;
         let received = filter.receive(from, bytes, self.now(), out, notes);
+        let ended = filter.ended();
         self.settle(&mut core)?;
         drop(core);
         self.timed.notify_one();
-        if from == Side::Server {
-            // An answer makes room in what is in flight. A request must not say so: it would wake itself, for ever.
-            self.person_room.notify_one();
+        match (from, &received) {
+            // An answer makes room in what is in flight.
+            (Side::Server, _) => self.person_room.notify_one(),
+            // It may be the asset's turn. Said only of progress: two sides that wait would wake each other for ever.
+            (Side::Client, Ok(taken)) if *taken > 0 => self.asset_room.notify_one(),
+            (Side::Client, _) => {}
+        }
+        match ended {
+            Some(Ended::Denied) => self.end(Outcome::Denied),
+            Some(Ended::Refused) => self.end(Outcome::AssetClosed),
+            None => {}
         }
         received.map_err(Fed::Malformed)
     }
@@ -350,8 +424,8 @@ where
         let mut core = self.lock();
         if !self.ending.is_cancelled() {
             core.outcome = Some(match (core.outcome.take(), outcome) {
-                (Some(Outcome::Left), worse @ (Outcome::Malformed(_) | Outcome::AssetReset(_)))
-                | (Some(Outcome::AssetClosed), worse @ Outcome::Malformed(_)) => worse,
+                (Some(Outcome::Left), worse @ (Outcome::Malformed(_) | Outcome::Denied | Outcome::AssetReset(_)))
+                | (Some(Outcome::AssetClosed), worse @ (Outcome::Malformed(_) | Outcome::Denied)) => worse,
                 (Some(first), _) => first,
                 (None, only) => only,
             });
@@ -378,6 +452,9 @@ where
             }
             if let Err(error) = socket.write_buf(&mut sending).await {
                 return self.asset_failed(&error);
+            }
+            if sending.is_empty() {
+                self.lock().asset_owed = false;
             }
         }
         if let Err(error) = socket.shutdown().await {
@@ -411,7 +488,10 @@ where
         let mut core = self.lock();
         let ending = self.ending.is_cancelled();
         match to {
-            Side::Server => (core.to_asset.split(), core.person_finished || ending),
+            Side::Server => {
+                core.asset_owed = !core.to_asset.is_empty();
+                (core.to_asset.split(), core.person_finished || ending)
+            }
             Side::Client => (core.to_person.split(), core.asset_finished || ending),
         }
     }
@@ -459,6 +539,8 @@ where
         while rules.changed().await.is_ok() {
             let new = rules.borrow_and_update().clone();
             self.lock().filter.replace_rules(new);
+            // What was allowed until now may have to be undone at once.
+            self.timed.notify_one();
         }
         std::future::pending().await
     }

@@ -1,14 +1,19 @@
 //! What a filter decided, as entries of the recording.
 
+mod rdp;
+mod rfb;
+
+use std::fmt;
+
 use sallyport_protocol_filter::modbus::{self, Change, Touched};
-use sallyport_protocol_filter::{Journal, Kind, Malformed, Phase, Verdict};
+use sallyport_protocol_filter::{Journal, Kind, Malformed, Phase, Side, Verdict};
 use serde_json::{Map, Value, json};
 
 /// Entries that wait to be recorded: before anything that they tell of is sent.
 #[derive(Default)]
 pub(crate) struct Notes {
     pub(super) entries: Vec<Value>,
-    /// Requests that were denied.
+    /// How many messages were denied.
     pub(super) denied: u64,
 }
 
@@ -16,6 +21,22 @@ impl Journal<modbus::Filter> for Notes {
     fn note(&mut self, operation: &modbus::Operation<'_>) {
         self.denied += u64::from(!operation.verdict.passes());
         self.entries.push(modbus_entry(operation));
+    }
+}
+
+impl Journal<sallyport_protocol_filter::rfb::Filter> for Notes {
+    fn note(&mut self, operation: &sallyport_protocol_filter::rfb::Operation<'_>) {
+        if !operation.verdict.passes() {
+            self.denied += rfb::count(&operation.message);
+        }
+        self.entries.push(rfb::entry(operation));
+    }
+}
+
+impl Journal<sallyport_protocol_filter::rdp::Filter> for Notes {
+    fn note(&mut self, operation: &sallyport_protocol_filter::rdp::Operation<'_>) {
+        self.denied += u64::from(!operation.verdict.passes());
+        self.entries.push(rdp::entry(operation));
     }
 }
 
@@ -49,6 +70,11 @@ fn modbus_entry(operation: &modbus::Operation<'_>) -> Value {
     }
     put("name", json!(operation.name()));
     put("kind", json!(operation.kind().word()));
+    if operation.answer.is_none() && operation.request.is_told_by_bytes_alone() {
+        let mut pdu = Vec::new();
+        operation.request.encode(&mut pdu);
+        put("data", json!(data_encoding::HEXLOWER.encode(&pdu)));
+    }
     // Function 23 writes and reads: the part that is written tells more.
     let mut parts: Vec<_> = operation.touched().collect();
     parts.sort_by_key(|touched| touched.part.kind != Kind::Write);
@@ -66,8 +92,14 @@ fn modbus_entry(operation: &modbus::Operation<'_>) -> Value {
     if let Some(code) = operation.exception() {
         put("exception", json!(code));
     }
-    put("verdict", json!(operation.verdict.word()));
-    match operation.verdict {
+    judged(&mut put, operation.verdict);
+    put("text", json!(operation.to_string()));
+    Value::Object(entry)
+}
+
+fn judged(put: &mut impl FnMut(&str, Value) -> Option<Value>, verdict: Verdict<'_>) {
+    put("verdict", json!(verdict.word()));
+    match verdict {
         Verdict::Pass { rule } => {
             put("rule", json!(rule));
         }
@@ -76,8 +108,32 @@ fn modbus_entry(operation: &modbus::Operation<'_>) -> Value {
             put("cause", json!(cause.word()));
         }
     }
-    put("text", json!(operation.to_string()));
-    Value::Object(entry)
+}
+
+/// An entry of a protocol whose messages have a side each.
+struct Entry {
+    fields: Map<String, Value>,
+}
+
+impl Entry {
+    fn begin(protocol: &str, of: Phase, from: Side) -> Self {
+        let mut entry = Self { fields: Map::new() };
+        entry.put("operation", protocol);
+        entry.put("phase", phase(of));
+        entry.put("side", from.to_string());
+        entry
+    }
+
+    fn put(&mut self, name: &str, value: impl Into<Value>) {
+        self.fields.insert(name.to_owned(), value.into());
+    }
+
+    fn end(self, verdict: Verdict<'_>, words: &impl fmt::Display) -> Value {
+        let mut fields = self.fields;
+        judged(&mut |name, value| fields.insert(name.to_owned(), value), verdict);
+        fields.insert("text".to_owned(), json!(words.to_string()));
+        Value::Object(fields)
+    }
 }
 
 fn points(

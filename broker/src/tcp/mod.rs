@@ -16,5 +16,6 @@ pub(crate) mod rules;
 pub(crate) use connect::{ConnectError, connect};
 pub(crate) use filtered::Filtered;
 pub(crate) use hint::local_forward;
+pub(crate) use journal::Notes;
 pub(crate) use lane::Track;
 pub(crate) use relay::{Outcome, Relay};

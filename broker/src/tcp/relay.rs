@@ -36,6 +36,8 @@ pub(crate) enum Outcome {
     AssetReset(String),
     /// A side sent what is no message of the protocol.
     Malformed(String),
+    /// The filter refused the connection, in the protocol's own words.
+    Denied,
     /// The asset took nothing for so long that others on the person's connection would have stood still.
     Stalled,
 }
@@ -47,6 +49,7 @@ impl Outcome {
             Outcome::AssetClosed => "asset-closed",
             Outcome::AssetReset(_) => "asset-reset",
             Outcome::Malformed(_) => "malformed",
+            Outcome::Denied => "denied",
             Outcome::Stalled => "stalled",
         }
     }
@@ -109,6 +112,10 @@ impl Relay {
             body["reason"] = json!(reason);
         }
         self.track.closed(&body);
+        if outcome.is_none() {
+            // What the asset has not taken yet of a session that was ended must not reach it later.
+            abandon(self.from_asset.as_ref());
+        }
         let last_words = async {
             tokio::join!(self.output.to.close(), async {
                 // A socket closed over unread bytes is reset, which could take back what was sent to it last.
@@ -224,6 +231,13 @@ async fn pass_output(
             Err(Fault::Recorder) => std::future::pending().await,
             passed => passed?,
         }
+    }
+}
+
+/// A socket that is closed now is reset, and drops what it has not sent.
+pub(super) fn abandon(socket: &TcpStream) {
+    if let Err(error) = socket.set_zero_linger() {
+        tracing::debug!(%error, "An asset's socket could not be told to drop what it holds");
     }
 }
 

@@ -2,11 +2,11 @@
 
 use jiff::Timestamp;
 use sallyport_policy::{
-    AssetId, FilterMode, ModbusBase, ModbusRules, OperationKind, Policy, ProtocolRules, ResolvedFilter, ResolvedPoints,
-    ResolvedRule, ServiceName, Stretch, Tag, TagType, Terms, WordOrder,
+    AssetId, ClipboardWay, FilterMode, ModbusBase, ModbusRules, OperationKind, Policy, ProtocolRules, RdpSecurity,
+    ResolvedFilter, ResolvedPoints, ResolvedRule, ServiceName, Stretch, Tag, TagType, Terms, WordOrder,
 };
-use sallyport_protocol_filter::Kind;
-use sallyport_protocol_filter::modbus::{self, Function, Limits, Mode, Points, Rule, Rules, Table, Units, ValueType};
+use sallyport_protocol_filter::modbus::{self, Function, Limits, Points, Rule, Rules, Table, Units, ValueType};
+use sallyport_protocol_filter::{Kind, Mode, rdp, rfb};
 
 /// The rules of a Modbus session at a moment, and when they have to be made anew.
 pub(crate) struct Dated {
@@ -40,13 +40,44 @@ pub(crate) fn modbus(
         }
         rules.push(rule(each, stretch));
     }
-    let mode = match mode {
-        FilterMode::Enforce => Mode::Enforce,
-        FilterMode::Observe => Mode::Observe,
-    };
     let list = policy.asset(asset)?.services.get(service).and_then(|service| policy.tags_of(service));
     let tags = list.map(|list| list.tags().map(tag).collect()).unwrap_or_default();
-    Some(Dated { rules: Rules::new(name, mode, rules, tags), until })
+    Some(Dated { rules: Rules::new(name, self::mode(mode), rules, tags), until })
+}
+
+/// What the terms of a session mean for VNC. Where the service has left the plant: the picture only, until the session ends.
+pub(crate) fn vnc(policy: &Policy, (asset, service): (&AssetId, &ServiceName), terms: &Terms) -> rfb::Rules {
+    match policy.filter_for(asset, service, terms) {
+        Some(ResolvedFilter { mode, rules: ProtocolRules::Vnc(rules), .. }) => rfb::Rules {
+            input: rules.input,
+            clipboard_to_asset: rules.clipboard.contains(&ClipboardWay::ToAsset),
+            clipboard_from_asset: rules.clipboard.contains(&ClipboardWay::FromAsset),
+            mode: self::mode(mode),
+        },
+        _ => rfb::Rules::view_only(),
+    }
+}
+
+/// What the terms of a session mean for RDP. Where the service has left the plant: the most, until the session ends.
+pub(crate) fn rdp(policy: &Policy, (asset, service): (&AssetId, &ServiceName), terms: &Terms) -> rdp::Rules {
+    match policy.filter_for(asset, service, terms) {
+        Some(ResolvedFilter { mode, rules: ProtocolRules::Rdp(rules), .. }) => {
+            let require = match rules.require {
+                RdpSecurity::Any => rdp::Require::Any,
+                RdpSecurity::Tls => rdp::Require::Tls,
+                RdpSecurity::Nla => rdp::Require::Nla,
+            };
+            rdp::Rules { require, mode: self::mode(mode) }
+        }
+        _ => rdp::Rules { require: rdp::Require::Nla, mode: Mode::Enforce },
+    }
+}
+
+fn mode(written: FilterMode) -> Mode {
+    match written {
+        FilterMode::Enforce => Mode::Enforce,
+        FilterMode::Observe => Mode::Observe,
+    }
 }
 
 fn rule(written: &ResolvedRule, stretch: Stretch) -> Rule {

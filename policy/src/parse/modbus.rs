@@ -43,8 +43,8 @@ pub(crate) fn rule(
     Some(rule)
 }
 
-/// More would be no limit.
-const MOST_PER_MINUTE: u32 = 100_000;
+/// More are not counted.
+const MOST_PER_MINUTE: u32 = 6_000;
 
 fn take_name(log: &mut Log<'_>, section: &mut Section<'_>) -> Option<String> {
     let what = section.name_of("name");

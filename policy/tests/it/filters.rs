@@ -319,7 +319,7 @@ modbus = [
             plant.toml:9:56: `values` of rule 6 of filter `x` limits what is written, but the rule lets nothing be written
             plant.toml:10:3: rule 7 of filter `x` names addresses, but nothing that it allows has any
             plant.toml:11:3: rule 8 of filter `x` names addresses, but nothing that it allows has any
-            plant.toml:12:42: `per_minute` of rule 9 of filter `x` is a whole number from 1 to 100000
+            plant.toml:12:42: `per_minute` of rule 9 of filter `x` is a whole number from 1 to 6000
             plant.toml:13:38: `values` of rule 10 of filter `x` limit nothing
             plant.toml:14:55: `max` is less than `min` in `values` of rule 11 of filter `x`
             plant.toml:14:58: unknown key `steps` in `values` of rule 11 of filter `x`

@@ -72,7 +72,7 @@ impl ProtocolFilter for Filter {
         }
         let taken = match from {
             Side::Client => self.hear_client(bytes, now, out, journal),
-            Side::Server => self.hear_server(bytes, out, journal),
+            Side::Server => self.hear_server(bytes, now, out, journal),
         };
         self.ended = taken.is_err();
         taken
@@ -159,6 +159,7 @@ impl Filter {
     fn hear_server(
         &mut self,
         bytes: &[u8],
+        now: Now,
         out: &mut Outbound,
         journal: &mut dyn Journal<Self>,
     ) -> Result<usize, Malformed> {
@@ -175,7 +176,7 @@ impl Filter {
             let response = Response::decode(pdu).map_err(malformed)?;
             let Paired { index, response, certain } = pair(flight, (transaction, unit), response).map_err(malformed)?;
             let (slot, request) = flight.asked(index).ok_or(UNASKED).map_err(malformed)?;
-            let before = Before { memory, flight, rates, monotonic_ms: 0, except: Some(slot.number) };
+            let before = Before { memory, flight, rates, monotonic_ms: now.monotonic_ms, except: Some(slot.number) };
             journal.note(&Operation {
                 number: slot.number,
                 phase: Phase::Response,
@@ -187,7 +188,9 @@ impl Filter {
                 rules,
                 before: &before,
             });
-            remember(memory, rules, unit, &request, &response, certain && !slot.overtaken);
+            let answered =
+                Answered { unit, request: &request, response: &response, certain: certain && !slot.overtaken };
+            remember(memory, rules, &answered, now.monotonic_ms);
             Adu::encode(transaction, unit, &mut out.to_client, |out| response.encode(out));
             flight.overtake(index);
             flight.remove(index);
@@ -288,15 +291,18 @@ fn pair<'a>(flight: &Flight, of: (u16, u8), response: Response<'a>) -> Result<Pa
     found.map(|(paired, _)| paired).ok_or(wrong)
 }
 
-/// Remembers what an answer tells of values. What it does not tell for certain is forgotten.
-fn remember(
-    memory: &mut Memory,
-    rules: &Rules,
+/// A request and its answer.
+struct Answered<'a> {
     unit: u8,
-    request: &Request<'_>,
-    response: &Response<'_>,
+    request: &'a Request<'a>,
+    response: &'a Response<'a>,
+    /// Could no other request have been meant, and was no later one answered before?
     certain: bool,
-) {
+}
+
+/// Remembers what an answer tells of values. What it does not tell for certain is forgotten.
+fn remember(memory: &mut Memory, rules: &Rules, answered: &Answered<'_>, now_ms: u64) {
+    let Answered { unit, request, response, certain } = *answered;
     // These say that nothing was done; after others it may have been, wholly or in part.
     let undone = matches!(response, Response::Exception { code: 1 | 2 | 3 | 6 | 10, .. });
     let refused = matches!(response, Response::Exception { .. });
@@ -304,13 +310,13 @@ fn remember(
     let (write, read) =
         (request.parts().find(|part| part.kind == Kind::Write), request.parts().find(|part| part.kind == Kind::Read));
     if let Some(part) = write.filter(|_| !(undone && certain)) {
-        let old = memory.last(unit, part.span.table, part.span.first);
+        let old = memory.last(unit, part.span.table, part.span.first, now_ms);
         memory.forget(unit, part.span);
         match part.change {
-            Change::Set(values) if certain && !refused => memory.set(unit, part.span, values, rules),
+            Change::Set(values) if certain && !refused => memory.set(unit, part.span, values, rules, now_ms),
             Change::Mask { and, or } if certain && !refused => {
                 if let Some(old) = old {
-                    memory.set(unit, part.span, Values::One(masked(old, and, or)), rules);
+                    memory.set(unit, part.span, Values::One(masked(old, and, or)), rules, now_ms);
                 }
             }
             Change::Set(_) | Change::Mask { .. } | Change::None => {}
@@ -323,7 +329,7 @@ fn remember(
     };
     if let Some(part) = read {
         if certain {
-            memory.set(unit, part.span, values, rules);
+            memory.set(unit, part.span, values, rules, now_ms);
         } else {
             memory.forget(unit, part.span);
         }

@@ -122,7 +122,7 @@ pub(super) struct Before<'a> {
 impl Past for Before<'_> {
     /// What was last read or confirmed, and whatever is being written: a write in flight may take effect or be refused, so both count.
     fn lasts(&self, unit: u8, span: Span, each: &mut dyn FnMut(Option<Registers>)) {
-        let known = collect(span, |table, address| self.memory.last(unit, table, address));
+        let known = collect(span, |table, address| self.memory.last(unit, table, address, self.monotonic_ms));
         each(known);
         let writes = || {
             let slots = self.flight.slots().iter().filter(|slot| Some(slot.number) != self.except);

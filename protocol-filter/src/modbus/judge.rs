@@ -4,10 +4,10 @@ use super::address::{Span, Table};
 use super::function::Function;
 use super::parts::{Change, Part};
 use super::request::{Fault, Request};
-use super::rules::{Limits, Mode, Points, Rule, Rules};
+use super::rules::{Limits, Points, Rule, Rules};
 use super::tag::{Registers, Tag, WIDEST};
 use super::values::Values;
-use crate::{Cause, Kind, Verdict};
+use crate::{Cause, Kind, Mode, Verdict};
 
 /// The name under which the protocol's own limits deny.
 pub const PROTOCOL: &str = "protocol";

@@ -7,9 +7,9 @@ use super::function::Function;
 use super::judge::covered;
 use super::parts::{Change, Part};
 use super::request::Request;
-use super::rules::{Functions, Limits, Mode, Points, Rule, Rules, Units, tags_on};
+use super::rules::{Functions, Limits, Points, Rule, Rules, Units, tags_on};
 use super::tag::Tag;
-use crate::Kind;
+use crate::{Kind, Mode};
 
 /// Operations that were seen, merged: every point with the hull of the values written to it. Bounded; what does not fit is counted
 /// as left out, and the rules then do not pass it.

@@ -8,6 +8,9 @@ use super::values::Values;
 
 /// Points of one page.
 const PAGE: u16 = 64;
+/// A value counts for so long at least, and for less than twice as long, in milliseconds: others write to the asset as well, and
+/// its program does.
+const LIFE: u64 = 30_000;
 /// Pages that are remembered at most, for one connection: 16384 points.
 const MOST_PAGES: usize = 256;
 
@@ -24,20 +27,45 @@ type Key = (u8, Table, u16);
 
 #[derive(Debug)]
 struct Page {
+    /// One bit a point: learned since the page last turned, and in the life before that.
     known: u64,
+    known_before: u64,
+    /// When it turned, on the monotonic clock.
+    turned: u64,
     changed: u64,
     values: [u16; PAGE as usize],
 }
 
-impl Memory {
-    pub(super) fn last(&self, unit: u8, table: Table, address: u16) -> Option<u16> {
-        let page = &self.pages[self.find((unit, table, address / PAGE))?];
-        let index = address % PAGE;
-        (page.known >> index & 1 == 1).then(|| page.values[usize::from(index)])
+impl Page {
+    /// The points whose values still count.
+    fn known(&self, now_ms: u64) -> u64 {
+        match now_ms.saturating_sub(self.turned) / LIFE {
+            0 => self.known | self.known_before,
+            1 => self.known,
+            _ => 0,
+        }
     }
 
-    /// The points of a span have these values.
-    pub(super) fn set(&mut self, unit: u8, span: Span, values: Values<'_>, rules: &Rules) {
+    fn turn(&mut self, now_ms: u64) {
+        match now_ms.saturating_sub(self.turned) / LIFE {
+            0 => return,
+            1 => self.known_before = self.known,
+            _ => self.known_before = 0,
+        }
+        self.known = 0;
+        self.turned = now_ms - now_ms.saturating_sub(self.turned) % LIFE;
+    }
+}
+
+impl Memory {
+    pub(super) fn last(&self, unit: u8, table: Table, address: u16, now_ms: u64) -> Option<u16> {
+        let page = &self.pages[self.find((unit, table, address / PAGE))?];
+        let index = usize::from(address % PAGE);
+        (page.known(now_ms) >> index & 1 == 1).then(|| page.values[index])
+    }
+
+    /// The points of a span have these values now.
+    pub(super) fn set(&mut self, unit: u8, span: Span, values: Values<'_>, rules: &Rules, now_ms: u64) {
         if !matches!(span.table, Table::Coils | Table::Registers) {
             return;
         }
@@ -48,6 +76,7 @@ impl Memory {
                 page = self.find_or_make((unit, span.table, address / PAGE), rules);
             }
             if let Some(page) = page.and_then(|page| self.pages.get_mut(page)) {
+                page.turn(now_ms);
                 page.known |= 1 << (address % PAGE);
                 page.changed = self.changes;
                 page.values[usize::from(address % PAGE)] = value;
@@ -63,6 +92,7 @@ impl Memory {
                 for index in 0..PAGE {
                     if span.holds(*table, start + index) {
                         page.known &= !(1 << index);
+                        page.known_before &= !(1 << index);
                     }
                 }
             }
@@ -77,7 +107,7 @@ impl Memory {
         if let Some(found) = self.find(key) {
             return Some(found);
         }
-        let fresh = Page { known: 0, changed: 0, values: [0; PAGE as usize] };
+        let fresh = Page { known: 0, known_before: 0, turned: 0, changed: 0, values: [0; PAGE as usize] };
         if self.pages.len() < MOST_PAGES {
             self.keys.push(key);
             self.pages.push(fresh);

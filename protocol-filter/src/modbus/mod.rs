@@ -29,6 +29,7 @@ mod rules;
 mod tag;
 mod values;
 
+pub use crate::Mode;
 pub use address::{Span, Table, reference};
 pub use adu::{Adu, HEADER, MOST_ADU, MOST_PDU};
 pub use filter::{ANSWER_PATIENCE, DENIAL_PATIENCE, Filter};
@@ -40,6 +41,6 @@ pub use parse::{ParseError, ParsedOperation, parse_operation};
 pub use parts::{Change, Part};
 pub use request::{Fault, Request};
 pub use response::Response;
-pub use rules::{Functions, Limits, Mode, Points, Rule, Rules, Units};
+pub use rules::{Functions, Limits, Points, Rule, Rules, Units};
 pub use tag::{Tag, ValueType, WordOrder};
 pub use values::{Bits, DeviceId, FileRead, FileReads, FileRecords, FileWrite, FileWrites, Values, Words};

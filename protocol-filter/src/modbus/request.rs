@@ -236,6 +236,13 @@ impl<'a> Request<'a> {
         }
     }
 
+    /// Does what it does depend on bytes that its other fields do not show: opaque functions, diagnostics, file records? Evidence has
+    /// to hold them.
+    #[must_use]
+    pub const fn is_told_by_bytes_alone(&self) -> bool {
+        matches!(self, Request::Opaque { .. } | Request::Diagnostics { .. } | Request::WriteFile { .. })
+    }
+
     /// Is it passed on without being understood?
     #[must_use]
     pub const fn is_opaque(&self) -> bool {

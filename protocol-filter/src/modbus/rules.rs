@@ -3,7 +3,7 @@
 use super::address::{Span, Table};
 use super::function::{DEVICE_ID, DIAGNOSTICS, ENCAPSULATED, Function};
 use super::tag::Tag;
-use crate::Kind;
+use crate::{Kind, Mode};
 
 /// A profile: what it allows passes, what it does not is denied. The order of its rules is irrelevant.
 #[derive(Debug, Clone, PartialEq)]
@@ -12,16 +12,6 @@ pub struct Rules {
     pub(super) mode: Mode,
     pub(super) rules: Vec<Rule>,
     pub(super) tags: Vec<Tag>,
-}
-
-/// What is done with what no rule allows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Mode {
-    /// It is denied.
-    #[default]
-    Enforce,
-    /// It passes, and the verdict says that it would have been denied.
-    Observe,
 }
 
 /// What may be done. A condition that is left out (empty, `None`) is always met; but a rule without kinds and functions allows nothing.

@@ -15,7 +15,8 @@ pub use negotiation::{Confirm, Cookie, Negotiation, Protocols, Request};
 
 use negotiation::{Confirmed, tpkt_length};
 
-use crate::rfb::Mode;
+pub use crate::{Ended, Mode};
+
 use crate::{Cause, Journal, Kind, Malformed, Now, Outbound, Phase, ProtocolFilter, Side, Verdict};
 
 /// What a connection must be secured by.
@@ -63,19 +64,9 @@ pub enum Message<'a> {
     Confirm(Confirm),
 }
 
-/// Why a connection is over that the negotiation has ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ended {
-    /// The filter refused, and has told the tool what is required.
-    Denied,
-    /// The asset refused.
-    Refused,
-}
-
 /// The filter of one RDP connection.
 ///
-/// A side that speaks before its turn is not heard: its bytes are not taken until then. When [`Filter::ended`] says so, the
-/// connection is over: what [`Outbound`] holds is to be sent, and both sides closed.
+/// A side that speaks before its turn is not heard: its bytes are not taken until then.
 #[derive(Debug)]
 pub struct Filter {
     rules: Rules,
@@ -98,15 +89,6 @@ impl Filter {
     #[must_use]
     pub fn new(rules: Rules) -> Self {
         Self { rules, stage: Stage::Request, partial: Vec::new() }
-    }
-
-    /// Why the connection is over, if the negotiation has ended it.
-    #[must_use]
-    pub fn ended(&self) -> Option<Ended> {
-        match self.stage {
-            Stage::Ended(ended) => Some(ended),
-            Stage::Request | Stage::Confirm { .. } | Stage::Opaque | Stage::Malformed(_) => None,
-        }
     }
 
     /// Takes bytes into the message that is being read, until it is whole.
@@ -259,6 +241,13 @@ impl ProtocolFilter for Filter {
     }
 
     fn tick(&mut self, _: Now, _: &mut Outbound, _: &mut dyn Journal<Self>) {}
+
+    fn ended(&self) -> Option<Ended> {
+        match self.stage {
+            Stage::Ended(ended) => Some(ended),
+            Stage::Request | Stage::Confirm { .. } | Stage::Opaque | Stage::Malformed(_) => None,
+        }
+    }
 
     /// A connection that is negotiated already stays as it is.
     fn replace_rules(&mut self, rules: Rules) {

@@ -7,7 +7,7 @@ use super::follow::{Follow, Reason};
 use super::operation::{Message, Operation, Security, Version};
 use super::pixel_format::PixelFormat;
 use super::rules::{NO_SECURITY, VIEW};
-use crate::{Phase, Side, Verdict};
+use crate::{Ended, Phase, Side, Verdict};
 
 /// What is expected next.
 #[derive(Debug)]
@@ -74,15 +74,6 @@ pub(super) enum Step {
     Open(Follow),
     /// Nothing more may pass.
     End(Ended),
-}
-
-/// Why a connection is over that the protocol itself has ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ended {
-    /// The filter refused, and has told the tool why.
-    Denied,
-    /// The asset refused.
-    Refused,
 }
 
 impl Desk<'_> {

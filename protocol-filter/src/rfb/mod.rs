@@ -22,10 +22,9 @@ mod tally;
 mod zrle;
 
 pub use encoding::Encoding;
-pub use handshake::Ended;
 pub use operation::{Counted, Message, Operation, Security, Version};
 pub use pixel_format::PixelFormat;
-pub use rules::{Mode, Rules};
+pub use rules::Rules;
 pub use screen::{Screen, ScreenError};
 
 use feed::{Carry, Feed};
@@ -33,14 +32,15 @@ use follow::Reason;
 use handshake::{Handshake, Step};
 use open::Open;
 
+pub use crate::{Ended, Mode};
+
 use crate::{Journal, Malformed, Now, Outbound, ProtocolFilter, Side};
 
 /// The filter of one RFB connection.
 ///
-/// A side that speaks before its turn in the handshake is not heard: its bytes are not taken until then. When
-/// [`Filter::ended`] says so, the connection is over: what [`Outbound`] holds is to be sent, and both sides closed.
-/// Counts that were not noted yet are noted by [`ProtocolFilter::tick`], which is due at once when a side has finished or the
-/// connection was [`Malformed`].
+/// A side that speaks before its turn in the handshake is not heard: its bytes are not taken until then. Counts that were not
+/// noted yet are noted by [`ProtocolFilter::tick`], which is due at once when a side has finished or the connection was
+/// [`Malformed`].
 #[derive(Debug)]
 pub struct Filter {
     rules: Rules,
@@ -79,15 +79,6 @@ impl Filter {
             server: Carry::default(),
             malformed: None,
             finished: false,
-        }
-    }
-
-    /// Why the connection is over, if the protocol itself has ended it.
-    #[must_use]
-    pub fn ended(&self) -> Option<Ended> {
-        match self.stage {
-            Stage::Ended(ended) => Some(ended),
-            Stage::Handshake(_) | Stage::Open(_) => None,
         }
     }
 
@@ -161,6 +152,9 @@ impl ProtocolFilter for Filter {
 
     fn finish(&mut self, side: Side) -> Result<(), Malformed> {
         self.finished = true;
+        if let (Side::Client, Stage::Open(open)) = (side, &mut self.stage) {
+            open.client_finished();
+        }
         let partial = match side {
             Side::Client => self.client.is_partial(),
             Side::Server => self.server.is_partial(),
@@ -184,6 +178,13 @@ impl ProtocolFilter for Filter {
         let over = self.is_over();
         if let Stage::Open(open) = &mut self.stage {
             open.tick(over, &mut Desk { out, journal, rules: self.rules, now_ms: now.monotonic_ms });
+        }
+    }
+
+    fn ended(&self) -> Option<Ended> {
+        match self.stage {
+            Stage::Ended(ended) => Some(ended),
+            Stage::Handshake(_) | Stage::Open(_) => None,
         }
     }
 

@@ -86,19 +86,22 @@ impl Open {
     }
 
     pub(super) fn deadline(&self, over: bool) -> Option<u64> {
-        let at_once = (over && !self.tallies.is_settled()) || (!over && self.lets_go());
+        let at_once = (over && !self.tallies.is_settled()) || self.lets_go();
         if at_once { Some(0) } else { self.tallies.due_ms() }
     }
 
     pub(super) fn tick(&mut self, over: bool, desk: &mut Desk<'_>) {
-        if !over {
-            self.let_go(desk);
-        }
+        self.let_go(desk);
         self.tallies.settle(over, desk.now_ms, desk.journal);
     }
 
     pub(super) fn replace_rules(&mut self, rules: Rules) {
         self.release = !rules.on_input().passes() && !self.held.is_empty();
+    }
+
+    /// The tool will send no more: what it holds down must not stay down.
+    pub(super) fn client_finished(&mut self) {
+        self.release = !self.held.is_empty();
     }
 
     /// What is down can be let go now: it must be, and no message of the tool is half sent.

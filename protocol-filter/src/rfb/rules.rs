@@ -1,6 +1,6 @@
 //! What a person may do with a screen beside looking at it.
 
-use crate::{Cause, Verdict};
+use crate::{Cause, Mode, Verdict};
 
 /// The rights of one session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,16 +13,6 @@ pub struct Rules {
     pub clipboard_from_asset: bool,
     /// Whether what is not allowed is dropped or only noted.
     pub mode: Mode,
-}
-
-/// What is done with a message that no rule allows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Mode {
-    /// It is dropped.
-    #[default]
-    Enforce,
-    /// It passes, and is noted as one that enforcing would deny.
-    Observe,
 }
 
 impl Rules {

@@ -71,6 +71,24 @@ fn a_step_is_measured_from_what_was_read_or_confirmed_and_never_from_what_was_re
 }
 
 #[test]
+fn a_value_that_was_learned_long_ago_is_not_known() {
+    let mut line = line(writes(100, 109, Limits { max_step: Some(50.0), ..Limits::default() }));
+    line.exchange(1, "03 0064 0002", "03 04 0064 0064");
+    line.pass(20_000);
+    line.exchange(1, "03 0065 0001", "03 02 0064");
+    line.pass(25_000);
+    assert_eq!(line.denial(1, "06 0065 0080"), None, "learned 25 s ago");
+    line.answer(9, 1, "86 03");
+    line.pass(16_000);
+    // Others may have changed it, and its program may.
+    assert_eq!(line.denial(1, "06 0064 0080"), Some(3), "learned more than 60 s ago");
+    line.pass(20_000);
+    assert_eq!(line.denial(1, "06 0065 0080"), Some(3));
+    line.exchange(1, "03 0064 0001", "03 02 0064");
+    assert_eq!(line.denial(1, "06 0064 0080"), None, "and is known again once it is read");
+}
+
+#[test]
 fn writes_in_flight_do_not_add_up_to_a_larger_step() {
     let mut line = line(writes(100, 109, Limits { max_step: Some(50.0), ..Limits::default() }));
     line.exchange(1, "03 0064 0001", "03 02 0064");

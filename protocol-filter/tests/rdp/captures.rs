@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use sallyport_protocol_filter::ProtocolFilter;
 use sallyport_protocol_filter::Side;
 use sallyport_protocol_filter::rdp::{Ended, Require};
 use sallyport_protocol_filter::rfb::Mode;

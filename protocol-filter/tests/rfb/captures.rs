@@ -3,8 +3,8 @@
 
 use std::path::Path;
 
-use sallyport_protocol_filter::Side;
 use sallyport_protocol_filter::rfb::{Ended, Rules};
+use sallyport_protocol_filter::{ProtocolFilter, Side};
 
 use crate::wire::Wire;
 

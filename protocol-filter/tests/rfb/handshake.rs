@@ -1,8 +1,8 @@
 //! From the versions to the screen, and the ways it may end before.
 
 use expect_test::{Expect, expect};
-use sallyport_protocol_filter::Side;
 use sallyport_protocol_filter::rfb::{Ended, Rules};
+use sallyport_protocol_filter::{ProtocolFilter, Side};
 
 use crate::wire::{RGB32, Wire, server_init};
 

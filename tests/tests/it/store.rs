@@ -1,5 +1,6 @@
 //! The store, every test on both engines: SQLite in a temporary directory, PostgreSQL from the harness.
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,10 +9,11 @@ use jiff::Timestamp;
 use sallyport::audit::{Audit, AuditConfig, AuditEvent};
 use sallyport::store::brokers::BrokerSeen;
 use sallyport::store::files::TransferredFile;
+use sallyport::store::identities::NewIdentity;
 use sallyport::store::plants::{ApplyError, NewPlant, plant_sha256};
 use sallyport::store::sessions::{AskEnd, NewSession, SessionEnd, SessionFilter};
 use sallyport::store::{DatabaseConfig, Engine, Store, StoreError};
-use sallyport_policy::PlantFile;
+use sallyport_policy::{PlantFile, WriteWindow};
 use sallyport_tests::{PASSWORD, Postgres};
 use tempfile::TempDir;
 use tokio::time::timeout;
@@ -440,6 +442,42 @@ on_both_engines! {
             assert_eq!(opened.unwrap().unwrap(), None);
         }
         assert_eq!(database.open().await.brokers().await.unwrap().len(), 4);
+    }
+
+    async fn a_clock_that_jumps_closes_every_window_that_it_could_open(database: Database) {
+        let store = database.open().await;
+        let window = |id: &str, from: i64, until: i64| WriteWindow {
+            id: id.parse().unwrap(),
+            identity: "alice".parse().unwrap(),
+            asset: "plc-1".parse().unwrap(),
+            service: "modbus".parse().unwrap(),
+            points: "40101-40110".parse().unwrap(),
+            unit: None,
+            from: at(from),
+            until: at(until),
+            opened_by: "lena".parse().unwrap(),
+            ticket: None,
+        };
+        let mut write = store.begin_write().await.unwrap();
+        for id in ["alice", "lena"] {
+            let (id, display_name) = (id.to_owned(), String::new());
+            let new = NewIdentity { id, display_name, member_of: BTreeSet::new(), valid_until: None };
+            write.insert_identity(&new, at(0)).await.unwrap();
+        }
+        // It is over at second 200; back at 100 it would be open again. The second would begin early, if it were 5000.
+        for window in [window("over", 50, 150), window("later", 5000, 6000), window("long-over", 1, 20)] {
+            write.open_window(&window).await.unwrap();
+        }
+        write.commit().await.unwrap();
+        let mut write = store.begin_write().await.unwrap();
+        let closed = write.close_all_windows("clock jump", at(100)).await.unwrap();
+        write.commit().await.unwrap();
+        let mut ids: Vec<_> = closed.iter().map(|row| row.window.id.as_str()).collect();
+        ids.sort_unstable();
+        assert_eq!(ids, ["later", "over"]);
+        assert_eq!(store.write_windows(false, at(100)).await.unwrap(), []);
+        let of = |now| store.windows_of(&closed[0].window.identity, &closed[0].window.asset, &closed[0].window.service, at(now));
+        assert_eq!((of(100).await.unwrap(), of(5500).await.unwrap()), (Vec::new(), Vec::new()));
     }
 
     async fn a_database_of_a_newer_release_is_refused(database: Database) {

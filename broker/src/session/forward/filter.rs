@@ -5,51 +5,88 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use sallyport_policy::{Opening, ResolvedRule, WriteWindow, may_open};
-use sallyport_protocol_filter::modbus::{Mode, Rules};
+use sallyport_policy::{Opening, ResolvedRule, Subject, WriteWindow, may_open};
+use sallyport_protocol_filter::modbus::Rules;
+use sallyport_protocol_filter::{Mode, ProtocolFilter, modbus, rdp, rfb};
+use sallyport_session_recorder::Budget;
 use tokio::sync::watch;
 
 use crate::identity::Standing;
-use crate::session::Recorded;
+use crate::session::{Authorized, Recorded};
 use crate::store::StoreError;
 use crate::tcp::rules::{self, Dated};
 
 /// A look without a cause, in case a change was announced and the announcement lost.
 const ANYWAY: Duration = Duration::from_secs(5);
 
-impl Recorded {
-    /// The rules as they are now, and when time alone will change them next.
-    ///
-    /// A window that cannot be looked up, or may no longer be opened, gives nothing. A service that has left the plant has no
-    /// rules at all: the session ends at the same change.
-    pub(super) async fn rules(&self) -> (Arc<Rules>, Option<Timestamp>) {
-        let authorized = &self.authorized;
-        let broker = &authorized.broker;
-        let windows = match self.window_rules().await {
-            Ok(windows) => windows,
-            Err(error) => {
-                tracing::warn!(session = %self.id, %error, "Write windows cannot be looked up, so none counts");
-                Vec::new()
-            }
-        };
-        let place = (&authorized.target.asset, &authorized.target.service);
-        let policy = broker.policy.current();
-        match rules::modbus(&policy, place, &authorized.permit.terms, &windows, broker.now()) {
-            Some(Dated { rules, until }) => (Arc::new(rules), until),
-            None => (Arc::new(Rules::new("none", Mode::Enforce, Vec::new(), Vec::new())), None),
-        }
+/// A filter whose rules come from the plant.
+pub(super) trait Ruled: ProtocolFilter + Sized {
+    /// How much of what comes from the person, and of what goes to them, is recorded in full.
+    fn budgets() -> [Budget; 2] {
+        [Budget::default(), Budget::default()]
     }
 
+    /// A filter for a connection that has just begun.
+    fn begin(rules: Self::Rules) -> Self;
+
+    /// The rules of a session as they are now, and when time alone will change them next.
+    fn rules_of(session: &Recorded) -> impl Future<Output = (Self::Rules, Option<Timestamp>)> + Send;
+}
+
+impl Ruled for modbus::Filter {
+    fn begin(rules: Arc<Rules>) -> Self {
+        Self::new(rules)
+    }
+
+    async fn rules_of(session: &Recorded) -> (Arc<Rules>, Option<Timestamp>) {
+        session.modbus_rules().await
+    }
+}
+
+impl Ruled for rfb::Filter {
+    /// A screen can only be drawn again from all of its bytes.
+    fn budgets() -> [Budget; 2] {
+        [Budget::default(), Budget::unlimited()]
+    }
+
+    fn begin(rules: rfb::Rules) -> Self {
+        Self::new(rules)
+    }
+
+    async fn rules_of(session: &Recorded) -> (rfb::Rules, Option<Timestamp>) {
+        let Authorized { target, permit, broker, .. } = &session.authorized;
+        (rules::vnc(&broker.policy.current(), (&target.asset, &target.service), &permit.terms), None)
+    }
+}
+
+impl Ruled for rdp::Filter {
+    fn begin(rules: rdp::Rules) -> Self {
+        Self::new(rules)
+    }
+
+    async fn rules_of(session: &Recorded) -> (rdp::Rules, Option<Timestamp>) {
+        let Authorized { target, permit, broker, .. } = &session.authorized;
+        (rules::rdp(&broker.policy.current(), (&target.asset, &target.service), &permit.terms), None)
+    }
+}
+
+/// A database that hangs in the middle of an answer must not keep a window open, or a narrower filter from counting.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+impl Recorded {
     /// Sends the rules anew whenever plant, windows or time have changed them. Never returns.
-    pub(super) async fn keep_rules(&self, rules: &watch::Sender<Arc<Rules>>) -> Infallible {
+    pub(super) async fn keep_rules<F: Ruled>(&self, rules: &watch::Sender<F::Rules>) -> Infallible
+    where
+        F::Rules: PartialEq + Send + Sync,
+    {
         let broker = &self.authorized.broker;
         let mut changes = broker.store.changes();
         let mut policy = broker.policy.changed();
         loop {
             // At once, too: what changed before this listened was announced to nobody.
-            let (new, until) = self.rules().await;
+            let (new, until) = F::rules_of(self).await;
             rules.send_if_modified(|old| {
-                let changed = **old != *new;
+                let changed = *old != new;
                 *old = new;
                 changed
             });
@@ -65,14 +102,46 @@ impl Recorded {
         }
     }
 
+    /// The rules for Modbus as they are now, and when time alone will change them next.
+    ///
+    /// A window that cannot be looked up, or may no longer be opened, gives nothing. A service that has left the plant has no
+    /// rules at all: the session ends at the same change.
+    async fn modbus_rules(&self) -> (Arc<Rules>, Option<Timestamp>) {
+        let authorized = &self.authorized;
+        let broker = &authorized.broker;
+        let windows = match tokio::time::timeout(PATIENCE, self.window_rules()).await {
+            Ok(Ok(windows)) => windows,
+            Ok(Err(error)) => {
+                tracing::warn!(session = %self.id, %error, "Write windows cannot be looked up, so none counts");
+                Vec::new()
+            }
+            Err(_) => {
+                tracing::warn!(session = %self.id, "The database does not say which write windows are open, so none counts");
+                Vec::new()
+            }
+        };
+        let place = (&authorized.target.asset, &authorized.target.service);
+        let policy = broker.policy.current();
+        match rules::modbus(&policy, place, &authorized.permit.terms, &windows, broker.now()) {
+            Some(Dated { rules, until }) => (Arc::new(rules), until),
+            None => (Arc::new(Rules::new("none", Mode::Enforce, Vec::new(), Vec::new())), None),
+        }
+    }
+
     async fn window_rules(&self) -> Result<Vec<ResolvedRule>, StoreError> {
         let authorized = &self.authorized;
         let broker = &authorized.broker;
         let (person, target) = (&authorized.subject, &authorized.target);
         let windows = broker.store.windows_of(&person.identity, &target.asset, &target.service, broker.now()).await?;
+        if windows.is_empty() {
+            return Ok(Vec::new());
+        }
+        // As they are now: whoever has left a group since the session began has lost what was opened for it.
+        let standing = broker.identities.standing(&person.identity, broker.now()).await?;
+        let Standing::Active { subject: person, .. } = standing else { return Ok(Vec::new()) };
         let mut rules = Vec::new();
         for window in windows {
-            if self.holds(&window).await? {
+            if self.holds(&window, &person).await? {
                 rules.extend(broker.policy.current().window_rules(&window));
             }
         }
@@ -80,7 +149,7 @@ impl Recorded {
     }
 
     /// Whether the window might be opened anew, now.
-    async fn holds(&self, window: &WriteWindow) -> Result<bool, StoreError> {
+    async fn holds(&self, window: &WriteWindow, person: &Subject) -> Result<bool, StoreError> {
         let authorized = &self.authorized;
         let broker = &authorized.broker;
         let Standing::Active { subject: opener, .. } =
@@ -89,7 +158,7 @@ impl Recorded {
             return Ok(false);
         };
         let policy = broker.policy.current();
-        Ok(match may_open(&policy, &opener, &authorized.subject, window, broker.now()) {
+        Ok(match may_open(&policy, &opener, person, window, broker.now()) {
             Opening::Permit(_) => true,
             Opening::Deny(denial) => {
                 tracing::info!(session = %self.id, window = %window.id, %denial, "A write window does not hold");

@@ -7,17 +7,18 @@ use std::time::Duration;
 use russh::server::{self, ChannelOpenHandle};
 use russh::{Channel, ChannelOpenFailure};
 use sallyport_policy::{Protocol, RecorderTrouble};
-use sallyport_protocol_filter::modbus;
+use sallyport_protocol_filter::{Journal, modbus, rdp, rfb};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::VIEW_ONLY_GRACE;
+use super::filter::Ruled;
 use super::limits::{Due, Limits};
 use crate::session::authorize::Leg;
 use crate::session::{Authorized, End, Recorded, Session, StartRefusal};
 use crate::ssh::{Activity, TroubleSignal};
-use crate::tcp::{self, ConnectError, Filtered, Outcome, Relay, Track};
+use crate::tcp::{self, ConnectError, Filtered, Notes, Outcome, Relay, Track};
 
 /// The person's side of a stream: a channel whose opening has not been answered yet.
 pub struct Caller {
@@ -38,6 +39,14 @@ struct Opening {
     channel: Channel<server::Msg>,
     reply: ChannelOpenHandle,
     impatient: Box<dyn Fn() -> bool + Send + Sync>,
+}
+
+/// A stream that is to be carried.
+struct Stream {
+    track: Track,
+    protocol: Protocol,
+    opening: Opening,
+    socket: TcpStream,
 }
 
 impl Caller {
@@ -156,30 +165,46 @@ impl Recorded {
 
     /// Opens the person's channel and passes what comes until something ends the session.
     async fn carry_stream(&self, track: Track, protocol: Protocol, opening: Opening, socket: TcpStream) -> End {
-        let mut limits = Limits::new(self, &track.activity, &track.trouble);
-        let Opening { channel, reply, impatient } = opening;
+        let stream = Stream { track, protocol, opening, socket };
         match protocol {
-            Protocol::Modbus => {
-                let (rules, _) = self.rules().await;
-                let filter = modbus::Filter::new(Arc::clone(&rules));
-                let (sender, receiver) = watch::channel(rules);
-                reply.accept().await;
-                let mut relay = Filtered::new(track, protocol.as_str(), filter, channel, socket, impatient);
-                let (end, outcome) = tokio::select! {
-                    ended = self.first_end(&mut limits, relay.run(receiver)) => ended,
-                    never = self.keep_rules(&sender) => match never {},
-                };
-                relay.close(outcome.as_ref()).await;
-                end
-            }
-            Protocol::Ssh | Protocol::Rdp | Protocol::Vnc | Protocol::Tcp => {
-                reply.accept().await;
-                let mut relay = Relay::new(track, channel, socket, impatient);
-                let (end, outcome) = self.first_end(&mut limits, relay.run()).await;
-                relay.close(outcome.as_ref()).await;
-                end
-            }
+            Protocol::Modbus => self.filter_stream::<modbus::Filter>(stream).await,
+            Protocol::Vnc => self.filter_stream::<rfb::Filter>(stream).await,
+            Protocol::Rdp => self.filter_stream::<rdp::Filter>(stream).await,
+            Protocol::Ssh | Protocol::Tcp => self.relay_stream(stream).await,
         }
+    }
+
+    /// Carries a stream of a decoded protocol, judged by the rules as they are at each moment.
+    async fn filter_stream<F: Ruled>(&self, stream: Stream) -> End
+    where
+        F::Rules: Clone + PartialEq + Send + Sync,
+        Notes: Journal<F>,
+    {
+        let Stream { track, protocol, opening, socket } = stream;
+        let mut limits = Limits::new(self, &track.activity, &track.trouble);
+        let (first, _) = F::rules_of(self).await;
+        let (sender, receiver) = watch::channel(first.clone());
+        opening.reply.accept().await;
+        let (channel, impatient) = (opening.channel, opening.impatient);
+        let mut relay =
+            Filtered::new(track, protocol.as_str(), (F::begin(first), F::budgets()), channel, socket, impatient);
+        let (end, outcome) = tokio::select! {
+            ended = self.first_end(&mut limits, relay.run(receiver)) => ended,
+            never = self.keep_rules::<F>(&sender) => match never {},
+        };
+        relay.close(outcome.as_ref()).await;
+        end
+    }
+
+    /// Carries a stream that nobody looks into.
+    async fn relay_stream(&self, stream: Stream) -> End {
+        let Stream { track, opening, socket, .. } = stream;
+        let mut limits = Limits::new(self, &track.activity, &track.trouble);
+        opening.reply.accept().await;
+        let mut relay = Relay::new(track, opening.channel, socket, opening.impatient);
+        let (end, outcome) = self.first_end(&mut limits, relay.run()).await;
+        relay.close(outcome.as_ref()).await;
+        end
     }
 
     async fn first_end(
@@ -239,6 +264,7 @@ fn end(outcome: &Outcome) -> End {
         Outcome::Left => End::Left,
         Outcome::AssetClosed | Outcome::AssetReset(_) => End::AssetClosed,
         Outcome::Malformed(reason) => End::Malformed { reason: reason.clone() },
+        Outcome::Denied => End::Denied,
         Outcome::Stalled => End::Stalled,
     }
 }

@@ -46,7 +46,7 @@ fn what_is_taken_away_ends_within_a_second() {
         &|| plant.apply(&without),
         &|| {
             plant.apply(&with.replacen(
-                "services = [\"modbus\", \"echo\", \"raw\", \"vnc\"]",
+                "services = [\"modbus\", \"echo\", \"raw\", \"vnc\", \"rdp\"]",
                 "services = [\"modbus\"]",
                 1,
             ))
