@@ -87,10 +87,13 @@ impl ProtocolFilter for Filter {
     }
 
     fn deadline(&self) -> Option<u64> {
-        self.flight.slots().iter().map(due).min()
+        if self.ended { None } else { self.flight.slots().iter().map(due).min() }
     }
 
     fn tick(&mut self, now: Now, out: &mut Outbound, _journal: &mut dyn Journal<Self>) {
+        if self.ended {
+            return;
+        }
         while let Some(index) = self.flight.position(|slot| due(slot) <= now.monotonic_ms) {
             self.settle(index, out);
         }

@@ -4,7 +4,7 @@ use sallyport_protocol_filter::modbus::{Limits, Mode, Rule, Rules, Units};
 use sallyport_protocol_filter::{Kind, Outbound, ProtocolFilter, Side};
 
 use crate::evasions::malformed;
-use crate::plant::{Line, frame};
+use crate::plant::{Line, Sent, frame, hex};
 
 #[test]
 fn an_answer_that_nobody_asked_for_ends_the_connection() {
@@ -20,6 +20,16 @@ fn an_answer_that_nobody_asked_for_ends_the_connection() {
     waiting.ask(1, 1, "03 0000 0001");
     waiting.ask(2, 1, "06 0000 0001");
     malformed(&mut waiting, Side::Server, &frame(2, 1, "06 0000 0001"));
+}
+
+#[test]
+fn nothing_is_sent_after_malformed_bytes_not_even_a_denial_that_waits() {
+    let mut line = Line::new(Rules::read_only());
+    line.ask(1, 1, "03 0000 0001");
+    line.ask(2, 1, "06 0000 0001");
+    malformed(&mut line, Side::Client, &hex("0003 0007 0006"));
+    assert_eq!(line.filter.deadline(), None);
+    assert_eq!(line.pass(60_000), Sent::default());
 }
 
 #[test]
