@@ -87,13 +87,22 @@ impl Client {
         matches!(self.expect, Expect::CutTextBytes { passes: true, .. })
     }
 
-    /// Reads what there is.
-    pub(super) fn read(&mut self, carry: &mut Carry, bytes: &[u8], desk: &mut Desk<'_>) -> Result<(), Reason> {
+    /// Reads what there is, and gives what is left: with `pausing`, what follows the message that is being sent.
+    pub(super) fn read<'b>(
+        &mut self,
+        carry: &mut Carry,
+        bytes: &'b [u8],
+        pausing: bool,
+        desk: &mut Desk<'_>,
+    ) -> Result<&'b [u8], Reason> {
         let mut feed = Feed::new(carry, bytes);
         while let Some(next) = self.step(&mut feed, desk)? {
             self.expect = next;
+            if pausing && !self.is_sending() {
+                return Ok(&bytes[bytes.len() - feed.left()..]);
+            }
         }
-        Ok(())
+        Ok(&[])
     }
 
     /// What comes next, or nothing if bytes are missing.

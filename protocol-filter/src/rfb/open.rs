@@ -49,18 +49,22 @@ impl Open {
         self.let_go(desk);
         match from {
             Side::Client => {
-                let mut client_desk = client::Desk {
-                    to_server: &mut desk.out.to_server,
-                    journal: desk.journal,
-                    tallies: &mut self.tallies,
-                    held: &mut self.held,
-                    follow: &mut self.follow,
-                    owed: &mut self.owed,
-                    rules: desk.rules,
-                    now_ms: desk.now_ms,
-                };
-                self.client.read(carry, bytes, &mut client_desk)?;
-                self.let_go(desk);
+                let mut rest = bytes;
+                while !rest.is_empty() {
+                    let mut client_desk = client::Desk {
+                        to_server: &mut desk.out.to_server,
+                        journal: desk.journal,
+                        tallies: &mut self.tallies,
+                        held: &mut self.held,
+                        follow: &mut self.follow,
+                        owed: &mut self.owed,
+                        rules: desk.rules,
+                        now_ms: desk.now_ms,
+                    };
+                    // What is down is let go right behind the message that is half sent, however the stream is cut.
+                    rest = self.client.read(carry, rest, self.release, &mut client_desk)?;
+                    self.let_go(desk);
+                }
                 Ok(())
             }
             Side::Server => {

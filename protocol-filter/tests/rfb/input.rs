@@ -144,6 +144,19 @@ fn nothing_is_let_go_in_the_middle_of_a_cut_text() {
 }
 
 #[test]
+fn what_is_down_is_let_go_right_behind_the_text_however_the_stream_is_cut() {
+    let text = cut_text(6, b"0123456789");
+    for cut in [usize::MAX, 1, 5] {
+        let mut wire = Wire::open(Rules { clipboard_to_asset: true, ..Rules::interactive() });
+        wire.cut = Box::new(move || cut);
+        wire.client(&[key(true, 0x41), text[..12].to_vec()].concat());
+        wire.filter.replace_rules(Rules::view_only());
+        wire.client(&[&text[12..], &request(true)].concat());
+        assert_eq!(wire.to_server, [key(true, 0x41), text.clone(), key(false, 0x41), request(true)].concat(), "{cut}");
+    }
+}
+
+#[test]
 fn the_journal_hears_of_a_message_before_a_byte_of_it_is_out() {
     use sallyport_protocol_filter::rfb::{Filter, Operation};
     use sallyport_protocol_filter::{Journal, Outbound};
