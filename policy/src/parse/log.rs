@@ -83,9 +83,26 @@ impl<'f> Log<'f> {
         let (file, line) = self.line(at);
         let text = self.files.get(at.file).map_or("", |file| file.text.as_str());
         let begin = self.lines.get(at.file).and_then(|lines| lines.get(line - 1)).copied().unwrap_or(0);
-        let column = text.char_indices().filter(|(place, _)| (begin..at.offset).contains(place)).count() + 1;
+        let behind = text.get(begin..).unwrap_or_default().char_indices();
+        let column = behind.take_while(|(place, _)| begin + place < at.offset).count() + 1;
+        let (message, suggestion) = (plain(message), suggestion.map(plain));
         PlantError { file: file.to_owned(), line, column, message, suggestion }
     }
+}
+
+/// What a file says may act on the terminal of whoever reads what is wrong with it, or break the line.
+fn plain(text: String) -> String {
+    if !text.contains(char::is_control) {
+        return text;
+    }
+    text.chars().fold(String::with_capacity(text.len()), |mut plain, char| {
+        if char.is_control() {
+            plain.extend(char.escape_default())
+        } else {
+            plain.push(char)
+        }
+        plain
+    })
 }
 
 /// The word that was probably meant: the same but for case, or one or a few slips away.

@@ -369,3 +369,12 @@ fn no_text_is_too_deep() {
     let dotted = format!("{}x = 1", "a.".repeat(50_000));
     assert!(Policy::parse(&[file("plant.toml", &dotted)]).is_err());
 }
+
+#[test]
+fn what_is_said_of_a_file_is_one_line_that_acts_on_no_terminal() {
+    let text = "[\"zo\\nne\"]\n[asset.\"a\\u001b[2J\"]\nzone = \"\\u009b5i\"\n";
+    let errors = Policy::parse(&[file("plant.toml", text)]).unwrap_err();
+    let said: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    assert!(said.len() >= 2 && said.iter().all(|line| !line.contains(char::is_control)), "{said:?}");
+    assert!(said[0].contains(r"unknown section `zo\nne`"), "{}", said[0]);
+}
