@@ -159,7 +159,8 @@ impl Sanitizer {
             // Identify terminal: would be answered.
             (State::Escape, b'Z') => self.state = State::Ground,
             (State::Escape, 0x20..=0x2f) if self.sequence.len() < LONGEST => self.sequence.push(byte),
-            (State::Escape, 0x30..=0x7e) => self.finish(byte, true, out),
+            // Another character set (`ESC %`) could make controls of bytes that are none in UTF-8.
+            (State::Escape, 0x30..=0x7e) => self.finish(byte, self.sequence.get(1) != Some(&b'%'), out),
             (State::Csi, 0x20..=0x3f) if self.sequence.len() < LONGEST => self.sequence.push(byte),
             (State::Csi, 0x40..=0x7e) => self.finish(byte, draws(byte), out),
             (State::Escape | State::Csi, _) => self.state = State::Ground,
@@ -169,6 +170,8 @@ impl Sanitizer {
                     _ => State::Ground,
                 }
             }
+            // Left out below: what stands on either side of it must not become one character.
+            (State::C2, 0x05) => {}
             (State::C2, _) => {
                 out.push(0xc2);
                 self.state = State::Ground;
@@ -247,9 +250,17 @@ mod tests {
             "\x1b[?1$p",
             "\x1b[>q",
             "\x1b[5i",
+            "\x1b%@",
+            "\x1b%G",
         ] {
             assert_eq!(clean(&format!("a{text}b")), "ab", "{text:?}");
         }
+    }
+
+    #[test]
+    fn what_is_left_out_does_not_make_one_character_of_two() {
+        assert_eq!(Sanitizer::default().clean(b"a\xc2\x05\x9d52;c;ZXZpbA==\x07b", false), b"ab");
+        assert_eq!(Sanitizer::default().clean(b"a\xc2\x05b", false), b"a\xc2b");
     }
 
     #[test]
