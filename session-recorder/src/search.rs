@@ -1,10 +1,11 @@
 //! Search in the text as it stood on the screen, so that what was drawn across escape sequences is found.
+mod screen;
+
 use crate::entry::{Direction, Entry, Kind, TrackId};
-use crate::export::{TextStream, is_opaque, refused, terminal, window_change};
+use crate::export::{LARGEST, is_opaque, refused, terminal, window_change};
 use crate::header::Header;
 use crate::read::ReadError;
-use avt::observer::DirtyRows;
-use avt::{Anchor, Position, Terminal};
+use screen::{PLAIN, Screen, first_piece};
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -69,11 +70,26 @@ pub struct Search<I> {
     terminals: HashMap<TrackId, (u16, u16)>,
     /// Connections whose bytes are no text: their operations are searched instead.
     opaque: HashSet<TrackId>,
+    drawing: Option<Drawing>,
     pending: VecDeque<Hit>,
 }
 
 /// More screens than this at a time are not drawn; a recording with as many open channels is hostile.
 const MOST_SCREENS: usize = 256;
+/// More cells than those of this many of the largest terminals are not drawn at a time: a terminal beyond them is drawn
+/// as plain output.
+const MOST_LARGE: usize = 3;
+
+/// Output that is being drawn: piece by piece, so that only the hits of one wait to be told.
+struct Drawing {
+    key: (TrackId, Direction),
+    text: String,
+    /// How much of it was drawn.
+    drawn: usize,
+    place: &'static str,
+    offset_micros: u64,
+    at: i64,
+}
 
 impl<I: Iterator<Item = Result<Entry, ReadError>>> Search<I> {
     /// Searches the entries of one recording.
@@ -85,6 +101,7 @@ impl<I: Iterator<Item = Result<Entry, ReadError>>> Search<I> {
             screens: HashMap::new(),
             terminals: HashMap::new(),
             opaque: HashSet::new(),
+            drawing: None,
             pending: VecDeque::new(),
         }
     }
@@ -114,8 +131,9 @@ impl<I: Iterator<Item = Result<Entry, ReadError>>> Search<I> {
         }
         if let Some((cols, rows)) = window_change(entry) {
             for direction in [Direction::Output, Direction::ErrorOutput] {
+                let size = self.drawn_size((cols, rows), (entry.track, direction));
                 if let Some(screen) = self.screens.get_mut(&(entry.track, direction)) {
-                    screen.terminal.resize(cols.into(), rows.into());
+                    screen.resize(size);
                 }
             }
             if let Some(terminal) = self.terminals.get_mut(&entry.track) {
@@ -153,16 +171,50 @@ impl<I: Iterator<Item = Result<Entry, ReadError>>> Search<I> {
             if self.screens.len() >= MOST_SCREENS {
                 return;
             }
-            let Some(screen) = Screen::new(terminal) else { return };
+            let size = terminal.map(|size| self.drawn_size(size, key));
+            let Some(screen) = Screen::new(size) else { return };
             self.screens.insert(key, screen);
         }
         let Some(screen) = self.screens.get_mut(&key) else { return };
-        let lines = screen.show(&entry.body, &self.query);
-        let place = if terminal.is_some() { "screen" } else { entry.kind.word() };
-        for line in lines {
-            let hit = self.hit(entry, place, line);
-            self.pending.push_back(hit);
-        }
+        self.drawing = Some(Drawing {
+            key,
+            text: screen.text(&entry.body),
+            drawn: 0,
+            place: if terminal.is_some() { "screen" } else { entry.kind.word() },
+            offset_micros: entry.at.micros_since(self.started),
+            at: entry.at.unix_micros,
+        });
+    }
+
+    /// The size that a terminal is drawn in: its own, while there is room for it beside the others.
+    fn drawn_size(&self, (cols, rows): (u16, u16), key: (TrackId, Direction)) -> (u16, u16) {
+        let cells = |(cols, rows): (u16, u16)| usize::from(cols) * usize::from(rows);
+        let others = self.screens.iter().filter(|(other, _)| **other != key);
+        let taken: usize = others.map(|(_, screen)| screen.cells()).filter(|size| *size > cells(PLAIN)).sum();
+        let wanted = cells((cols, rows));
+        let fits = wanted <= cells(PLAIN) || taken + wanted <= MOST_LARGE * cells(LARGEST);
+        if fits { (cols, rows) } else { PLAIN }
+    }
+
+    /// Draws one more piece; false when nothing is left to be drawn.
+    fn draw(&mut self) -> bool {
+        let Some(drawing) = &mut self.drawing else { return false };
+        let (Some(piece), Some(screen)) =
+            (first_piece(&drawing.text[drawing.drawn..]), self.screens.get_mut(&drawing.key))
+        else {
+            self.drawing = None;
+            return false;
+        };
+        drawing.drawn += piece.len();
+        let lines = screen.show(piece, &self.query);
+        self.pending.extend(lines.into_iter().map(|line| Hit {
+            offset_micros: drawing.offset_micros,
+            at: drawing.at,
+            track: drawing.key.0.0,
+            place: drawing.place,
+            line,
+        }));
+        true
     }
 
     fn hit(&self, entry: &Entry, place: &'static str, line: String) -> Hit {
@@ -184,6 +236,9 @@ impl<I: Iterator<Item = Result<Entry, ReadError>>> Iterator for Search<I> {
             if let Some(hit) = self.pending.pop_front() {
                 return Some(Ok(hit));
             }
+            if self.draw() {
+                continue;
+            }
             match self.entries.next()? {
                 Ok(entry) => self.take(&entry),
                 Err(error) => return Some(Err(error)),
@@ -199,144 +254,4 @@ fn strings<'a>(value: &'a Value, into: &mut Vec<&'a str>) {
         Value::Object(values) => values.values().for_each(|value| strings(value, into)),
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
-}
-
-/// One terminal, drawn, with the places where the text stands on it now.
-struct Screen {
-    terminal: Terminal,
-    text: TextStream,
-    dirty: DirtyRows,
-    known: Vec<Anchor>,
-}
-
-/// Columns and rows for output without a terminal; longer lines wrap and are joined again.
-const PLAIN: (u16, u16) = (200, 60);
-/// Line feed also returns the carriage: what plain output means by a new line.
-const NEW_LINE_MODE: &str = "\x1b[20h";
-
-impl Screen {
-    fn new(terminal: Option<(u16, u16)>) -> Option<Screen> {
-        let (cols, rows) = terminal.unwrap_or(PLAIN);
-        let mut screen = Screen {
-            terminal: Terminal::new(cols.into(), rows.into()).ok()?,
-            text: TextStream::default(),
-            dirty: DirtyRows::new(),
-            known: Vec::new(),
-        };
-        if terminal.is_none() {
-            screen.terminal.feed(NEW_LINE_MODE);
-        }
-        Some(screen)
-    }
-
-    /// Draws the bytes and returns the lines in which the text newly stands.
-    fn show(&mut self, bytes: &[u8], query: &Query) -> Vec<String> {
-        let text = self.text.push(bytes);
-        let mut lines = Vec::new();
-        for piece in pieces(&text) {
-            let dirty = self.terminal.feed_with(piece, &mut self.dirty);
-            // A new line only moves what stands there.
-            if piece != "\n" && !dirty.is_empty() {
-                self.look(&dirty, query, &mut lines);
-            }
-        }
-        lines
-    }
-
-    fn look(&mut self, dirty: &[usize], query: &Query, lines: &mut Vec<String>) {
-        let logical = self.logical_lines(dirty);
-        let mut found = Vec::new();
-        for line in &logical {
-            let chars: Vec<char> = line.iter().map(|cell| cell.char).collect();
-            for start in query.find_all(&chars) {
-                found.push((line[start].row, line[start].col, chars.iter().collect::<String>()));
-            }
-        }
-        let screen = self.terminal.active_screen_kind();
-        let touched = |row: isize| logical.iter().flatten().any(|cell| cell.row == row);
-        let mut known_places = Vec::new();
-        let terminal = &self.terminal;
-        self.known.retain(|anchor| {
-            let Some(place) = terminal.resolve(anchor) else { return false };
-            if place.screen != screen || !touched(place.row) {
-                return true;
-            }
-            known_places.push((place.row, place.col));
-            found.iter().any(|(row, col, _)| (*row, *col) == (place.row, place.col))
-        });
-        let mut last = None;
-        for (row, col, line) in found {
-            if known_places.contains(&(row, col)) {
-                continue;
-            }
-            if let Some(anchor) = self.terminal.anchor_at(Position { screen, col, row }) {
-                self.known.push(anchor);
-            }
-            // Twice in one line is one hit.
-            if last.replace(row) != Some(row) {
-                lines.push(line.trim_end().to_owned());
-            }
-        }
-    }
-
-    /// The dirty rows as logical lines: rows that the terminal wrapped are one line.
-    fn logical_lines(&self, dirty: &[usize]) -> Vec<Vec<Placed>> {
-        let rows: Vec<&avt::Line> = self.terminal.screen().visible_lines().collect();
-        let mut lines = Vec::new();
-        let mut next = 0;
-        for row in dirty {
-            if *row < next || *row >= rows.len() {
-                continue;
-            }
-            let mut first = *row;
-            while first > 0 && rows[first - 1].is_wrapped() {
-                first -= 1;
-            }
-            let mut line = Vec::new();
-            let mut at = first;
-            loop {
-                place_cells(rows[at], at, &mut line);
-                let wrapped = rows[at].is_wrapped();
-                at += 1;
-                if !wrapped || at >= rows.len() {
-                    break;
-                }
-            }
-            next = at;
-            lines.push(line);
-        }
-        lines
-    }
-}
-
-struct Placed {
-    char: char,
-    row: isize,
-    col: usize,
-}
-
-fn place_cells(line: &avt::Line, row: usize, into: &mut Vec<Placed>) {
-    let row = isize::try_from(row).unwrap_or(isize::MAX);
-    for (col, cell) in line.cells().iter().enumerate() {
-        if cell.width() > 0 {
-            into.push(Placed { char: cell.char(), row, col });
-        }
-    }
-}
-
-/// Cuts text before everything that may move or erase, so that what is shown only for a moment is seen too.
-fn pieces(text: &str) -> impl Iterator<Item = &str> {
-    let mut rest = text;
-    std::iter::from_fn(move || {
-        let first = rest.chars().next()?;
-        let end = if first == '\n' {
-            1
-        } else {
-            let body = first.len_utf8();
-            rest[body..].find(['\n', '\r', '\x1b', '\x08']).map_or(rest.len(), |at| at + body)
-        };
-        let (piece, after) = rest.split_at(end);
-        rest = after;
-        Some(piece)
-    })
 }

@@ -13,8 +13,8 @@ pub use jsonl::{Content, jsonl};
 pub use operations::{Operation, Verdict, operation_lines, operations};
 pub use pcapng::pcapng;
 pub use text::TextStream;
+pub(crate) use tracks::{LARGEST, is_opaque, refused, terminal, window_change};
 pub use tracks::{Track, tracks};
-pub(crate) use tracks::{is_opaque, refused, terminal, window_change};
 
 use crate::ReadError;
 

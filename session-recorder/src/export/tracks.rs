@@ -36,7 +36,7 @@ pub struct Track {
 }
 
 /// The largest terminal that is drawn; a client may claim any size.
-const LARGEST: (u64, u64) = (1000, 500);
+pub(crate) const LARGEST: (u16, u16) = (1000, 500);
 
 /// The tracks of a recording; reads it to the end.
 pub fn tracks(
@@ -130,9 +130,9 @@ pub(crate) fn terminal(body: &Value) -> Option<(u16, u16)> {
 
 /// Columns and rows of a `pty` or `window` request, within what can be drawn.
 fn size(body: &Value) -> (u16, u16) {
-    let within = |name: &str, usual: u64, largest: u64| {
-        let asked = body[name].as_u64().filter(|asked| *asked > 0).unwrap_or(usual);
-        u16::try_from(asked.min(largest)).unwrap_or(80)
+    let within = |name: &str, usual: u16, largest: u16| {
+        let asked = body[name].as_u64().filter(|asked| *asked > 0).unwrap_or(usual.into());
+        u16::try_from(asked).unwrap_or(largest).min(largest)
     };
     (within("cols", 80, LARGEST.0), within("rows", 24, LARGEST.1))
 }

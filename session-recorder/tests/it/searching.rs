@@ -134,3 +134,36 @@ fn a_decoded_connection_is_searched_by_its_operations_and_a_plain_one_by_its_tex
     let bodies = vec![(Kind::Opened, opened("tcp")), (Kind::Input, b"GET /speed HTTP/1.1\r\n".to_vec())];
     check_entries(None, bodies, "speed", &["2 input GET /speed HTTP/1.1"]);
 }
+
+#[test]
+fn a_line_that_fills_the_screen_is_told_in_part_and_costs_no_more_than_it_shows() {
+    // One letter over all of the largest terminal, and then the text again and again at its end.
+    let fill = "b\x1b[999b".repeat(500);
+    let again = "\x1b[500;996Halarm\x1b[500;996H     ".repeat(1000);
+    let memory = Memory::default();
+    let mut recorder = DESK.start(&memory);
+    let pty = json!({ "request": "pty", "cols": 65_535, "rows": 65_535, "answer": "success" }).to_string();
+    recorder.append(at(1), TrackId(1), Kind::Request, pty.as_bytes()).unwrap();
+    recorder.append(at(2), TrackId(1), Kind::Output, format!("{fill}{again}").as_bytes()).unwrap();
+    let query = Query::new("alarm", false).unwrap();
+    let hits: Vec<_> = Search::new(&header("s1"), DESK.reader(&memory.bytes()), query).map(Result::unwrap).collect();
+    assert_eq!(hits.len(), 1000);
+    for hit in hits {
+        assert!(hit.line.ends_with("bbalarm") && hit.line.len() == 1000, "{}: …{}", hit.line.len(), &hit.line[hit.line.len() - 20..]);
+    }
+}
+
+#[test]
+fn terminals_beyond_what_is_drawn_at_a_time_are_searched_as_plain_output() {
+    let memory = Memory::default();
+    let mut recorder = DESK.start(&memory);
+    let pty = json!({ "request": "pty", "cols": 1000, "rows": 500, "answer": "success" }).to_string();
+    for track in (1..=64).map(TrackId) {
+        recorder.append(at(1), track, Kind::Request, pty.as_bytes()).unwrap();
+        recorder.append(at(2), track, Kind::Output, b"valve open\r\n").unwrap();
+    }
+    let query = Query::new("valve", false).unwrap();
+    let hits: Vec<_> = Search::new(&header("s1"), DESK.reader(&memory.bytes()), query).map(Result::unwrap).collect();
+    assert_eq!(hits.len(), 64);
+    assert!(hits.iter().all(|hit| hit.line == "valve open" && hit.place == "screen"));
+}
