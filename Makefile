@@ -1,6 +1,6 @@
 # Each target is one obvious command; `make help` lists them.
 
-.PHONY: help demo test bench
+.PHONY: help demo test bench fuzz
 .DEFAULT_GOAL := help
 
 help: ## List the targets
@@ -14,3 +14,6 @@ test: ## Run every test: unit, integration against real peers, documentation
 
 bench: ## Measure against OpenSSH and write docs/performance.md
 	@scripts/bench
+
+fuzz: ## Hold the laws of what reads bytes from outside against any bytes, a minute each (needs the nightly compiler)
+	@scripts/fuzz

@@ -13,6 +13,7 @@ mod evidence;
 mod failures;
 mod files;
 mod forms;
+mod fuzz_regressions;
 mod harness;
 mod hostile;
 mod identity;
