@@ -84,7 +84,7 @@ impl Desk<'_> {
 
 impl Handshake {
     /// The most that a reason may hold.
-    const MOST_REASON: usize = 4096;
+    pub(super) const MOST_REASON: usize = 4096;
 
     /// Whose turn it is.
     pub(super) fn turn(&self) -> Side {
@@ -312,19 +312,37 @@ fn client_init(feed: &mut Feed<'_, '_>, desk: &mut Desk<'_>) -> Result<Step, Rea
 
 fn server_init(feed: &mut Feed<'_, '_>) -> Result<Step, Reason> {
     feed.begin_message();
-    let Some(head) = feed.field::<24>() else { return Ok(Step::Wait) };
-    let [w1, w0, h1, h0, rest @ ..] = head;
-    let (format, length) = rest.split_at(PixelFormat::LENGTH);
-    let format = match format.first_chunk() {
-        Some(format) => PixelFormat::decode(format)?,
-        None => return Err("no pixel format"),
-    };
-    let length = length.iter().fold(0, |length, byte| length << 8 | usize::from(*byte));
-    if length > Follow::MOST_NAME {
-        return Err("a desktop's name that is longer than 4096 bytes");
+    let Some(head) = feed.field() else { return Ok(Step::Wait) };
+    let Init { width, height, format, name } = Init::decode(&head)?;
+    Ok(Step::Next(Handshake::Name { width, height, format, length: name }))
+}
+
+/// What a ServerInit says before the desktop's name.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Init {
+    pub(super) width: u16,
+    pub(super) height: u16,
+    pub(super) format: PixelFormat,
+    /// How long the name is.
+    pub(super) name: usize,
+}
+
+impl Init {
+    pub(super) const LENGTH: usize = 24;
+
+    pub(super) fn decode(head: &[u8; Self::LENGTH]) -> Result<Self, Reason> {
+        let [w1, w0, h1, h0, rest @ ..] = head;
+        let (format, name) = rest.split_at(PixelFormat::LENGTH);
+        let format = match format.first_chunk() {
+            Some(format) => PixelFormat::decode(format)?,
+            None => return Err("no pixel format"),
+        };
+        let name = name.iter().fold(0, |length, byte| length << 8 | usize::from(*byte));
+        if name > Follow::MOST_NAME {
+            return Err("a desktop's name that is longer than 4096 bytes");
+        }
+        Ok(Self { width: u16::from_be_bytes([*w1, *w0]), height: u16::from_be_bytes([*h1, *h0]), format, name })
     }
-    let (width, height) = (u16::from_be_bytes([w1, w0]), u16::from_be_bytes([h1, h0]));
-    Ok(Step::Next(Handshake::Name { width, height, format, length }))
 }
 
 impl Refusal {
@@ -345,7 +363,7 @@ pub(super) fn put_text(text: &[u8], out: &mut Vec<u8>) {
 }
 
 /// `RFB 003.008` and a line feed: major and minor.
-fn version(line: [u8; 12]) -> Option<(u16, u16)> {
+pub(super) fn version(line: [u8; 12]) -> Option<(u16, u16)> {
     let [b'R', b'F', b'B', b' ', a, b, c, b'.', d, e, f, b'\n'] = line else { return None };
     Some((decimal([a, b, c])?, decimal([d, e, f])?))
 }

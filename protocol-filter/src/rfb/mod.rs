@@ -1,7 +1,8 @@
 //! RFB, the protocol of VNC (RFC 6143): a screen to look at, and by right to type and click on.
 //!
 //! [`Filter`] stands on a connection: it follows the handshake (3.3, 3.7, 3.8; security types None and VNC authentication), lets a tool ask only for encodings
-//! whose rectangles it can follow, and reads every message of both sides. [`Screen`] draws what was on the screen from the bytes that a server sent.
+//! whose rectangles it can follow, and reads every message of both sides. [`Screen`] draws what was on the screen from the bytes that a server sent, and
+//! [`Playback`] finds it in what a tool received from its first byte on.
 
 mod client;
 mod encoding;
@@ -12,6 +13,7 @@ mod held;
 mod open;
 mod operation;
 mod pixel_format;
+mod playback;
 mod rectangle;
 mod relay;
 mod rules;
@@ -24,6 +26,7 @@ mod zrle;
 pub use encoding::Encoding;
 pub use operation::{Counted, Message, Operation, Security, Version};
 pub use pixel_format::PixelFormat;
+pub use playback::{Noted, Playback, PlaybackError};
 pub use rules::Rules;
 pub use screen::{Screen, ScreenError};
 

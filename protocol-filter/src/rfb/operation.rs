@@ -236,6 +236,22 @@ impl<'a> Operation<'a> {
 }
 
 impl Version {
+    const ALL: [Version; 3] = [Version::V3_3, Version::V3_7, Version::V3_8];
+
+    /// The version of a word as it stands in evidence: `3.8`.
+    #[must_use]
+    pub fn named(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|version| version.word() == word)
+    }
+
+    pub(super) const fn word(self) -> &'static str {
+        match self {
+            Version::V3_3 => "3.3",
+            Version::V3_7 => "3.7",
+            Version::V3_8 => "3.8",
+        }
+    }
+
     /// The newest version that is not newer than what a side named (RFC 6143, section 7.1.1: what lies between counts as 3.3).
     pub(super) fn of(named: (u16, u16)) -> Option<Self> {
         match named {
@@ -257,14 +273,18 @@ impl Version {
 }
 
 impl Security {
-    pub(super) const fn number(self) -> u8 {
+    /// Its number in the protocol.
+    #[must_use]
+    pub const fn number(self) -> u8 {
         match self {
             Security::None => 1,
             Security::VncAuthentication => 2,
         }
     }
 
-    pub(super) fn from_number(number: u32) -> Option<Self> {
+    /// The security type of a number, if it can be followed.
+    #[must_use]
+    pub fn from_number(number: u32) -> Option<Self> {
         [Security::None, Security::VncAuthentication].into_iter().find(|kind| u32::from(kind.number()) == number)
     }
 }

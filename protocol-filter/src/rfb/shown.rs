@@ -84,11 +84,7 @@ impl fmt::Display for Message<'_> {
 
 impl fmt::Display for Version {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Version::V3_3 => "3.3",
-            Version::V3_7 => "3.7",
-            Version::V3_8 => "3.8",
-        })
+        f.write_str(self.word())
     }
 }
 

@@ -9,13 +9,13 @@ use sallyport_protocol_filter::{ProtocolFilter, Side};
 use crate::wire::Wire;
 
 /// One segment's payload.
-struct Segment {
+pub(crate) struct Segment {
     side: Side,
     bytes: Vec<u8>,
 }
 
 /// The payloads of one stream of a capture, in order; `None` if there are no captures here.
-fn segments(capture: &str, stream: u64) -> Option<Vec<Segment>> {
+pub(crate) fn segments(capture: &str, stream: u64) -> Option<Vec<Segment>> {
     let Ok(folder) = std::env::var("SALLYPORT_CAPTURES") else {
         eprintln!("SALLYPORT_CAPTURES is not set: 1 check of the capture `{capture}` is left out");
         return None;
@@ -39,7 +39,7 @@ fn sent(segments: &[Segment], side: Side) -> Vec<u8> {
     segments.iter().filter(|segment| segment.side == side).flat_map(|segment| segment.bytes.clone()).collect()
 }
 
-fn play(segments: &[Segment], rules: Rules, cut: usize) -> Wire {
+pub(crate) fn play(segments: &[Segment], rules: Rules, cut: usize) -> Wire {
     let mut wire = Wire::new(rules);
     wire.cut = Box::new(move || cut);
     for segment in segments {

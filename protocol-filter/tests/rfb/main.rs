@@ -8,5 +8,6 @@ mod input;
 mod laws;
 mod paint;
 mod pixel_formats;
+mod playback;
 mod screen;
 mod wire;

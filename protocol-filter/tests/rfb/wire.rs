@@ -1,6 +1,6 @@
 //! A filter between two ends that a test plays, and the messages that it plays them with.
 
-use sallyport_protocol_filter::rfb::{Filter, Operation, Rules};
+use sallyport_protocol_filter::rfb::{Filter, Message, Noted, Operation, Rules};
 use sallyport_protocol_filter::{Journal, Malformed, Now, Outbound, ProtocolFilter, Side};
 
 /// A connection through a filter.
@@ -9,6 +9,8 @@ pub(crate) struct Wire {
     pub(crate) to_client: Vec<u8>,
     pub(crate) to_server: Vec<u8>,
     pub(crate) notes: Vec<String>,
+    /// What a recording would hold, in its order.
+    pub(crate) tape: Vec<Taped>,
     pub(crate) malformed: Option<Malformed>,
     pub(crate) now_ms: u64,
     /// What the filter has not taken yet.
@@ -17,12 +19,30 @@ pub(crate) struct Wire {
     pub(crate) cut: Box<dyn FnMut() -> usize>,
 }
 
-struct Notes<'a>(&'a mut Vec<String>);
+/// A piece of a recording that a playback is told of.
+#[derive(Debug, Clone)]
+pub(crate) enum Taped {
+    Noted(Noted),
+    ToClient(Vec<u8>),
+}
+
+struct Notes<'a>(&'a mut Vec<String>, &'a mut Vec<Taped>);
 
 impl Journal<Filter> for Notes<'_> {
     fn note(&mut self, operation: &Operation<'_>) {
         let Operation { side, kind, message, verdict, .. } = operation;
         self.0.push(format!("{side} {kind}: {message}: {}", verdict.word()));
+        self.1.extend(noted(*side, message).map(Taped::Noted));
+    }
+}
+
+fn noted(side: Side, message: &Message<'_>) -> Option<Noted> {
+    match *message {
+        Message::Version { used, .. } if side == Side::Client => Some(Noted::Version(used)),
+        Message::SecurityChoice(security) => Some(Noted::SecurityChoice(security)),
+        Message::ServerInit { width, height, format, .. } => Some(Noted::ServerInit { width, height, format }),
+        Message::SetPixelFormat(format) => Some(Noted::SetPixelFormat(format)),
+        _ => None,
     }
 }
 
@@ -33,6 +53,7 @@ impl Wire {
             to_client: Vec::new(),
             to_server: Vec::new(),
             notes: Vec::new(),
+            tape: Vec::new(),
             malformed: None,
             now_ms: 0,
             waiting: [Vec::new(), Vec::new()],
@@ -95,7 +116,7 @@ impl Wire {
             let now = Now { unix_ms: 0, monotonic_ms: self.now_ms };
             let mut out = Outbound::default();
             let bytes = self.waiting[side as usize][..most].to_vec();
-            match self.filter.receive(side, &bytes, now, &mut out, &mut Notes(&mut self.notes)) {
+            match self.filter.receive(side, &bytes, now, &mut out, &mut Notes(&mut self.notes, &mut self.tape)) {
                 Ok(taken) => {
                     self.waiting[side as usize].drain(..taken);
                     progress |= taken > 0;
@@ -116,7 +137,7 @@ impl Wire {
     pub(crate) fn tick(&mut self) -> &mut Self {
         let mut out = Outbound::default();
         let now = Now { unix_ms: 0, monotonic_ms: self.now_ms };
-        self.filter.tick(now, &mut out, &mut Notes(&mut self.notes));
+        self.filter.tick(now, &mut out, &mut Notes(&mut self.notes, &mut self.tape));
         self.keep(&out);
         self
     }
@@ -127,6 +148,9 @@ impl Wire {
 
     fn keep(&mut self, out: &Outbound) {
         self.to_client.extend_from_slice(&out.to_client);
+        if !out.to_client.is_empty() {
+            self.tape.push(Taped::ToClient(out.to_client.clone()));
+        }
         self.to_server.extend_from_slice(&out.to_server);
     }
 
