@@ -1,6 +1,7 @@
 //! `sallyport recording`: find, replay, verify and export recordings.
 
 mod catalogue;
+mod frames;
 mod operations;
 mod proof;
 mod reading;
@@ -8,6 +9,7 @@ mod replaying;
 mod source;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -135,19 +137,27 @@ pub struct Export {
     /// Session id (or how it begins), or a recording's file
     recording: String,
     /// asciicast: what a terminal showed, for asciinema; jsonl: requests, operations, files, notices; pcapng: TCP
-    /// connections, for Wireshark; operations: only the operations, one JSON object a line
+    /// connections, for Wireshark; operations: only the operations, one JSON object a line; png: the screen of a VNC
+    /// session at a time; frames: a folder of PNG files, one for each change of that screen
     #[arg(long, value_enum)]
     format: Format,
     #[command(flatten)]
     keys: ReadKeys,
     /// Which channel [default: all connections of a pcapng; the first with a terminal, or else with output, of an
-    /// asciicast]
+    /// asciicast; the only VNC connection of png and frames]
     #[arg(long)]
     track: Option<u32>,
     /// With all bytes (jsonl)
     #[arg(long)]
     content: bool,
-    /// Write to this file, which must not exist, instead of standard output
+    /// When (png): as `2026-11-23T08:01:30Z`, or from the session's start, in seconds or as `1m30s` [default: the end]
+    #[arg(long, value_name = "TIME", value_parser = frames::at)]
+    at: Option<frames::At>,
+    /// At most one frame in so much of the session's time (frames), in seconds or as `1m30s` [default: 1]
+    #[arg(long, value_name = "TIME", value_parser = frames::period)]
+    every: Option<Duration>,
+    /// Write to this file, which must not exist, instead of standard output; to this folder, which must be empty or not
+    /// exist (frames)
     #[arg(long, short)]
     output: Option<PathBuf>,
 }
@@ -163,6 +173,10 @@ pub enum Format {
     Pcapng,
     /// Operations as JSON lines.
     Operations,
+    /// A picture.
+    Png,
+    /// Pictures.
+    Frames,
 }
 
 /// `sallyport recording operations`

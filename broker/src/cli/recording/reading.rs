@@ -13,26 +13,24 @@ use sallyport_session_recorder::{ReadError, TrackId};
 use serde::Serialize;
 
 use super::source::{Eyes, Source, check_identity, put_on_record};
-use super::{CliError, Context, Export, Format, ReadKeys, Search};
+use super::{CliError, Context, Export, Format, ReadKeys, Search, frames};
 use crate::audit::AuditEvent;
 use crate::cli::Row;
 
 pub(super) async fn export(arguments: Export, context: &Context) -> Result<(), CliError> {
-    if arguments.format == Format::Pcapng && arguments.output.is_none() && std::io::stdout().is_terminal() {
-        return Err(CliError::Usage("a terminal cannot show pcapng; give a file with `--output FILE`".to_owned()));
+    frames::check(&arguments)?;
+    let binary = matches!(arguments.format, Format::Pcapng | Format::Png);
+    if binary && arguments.output.is_none() && std::io::stdout().is_terminal() {
+        let format = word(arguments.format);
+        return Err(CliError::Usage(format!("a terminal cannot show {format}; give a file with `--output FILE`")));
     }
     let source = Source::find(&arguments.recording, context).await?;
     let eyes = Eyes::new(&arguments.keys, context).await?;
     let reader = eyes.open(&source)?;
     let header = reader.header().clone();
     check_identity(&header, &source)?;
-    let format = match arguments.format {
-        Format::Asciicast => "asciicast",
-        Format::Jsonl => "jsonl",
-        Format::Pcapng => "pcapng",
-        Format::Operations => "operations",
-    };
-    let event = AuditEvent::RecordingExported { session: header.session.clone(), format: format.to_owned() };
+    let format = word(arguments.format).to_owned();
+    let event = AuditEvent::RecordingExported { session: header.session.clone(), format };
     put_on_record(event, &source, context).await?;
     match arguments.format {
         Format::Jsonl => {
@@ -48,6 +46,19 @@ pub(super) async fn export(arguments: Export, context: &Context) -> Result<(), C
             pcapng(&header, only, eyes.open(&source)?, output(arguments.output)?).map_err(export_error)
         }
         Format::Operations => operation_lines(&header, reader, output(arguments.output)?).map_err(export_error),
+        Format::Png => frames::png(arguments, &eyes, &source),
+        Format::Frames => frames::frames(arguments, &eyes, &source, context),
+    }
+}
+
+fn word(format: Format) -> &'static str {
+    match format {
+        Format::Asciicast => "asciicast",
+        Format::Jsonl => "jsonl",
+        Format::Pcapng => "pcapng",
+        Format::Operations => "operations",
+        Format::Png => "png",
+        Format::Frames => "frames",
     }
 }
 
@@ -65,7 +76,7 @@ fn connections(tracks: &[Track], asked: Option<u32>) -> Result<Option<TrackId>, 
     }
 }
 
-fn output(path: Option<PathBuf>) -> Result<Box<dyn Write>, CliError> {
+pub(super) fn output(path: Option<PathBuf>) -> Result<Box<dyn Write>, CliError> {
     let Some(path) = path else { return Ok(Box::new(BufWriter::new(std::io::stdout().lock()))) };
     let file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
     let file = file.map_err(|error| CliError::Failed(format!("cannot make `{}`: {error}", path.display())))?;
@@ -75,7 +86,7 @@ fn output(path: Option<PathBuf>) -> Result<Box<dyn Write>, CliError> {
 /// The track asked for, or the one that somebody most likely wants to see.
 pub(super) fn choose(tracks: Vec<Track>, asked: Option<u32>) -> Result<Track, CliError> {
     let connection = tracks.iter().find(|track| track.is_tcp() && asked.is_none_or(|number| track.track == number));
-    let connection = connection.map(|track| track.track);
+    let connection = connection.map(|track| (track.track, track.opened["protocol"] == "vnc"));
     let mut shown = tracks.into_iter().filter(|track| !track.is_tcp());
     let found = match asked {
         Some(number) => shown.find(|track| track.track == number),
@@ -87,7 +98,11 @@ pub(super) fn choose(tracks: Vec<Track>, asked: Option<u32>) -> Result<Track, Cl
     };
     found.ok_or_else(|| {
         CliError::Failed(match (connection, asked) {
-            (Some(number), _) => format!(
+            (Some((number, true)), _) => format!(
+                "track {number} is a VNC connection, whose screen is no terminal's; see it with \
+                 `sallyport recording export`, `--format png` or `--format frames`"
+            ),
+            (Some((number, false)), _) => format!(
                 "track {number} is a TCP connection, which nothing showed on a screen; \
                  see `sallyport recording operations`, or export it with `--format pcapng`"
             ),
