@@ -35,7 +35,7 @@ pub use adu::{Adu, HEADER, MOST_ADU, MOST_PDU};
 pub use filter::{ANSWER_PATIENCE, DENIAL_PATIENCE, Filter};
 pub use function::{Function, Umas, exception_name};
 pub use judge::PROTOCOL;
-pub use learn::{Learned, Seen, Subject};
+pub use learn::{Learned, Seen, Steps, Subject};
 pub use operation::{Operation, Touched, TouchedTag};
 pub use parse::{ParseError, ParsedOperation, parse_operation};
 pub use parts::{Change, Part};

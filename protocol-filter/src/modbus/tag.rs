@@ -72,6 +72,9 @@ pub struct Tag {
     pub unit: String,
 }
 
+/// More do not tell 64-bit floats of an everyday size apart.
+const MOST_DECIMALS: usize = 17;
+
 /// The most registers of a tag.
 pub(super) const WIDEST: usize = 4;
 
@@ -104,6 +107,14 @@ impl Tag {
             _ => value.to_string(),
         };
         if self.unit.is_empty() { number } else { format!("{number} {}", self.unit) }
+    }
+
+    /// A number with as few decimals as it takes to mean the same as a limit: a value that is one meets the other.
+    pub(super) fn rounded(&self, value: f64) -> f64 {
+        let near = |number: &f64| (number - value).abs() <= self.slack(value) / 2.0;
+        let mut shorter = (0..=MOST_DECIMALS).filter_map(|decimals| format!("{value:.decimals$}").parse().ok());
+        // Minus zero is zero.
+        shorter.find(near).unwrap_or(value) + 0.0
     }
 
     /// The registers that make a value, or those nearest to it; `None` if there are none.

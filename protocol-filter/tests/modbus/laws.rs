@@ -343,7 +343,7 @@ proptest! {
         let mut seen = Seen::new(Vec::new());
         let pdus: Vec<(u8, Vec<u8>)> = requests.iter().map(|(unit, request)| (*unit, hex(request))).collect();
         for (unit, pdu) in &pdus {
-            seen.see(*unit, &Request::decode(pdu).unwrap());
+            seen.see(*unit, &Request::decode(pdu).unwrap(), &|_, _| None, 0);
         }
         prop_assert_eq!((seen.operations() <= pdus.len() as u64, seen.left_out()), (true, 0));
         let learned = profile(seen.learned().iter().map(|line| line.rule("learned")).collect());

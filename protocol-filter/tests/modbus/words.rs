@@ -3,7 +3,8 @@
 use expect_test::{Expect, expect};
 use sallyport_protocol_filter::Kind;
 use sallyport_protocol_filter::modbus::{
-    Limits, Mode, Points, Request, Rule, Rules, Seen, Table, Tag, ValueType, WordOrder, parse_operation, reference,
+    Learned, Limits, Mode, Points, Request, Rule, Rules, Seen, Span, Subject, Table, Tag, ValueType, WordOrder,
+    parse_operation, reference,
 };
 
 use crate::plant::{Line, hex, to_hex};
@@ -213,12 +214,30 @@ fn observing_says_what_it_would_have_denied() {
     .assert_eq(&line.heard.0.join("\n"));
 }
 
+/// What was learned, a line each.
+fn learned(seen: &Seen) -> String {
+    let lines = seen.learned().into_iter().map(|line| {
+        let Learned { kind, unit, subject, values, operations, points, times: (first, last), steps } = line;
+        let subject = match subject {
+            Subject::Function(function) => format!("function {function}"),
+            Subject::Span(Span { table, first, last }) => format!("{table} {first}-{last}"),
+            Subject::Tags(tags) => tags.iter().map(|tag| tag.name.as_str()).collect::<Vec<_>>().join("+"),
+        };
+        format!("{kind} unit {unit} {subject}: {operations} requests, {points} points, {first}-{last}, {values:?}, {steps:?}")
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
 #[test]
 fn a_profile_is_learned_from_what_was_seen() {
     let mut seen = Seen::new(tags());
+    let mut now = 0;
     let mut see = |unit, pdu: &str, times| {
         let pdu = hex(pdu);
-        (0..times).for_each(|_| seen.see(unit, &Request::decode(&pdu).unwrap()));
+        for _ in 0..times {
+            now += 1;
+            seen.see(unit, &Request::decode(&pdu).unwrap(), &|_, _| None, now);
+        }
     };
     see(1, "03 0000 000a", 1000);
     see(1, "03 0008 0004", 10);
@@ -231,16 +250,53 @@ fn a_profile_is_learned_from_what_was_seen() {
     see(2, "10 00c8 0002 04 0000 42a0", 1);
     see(1, "2b 0e 01 00", 2);
     see(1, "03 0000 0000", 1);
-    let lines = seen.learned().into_iter().map(|line| format!("{line:?}")).collect::<Vec<_>>();
     expect![[r#"
-        Learned { kind: Diagnose, unit: 1, subject: Function(Function { code: 43, sub: Some(14) }), values: None, operations: 2, points: 0 }
-        Learned { kind: Read, unit: 1, subject: Span(Span { table: Registers, first: 0, last: 11 }), values: None, operations: 1010, points: 10040 }
-        Learned { kind: Read, unit: 1, subject: Span(Span { table: Registers, first: 20, last: 20 }), values: None, operations: 1, points: 1 }
-        Learned { kind: Write, unit: 1, subject: Span(Span { table: Registers, first: 50, last: 50 }), values: Some((5.0, 7.0)), operations: 4, points: 4 }
-        Learned { kind: Write, unit: 1, subject: Span(Span { table: Registers, first: 51, last: 52 }), values: Some((1.0, 1.0)), operations: 3, points: 6 }
-        Learned { kind: Write, unit: 1, subject: Span(Span { table: Registers, first: 64, last: 64 }), values: None, operations: 1, points: 1 }
-        Learned { kind: Write, unit: 2, subject: Tag(Tag { name: "tank-level-setpoint", table: Registers, address: 200, value_type: F32, order: Little, scale: 1.0, offset: 0.0, unit: "%" }), values: Some((75.5, 80.0)), operations: 5, points: 5 }"#]].assert_eq(&lines.join("\n"));
+        diagnose unit 1 function 43/14: 2 requests, 0 points, 1025-1026, None, Steps { known: 0, largest: 0.0 }
+        read unit 1 registers 0-11: 1010 requests, 10040 points, 1-1010, None, Steps { known: 0, largest: 0.0 }
+        read unit 1 registers 20-20: 1 requests, 1 points, 1011-1011, None, Steps { known: 0, largest: 0.0 }
+        write unit 1 registers 50-50: 4 requests, 4 points, 1012-1015, Some((5.0, 7.0)), Steps { known: 0, largest: 0.0 }
+        write unit 1 registers 51-52: 3 requests, 6 points, 1016-1018, Some((1.0, 1.0)), Steps { known: 0, largest: 0.0 }
+        write unit 1 registers 64-64: 1 requests, 1 points, 1019-1019, None, Steps { known: 0, largest: 0.0 }
+        write unit 2 tank-level-setpoint: 5 requests, 5 points, 1020-1024, Some((75.5, 80.0)), Steps { known: 0, largest: 0.0 }"#]]
+    .assert_eq(&learned(&seen));
     assert_eq!((seen.operations(), seen.left_out()), (1026, 0));
+}
+
+#[test]
+fn what_tags_are_exactly_is_learned_by_their_names() {
+    let mut seen = Seen::new(tags());
+    let mut see = |pdu: &str, last: &dyn Fn(Table, u16) -> Option<u16>| {
+        let pdu = hex(pdu);
+        seen.see(1, &Request::decode(&pdu).unwrap(), last, 0);
+    };
+    let unknown = |_, _| None;
+    see("03 0064 0001", &unknown);
+    // One register more than the tag, one less, and the tag itself.
+    see("03 00c8 0003", &unknown);
+    see("01 0003 0001", &unknown);
+    // 0.3 °C after 0.1 °C, which no binary fraction is; then what was before is not known.
+    see("06 0064 0003", &|_, _| Some(1));
+    see("06 0064 0007", &unknown);
+    // A part of a tag has no value.
+    see("06 00c8 0007", &|_, _| Some(1));
+    see("06 012c 0032", &|_, _| Some(70));
+    expect![[r#"
+        read unit 1 pump: 1 requests, 1 points, 0-0, None, Steps { known: 0, largest: 0.0 }
+        read unit 1 temperature: 1 requests, 1 points, 0-0, None, Steps { known: 0, largest: 0.0 }
+        read unit 1 registers 200-202: 1 requests, 3 points, 0-0, None, Steps { known: 0, largest: 0.0 }
+        write unit 1 registers 300-300: 1 requests, 1 points, 0-0, Some((50.0, 50.0)), Steps { known: 1, largest: 20.0 }
+        write unit 1 temperature: 2 requests, 2 points, 0-0, Some((0.3, 0.7)), Steps { known: 1, largest: 0.2 }
+        write unit 1 tank-level-setpoint: 1 requests, 1 points, 0-0, None, Steps { known: 0, largest: 0.0 }"#]]
+    .assert_eq(&learned(&seen));
+    let rules: Vec<Rule> = seen.learned().iter().map(|line| line.rule("learned")).collect();
+    let rules = Rules::new("learned", Mode::Enforce, rules, tags());
+    let passes = |pdu: &str| rules.judge(1, &Request::decode(&hex(pdu)).unwrap(), &|_, _| None, 0).passes();
+    for same in ["03 0064 0001", "03 00c8 0003", "01 0003 0001", "06 0064 0003", "06 0064 0007", "06 012c 0032"] {
+        assert!(passes(same), "{same}");
+    }
+    for neighbour in ["03 0065 0001", "03 00c8 0004", "01 0002 0001", "06 0064 0002", "06 0064 0008", "06 012c 0033"] {
+        assert!(!passes(neighbour), "{neighbour}");
+    }
 }
 
 #[test]
@@ -248,7 +304,8 @@ fn what_is_kept_of_what_was_seen_is_bounded_and_says_what_it_left_out() {
     let mut seen = Seen::new(Vec::new());
     for unit in 0..2 {
         for address in 0..=u16::MAX {
-            seen.see(unit, &Request::Read { table: Table::Registers, address, quantity: 1 });
+            let read = Request::Read { table: Table::Registers, address, quantity: 1 };
+            seen.see(unit, &read, &|_, _| None, 0);
         }
     }
     assert_eq!((seen.operations(), seen.left_out()), (131_072, 65_536));
