@@ -6,7 +6,7 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::asset::Protocol;
+use crate::asset::{Protocol, Service};
 use crate::filter::{BuiltIn, FilterMode, RdpFilter, VncFilter};
 use crate::modbus::{ModbusFunction, ModbusRule, OperationKind, RulePoints, UnitRange, ValueLimits};
 use crate::names::{AssetId, ServiceName};
@@ -161,12 +161,26 @@ impl Policy {
             Protocol::Vnc => ProtocolRules::Vnc(self.vnc_rules(name)),
             Protocol::Rdp => ProtocolRules::Rdp(name.and_then(|name| self.filter(name)?.rdp).unwrap_or_default()),
         };
-        let mode = match name.and_then(|name| self.filter(name)) {
+        Some(ResolvedFilter { name: name.unwrap_or("any").to_owned(), mode: self.mode(name), rules })
+    }
+
+    /// What the filter of this name is for Modbus, whoever has it; rules about tags count where a service has those. None if there is
+    /// no such filter, or it says nothing of Modbus.
+    pub fn modbus_filter(&self, name: &str, service: Option<&Service>) -> Option<ResolvedFilter> {
+        if self.effective_filter(Protocol::Modbus, Some(name)) != Some(name) {
+            return None;
+        }
+        let list = service.and_then(|service| self.tags_of(service));
+        let rules = ProtocolRules::Modbus(self.modbus_rules(Some(name), list));
+        Some(ResolvedFilter { name: name.to_owned(), mode: self.mode(Some(name)), rules })
+    }
+
+    fn mode(&self, name: Option<&str>) -> FilterMode {
+        match name.and_then(|name| self.filter(name)) {
             Some(filter) => filter.mode,
             None if name == Some(BuiltIn::Observe.as_str()) => FilterMode::Observe,
             None => FilterMode::Enforce,
-        };
-        Some(ResolvedFilter { name: name.unwrap_or("any").to_owned(), mode, rules })
+        }
     }
 
     /// The filter that holds for a protocol where this one is written: itself if it speaks of the protocol, else the

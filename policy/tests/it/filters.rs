@@ -106,6 +106,27 @@ fn a_filter_means_on_each_asset_what_its_tags_say_there() {
 }
 
 #[test]
+fn a_filter_means_something_for_modbus_whoever_has_it() {
+    let policy = Policy::parse(&plant(&format!(
+        "{SETPOINTS}\n[filter.eyes]\nmode = 'observe'\nmodbus = []\n[filter.view]\nvnc = 'view-only'\n"
+    )))
+    .unwrap();
+    let service = policy.asset(&"plc-2".parse().unwrap()).unwrap().services.values().next();
+    let said = |name: &str, service| policy.modbus_filter(name, service).map(|filter| filter.to_string());
+    assert_eq!(
+        said("setpoints", service),
+        Some(resolve(SETPOINTS, "plc-2", "modbus", Some("setpoints")).trim_end().to_owned())
+    );
+    // Rules about tags mean nothing where there are none.
+    assert!(said("setpoints", None).is_some_and(|text| text.contains("speed") && !text.contains("tag")));
+    assert_eq!(said("eyes", None).as_deref(), Some("filter eyes (only observed: everything passes): nothing"));
+    assert_eq!(said("full", None).as_deref(), Some("filter full: everything"));
+    for other in ["view", "view-only", "interactive", "nowhere"] {
+        assert_eq!(said(other, service), None, "{other}");
+    }
+}
+
+#[test]
 fn every_protocol_has_a_default_and_a_filter_that_says_nothing_of_it_leaves_it_there() {
     let filters = "[filter.eyes]\nmode = 'observe'\nvnc = 'interactive'\n[filter.shut]\nmodbus = []\n[filter.watch]\nmode = 'observe'\nmodbus = [{ operations = ['read'] }]\n";
     let mut answer = String::new();

@@ -141,7 +141,7 @@ impl Filter {
                 before: &before,
             });
             let state = match verdict {
-                Verdict::Deny { cause, .. } => State::Denied(exception(cause)),
+                Verdict::Deny { cause, .. } => State::Denied(exception_of(cause)),
                 Verdict::Pass { .. } | Verdict::WouldDeny { .. } if unit == 0 || request.silences() => {
                     State::Unanswered
                 }
@@ -249,8 +249,9 @@ fn due(slot: &Slot) -> u64 {
     })
 }
 
-/// The exception that says why.
-const fn exception(cause: Cause) -> u8 {
+/// The exception with which a denial says why.
+#[must_use]
+pub const fn exception_of(cause: Cause) -> u8 {
     match cause {
         Cause::Function => 1,
         Cause::Address => 2,

@@ -202,20 +202,15 @@ impl Seen {
                 Change::Mask { .. } => Value::Unknown,
             };
             let began = address == part.span.first;
-            let touch = Touch { began, unix_ms, value, old: last(table, address).map(f64::from) };
+            let old = (part.kind == Kind::Write).then(|| last(table, address)).flatten();
+            let touch = Touch { began, unix_ms, value, old: old.map(f64::from) };
             let room = self.has_room();
             kept &= bump(&mut self.points, (part.kind, unit, table, address), room, &touch);
         }
         kept
     }
 
-    fn see_tags(
-        &mut self,
-        unit: u8,
-        part: &Part<'_>,
-        last: &dyn Fn(Table, u16) -> Option<u16>,
-        unix_ms: i64,
-    ) -> bool {
+    fn see_tags(&mut self, unit: u8, part: &Part<'_>, last: &dyn Fn(Table, u16) -> Option<u16>, unix_ms: i64) -> bool {
         let mut kept = true;
         for (index, tag) in self.tags.iter().enumerate().filter(|(_, tag)| tag.span().meets(part.span)) {
             let whole = match part.change {

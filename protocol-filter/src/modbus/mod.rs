@@ -32,7 +32,7 @@ mod values;
 pub use crate::Mode;
 pub use address::{Span, Table, reference};
 pub use adu::{Adu, HEADER, MOST_ADU, MOST_PDU};
-pub use filter::{ANSWER_PATIENCE, DENIAL_PATIENCE, Filter};
+pub use filter::{ANSWER_PATIENCE, DENIAL_PATIENCE, Filter, exception_of};
 pub use function::{Function, Umas, exception_name};
 pub use judge::PROTOCOL;
 pub use learn::{Learned, Seen, Steps, Subject};

@@ -150,9 +150,28 @@ impl fmt::Debug for Operation<'_> {
     }
 }
 
-/// One line for people: `write register 100 = 1600 (was 1550) unit 1`.
+/// One line for people: `write register 100 = 1600 (was 1550) unit 1, denied: value (speed)`.
 impl fmt::Display for Operation<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.fmt_act(f)?;
+        match self.verdict {
+            Verdict::Pass { .. } => Ok(()),
+            Verdict::WouldDeny { rule, cause } => write!(f, ", would be denied: {} ({rule})", cause.word()),
+            Verdict::Deny { rule, cause } => write!(f, ", denied: {} ({rule})", cause.word()),
+        }
+    }
+}
+
+impl Operation<'_> {
+    /// How many values and tags the line shows.
+    const MOST_SHOWN: usize = 16;
+
+    /// The line for people without the verdict.
+    pub fn act(&self) -> impl fmt::Display {
+        fmt::from_fn(|f| self.fmt_act(f))
+    }
+
+    fn fmt_act(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())?;
         if let Some(umas) = self.request.umas() {
             write!(f, " {:#04x} ({})", umas.code, umas.name())?;
@@ -178,17 +197,8 @@ impl fmt::Display for Operation<'_> {
         if let Some(code) = self.exception() {
             write!(f, ", exception {code} ({})", exception_name(code))?;
         }
-        match self.verdict {
-            Verdict::Pass { .. } => Ok(()),
-            Verdict::WouldDeny { rule, cause } => write!(f, ", would be denied: {} ({rule})", cause.word()),
-            Verdict::Deny { rule, cause } => write!(f, ", denied: {} ({rule})", cause.word()),
-        }
+        Ok(())
     }
-}
-
-impl Operation<'_> {
-    /// How many values and tags the line shows.
-    const MOST_SHOWN: usize = 16;
 
     fn fmt_files(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let show = |f: &mut fmt::Formatter<'_>, FileRead { file, record, length, .. }| {

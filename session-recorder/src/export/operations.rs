@@ -101,6 +101,11 @@ impl<'a> Operation<'a> {
         }))
     }
 
+    /// The operation as it was decoded, field by field.
+    pub fn body(&self) -> &Map<String, Value> {
+        &self.body
+    }
+
     /// What the filter made of it; `None` where nothing judged it.
     pub fn verdict(&self) -> Option<Verdict> {
         match (self.text("verdict"), self.text("op")) {
