@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use sallyport_policy::{
     AssetId, ClipboardWay, FilterMode, ModbusBase, ModbusRules, OperationKind, Policy, ProtocolRules, RdpSecurity,
-    ResolvedFilter, ResolvedPoints, ResolvedRule, ServiceName, Stretch, Tag, TagType, Terms, WordOrder,
+    ResolvedFilter, ResolvedPoints, ResolvedRule, Service, ServiceName, Stretch, Tag, TagType, Terms, WordOrder,
 };
 use sallyport_protocol_filter::modbus::{self, Function, Limits, Points, Rule, Rules, Table, Units, ValueType};
 use sallyport_protocol_filter::{Kind, Mode, rdp, rfb};
@@ -25,8 +25,19 @@ pub(crate) fn modbus(
     windows: &[ResolvedRule],
     now: Timestamp,
 ) -> Option<Dated> {
-    let ResolvedFilter { name, mode, rules } = policy.filter_for(asset, service, terms)?;
-    let ProtocolRules::Modbus(ModbusRules { base, rules: written }) = rules else { return None };
+    let filter = policy.filter_for(asset, service, terms)?;
+    let service = policy.asset(asset)?.services.get(service)?;
+    dated(&filter, tags(policy, service), windows, now)
+}
+
+/// The rules that a filter means now. `None` if it is not for Modbus.
+pub(crate) fn dated(
+    filter: &ResolvedFilter,
+    tags: Vec<modbus::Tag>,
+    windows: &[ResolvedRule],
+    now: Timestamp,
+) -> Option<Dated> {
+    let ProtocolRules::Modbus(ModbusRules { base, rules: written }) = &filter.rules else { return None };
     let mut rules = match base {
         ModbusBase::Nothing => Vec::new(),
         ModbusBase::ReadOnly => Rules::read_only().rules().to_vec(),
@@ -40,9 +51,12 @@ pub(crate) fn modbus(
         }
         rules.push(rule(each, stretch));
     }
-    let list = policy.asset(asset)?.services.get(service).and_then(|service| policy.tags_of(service));
-    let tags = list.map(|list| list.tags().map(tag).collect()).unwrap_or_default();
-    Some(Dated { rules: Rules::new(name, self::mode(mode), rules, tags), until })
+    Some(Dated { rules: Rules::new(&filter.name, self::mode(filter.mode), rules, tags), until })
+}
+
+/// The tags of a service.
+pub(crate) fn tags(policy: &Policy, service: &Service) -> Vec<modbus::Tag> {
+    policy.tags_of(service).map(|list| list.tags().map(tag).collect()).unwrap_or_default()
 }
 
 /// What the terms of a session mean for VNC. Where the service has left the plant: the picture only, until the session ends.

@@ -1,0 +1,129 @@
+//! `sallyport policy explain`.
+
+use std::path::PathBuf;
+
+use jiff::{SignedDuration, Timestamp};
+use sallyport_policy::{
+    AccountName, AssetId, Explanation, FactorKind, IdentityId, Policy, Proof, Request, ServiceName, Subject,
+    explain as because,
+};
+use serde::Serialize;
+
+use super::operation::{self, Judged};
+use super::{CliError, Context, lines, policy};
+
+/// `sallyport policy explain`
+#[derive(Debug, clap::Args)]
+pub struct Explain {
+    /// Who asks
+    #[arg(required_unless_present = "by_name")]
+    identity: Option<IdentityId>,
+    /// For which asset
+    #[arg(required_unless_present = "of_name")]
+    asset: Option<AssetId>,
+    /// With which account; leave it out where the protocol has no logins
+    account: Option<AccountName>,
+    /// Who asks, by name instead of by place
+    #[arg(long = "identity", id = "by_name", value_name = "IDENTITY", conflicts_with = "identity")]
+    by_name: Option<IdentityId>,
+    /// For which asset, by name instead of by place
+    #[arg(long = "asset", id = "of_name", value_name = "ASSET", conflicts_with = "asset")]
+    of_name: Option<AssetId>,
+    /// With which account, by name instead of by place
+    #[arg(long = "account", id = "with_name", value_name = "ACCOUNT", conflicts_with = "account")]
+    with_name: Option<AccountName>,
+    /// For which of its services
+    #[arg(long, default_value = "ssh")]
+    service: ServiceName,
+    /// What would become of this operation in the session: `read 40101-40110`, `write TAG = 75.5`, `unit 5 write register 100 =
+    /// 1600`, `mask register 64 and 0x00ff or 0`, `function 43/14`
+    #[arg(long, value_name = "OPERATION")]
+    operation: Option<String>,
+    /// A directory group of theirs
+    #[arg(long = "group", value_name = "GROUP")]
+    groups: Vec<String>,
+    /// A factor they have just proven: key, security-key, certificate, password, totp, webauthn, recovery-code
+    #[arg(long = "factor", value_name = "FACTOR")]
+    factors: Vec<FactorKind>,
+    /// How long ago, in seconds, they proved them
+    #[arg(long, default_value_t = 0, value_name = "SECONDS", value_parser = clap::value_parser!(u32))]
+    age: u32,
+    /// When, as 2026-12-01T06:00:00Z or 2026-12-01T06:00:00[Europe/Oslo] [default: now]
+    #[arg(long, value_name = "TIME", value_parser = instant)]
+    at: Option<Timestamp>,
+    /// Plant file, or folder of plant files; may be given several times [default: the plant in force]
+    #[arg(short = 'f', long = "file", value_name = "PATH")]
+    plant: Vec<PathBuf>,
+}
+
+/// What is asked about.
+pub(super) struct Asked {
+    pub(super) subject: Subject,
+    pub(super) asset: AssetId,
+    pub(super) service: ServiceName,
+    account: AccountName,
+    proofs: Vec<Proof>,
+    pub(super) at: Timestamp,
+    pub(super) now: Timestamp,
+}
+
+/// The answer.
+#[derive(Serialize)]
+struct Answer {
+    #[serde(flatten)]
+    explanation: Explanation,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    operation: Option<Judged>,
+}
+
+pub(super) async fn explain(arguments: Box<Explain>, context: &Context) -> Result<(), CliError> {
+    let policy = policy(&arguments.plant, context).await?;
+    let (text, given) = (arguments.operation.clone(), !arguments.plant.is_empty());
+    let asked = arguments.asked(Timestamp::now())?;
+    let explanation = asked.explain(&policy);
+    let operation = match text {
+        // Plant files can be asked about where there is no broker, and so no windows.
+        Some(text) => {
+            let windows = operation::windows(&asked, &policy, given, context).await?;
+            Some(operation::judge(&text, &asked, &policy, &explanation.decision, windows)?)
+        }
+        None => None,
+    };
+    match context.json() {
+        true => context.print_json(&Answer { explanation, operation }),
+        false => {
+            let operation = operation.map(|judged| judged.to_string()).unwrap_or_default();
+            context.print(&(lines(&explanation) + &operation))
+        }
+    }
+}
+
+impl Explain {
+    fn asked(self, now: Timestamp) -> Result<Asked, CliError> {
+        let missing = |what: &str| CliError::Usage(format!("name {what}"));
+        let at = self.at.unwrap_or(now);
+        let identity = self.identity.or(self.by_name).ok_or_else(|| missing("an identity"))?;
+        let proven = at.checked_sub(SignedDuration::from_secs(self.age.into())).unwrap_or(Timestamp::MIN);
+        Ok(Asked {
+            subject: Subject { identity, groups: self.groups.into_iter().collect() },
+            asset: self.asset.or(self.of_name).ok_or_else(|| missing("an asset"))?,
+            service: self.service,
+            account: self.account.or(self.with_name).unwrap_or_else(AccountName::none),
+            proofs: self.factors.iter().map(|kind| Proof { kind: *kind, at: proven }).collect(),
+            at,
+            now,
+        })
+    }
+}
+
+impl Asked {
+    fn explain(&self, policy: &Policy) -> Explanation {
+        let Self { subject, asset, service, account, proofs, at, .. } = self;
+        because(policy, &Request { subject, asset, service, account, proofs, live: &[] }, *at)
+    }
+}
+
+fn instant(text: &str) -> Result<Timestamp, String> {
+    sallyport_policy::instant(text)
+        .ok_or_else(|| "write it with its offset, as 2026-12-01T06:00:00+01:00, or as …[Europe/Oslo]".to_owned())
+}
