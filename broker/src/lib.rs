@@ -1,6 +1,7 @@
 //! Sallyport: the access broker. The library holds everything; `main.rs` only starts it.
 pub mod app;
 pub mod audit;
+pub(crate) mod capture;
 pub mod cli;
 pub mod config;
 pub mod demo;

@@ -8,6 +8,7 @@
 
 mod binary;
 mod evidence;
+mod modbus_capture;
 mod network;
 mod person;
 mod plant;
@@ -19,6 +20,7 @@ mod terminal;
 
 pub use binary::{repository, sallyport};
 pub use evidence::{Evidence, recordings};
+pub use modbus_capture::ModbusCapture;
 pub use network::{Network, Place};
 pub use person::{Form, Person, Transcript};
 pub use plant::{Plant, Setup};

@@ -6,6 +6,7 @@ pub mod check;
 mod context;
 pub mod demo;
 mod error;
+pub mod filter;
 mod hidden_input;
 pub mod identity;
 pub mod init;
@@ -78,6 +79,9 @@ pub enum Command {
     /// Let somebody write certain points for a time
     #[command(subcommand)]
     Window(window::Command),
+    /// Learn a filter from what was done, and try one on captured traffic
+    #[command(subcommand)]
+    Filter(filter::Command),
     /// Find, replay, verify and export recordings
     #[command(subcommand)]
     Recording(recording::Command),
@@ -138,6 +142,7 @@ async fn dispatch(command: Command, context: &Context) -> Result<(), CliError> {
         Command::Account(command) => account::run(command, context).await,
         Command::Lease(command) => lease::run(command, context).await,
         Command::Window(command) => window::run(command, context).await,
+        Command::Filter(command) => filter::run(command, context).await,
         Command::Recording(command) => recording::run(command, context).await,
         Command::Audit(command) => audit::run(command, context).await,
         Command::Secrets(command) => secrets::run(command, context).await,

@@ -6,7 +6,7 @@ mod operations;
 mod proof;
 mod reading;
 mod replaying;
-mod source;
+pub(super) mod source;
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -20,7 +20,7 @@ pub(crate) struct Notes {
 impl Journal<modbus::Filter> for Notes {
     fn note(&mut self, operation: &modbus::Operation<'_>) {
         self.denied += u64::from(!operation.verdict.passes());
-        self.entries.push(modbus_entry(operation));
+        self.entries.push(modbus_entry(operation).into());
     }
 }
 
@@ -43,19 +43,25 @@ impl Journal<sallyport_protocol_filter::rdp::Filter> for Notes {
 impl Notes {
     /// Bytes that were no message.
     pub(super) fn malformed(&mut self, protocol: &str, malformed: &Malformed) {
-        self.entries.push(json!({
-            "operation": protocol,
-            "phase": "malformed",
-            "side": malformed.side.to_string(),
-            "reason": malformed.reason,
-            "bytes": data_encoding::HEXLOWER.encode(&malformed.bytes),
-            "verdict": "deny",
-            "text": malformed.to_string(),
-        }));
+        self.entries.push(malformed_entry(protocol, malformed).into());
     }
 }
 
-fn modbus_entry(operation: &modbus::Operation<'_>) -> Value {
+/// What evidence says of bytes that were no message.
+pub(crate) fn malformed_entry(protocol: &str, malformed: &Malformed) -> Map<String, Value> {
+    Map::from_iter([
+        ("operation".to_owned(), json!(protocol)),
+        ("phase".to_owned(), json!("malformed")),
+        ("side".to_owned(), json!(malformed.side.to_string())),
+        ("reason".to_owned(), json!(malformed.reason)),
+        ("bytes".to_owned(), json!(data_encoding::HEXLOWER.encode(&malformed.bytes))),
+        ("verdict".to_owned(), json!("deny")),
+        ("text".to_owned(), json!(malformed.to_string())),
+    ])
+}
+
+/// What evidence says of an operation.
+pub(crate) fn modbus_entry(operation: &modbus::Operation<'_>) -> Map<String, Value> {
     let mut entry = Map::new();
     let mut put = |name: &str, value: Value| entry.insert(name.to_owned(), value);
     put("operation", json!("modbus"));
@@ -94,7 +100,7 @@ fn modbus_entry(operation: &modbus::Operation<'_>) -> Value {
     }
     judged(&mut put, operation.verdict);
     put("text", json!(operation.to_string()));
-    Value::Object(entry)
+    entry
 }
 
 fn judged(put: &mut impl FnMut(&str, Value) -> Option<Value>, verdict: Verdict<'_>) {

@@ -8,7 +8,7 @@
 mod connect;
 mod filtered;
 mod hint;
-mod journal;
+pub(crate) mod journal;
 mod lane;
 mod relay;
 pub(crate) mod rules;

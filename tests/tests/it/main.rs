@@ -12,6 +12,7 @@ mod docs;
 mod evidence;
 mod failures;
 mod files;
+mod filter_cli;
 mod forms;
 mod fuzz_regressions;
 mod harness;

@@ -35,18 +35,18 @@ fn plant_with_tunnel(name: &str) -> (Plant, Controller, Tunnel) {
     (plant, controller, tunnel)
 }
 
-fn tunnel_of(plant: &Plant, person: &Person) -> Tunnel {
+pub(super) fn tunnel_of(plant: &Plant, person: &Person) -> Tunnel {
     Tunnel::open_with_code(plant, person, &["-L", &format!("{PORT}:plc-3:502")])
 }
 
 /// A Modbus server of pymodbus on `plc-3`.
-struct Controller {
+pub(super) struct Controller {
     process: Running,
     network: Arc<Network>,
 }
 
 impl Controller {
-    fn start(plant: &Plant) -> Controller {
+    pub(super) fn start(plant: &Plant) -> Controller {
         let network = Arc::clone(plant.network());
         let mut python = network.command(Place::Plant, "/usr/bin/python3");
         python.arg(repository().join("tests/data/modbus_asset.py")).arg(CONTROLLER);
@@ -80,19 +80,19 @@ fn poll(network: &Network, table: &str, address: u16) -> Option<u16> {
 }
 
 /// A client that makes its frames itself. A refusal is the exception's code.
-struct Client {
+pub(super) struct Client {
     stream: TcpStream,
     transaction: u16,
 }
 
 impl Client {
     #[track_caller]
-    fn connect(tunnel: &Tunnel) -> Client {
+    pub(super) fn connect(tunnel: &Tunnel) -> Client {
         Client { stream: tunnel.connect(PORT), transaction: 0 }
     }
 
     #[track_caller]
-    fn ask(&mut self, pdu: &[u8]) -> Result<Vec<u8>, u8> {
+    pub(super) fn ask(&mut self, pdu: &[u8]) -> Result<Vec<u8>, u8> {
         self.transaction += 1;
         self.stream.write_all(&frame(self.transaction, pdu)).expect("the tunnel takes it");
         let (transaction, answer) = next_frame(&mut self.stream).expect("an answer");
@@ -107,19 +107,19 @@ impl Client {
     }
 
     #[track_caller]
-    fn read(&mut self, first: u16, count: u16) -> Result<Vec<u16>, u8> {
+    pub(super) fn read(&mut self, first: u16, count: u16) -> Result<Vec<u16>, u8> {
         let answer = self.ask(&reading(first, count))?;
         assert_eq!(usize::from(answer[1]), answer.len() - 2);
         Ok(answer[2..].chunks(2).map(|pair| u16::from_be_bytes([pair[0], pair[1]])).collect())
     }
 
     #[track_caller]
-    fn write(&mut self, address: u16, value: u16) -> Result<(), u8> {
+    pub(super) fn write(&mut self, address: u16, value: u16) -> Result<(), u8> {
         self.ask(&writing(address, value)).map(drop)
     }
 
     #[track_caller]
-    fn set_coil(&mut self, address: u16, on: bool) -> Result<(), u8> {
+    pub(super) fn set_coil(&mut self, address: u16, on: bool) -> Result<(), u8> {
         let [high, low] = address.to_be_bytes();
         self.ask(&[5, high, low, if on { 0xFF } else { 0 }, 0]).map(drop)
     }

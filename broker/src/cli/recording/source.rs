@@ -15,15 +15,15 @@ use crate::store::recordings::{Recording, RecordingState};
 use crate::vault::KeyName;
 
 /// Where a recording is.
-pub(super) struct Source {
-    pub(super) path: PathBuf,
+pub(in crate::cli) struct Source {
+    pub(in crate::cli) path: PathBuf,
     /// What the catalogue knows of it, unless it was named as a file.
     pub(super) recording: Option<Recording>,
 }
 
 impl Source {
     /// A path if it looks like one or exists, else a session.
-    pub(super) async fn find(named: &str, context: &Context) -> Result<Self, CliError> {
+    pub(in crate::cli) async fn find(named: &str, context: &Context) -> Result<Self, CliError> {
         let path = Path::new(named);
         if named.contains('/') || named.ends_with(".srec") || path.is_file() {
             return Ok(Self { path: path.to_path_buf(), recording: None });
@@ -50,13 +50,13 @@ impl Source {
 }
 
 /// What reads recordings: who may, and whom to trust.
-pub(super) struct Eyes {
+pub(in crate::cli) struct Eyes {
     identities: Vec<Identity>,
     trusted: Option<Vec<VerifyingKey>>,
 }
 
 impl Eyes {
-    pub(super) async fn new(keys: &ReadKeys, context: &Context) -> Result<Self, CliError> {
+    pub(in crate::cli) async fn new(keys: &ReadKeys, context: &Context) -> Result<Self, CliError> {
         let ask =
             || CliError::Usage("give the age identity that can read recordings with `--identity FILE`".to_owned());
         let path = keys.identity.clone().or_else(|| default_identity(context)).ok_or_else(ask)?;
@@ -76,7 +76,7 @@ impl Eyes {
     }
 
     /// Opens the recording once more: an export may need to go through it twice.
-    pub(super) fn open(&self, source: &Source) -> Result<Reader<BufReader<File>>, CliError> {
+    pub(in crate::cli) fn open(&self, source: &Source) -> Result<Reader<BufReader<File>>, CliError> {
         Reader::open(source.open()?, &self.identities, self.trusted.as_deref())
             .map_err(|error| CliError::Failed(format!("`{}`: {error}", source.path.display())))
     }
@@ -113,7 +113,11 @@ fn parse_key(text: &str) -> Result<VerifyingKey, CliError> {
 }
 
 /// Puts on record that somebody reads, before they do. A file read away from any installation has no chain to be in.
-pub(super) async fn put_on_record(event: AuditEvent, source: &Source, context: &Context) -> Result<(), CliError> {
+pub(in crate::cli) async fn put_on_record(
+    event: AuditEvent,
+    source: &Source,
+    context: &Context,
+) -> Result<(), CliError> {
     if source.recording.is_none() && context.config().is_err() {
         return Ok(());
     }
@@ -121,7 +125,7 @@ pub(super) async fn put_on_record(event: AuditEvent, source: &Source, context: &
 }
 
 /// The session that a header names, when the catalogue's differs: a file was exchanged.
-pub(super) fn check_identity(header: &Header, source: &Source) -> Result<(), CliError> {
+pub(in crate::cli) fn check_identity(header: &Header, source: &Source) -> Result<(), CliError> {
     match &source.recording {
         Some(recording) if recording.start.session != header.session => Err(CliError::Failed(format!(
             "`{}` holds another session's recording: `{}`",
