@@ -170,10 +170,13 @@ impl Sanitizer {
                     _ => State::Ground,
                 }
             }
-            // Left out below: what stands on either side of it must not become one character.
-            (State::C2, 0x05) => {}
+            (State::C2, 0xa0..=0xbf) => {
+                out.extend_from_slice(&[0xc2, byte]);
+                self.state = State::Ground;
+            }
+            // By itself it would become a control with whatever is shown next: behind what is left out, or of another stream.
             (State::C2, _) => {
-                out.push(0xc2);
+                out.extend_from_slice("\u{fffd}".as_bytes());
                 self.state = State::Ground;
                 self.take(byte, lines, out);
             }
@@ -259,8 +262,15 @@ mod tests {
 
     #[test]
     fn what_is_left_out_does_not_make_one_character_of_two() {
-        assert_eq!(Sanitizer::default().clean(b"a\xc2\x05\x9d52;c;ZXZpbA==\x07b", false), b"ab");
-        assert_eq!(Sanitizer::default().clean(b"a\xc2\x05b", false), b"a\xc2b");
+        for beginning in ["\u{c2}", "\u{c2}\x05", "\u{c2}\u{c2}", "\u{c2}\x1b[6n"] {
+            // Latin 1, so that each character is one byte.
+            let bytes: Vec<u8> = beginning.chars().filter_map(|char| u8::try_from(char).ok()).collect();
+            let (mut output, mut errors) = (Sanitizer::default(), Sanitizer::default());
+            let shown = [output.clean(&bytes, false), errors.clean(b"\x9d52;c;ZXZpbA==\x07", false)].concat();
+            let shown = [shown, output.clean(b"\x9d0;x\x07", false)].concat();
+            assert!(!String::from_utf8_lossy(&shown).contains('\u{9d}'), "{shown:x?}");
+        }
+        assert_eq!(Sanitizer::default().clean(b"a\xc2b\xc2\xa0", false), "a\u{fffd}b\u{a0}".as_bytes());
     }
 
     #[test]

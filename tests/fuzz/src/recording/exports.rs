@@ -7,7 +7,7 @@ use sallyport_session_recorder::export::{
 };
 use sallyport_session_recorder::replay::{Pace, Replay, Sanitizer, Show};
 use sallyport_session_recorder::search::{Hit, Query, Search};
-use sallyport_session_recorder::{Entry, ReadError, Reader};
+use sallyport_session_recorder::{Entry, Kind, ReadError, Reader};
 
 use super::desk::{DESK, header};
 use super::terminal::acts;
@@ -78,9 +78,9 @@ fn shown(track: &Track, entries: &[Entry]) {
             all_shown.extend_from_slice(&bytes);
         }
     }
-    // Output and its errors are two streams: their characters may be cut by each other.
-    if !entries.iter().any(|entry| entry.kind == sallyport_session_recorder::Kind::ErrorOutput) {
-        assert_eq!(acts(&String::from_utf8_lossy(&all_shown)), None);
+    assert_eq!(acts(&String::from_utf8_lossy(&all_shown)), None);
+    // Output and its errors are two streams: each may cut the other's characters.
+    if !entries.iter().any(|entry| entry.kind == Kind::ErrorOutput) {
         assert_eq!(Sanitizer::default().clean(&all_shown, false), all_shown, "cleaning again changes it");
     }
 }
