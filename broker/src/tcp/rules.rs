@@ -51,7 +51,7 @@ pub(crate) fn dated(
         }
         rules.push(rule(each, stretch));
     }
-    Some(Dated { rules: Rules::new(&filter.name, self::mode(filter.mode), rules, tags), until })
+    Some(Dated { rules: Rules::new(&filter.name, mode(filter.mode), rules, tags), until })
 }
 
 /// The tags of a service.

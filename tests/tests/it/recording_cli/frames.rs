@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use sallyport_session_recorder::{Budget, Direction, Kind, TrackId};
-use sallyport_tests::{Finished, Terminal, sallyport};
+use sallyport_tests::{Finished, Terminal, finish, sallyport};
 use serde_json::{Value, json};
 
 use super::{Desk, Tape, at, tank};
@@ -42,6 +42,12 @@ impl Picture {
     }
 }
 
+/// 16 by 8, in [`RGB32`].
+fn server_init(name: &[u8]) -> Vec<u8> {
+    let format = data_encoding::HEXLOWER.decode(RGB32.as_bytes()).unwrap();
+    [&[0, 16, 0, 8][..], &format, &[0, 0, 0, name.len() as u8], name].concat()
+}
+
 /// An asset with a screen, and the record of what passes. Everything is painted twice: for the viewer and here.
 struct Panel<'a> {
     tape: &'a mut Tape,
@@ -72,8 +78,7 @@ impl<'a> Panel<'a> {
         panel.note("client", "client-init", json!({}));
         let init = json!({ "width": 16, "height": 8, "format": RGB32, "desktop": "tank" });
         panel.note("server", "server-init", init);
-        let format = data_encoding::HEXLOWER.decode(RGB32.as_bytes()).unwrap();
-        panel.output(&[&[0, 16, 0, 8][..], &format, b"\0\0\0\x04tank"].concat());
+        panel.output(&server_init(b"tank"));
         panel
     }
 
@@ -115,10 +120,8 @@ impl<'a> Panel<'a> {
         let mut update = vec![0, 0, 0, 1];
         update.extend([x, y, width, height, 0, 0].iter().flat_map(|number| number.to_be_bytes()));
         let [red, green, blue] = colour;
-        let pixel = match self.small_pixels {
-            true => vec![(red >> 6) << 4 | (green >> 6) << 2 | blue >> 6],
-            false => vec![blue, green, red, 0],
-        };
+        let small = vec![(red >> 6) << 4 | (green >> 6) << 2 | blue >> 6];
+        let pixel = if self.small_pixels { small } else { vec![blue, green, red, 0] };
         update.extend(pixel.repeat(usize::from(width) * usize::from(height)));
         for row in y..y + height {
             for column in x..x + width {
@@ -129,19 +132,13 @@ impl<'a> Panel<'a> {
         self
     }
 
-    /// Another size, and everything black but for what lies in both: nothing.
+    /// Another size; what lies in both stays.
     fn resize(&mut self, width: u16, height: u16) -> &mut Self {
-        let mut update = vec![0, 0, 0, 1, 0, 0, 0, 0];
-        update.extend([width, height].iter().flat_map(|number| number.to_be_bytes()));
-        update.extend((-223_i32).to_be_bytes());
-        self.output(&update);
+        let area = [0, 0, width, height].map(u16::to_be_bytes).concat();
+        self.output(&[&[0, 0, 0, 1][..], &area, &(-223_i32).to_be_bytes()].concat());
         let old = std::mem::replace(&mut self.picture, Picture::black(width, height));
-        for row in 0..height.min(old.height) {
-            for column in 0..width.min(old.width) {
-                self.picture.pixels[usize::from(row) * usize::from(width) + usize::from(column)] =
-                    old.pixels[usize::from(row) * usize::from(old.width) + usize::from(column)];
-            }
-        }
+        let rows = self.picture.pixels.chunks_mut(width.into()).zip(old.pixels.chunks(old.width.into()));
+        rows.for_each(|(new, old)| new.iter_mut().zip(old).for_each(|(new, old)| *new = *old));
         self
     }
 }
@@ -153,9 +150,9 @@ impl Desk {
         Picture::of_png(&finished.stdout)
     }
 
-    fn frames(&self, recording: &str, folder: &str, more: &[&str]) -> Finished {
-        let folder = self.path(folder);
-        let arguments = ["export", recording, "--format", "frames", "--output", folder.to_str().unwrap()];
+    fn frames(&self, recording: &str, to: &str, more: &[&str]) -> Finished {
+        let to = self.path(to);
+        let arguments = ["export", recording, "--format", "frames", "--output", to.to_str().unwrap()];
         self.recording(&[&arguments[..], more].concat())
     }
 }
@@ -256,11 +253,10 @@ fn frames_show_each_change_and_when_it_was() {
 
     // No frame is put among others.
     let again = desk.frames(&recording, "frames", &[]);
-    assert!(again.refused().contains("is not empty"), "{again}");
-    assert_eq!(again.code(), 1);
+    assert!(again.refused().contains("is not empty") && again.code() == 1, "{again}");
     let mut audit = Command::new(sallyport());
     audit.arg("--config").arg(desk.path("broker/broker.toml")).args(["audit", "list", "--json"]);
-    let audit = sallyport_tests::finish(audit, b"").ok();
+    let audit = finish(audit, b"").ok();
     assert_eq!(audit.matches("SP-4002").count(), 3, "{audit}");
 }
 
@@ -374,8 +370,7 @@ fn where_there_is_no_screen_to_see_a_sentence_says_why() {
         panel.note("client", "version", json!({ "used": "3.3" }));
         panel.note("server", "server-init", json!({ "width": 9, "height": 8, "format": RGB32 }));
         panel.output(b"RFB 003.003\n\0\0\0\x01");
-        let format = data_encoding::HEXLOWER.decode(RGB32.as_bytes()).unwrap();
-        panel.output(&[&[0, 16, 0, 8][..], &format, &[0; 4]].concat());
+        panel.output(&server_init(b""));
     });
     refused(&disagreeing, &[], "a screen of another size or pixel format");
 }
