@@ -2,7 +2,7 @@
 
 use sallyport_protocol_filter::rdp::{Ended, Filter, Operation, Require, Rules};
 use sallyport_protocol_filter::rfb::Mode;
-use sallyport_protocol_filter::{Journal, Outbound};
+use sallyport_protocol_filter::{Journal, Outbound, ProtocolFilter as _};
 
 use super::line::{Line, Seen};
 use super::script::{Cut, Event, Script};

@@ -4,7 +4,7 @@ mod asset;
 mod drawing;
 
 use sallyport_protocol_filter::rfb::{Ended, Filter, Message, Mode, Operation, Rules};
-use sallyport_protocol_filter::{Journal, Malformed, Side};
+use sallyport_protocol_filter::{Journal, Malformed, ProtocolFilter as _, Side};
 
 use super::line::{Line, Seen};
 use super::script::{Cut, Event, Script};

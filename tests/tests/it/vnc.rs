@@ -9,7 +9,7 @@ use sallyport_session_recorder::{Entry, Kind};
 use sallyport_tests::{Evidence, Peer, Plant, Setup, Tunnel, ends_within, eventually};
 use serde_json::Value;
 
-//mod viewer;
+mod viewer;
 
 const PANEL: &str = "10.10.1.39:5900";
 /// The person's end of the tunnel to it.

@@ -74,7 +74,7 @@ modbus = [
         write register 7 = 1 (was 1) unit 1: deny rate twice
         write register 8 = 1 unit 1: pass - hour
         write register 7 = 1 (was 1) unit 1: deny rate twice
-        write register 8 = 1 (was 1) unit 1: deny window hour
+        write register 8 = 1 unit 1: deny window hour
         write register 7 = 1 (was 1) unit 1: pass - twice"#]]
     .assert_eq(&judged(&answer).join("\n"));
 }
