@@ -12,7 +12,7 @@ demo: ## Start the simulated plant in ./demo (Ctrl-C ends it)
 test: ## Run every test: unit, integration against real peers, documentation
 	@scripts/test
 
-bench: ## Measure against OpenSSH and write docs/performance.md
+bench: ## Measure against OpenSSH and HAProxy and write docs/performance.md
 	@scripts/bench
 
 fuzz: ## Hold the laws of what reads bytes from outside against any bytes, a minute each (needs the nightly compiler)

@@ -1,6 +1,8 @@
 //! Sallyport: the access broker. The library holds everything; `main.rs` only starts it.
 pub mod app;
 pub mod audit;
+#[cfg(feature = "bench-listener")]
+pub mod bench_listener;
 pub(crate) mod capture;
 pub mod cli;
 pub mod config;

@@ -1,5 +1,8 @@
 //! Entry point: arguments, configuration, application, exit code.
 
+#[cfg(feature = "bench-listener")]
+compile_error!("the bench listener asks nobody who they are: no broker is built with it, only the benchmark");
+
 use std::process::ExitCode;
 
 use sallyport::cli::{self, Context};

@@ -13,7 +13,6 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
-use russh::{Channel, server};
 use sallyport_protocol_filter::{Ended, Journal, Malformed, Now, Outbound, ProtocolFilter, Side};
 use sallyport_session_recorder::{Budget, Direction};
 use serde_json::json;
@@ -24,9 +23,9 @@ use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::journal::Notes;
-use super::lane::{Fault, Outlet, ToPerson, Track};
+use super::lane::{Fault, Outlet, Track};
+use super::person::{FromPerson, Heard, IntoPerson, Person};
 use super::relay::{LAST_WORDS, Outcome, abandon, quiet, too_late};
-use crate::ssh::drain::{Drain, Item, Received, batch_cost, joined, same_batch};
 
 /// What is read from an asset at once.
 const READ: usize = 16 * 1024;
@@ -38,14 +37,17 @@ const MOST_PENDING: usize = 64 * 1024;
 /// what their own requests are answered with.
 const MOST_UNREAD: usize = 4 * MOST_PENDING;
 
-/// A stream of a decoded protocol between a person's channel and an asset's socket.
+/// A stream of a decoded protocol between a person and an asset's socket.
 pub(crate) struct Filtered<F: ProtocolFilter> {
     track: Track,
     protocol: &'static str,
-    from_person: Received,
+    from_person: tokio::sync::Mutex<FromPerson>,
     from_asset: tokio::sync::Mutex<OwnedReadHalf>,
     to_asset: tokio::sync::Mutex<OwnedWriteHalf>,
-    to_person: tokio::sync::Mutex<ToPerson>,
+    to_person: tokio::sync::Mutex<IntoPerson>,
+    /// The person is gone; what they sent was not taken for too long.
+    gone: CancellationToken,
+    stalled: CancellationToken,
     core: Mutex<Core<F>>,
     /// The asset's, the person's pending bytes have become more, or the last.
     asset_due: Notify,
@@ -58,7 +60,6 @@ pub(crate) struct Filtered<F: ProtocolFilter> {
     /// What waits is still sent, within a bound, and nothing more is heard.
     ending: CancellationToken,
     began: Instant,
-    stop: CancellationToken,
 }
 
 struct Core<F> {
@@ -87,15 +88,11 @@ where
         track: Track,
         protocol: &'static str,
         (filter, budgets): (F, [Budget; 2]),
-        channel: Channel<server::Msg>,
+        person: Person,
         asset: TcpStream,
-        impatient: Box<dyn Fn() -> bool + Send + Sync>,
     ) -> Self {
-        let (read, write) = channel.split();
         let (from_asset, to_asset) = asset.into_split();
-        let stop = CancellationToken::new();
-        let from_person = Received::start(read, None, Drain { stop: stop.clone(), impatient });
-        let to_person = ToPerson::new(write, from_person.gone.clone());
+        let Person { from, to, gone, stalled } = person;
         let core = Core {
             filter,
             out: Outbound::default(),
@@ -112,10 +109,12 @@ where
         Self {
             track,
             protocol,
-            from_person,
+            from_person: from.into(),
             from_asset: from_asset.into(),
             to_asset: to_asset.into(),
-            to_person: to_person.into(),
+            to_person: to.into(),
+            gone,
+            stalled,
             core: core.into(),
             asset_due: Notify::new(),
             person_due: Notify::new(),
@@ -124,7 +123,6 @@ where
             timed: Notify::new(),
             ending: CancellationToken::new(),
             began: Instant::now(),
-            stop,
         }
     }
 
@@ -139,13 +137,13 @@ where
         };
         tokio::select! {
             biased;
-            () = this.from_person.stalled.cancelled() => return Outcome::Stalled,
+            () = this.stalled.cancelled() => return Outcome::Stalled,
             _ = all => {}
             () = this.keep_time() => {}
             () = this.keep_rules(rules) => {}
             () = this.last_words() => tracing::debug!("What waited for a side of a stream was not all sent"),
             () = this.after_asset() => {}
-            () = too_late(&this.from_person.gone) => {}
+            () = too_late(&this.gone) => {}
         }
         this.lock().outcome.clone().unwrap_or(Outcome::Left)
     }
@@ -167,7 +165,7 @@ where
             body["reason"] = json!(reason);
         }
         self.track.closed(&body);
-        let (person, mut asset) = (self.to_person.into_inner(), self.from_asset.into_inner());
+        let (mut person, mut asset) = (self.to_person.into_inner(), self.from_asset.into_inner());
         let mut to_asset = self.to_asset.into_inner();
         if outcome.is_none() && last.is_empty() {
             // What the asset has not taken yet of a session that was ended must not reach it later.
@@ -190,8 +188,7 @@ where
         if tokio::time::timeout(LAST_WORDS, last_words).await.is_err() {
             tracing::debug!("A stream's sides did not close in time");
         }
-        self.stop.cancel();
-        self.from_person.queue.close();
+        self.from_person.into_inner().close();
     }
 
     /// What the filter has counted goes on record, and what it does at the end of a connection: what of that is for the asset is
@@ -222,17 +219,15 @@ where
     }
 
     async fn hear_person(&self) {
-        let queue = &self.from_person.queue;
+        let mut from = self.from_person.lock().await;
         loop {
-            let items = tokio::select! {
+            let heard = tokio::select! {
                 () = self.ending.cancelled() => return,
-                items = queue.take(same_batch) => items,
+                heard = from.next() => heard,
             };
-            let Some(items) = items else { return self.person_left() };
-            let cost = batch_cost(&items);
-            match items.first() {
-                Some(Item::Data(_)) => self.take(Side::Client, &joined(&items)).await,
-                Some(Item::Eof) => {
+            match heard {
+                Heard::Bytes(bytes) => self.take(Side::Client, bytes).await,
+                Heard::Finished => {
                     if !self.finished(Side::Client) {
                         return;
                     }
@@ -241,13 +236,12 @@ where
                     core.outcome.get_or_insert(Outcome::Left);
                     drop(core);
                     self.asset_due.notify_one();
-                    queue.release(cost);
+                    from.release();
                     return;
                 }
-                Some(Item::Close) => return self.person_left(),
-                Some(Item::Extended(..) | Item::ExitStatus(_) | Item::ExitSignal { .. } | Item::Wake) | None => {}
+                Heard::Left => return self.person_left(),
             }
-            queue.release(cost);
+            from.release();
         }
     }
 

@@ -10,6 +10,9 @@ mod filtered;
 mod hint;
 pub(crate) mod journal;
 mod lane;
+mod person;
+#[cfg(feature = "bench-listener")]
+mod plain;
 mod relay;
 pub(crate) mod rules;
 
@@ -18,4 +21,5 @@ pub(crate) use filtered::Filtered;
 pub(crate) use hint::local_forward;
 pub(crate) use journal::Notes;
 pub(crate) use lane::Track;
+pub(crate) use person::Person;
 pub(crate) use relay::{Outcome, Relay};

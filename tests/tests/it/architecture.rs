@@ -44,6 +44,29 @@ fn only_the_broker_and_the_tests_know_more_than_one_leaf() {
     }
 }
 
+/// The bench listener asks nobody who they are.
+#[test]
+fn no_broker_is_built_with_the_bench_listener() {
+    const FEATURE: &str = "bench-listener";
+    let features = Workspace::read().features;
+    assert!(features["sallyport"].contains_key(FEATURE), "it is called something else now");
+    for (package, features) in &features {
+        for (name, sets) in features {
+            let sets_it = sets.iter().any(|set| set.ends_with(FEATURE));
+            assert!(!sets_it || name == FEATURE, "the feature `{name}` of {package} brings the bench listener");
+        }
+    }
+    let main = read(&root().join("broker/src/main.rs"));
+    let refusal = format!("#[cfg(feature = \"{FEATURE}\")]\ncompile_error!(");
+    assert!(main.contains(&refusal), "the binary no longer refuses to be built with it");
+    let metadata = Workspace::metadata();
+    for package in list(&metadata["packages"]) {
+        for dependency in list(&package["dependencies"]).filter(|each| text(&each["name"]) == "sallyport") {
+            assert_eq!(list(&dependency["features"]).count(), 0, "{} asks for features of the broker", package["name"]);
+        }
+    }
+}
+
 #[test]
 fn every_leaf_forbids_clocks_files_and_sockets() {
     for leaf in ["policy", "protocol-filter", "session-recorder"] {
@@ -129,12 +152,14 @@ fn both_engines_have_the_same_migrations() {
 struct Workspace {
     /// Member -> names of its dependencies of every kind.
     direct: BTreeMap<String, BTreeSet<String>>,
+    /// Member -> its features, and what each sets.
+    features: BTreeMap<String, BTreeMap<String, Vec<String>>>,
     /// Package id -> name and ids of its normal dependencies.
     resolved: BTreeMap<String, (String, Vec<String>)>,
 }
 
 impl Workspace {
-    fn read() -> Workspace {
+    fn metadata() -> Value {
         let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());
         let output = Command::new(cargo)
             .args(["metadata", "--format-version=1", "--offline", "--locked"])
@@ -142,15 +167,21 @@ impl Workspace {
             .output()
             .expect("cargo metadata starts");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        let metadata: Value = serde_json::from_slice(&output.stdout).expect("metadata is JSON");
+        serde_json::from_slice(&output.stdout).expect("metadata is JSON")
+    }
+
+    fn read() -> Workspace {
+        let metadata = Workspace::metadata();
         let members: BTreeSet<_> = list(&metadata["workspace_members"]).map(text).collect();
-        let mut direct = BTreeMap::new();
+        let (mut direct, mut features) = (BTreeMap::new(), BTreeMap::new());
         let mut names = BTreeMap::new();
         for package in list(&metadata["packages"]) {
             names.insert(text(&package["id"]), text(&package["name"]));
             if members.contains(&text(&package["id"])) {
                 let dependencies = list(&package["dependencies"]).map(|each| text(&each["name"])).collect();
                 direct.insert(text(&package["name"]), dependencies);
+                let own = serde_json::from_value(package["features"].clone()).expect("features");
+                features.insert(text(&package["name"]), own);
             }
         }
         let mut resolved = BTreeMap::new();
@@ -160,7 +191,7 @@ impl Workspace {
             let id = text(&node["id"]);
             resolved.insert(id.clone(), (names[&id].clone(), edges));
         }
-        Workspace { direct, resolved }
+        Workspace { direct, features, resolved }
     }
 
     /// The names of every package that `name` is built from.

@@ -1,5 +1,8 @@
 //! A session over one TCP stream: dial the asset, join it to the person's channel, and stop at the first reason to end.
 
+#[cfg(feature = "bench-listener")]
+mod plain;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +21,7 @@ use super::limits::{Due, Limits};
 use crate::session::authorize::Leg;
 use crate::session::{Authorized, End, Recorded, Session, StartRefusal};
 use crate::ssh::{Activity, TroubleSignal};
-use crate::tcp::{self, ConnectError, Filtered, Notes, Outcome, Relay, Track};
+use crate::tcp::{self, ConnectError, Filtered, Notes, Outcome, Person, Relay, Track};
 
 /// The person's side of a stream: a channel whose opening has not been answered yet.
 pub struct Caller {
@@ -181,13 +184,28 @@ impl Recorded {
         Notes: Journal<F>,
     {
         let Stream { track, protocol, opening, socket } = stream;
-        let mut limits = Limits::new(self, &track.activity, &track.trouble);
         let (first, _) = F::rules_of(self).await;
-        let (sender, receiver) = watch::channel(first.clone());
         opening.reply.accept().await;
-        let (channel, impatient) = (opening.channel, opening.impatient);
-        let mut relay =
-            Filtered::new(track, protocol.as_str(), (F::begin(first), F::budgets()), channel, socket, impatient);
+        let person = Person::on_channel(opening.channel, opening.impatient);
+        self.filter_between::<F>(person, socket, (track, protocol), first).await
+    }
+
+    /// Carries it between two sides that are both there, from the rules of now on.
+    async fn filter_between<F: Ruled>(
+        &self,
+        person: Person,
+        asset: TcpStream,
+        (track, protocol): (Track, Protocol),
+        first: F::Rules,
+    ) -> End
+    where
+        F::Rules: Clone + PartialEq + Send + Sync,
+        Notes: Journal<F>,
+    {
+        let mut limits = Limits::new(self, &track.activity, &track.trouble);
+        let (sender, receiver) = watch::channel(first.clone());
+        let filter = (F::begin(first), F::budgets());
+        let mut relay = Filtered::new(track, protocol.as_str(), filter, person, asset);
         let (end, outcome) = tokio::select! {
             ended = self.first_end(&mut limits, relay.run(receiver)) => ended,
             never = self.keep_rules::<F>(&sender) => match never {},

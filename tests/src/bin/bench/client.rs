@@ -47,6 +47,27 @@ impl Target {
     }
 }
 
+/// An ssh connection. What was forwarded on it ends with it.
+pub(crate) struct Connection {
+    _handle: Handle<Client>,
+}
+
+/// A forwarded channel.
+pub(crate) type Forwarded = russh::ChannelStream<client::Msg>;
+
+impl Target {
+    /// One connection with so many channels forwarded to a service, as `ssh -L` opens them.
+    pub(crate) async fn forward(&self, (host, port): (&str, u16), count: usize) -> (Connection, Vec<Forwarded>) {
+        let handle = self.connect().await;
+        let mut channels = Vec::new();
+        for _ in 0..count {
+            let channel = handle.channel_open_direct_tcpip(host, port.into(), "127.0.0.1", 0).await;
+            channels.push(channel.expect("a forwarded channel").into_stream());
+        }
+        (Connection { _handle: handle }, channels)
+    }
+}
+
 /// Sessions with a terminal at which nobody types.
 pub(crate) struct IdleSessions {
     runtime: tokio::runtime::Runtime,

@@ -243,7 +243,7 @@ fn noise_file(site: &Site, bytes: u64) -> std::path::PathBuf {
 }
 
 /// User and system time of a process.
-fn cpu_seconds(pid: u32) -> f64 {
+pub(crate) fn cpu_seconds(pid: u32) -> f64 {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).expect("the broker runs");
     let after_name = stat.rsplit_once(") ").expect("a name").1;
     let fields: Vec<_> = after_name.split(' ').collect();
@@ -257,11 +257,11 @@ fn resident_kib(pid: u32) -> u64 {
     line.split_whitespace().nth(1).and_then(|kib| kib.parse().ok()).expect("a number")
 }
 
-fn quantile(mut taken: Vec<Duration>, percent: usize) -> Duration {
+pub(crate) fn quantile(mut taken: Vec<Duration>, percent: usize) -> Duration {
     taken.sort();
     taken[(taken.len() * percent / 100).min(taken.len() - 1)]
 }
 
-fn say(what: &str) {
+pub(crate) fn say(what: &str) {
     eprintln!("measuring: {what}");
 }

@@ -8,34 +8,42 @@ use sallyport_tests::repository;
 use crate::measure::{Amounts, Figures, Results, Transfer};
 use crate::site::Way;
 
-const BEGIN: &str = "<!-- written by `make bench` -->";
-const END: &str = "<!-- end of what `make bench` writes -->";
+/// A measured part of docs/performance.md.
+pub(crate) struct Section {
+    pub(crate) begin: &'static str,
+    pub(crate) end: &'static str,
+}
 
-/// The part of docs/performance.md that is measured.
+/// The part that is about ssh.
+pub(crate) const SSH: Section =
+    Section { begin: "<!-- written by `make bench` -->", end: "<!-- end of what `make bench` writes -->" };
+
+/// The part of docs/performance.md that is about ssh.
 pub(crate) fn markdown(results: &Results, amounts: &Amounts) -> String {
     let mut text = String::new();
-    writeln!(text, "{BEGIN}\n\n{}\n", circumstances(amounts)).unwrap();
+    writeln!(text, "{}\n\n{}\n", SSH.begin, circumstances(amounts)).unwrap();
     ratios(&mut text, results);
     figures(&mut text, results);
     broker(&mut text, results);
-    writeln!(text, "{END}").unwrap();
+    writeln!(text, "{}", SSH.end).unwrap();
     text
 }
 
-/// Puts the measured part into docs/performance.md; what people wrote around it stays.
-pub(crate) fn write(report: &str) {
+/// Puts a measured part into docs/performance.md; what people wrote around it stays.
+pub(crate) fn write(section: &Section, report: &str) {
     let path = repository().join("docs/performance.md");
-    let old = fs::read_to_string(&path).unwrap_or_else(|_| format!("# Performance\n\n{BEGIN}\n{END}\n"));
-    let (before, rest) = old.split_once(BEGIN).expect("the mark where the measured part begins");
-    let after = rest.split_once(END).expect("the mark where the measured part ends").1;
+    let old = fs::read_to_string(&path).expect("docs/performance.md");
+    let (before, rest) = old.split_once(section.begin).expect("the mark where the measured part begins");
+    let after = rest.split_once(section.end).expect("the mark where the measured part ends").1;
     fs::write(&path, format!("{before}{}{after}", report.trim_end())).expect("docs/performance.md can be written");
 }
 
-struct Aim {
-    what: &'static str,
-    measured: f64,
-    aim: f64,
-    at_least: bool,
+/// A figure, and what it ought to be.
+pub(crate) struct Aim {
+    pub(crate) what: &'static str,
+    pub(crate) measured: f64,
+    pub(crate) aim: f64,
+    pub(crate) at_least: bool,
 }
 
 impl Aim {
@@ -61,7 +69,7 @@ fn ratios(text: &mut String, results: &Results) {
     let per_session = (idle.saturating_sub(none)) as f64 / 1024.0 / most_idle as f64;
     let growth = results.stalls.iter().map(|(_, before, most)| most - before).max().unwrap_or(0) as f64 / 1024.0;
     let aim = |what, measured, aim, at_least| Aim { what, measured, aim, at_least };
-    let aims = [
+    let list = [
         aim("`true`, direct / OpenSSH `-J` curve25519", time(direct), 0.66, false),
         aim("`true`, `-J` / OpenSSH `-J` curve25519", time(jump), 0.8, false),
         aim("download speed, direct / OpenSSH `-J`", speed(direct.download, stock.download), 1.0, true),
@@ -77,8 +85,13 @@ fn ratios(text: &mut String, results: &Results) {
         aim("ms added to a keystroke at p99, `-J`", added(jump), 1.0, false),
         aim("new sessions per second under a lease", results.our_logins, 100.0, true),
     ];
+    aims(text, &list);
+}
+
+/// What was measured beside what it ought to be.
+pub(crate) fn aims(text: &mut String, aims: &[Aim]) {
     writeln!(text, "| what | measured | aim | |\n|---|---|---|---|").unwrap();
-    for aim in &aims {
+    for aim in aims {
         let (sign, word) = (if aim.at_least { "≥" } else { "≤" }, if aim.met() { "met" } else { "**missed**" });
         writeln!(text, "| {} | {:.2} | {sign} {} | {word} |", aim.what, aim.measured, aim.aim).unwrap();
     }
@@ -144,15 +157,20 @@ fn broker(text: &mut String, results: &Results) {
     .unwrap();
 }
 
-fn circumstances(amounts: &Amounts) -> String {
+/// When, and on what.
+pub(crate) fn machine() -> String {
     let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = cpu.lines().find(|line| line.starts_with("model name")).and_then(|line| line.split_once(": "));
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let date = jiff::Zoned::now().strftime("%-d %B %Y");
+    format!("{date} on {cores} cores ({})", model.map_or("unknown", |(_, model)| model))
+}
+
+fn circumstances(amounts: &Amounts) -> String {
     format!(
-        "Measured {date} with `make bench` on {cores} cores ({}), everything on loopback, with recording on. \
+        "Measured {} with `make bench`, everything on loopback, with recording on. \
          {} MiB of random bytes, the better of two runs; `true`: median of {} in turns; {} keystrokes.",
-        model.map_or("unknown", |(_, model)| model),
+        machine(),
         amounts.bytes >> 20,
         amounts.runs,
         amounts.keystrokes

@@ -1,6 +1,7 @@
-//! What is measured: one asset's sshd, a jump host's sshd, and a broker, all on loopback.
+//! What is measured: one asset's sshd, a controller, a jump host's sshd, and a broker, all on loopback.
 
 use std::fs;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -63,8 +64,9 @@ pub(crate) struct Site {
 }
 
 const ASSET: u16 = 22_101;
-const JUMP: u16 = 22_102;
+pub(crate) const JUMP: u16 = 22_102;
 pub(crate) const BROKER: u16 = 22_103;
+pub(crate) const CONTROLLER: (Ipv4Addr, u16) = (Ipv4Addr::new(127, 0, 0, 2), 22_104);
 
 impl Site {
     pub(crate) fn start() -> Site {
@@ -74,7 +76,9 @@ impl Site {
         let host_key = Sshd::host_key(&at.join("asset"));
         let config = initialise(at);
         fs::write(at.join("plant.toml"), PLANT.replace("@HOST_KEY@", &host_key)).unwrap();
-        run(&config, &["apply", "-f", at.join("plant.toml").to_str().unwrap()]);
+        fs::write(at.join("plc-1.csv"), TAGS).unwrap();
+        let files = ["plant.toml", "plc-1.csv"].map(|name| at.join(name).to_str().unwrap().to_owned());
+        run(&config, &["apply", "-f", &files[0], "-f", &files[1]]);
         let user_ca = run(&config, &["user-ca"]);
         let asset = Sshd::start_at(own_mounts(), &at.join("asset"), &user_ca, "127.0.0.1", ASSET);
         let jump = Sshd::start_at(own_mounts(), &at.join("jump"), &user_ca, "127.0.0.1", JUMP);
@@ -82,14 +86,16 @@ impl Site {
 
         let mut serve = Command::new("setpriv");
         serve.args(["--pdeathsig", "KILL", "--"]).arg(sallyport()).arg("--config").arg(&config).arg("serve");
-        let mut broker = Running::start("broker", serve, &at.join("broker.log"));
-        eventually("the broker listens", Duration::from_secs(20), || {
-            assert!(broker.ended().is_none(), "{}", broker.log());
-            std::net::TcpStream::connect(("127.0.0.1", BROKER)).ok()
-        });
+        let broker = listening(serve, at, &[BROKER]);
         let site = Site { alice, _asset: asset, broker, _jump: jump, folder };
         site.alice.ssh([Way::Jump.host(), "true"]).ok();
         site
+    }
+
+    /// Starts another broker in the place of this one, with the same people, leases and plant; it must listen on these ports too.
+    pub(crate) fn serve_with(&mut self, command: Command, ports: &[u16]) {
+        self.broker.terminate();
+        self.broker = listening(command, self.folder.path(), &[&[BROKER], ports].concat());
     }
 
     /// A program that takes `-F`.
@@ -111,6 +117,10 @@ impl Site {
         self.folder.path()
     }
 
+    pub(crate) fn config(&self) -> PathBuf {
+        self.folder.path().join("broker/broker.toml")
+    }
+
     pub(crate) fn broker_pid(&self) -> u32 {
         self.broker.pid()
     }
@@ -120,6 +130,18 @@ impl Site {
         let paths = sallyport_tests::recordings(&self.folder.path().join("broker/recordings"));
         paths.iter().map(|path| fs::metadata(path).map_or(0, |file| file.len())).sum()
     }
+}
+
+/// A broker that listens on these ports.
+fn listening(command: Command, at: &Path, ports: &[u16]) -> Running {
+    let mut broker = Running::start("broker", command, &at.join("broker.log"));
+    for port in ports {
+        eventually("the broker listens", Duration::from_secs(20), || {
+            assert!(broker.ended().is_none(), "{}", broker.log());
+            std::net::TcpStream::connect(("127.0.0.1", *port)).ok()
+        });
+    }
+    broker
 }
 
 fn initialise(at: &Path) -> PathBuf {
@@ -216,13 +238,29 @@ networks = ["127.0.0.0/8"]
 
 [[conduit]]
 to = "bench"
-services = ["ssh"]
+services = ["ssh", "modbus"]
 
 [asset.ews-1]
 zone = "bench"
 address = "127.0.0.1"
 services.ssh = { port = 22101, host_key = "@HOST_KEY@" }
 accounts.operator = { auth = "certificate" }
+
+[asset.plc-1]
+zone = "bench"
+address = "127.0.0.2"
+services.modbus = { port = 22104, tag_list = "plc-1.csv" }
+
+[filter.setpoints]
+modbus = [
+  { operations = ["read", "diagnose"] },
+  { name = "speed", operations = ["write"], unit = [1], registers = ["100-109"], values = { min = 0, max = 1500, max_step = 50 } },
+  { name = "batch", operations = ["write"], references = ["40201-40205"], values = { allowed = [0, 1, 2] }, per_minute = 3 },
+  { name = "lamps", operations = ["write"], registers = ["300"], values = { bits = "0x00ff" } },
+  { name = "level", operations = ["write"], tags = ["tank-level-setpoint"], values = { min = 0.0, max = 80.0 } },
+  { name = "flow", operations = ["write"], tags = ["flow-setpoint"], values = { min = -1.5, max = 12.5 } },
+  { name = "shift", operations = ["write"], coils = ["0-15"], when = { timezone = "UTC" } },
+]
 
 [role.engineer]
 [[role.engineer.grant]]
@@ -231,6 +269,18 @@ services = ["ssh"]
 accounts = ["operator"]
 lease = "8h"
 terms = { file_transfer = "both" }
+[[role.engineer.grant]]
+assets = ["plc-1"]
+services = ["modbus"]
+filter = "setpoints"
+lease = "8h"
 [role.engineer.members]
 identities = ["alice"]
 "#;
+
+const TAGS: &str = "name,table,address,type,word_order,scale,offset,unit,description
+speed-setpoint,register,100,u16,,,,rpm,Pump 1
+tank-level-setpoint,register,120,u16,,0.1,,%,Tank 1
+flow-setpoint,register,130,f32,little,,,m3/h,
+inlet-valve,coil,3,,,,,,open is 1
+";
