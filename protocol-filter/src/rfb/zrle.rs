@@ -65,7 +65,10 @@ enum Packing {
 
 impl Zrle {
     /// Inflated at a time. What is inflated is drawn before more is: a rectangle cannot hold more than its pixels.
-    const AT_A_TIME: usize = 4096;
+    const AT_A_TIME: usize = 8192;
+    /// Read at a time. A byte holds at most four symbols of 258 bytes each, and one more may have begun before: all that there is
+    /// before a fault is inflated and drawn, however the stream is cut.
+    const READ: usize = 7;
 
     pub(super) fn new() -> Self {
         Self { inflate: InflateState::new_boxed(DataFormat::Zlib), tiles: None }
@@ -86,22 +89,25 @@ impl Zrle {
 
     pub(super) fn read(&mut self, bytes: &[u8], map: &[Colour], surface: &mut Surface) -> Result<(), Reason> {
         let Some(tiles) = &mut self.tiles else { return Err("compressed bytes without a rectangle") };
-        let mut rest = bytes;
         let mut inflated = [0; Self::AT_A_TIME];
-        loop {
-            let result = inflate(&mut self.inflate, rest, &mut inflated, MZFlush::None);
-            rest = &rest[result.bytes_consumed..];
-            tiles.draw(&inflated[..result.bytes_written], map, surface)?;
-            match result.status {
-                // More may be inside, for which there was no room.
-                Ok(MZStatus::Ok) if !rest.is_empty() || result.bytes_written == Self::AT_A_TIME => {}
-                Ok(MZStatus::Ok) | Err(MZError::Buf) => return Ok(()),
-                Ok(MZStatus::StreamEnd) if rest.is_empty() => return Ok(()),
-                Ok(MZStatus::StreamEnd | MZStatus::NeedDict) | Err(_) => {
-                    return Err("compressed bytes that cannot be read");
+        for piece in bytes.chunks(Self::READ) {
+            let mut rest = piece;
+            loop {
+                let result = inflate(&mut self.inflate, rest, &mut inflated, MZFlush::None);
+                rest = &rest[result.bytes_consumed..];
+                tiles.draw(&inflated[..result.bytes_written], map, surface)?;
+                match result.status {
+                    // More may be inside.
+                    Ok(MZStatus::Ok) if result.bytes_consumed > 0 || result.bytes_written > 0 => {}
+                    Ok(MZStatus::Ok) | Err(MZError::Buf) => break,
+                    Ok(MZStatus::StreamEnd) if rest.is_empty() => break,
+                    Ok(MZStatus::StreamEnd | MZStatus::NeedDict) | Err(_) => {
+                        return Err("compressed bytes that cannot be read");
+                    }
                 }
             }
         }
+        Ok(())
     }
 
     /// The rectangle's bytes have all come.
