@@ -55,10 +55,15 @@ pub(super) async fn watch_the_clock(broker: Arc<Broker>, stop: CancellationToken
     let begun = Instant::now();
     let mut watch = ClockWatch::new(broker.now(), begun.elapsed());
     let mut beat = ticks(CLOCK);
+    let mut windows_owed = false;
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
             _ = beat.tick() => {}
+        }
+        // A database that did not take it at the time must not open them again when it is back.
+        if windows_owed {
+            windows_owed = close_windows(&broker).await.is_err();
         }
         let Some(jump) = watch.look(broker.now(), begun.elapsed()) else { continue };
         error!(%jump, "The clock jumped; leases are revoked");
@@ -69,7 +74,8 @@ pub(super) async fn watch_the_clock(broker: Arc<Broker>, stop: CancellationToken
             error!(%error, "The clock's jump is not in the audit chain");
         }
         if let Err(error) = close_windows(&broker).await {
-            error!(%error, "Write windows could not be closed after a clock jump");
+            error!(%error, "Write windows could not be closed after a clock jump; it is tried again");
+            windows_owed = true;
         }
         match broker.identities.clock_jumped(broker.now()).await {
             Ok(identities) => info!(identities = identities.len(), "Leases were revoked"),
