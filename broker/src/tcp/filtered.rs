@@ -9,23 +9,25 @@
 //! One lock holds the filter, the record and what is pending; nobody waits while holding it. Four loops hear and speak on both
 //! sides, so that no side that does not read can stop the other from being heard.
 
+mod closing;
+mod speaking;
+
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use sallyport_protocol_filter::{Ended, Journal, Malformed, Now, Outbound, ProtocolFilter, Side};
 use sallyport_session_recorder::{Budget, Direction};
-use serde_json::json;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::journal::Notes;
-use super::lane::{Fault, Outlet, Track};
+use super::lane::{Fault, Track};
 use super::person::{FromPerson, Heard, IntoPerson, Person};
-use super::relay::{LAST_WORDS, Outcome, abandon, quiet, too_late};
+use super::relay::{LAST_WORDS, Outcome, quiet, too_late};
 
 /// What is read from an asset at once.
 const READ: usize = 16 * 1024;
@@ -146,76 +148,6 @@ where
             () = too_late(&this.gone) => {}
         }
         this.lock().outcome.clone().unwrap_or(Outcome::Left)
-    }
-
-    /// Puts the end on the track and closes both sides; `outcome` is how the stream itself ended, if it did.
-    pub(crate) async fn close(self, outcome: Option<&Outcome>) {
-        let last = self.last_acts(outcome);
-        let (passed, denied) = {
-            let core = self.lock();
-            (core.passed, core.notes.denied)
-        };
-        let mut body = json!({
-            "end": outcome.map_or("cut", Outcome::word),
-            "input_bytes": passed[0],
-            "output_bytes": passed[1],
-            "denied": denied,
-        });
-        if let Some(Outcome::AssetReset(reason) | Outcome::Malformed(reason)) = outcome {
-            body["reason"] = json!(reason);
-        }
-        self.track.closed(&body);
-        let (mut person, mut asset) = (self.to_person.into_inner(), self.from_asset.into_inner());
-        let mut to_asset = self.to_asset.into_inner();
-        if outcome.is_none() && last.is_empty() {
-            // What the asset has not taken yet of a session that was ended must not reach it later.
-            abandon(to_asset.as_ref());
-        }
-        let last_words = async {
-            tokio::join!(person.close(), async {
-                if let Err(error) = to_asset.write_all(&last).await {
-                    tracing::debug!(%error, "An asset was gone before it heard the last of a stream");
-                }
-                // Ends the direction to the asset, if nothing did before.
-                drop(to_asset);
-                // A socket closed over unread bytes is reset, which could take back what was sent to it last.
-                if matches!(outcome, Some(Outcome::Left | Outcome::Malformed(_) | Outcome::Denied)) {
-                    let mut unread = [0; 4096];
-                    while asset.read(&mut unread).await.is_ok_and(|count| count > 0) {}
-                }
-            });
-        };
-        if tokio::time::timeout(LAST_WORDS, last_words).await.is_err() {
-            tracing::debug!("A stream's sides did not close in time");
-        }
-        self.from_person.into_inner().close();
-    }
-
-    /// What the filter has counted goes on record, and what it does at the end of a connection: what of that is for the asset is
-    /// given back. Nothing else is sent any more.
-    fn last_acts(&self, outcome: Option<&Outcome>) -> BytesMut {
-        let mut core = self.lock();
-        // In the middle of a message the asset would take it for the rest of that.
-        let whole = core.to_asset.is_empty() && !core.asset_owed;
-        core.to_asset.clear();
-        let Core { filter, out, notes, .. } = &mut *core;
-        for side in [Side::Client, Side::Server] {
-            if let Err(malformed) = filter.finish(side) {
-                tracing::debug!(%malformed, "A stream ended in the middle of a message");
-            }
-        }
-        if filter.deadline().is_some_and(|at| at <= self.now().monotonic_ms) {
-            filter.tick(self.now(), out, notes);
-        }
-        out.to_client.clear();
-        if self.settle(&mut core).is_err() {
-            tracing::debug!("What a stream's filter had to say last could not be recorded");
-        }
-        match outcome {
-            Some(Outcome::AssetClosed | Outcome::AssetReset(_)) => BytesMut::new(),
-            _ if whole => core.to_asset.split(),
-            _ => BytesMut::new(),
-        }
     }
 
     async fn hear_person(&self) {
@@ -396,105 +328,6 @@ where
         self.asset_due.notify_one();
         self.person_due.notify_one();
         recorded.map_err(|_: Fault| Fed::Unrecorded)
-    }
-
-    fn malformed(&self, malformed: &Malformed) {
-        if self.ending.is_cancelled() {
-            // Nothing more is heard: what was cut off by that end tells nothing.
-            return;
-        }
-        let mut core = self.lock();
-        core.notes.malformed(self.protocol, malformed);
-        if self.settle(&mut core).is_err() {
-            tracing::debug!("What was malformed could not be recorded");
-        }
-        drop(core);
-        tracing::info!(protocol = self.protocol, %malformed, "A stream was ended");
-        self.end(Outcome::Malformed(malformed.to_string()));
-    }
-
-    /// Ends both directions. One side may have ended its own before; that does not hide what the other does after it.
-    fn end(&self, outcome: Outcome) {
-        let mut core = self.lock();
-        if !self.ending.is_cancelled() {
-            core.outcome = Some(match (core.outcome.take(), outcome) {
-                (Some(Outcome::Left), worse @ (Outcome::Malformed(_) | Outcome::Denied | Outcome::AssetReset(_)))
-                | (Some(Outcome::AssetClosed), worse @ (Outcome::Malformed(_) | Outcome::Denied)) => worse,
-                (Some(first), _) => first,
-                (None, only) => only,
-            });
-        }
-        drop(core);
-        self.ending.cancel();
-    }
-
-    async fn speak_to_asset(&self) {
-        let mut socket = self.to_asset.lock().await;
-        let mut sending = BytesMut::new();
-        loop {
-            if sending.is_empty() {
-                let last;
-                (sending, last) = self.pending(Side::Server);
-                if sending.is_empty() && last {
-                    break;
-                }
-                if sending.is_empty() {
-                    self.due(&self.asset_due).await;
-                    continue;
-                }
-                self.room();
-            }
-            if let Err(error) = socket.write_buf(&mut sending).await {
-                return self.asset_failed(&error);
-            }
-            if sending.is_empty() {
-                self.lock().asset_owed = false;
-            }
-        }
-        if let Err(error) = socket.shutdown().await {
-            tracing::debug!(%error, "An asset's socket was gone before it was closed");
-        }
-    }
-
-    async fn speak_to_person(&self) {
-        let mut person = self.to_person.lock().await;
-        loop {
-            let (sending, last) = self.pending(Side::Client);
-            if sending.is_empty() && last {
-                break;
-            }
-            if sending.is_empty() {
-                self.due(&self.person_due).await;
-                continue;
-            }
-            self.room();
-            if person.send(sending.freeze()).await.is_err() {
-                return self.person_left();
-            }
-        }
-        if person.finish().await.is_err() {
-            self.person_left();
-        }
-    }
-
-    /// What waits to be sent to a side, and whether it is the last.
-    fn pending(&self, to: Side) -> (BytesMut, bool) {
-        let mut core = self.lock();
-        let ending = self.ending.is_cancelled();
-        match to {
-            Side::Server => {
-                core.asset_owed = !core.to_asset.is_empty();
-                (core.to_asset.split(), core.person_finished || ending)
-            }
-            Side::Client => (core.to_person.split(), core.asset_finished || ending),
-        }
-    }
-
-    async fn due(&self, due: &Notify) {
-        tokio::select! {
-            () = due.notified() => {}
-            () = self.ending.cancelled() => {}
-        }
     }
 
     fn room(&self) {

@@ -1,0 +1,84 @@
+//! What is pending goes out, to each side in a loop of its own.
+
+use bytes::BytesMut;
+use sallyport_protocol_filter::{Journal, ProtocolFilter, Side};
+use tokio::io::AsyncWriteExt;
+use tokio::sync::Notify;
+
+use super::Filtered;
+use crate::tcp::journal::Notes;
+use crate::tcp::lane::Outlet;
+
+impl<F: ProtocolFilter> Filtered<F>
+where
+    Notes: Journal<F>,
+{
+    pub(super) async fn speak_to_asset(&self) {
+        let mut socket = self.to_asset.lock().await;
+        let mut sending = BytesMut::new();
+        loop {
+            if sending.is_empty() {
+                let last;
+                (sending, last) = self.pending(Side::Server);
+                if sending.is_empty() && last {
+                    break;
+                }
+                if sending.is_empty() {
+                    self.due(&self.asset_due).await;
+                    continue;
+                }
+                self.room();
+            }
+            if let Err(error) = socket.write_buf(&mut sending).await {
+                return self.asset_failed(&error);
+            }
+            if sending.is_empty() {
+                self.lock().asset_owed = false;
+            }
+        }
+        if let Err(error) = socket.shutdown().await {
+            tracing::debug!(%error, "An asset's socket was gone before it was closed");
+        }
+    }
+
+    pub(super) async fn speak_to_person(&self) {
+        let mut person = self.to_person.lock().await;
+        loop {
+            let (sending, last) = self.pending(Side::Client);
+            if sending.is_empty() && last {
+                break;
+            }
+            if sending.is_empty() {
+                self.due(&self.person_due).await;
+                continue;
+            }
+            self.room();
+            if person.send(sending.freeze()).await.is_err() {
+                return self.person_left();
+            }
+        }
+        if person.finish().await.is_err() {
+            self.person_left();
+        }
+    }
+
+    /// What waits to be sent to a side, and whether it is the last.
+    fn pending(&self, to: Side) -> (BytesMut, bool) {
+        let mut core = self.lock();
+        let ending = self.ending.is_cancelled();
+        match to {
+            Side::Server => {
+                core.asset_owed = !core.to_asset.is_empty();
+                (core.to_asset.split(), core.person_finished || ending)
+            }
+            Side::Client => (core.to_person.split(), core.asset_finished || ending),
+        }
+    }
+
+    async fn due(&self, due: &Notify) {
+        tokio::select! {
+            () = due.notified() => {}
+            () = self.ending.cancelled() => {}
+        }
+    }
+}
