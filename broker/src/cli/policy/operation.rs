@@ -198,7 +198,7 @@ impl Case<'_> {
                 || format!("a value that `{rule}` allows{or_window}"),
                 |last| {
                     format!(
-                        "the last value to be known: read or written before on the same connection, {last}{or_window}"
+                        "the last value to be known: read or written on the same connection just before, {last}{or_window}"
                     )
                 },
             ),

@@ -42,7 +42,7 @@ fn an_operation_is_explained_with_its_rule_cause_and_remedy() {
         operation write 40101 = 1400, unit 1
           filter setpoints: deny, value; answered with exception 3 (illegal data value)
           rule speed: write, register 100-109, unit 1, values at least 0, at most 1500, steps of at most 50
-          needs the last value to be known: read or written before on the same connection, at most 50 away, or a write window
+          needs the last value to be known: read or written on the same connection just before, at most 50 away, or a write window
           write windows are not looked at: there is no broker's configuration here
     "#]],
     );
