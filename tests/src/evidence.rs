@@ -5,6 +5,7 @@ use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
 use sallyport_session_recorder::{Entry, Kind, Reader, identities};
+use serde_json::Value;
 
 use crate::Plant;
 
@@ -41,11 +42,50 @@ impl Evidence {
         self.entries.iter().filter(|entry| entry.kind == kind).flat_map(|entry| entry.body.clone()).collect()
     }
 
+    /// Every operation on record.
+    pub fn operations(&self) -> Vec<Value> {
+        self.entries.iter().filter(|entry| entry.kind == Kind::Operation).filter_map(Entry::json).collect()
+    }
+
+    /// How the first track beside that of the session itself ended.
+    #[track_caller]
+    pub fn closed(&self) -> Value {
+        let closed = |entry: &&Entry| entry.kind == Kind::Closed && entry.track.0 > 0;
+        self.entries.iter().find(closed).and_then(Entry::json).expect("a track that has ended")
+    }
+
     /// How many bytes of the person's a digest stands for.
     pub fn digested_input(&self) -> u64 {
         let digests = self.entries.iter().filter(|entry| entry.kind == Kind::InputDigest);
         digests.filter_map(Entry::digest).map(|(length, _)| length).sum()
     }
+}
+
+/// The sessions that have ended, in the order in which they did, and how. Waits until none is live.
+#[track_caller]
+pub fn ended(plant: &Plant) -> Vec<(String, String)> {
+    plant.quiet();
+    let ended = plant.audit().into_iter().filter(|event| event["code"] == "SP-3002");
+    let mut ended: Vec<_> = ended.map(|event| (event["seq"].as_u64(), event["event"].clone())).collect();
+    ended.sort_by_key(|(number, _)| *number);
+    let text = |event: &Value, name: &str| event[name].as_str().unwrap_or_default().to_owned();
+    ended.iter().map(|(_, event)| (text(event, "session"), text(event, "end"))).collect()
+}
+
+/// How the sessions have ended, in that order.
+#[track_caller]
+pub fn ends(plant: &Plant) -> Vec<String> {
+    ended(plant).into_iter().map(|(_, end)| end).collect()
+}
+
+/// How the only session so far ended, and its evidence, which verifies.
+#[track_caller]
+pub fn the_end(plant: &Plant) -> (String, Evidence) {
+    let ends = ends(plant);
+    assert_eq!(ends.len(), 1, "{ends:?}");
+    let evidence = Evidence::all(plant).pop().expect("its recording");
+    plant.sallyport(&["recording", "verify", &evidence.session]).ok();
+    (ends[0].clone(), evidence)
 }
 
 /// The files of recordings below a folder, by name, which is by time.

@@ -19,7 +19,7 @@ mod stream;
 mod terminal;
 
 pub use binary::{repository, sallyport};
-pub use evidence::{Evidence, recordings};
+pub use evidence::{Evidence, ended, ends, recordings, the_end};
 pub use modbus_capture::ModbusCapture;
 pub use network::{Network, Place};
 pub use person::{Form, Person, Transcript};

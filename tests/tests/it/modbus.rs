@@ -6,11 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sallyport_session_recorder::{Entry, Kind};
-use sallyport_tests::{
-    Evidence, Network, Person, Place, Plant, Running, Setup, Tunnel, eventually, finish, repository,
-};
-use serde_json::Value;
+use sallyport_tests::{Network, Person, Place, Plant, Running, Setup, Tunnel, eventually, finish, repository};
 
 mod hostile;
 mod record;
@@ -158,27 +154,6 @@ fn next_frame(stream: &mut TcpStream) -> Option<(u16, Vec<u8>)> {
 
 fn live(plant: &Plant) -> usize {
     plant.json(&["session", "list", "--live"]).as_array().unwrap().len()
-}
-
-/// How the only session so far ended, and its evidence.
-#[track_caller]
-fn the_end(plant: &Plant) -> (String, Evidence) {
-    plant.quiet();
-    let ended: Vec<_> = plant.audit().into_iter().filter(|event| event["code"] == "SP-3002").collect();
-    assert_eq!(ended.len(), 1, "{ended:?}");
-    let evidence = Evidence::all(plant).pop().unwrap();
-    plant.sallyport(&["recording", "verify", &evidence.session]).ok();
-    (ended[0]["event"]["end"].as_str().unwrap().to_owned(), evidence)
-}
-
-/// Every operation on record.
-fn operations(evidence: &Evidence) -> Vec<Value> {
-    evidence.entries.iter().filter(|entry| entry.kind == Kind::Operation).filter_map(Entry::json).collect()
-}
-
-fn closed(evidence: &Evidence) -> Value {
-    let closed = |entry: &&Entry| entry.kind == Kind::Closed && entry.track.0 > 0;
-    evidence.entries.iter().find(closed).and_then(Entry::json).unwrap()
 }
 
 fn data(name: &str) -> std::path::PathBuf {

@@ -5,8 +5,7 @@ use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 
-use sallyport_session_recorder::{Entry, Kind};
-use sallyport_tests::{Evidence, Peer, Plant, Setup, Tunnel, echoed};
+use sallyport_tests::{Evidence, Peer, Plant, Setup, Tunnel, echoed, ended};
 use serde_json::Value;
 
 const DESK: &str = "10.10.1.36:3389";
@@ -59,16 +58,9 @@ fn tunnel(plant: &Plant, name: &str) -> Tunnel {
 
 /// How the sessions ended, in order, and what is on record of each.
 fn ends(plant: &Plant) -> Vec<(String, Vec<Value>)> {
-    plant.quiet();
-    let ended = plant.audit().into_iter().filter(|event| event["code"] == "SP-3002");
-    let mut ended: Vec<_> = ended.map(|event| (event["seq"].as_u64(), event["event"].clone())).collect();
-    ended.sort_by_key(|(number, _)| *number);
-    let all = Evidence::all(plant);
-    let of = |event: &Value| {
-        let evidence = all.iter().find(|evidence| event["session"] == evidence.session.as_str()).unwrap();
-        evidence.entries.iter().filter(|entry| entry.kind == Kind::Operation).filter_map(Entry::json).collect()
-    };
-    ended.iter().map(|(_, event)| (event["end"].as_str().unwrap().to_owned(), of(event))).collect()
+    let (ended, all) = (ended(plant), Evidence::all(plant));
+    let of = |session: &str| all.iter().find(|evidence| evidence.session == session).unwrap().operations();
+    ended.into_iter().map(|(session, end)| (end, of(&session))).collect()
 }
 
 #[test]
@@ -88,6 +80,31 @@ fn what_is_negotiated_is_on_record_and_the_rest_passes_unread() {
     assert_eq!((&asked["operation"], &asked["name"]), (&"rdp".into(), &"connection-request".into()), "{asked}");
     assert_eq!((&asked["user"], &asked["requested"]), (&"operator".into(), &"tls, credssp".into()), "{asked}");
     assert_eq!((&answered["name"], &answered["selected"]), (&"connection-confirm".into(), &"tls".into()), "{answered}");
+}
+
+#[test]
+fn an_asset_that_writes_before_it_reads_does_not_stand_still() {
+    const MUCH: usize = 32 << 20;
+    let plant = Setup::with_tcp().start();
+    let _peer = Peer::listen(plant.network(), DESK, |mut stream| {
+        stream.read_exact(&mut vec![0; request(TLS).len()]).unwrap();
+        stream.write_all(&confirm(2, TLS)).unwrap();
+        // By then what the person sends is stuck on the way. A server with blocking writes: it hears nothing until all of this is taken.
+        std::thread::sleep(std::time::Duration::from_secs(2));
+        stream.write_all(&vec![7; MUCH]).unwrap();
+        stream.read_exact(&mut vec![0; MUCH]).unwrap();
+        stream.write_all(b"done").unwrap();
+    });
+    let tunnel = tunnel(&plant, "vera");
+    let mut stream = tunnel.connect(PORT);
+    stream.write_all(&request(TLS)).unwrap();
+    assert_eq!(answer(&mut stream), confirm(2, TLS));
+    let mut sending = stream.try_clone().unwrap();
+    let sender = std::thread::spawn(move || sending.write_all(&vec![9; MUCH]));
+    let mut seen = vec![0; MUCH + 4];
+    stream.read_exact(&mut seen).unwrap();
+    assert_eq!(&seen[MUCH..], b"done");
+    sender.join().unwrap().unwrap();
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use sallyport_session_recorder::{Entry, Kind};
-use sallyport_tests::{Evidence, Peer, Person, Plant, Setup, Tunnel, echoed, ends_within, eventually, finish};
+use sallyport_tests::{Evidence, Peer, Person, Plant, Setup, Tunnel, echoed, ends, ends_within, eventually, finish};
 use serde_json::Value;
 
 mod limits;
@@ -29,15 +29,6 @@ fn plant_with_echo() -> (Plant, Peer, Person) {
 
 fn live(plant: &Plant) -> Vec<Value> {
     plant.json(&["session", "list", "--live"]).as_array().unwrap().clone()
-}
-
-/// How the sessions ended, in the order in which they ended.
-fn ends(plant: &Plant) -> Vec<String> {
-    plant.quiet();
-    let ended = plant.audit().into_iter().filter(|event| event["code"] == "SP-3002");
-    let mut ended: Vec<_> = ended.map(|event| (event["seq"].as_u64(), event["event"]["end"].clone())).collect();
-    ended.sort_by_key(|(number, _)| *number);
-    ended.into_iter().map(|(_, end)| end.as_str().unwrap_or_default().to_owned()).collect()
 }
 
 fn body(evidence: &Evidence, kind: Kind) -> Value {

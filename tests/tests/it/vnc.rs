@@ -5,8 +5,8 @@ use std::net::TcpStream;
 use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
-use sallyport_session_recorder::{Entry, Kind};
-use sallyport_tests::{Evidence, Peer, Plant, Setup, Tunnel, ends_within, eventually};
+use sallyport_session_recorder::Kind;
+use sallyport_tests::{Evidence, Peer, Plant, Setup, Tunnel, ends_within, eventually, finish, recordings, the_end};
 use serde_json::Value;
 
 mod viewer;
@@ -168,27 +168,8 @@ fn plant_with_panel(name: &str) -> (Plant, Receiver<Vec<u8>>, Tunnel) {
 }
 
 #[track_caller]
-fn the_end(plant: &Plant) -> (String, Evidence) {
-    plant.quiet();
-    let ended: Vec<_> = plant.audit().into_iter().filter(|event| event["code"] == "SP-3002").collect();
-    assert_eq!(ended.len(), 1, "{ended:?}");
-    let evidence = Evidence::all(plant).pop().unwrap();
-    plant.sallyport(&["recording", "verify", &evidence.session]).ok();
-    (ended[0]["event"]["end"].as_str().unwrap().to_owned(), evidence)
-}
-
-fn operations(evidence: &Evidence) -> Vec<Value> {
-    evidence.entries.iter().filter(|entry| entry.kind == Kind::Operation).filter_map(Entry::json).collect()
-}
-
-#[track_caller]
 fn named<'a>(operations: &'a [Value], name: &str) -> &'a Value {
     operations.iter().find(|operation| operation["name"] == name).unwrap_or_else(|| panic!("{name}: {operations:?}"))
-}
-
-fn closed(evidence: &Evidence) -> Value {
-    let closed = |entry: &&Entry| entry.kind == Kind::Closed && entry.track.0 > 0;
-    evidence.entries.iter().find(closed).and_then(Entry::json).unwrap()
 }
 
 #[test]
@@ -210,7 +191,7 @@ fn without_a_filter_a_screen_can_be_seen_and_not_touched() {
 
     let (end, evidence) = the_end(&plant);
     assert_eq!(end, "left");
-    let operations = operations(&evidence);
+    let operations = evidence.operations();
     let init = named(&operations, "server-init");
     assert_eq!((&init["width"], &init["height"], &init["desktop"]), (&4.into(), &2.into(), &"tank 1".into()), "{init}");
     assert_eq!(init["format"], "2018000100ff00ff00ff100800000000");
@@ -224,7 +205,7 @@ fn without_a_filter_a_screen_can_be_seen_and_not_touched() {
         ["keys", "pointer", "cut-text-to-asset", "cut-text-from-asset"].map(|what| dropped(&format!("dropped-{what}")));
     assert_eq!(counts, [2, 2, 1, 2], "{operations:?}");
     // Those, and to be alone with the panel. The list of security types is changed, not denied.
-    assert_eq!(closed(&evidence)["denied"], 8);
+    assert_eq!(evidence.closed()["denied"], 8);
     // What the person did is on record although it was dropped, what they saw as they saw it.
     let input = evidence.content(Kind::Input);
     assert!(input.windows(12).any(|part| part == b"to the panel"));
@@ -259,14 +240,14 @@ fn rights_are_given_one_by_one_and_can_end_in_mid_connection() {
 
     let (end, evidence) = the_end(&plant);
     assert_eq!(end, "left", "the session has gone on");
-    let operations = operations(&evidence);
+    let operations = evidence.operations();
     let pressed = named(&operations, "key");
     assert_eq!(
         (&pressed["keysym"], &pressed["down"], &pressed["verdict"]),
         (&120.into(), &true.into(), &"pass".into())
     );
     assert_eq!(named(&operations, "released")["keys"], 1);
-    assert_eq!(closed(&evidence)["denied"], 3, "a cut text from the panel, a key, a cut text to it");
+    assert_eq!(evidence.closed()["denied"], 3, "a cut text from the panel, a key, a cut text to it");
 }
 
 #[test]
@@ -297,8 +278,48 @@ fn what_is_held_down_is_let_go_however_the_session_ends() {
         plant.quiet();
     }
     for evidence in Evidence::all(&plant) {
-        assert_eq!(named(&operations(&evidence), "released")["buttons"], 1);
+        assert_eq!(named(&evidence.operations(), "released")["buttons"], 1);
     }
+}
+
+#[test]
+fn a_full_disk_lets_no_unrecorded_move_through() {
+    let setup = Setup::with_tcp().setting("[recording]\nwarn_below = \"0\"\nlow_below = \"0\"\ncritical_below = \"0\"");
+    let mut plant = setup.recordings_disk("2M").start();
+    // With the picture going on, so that what is merely counted has no entry of its own to fail.
+    let file = plant.plant_file();
+    let grant = "filter = \"panel\"\nlease = \"1h\"\n";
+    assert!(file.contains(grant));
+    plant.apply(&file.replacen(grant, &format!("{grant}terms = {{ recorder_trouble = \"view-only\" }}\n"), 1));
+    let (_peer, heard) = panel(&plant);
+    let tunnel = Tunnel::open_with_code(&plant, &plant.person("paul"), &["-L", &format!("{PORT}:panel-1:5900")]);
+    let mut viewer = Viewer::connect(&tunnel);
+    assert_eq!(heard.recv().unwrap(), [0]);
+    viewer.send(&pointer(0));
+    viewer.look(false);
+    until_look(&heard);
+    let disk = plant.recordings_folder();
+    let disk = plant.as_the_broker_sees(&disk);
+    let mut dd = std::process::Command::new("dd");
+    dd.args(["if=/dev/zero", "bs=4k", "status=none"]).arg(format!("of={}", disk.join("ballast").display()));
+    finish(dd, b"").refused();
+    // Numbered, and made until the session has ended.
+    let started = std::time::Instant::now();
+    for number in 0_u16.. {
+        assert!(started.elapsed() < Duration::from_secs(40), "it goes on unrecorded");
+        let [high, low] = number.to_be_bytes();
+        if viewer.stream.write_all(&[5, 0, high, low, 0, 0]).is_err() {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    plant.quiet();
+    let moves: Vec<u8> = heard.try_iter().filter(|message| message[0] == 5).flatten().collect();
+    let path = recordings(&disk).pop().unwrap();
+    let recorded = Evidence::read(&path, &plant.auditor_key()).content(Kind::Input);
+    let begin = recorded.windows(6).position(|part| part == [5, 0, 0, 0, 0, 0]).unwrap_or(recorded.len());
+    assert!(recorded[begin..].starts_with(&moves), "the panel has {} bytes of moves", moves.len());
+    std::fs::remove_file(disk.join("ballast")).unwrap();
 }
 
 #[test]
@@ -321,8 +342,8 @@ fn what_is_no_rfb_or_cannot_be_followed_ends_the_session() {
     assert_eq!(said[0], 0, "no type is left");
     assert!(String::from_utf8_lossy(&said[5..]).contains("security type"), "{said:?}");
     let (end, evidence) = the_end(&plant);
-    assert_eq!((end.as_str(), &closed(&evidence)["end"]), ("denied", &"denied".into()));
-    assert_eq!(named(&operations(&evidence), "security-types")["verdict"], "deny");
+    assert_eq!((end.as_str(), &evidence.closed()["end"]), ("denied", &"denied".into()));
+    assert_eq!(named(&evidence.operations(), "security-types")["verdict"], "deny");
     assert_eq!(peer.accepted(), 1);
 
     let mut stream = tunnel.connect(PORT);
@@ -331,8 +352,8 @@ fn what_is_no_rfb_or_cannot_be_followed_ends_the_session() {
     assert!(ends_within(Duration::from_secs(10), &mut stream), "another protocol is let through");
     plant.quiet();
     let evidence = eventually("both are on record", Duration::from_secs(10), || {
-        Evidence::all(&plant).into_iter().find(|evidence| closed(evidence)["end"] == "malformed")
+        Evidence::all(&plant).into_iter().find(|evidence| evidence.closed()["end"] == "malformed")
     });
-    let malformed = operations(&evidence).into_iter().find(|operation| operation["phase"] == "malformed").unwrap();
+    let malformed = evidence.operations().into_iter().find(|operation| operation["phase"] == "malformed").unwrap();
     assert_eq!((&malformed["operation"], &malformed["side"]), (&"vnc".into(), &"client".into()), "{malformed}");
 }

@@ -8,9 +8,9 @@ use std::thread;
 use std::time::Duration;
 
 use sallyport_session_recorder::Kind;
-use sallyport_tests::{Evidence, Peer, Plant, Setup, Tunnel, ends_within, eventually};
+use sallyport_tests::{Evidence, Peer, Plant, Setup, Tunnel, ends, ends_within, eventually, the_end};
 
-use super::{CONTROLLER, PORT, WITHIN, closed, frame, next_frame, operations, reading, the_end, tunnel_of};
+use super::{CONTROLLER, PORT, WITHIN, frame, next_frame, reading, tunnel_of};
 
 /// What a controller got of each connection, once that was over.
 type Tape = Arc<Mutex<Vec<Vec<u8>>>>;
@@ -26,12 +26,6 @@ fn plant_with_tape() -> (Plant, Tape, Peer, Tunnel) {
     });
     let tunnel = tunnel_of(&plant, &plant.person("mona"));
     (plant, tape, peer, tunnel)
-}
-
-fn ends(plant: &Plant) -> Vec<String> {
-    let mut ended: Vec<_> = plant.audit().into_iter().filter(|event| event["code"] == "SP-3002").collect();
-    ended.sort_by_key(|event| event["seq"].as_u64());
-    ended.iter().map(|event| event["event"]["end"].as_str().unwrap().to_owned()).collect()
 }
 
 #[test]
@@ -70,15 +64,15 @@ fn what_is_no_modbus_ends_the_session_and_nothing_of_it_arrives() {
         let evidence = Evidence::all(&plant).pop().unwrap();
         assert_eq!(evidence.content(Kind::Input), sent, "{name}");
         assert_eq!(evidence.content(Kind::Output), b"", "{name}");
-        let operations = operations(&evidence);
+        let operations = evidence.operations();
         assert_eq!(operations.len(), 2, "{name}: {operations:?}");
         let malformed = &operations[1];
         assert_eq!((&malformed["phase"], &malformed["side"]), (&"malformed".into(), &"client".into()), "{malformed}");
         let bytes = data_encoding::HEXLOWER.encode(&bad[..bad.len().min(64)]);
         let shown = malformed["bytes"].as_str().unwrap();
         assert!(!shown.is_empty() && bytes.starts_with(shown), "{name}: {malformed}");
-        assert_eq!(closed(&evidence)["end"], "malformed", "{name}");
-        assert!(closed(&evidence)["reason"].as_str().unwrap().contains("malformed bytes from the client"), "{name}");
+        assert_eq!(evidence.closed()["end"], "malformed", "{name}");
+        assert!(evidence.closed()["reason"].as_str().unwrap().contains("malformed bytes from the client"), "{name}");
     }
     plant.sallyport(&["recording", "verify", "--all"]).ok();
 }
@@ -150,7 +144,7 @@ fn a_controller_that_says_what_was_not_asked_is_cut_off() {
         drop(stream);
         plant.quiet();
         assert_eq!(ends(&plant).last().unwrap(), "malformed", "{bad:?}, late: {late}");
-        let operations = operations(&Evidence::all(&plant).pop().unwrap());
+        let operations = Evidence::all(&plant).pop().unwrap().operations();
         let malformed: Vec<_> = operations.iter().filter(|operation| operation["phase"] == "malformed").collect();
         assert_eq!(malformed.len(), 1, "{malformed:?}");
         let malformed = malformed[0];

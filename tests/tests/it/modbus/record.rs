@@ -5,7 +5,8 @@ use std::io::{Read, Write};
 use sallyport_session_recorder::Kind;
 use serde_json::{Value, json};
 
-use super::{Client, closed, frame, operations, plant_with_tunnel, reading, the_end, writing};
+use super::{Client, frame, plant_with_tunnel, reading, writing};
+use sallyport_tests::the_end;
 
 /// Does an entry have these members, whatever else it has?
 #[track_caller]
@@ -46,11 +47,11 @@ fn every_request_and_answer_is_on_record_with_its_tags_values_verdict_and_rule()
     assert_eq!(evidence.content(Kind::Input), input);
     assert_eq!(evidence.content(Kind::Output), output);
     has(
-        &closed(&evidence),
+        &evidence.closed(),
         json!({ "end": "left", "denied": 1, "input_bytes": input.len(), "output_bytes": output.len() }),
     );
 
-    let all = operations(&evidence);
+    let all = evidence.operations();
     let told: Vec<_> =
         all.iter().map(|entry| (entry["n"].as_u64().unwrap(), entry["phase"].as_str().unwrap())).collect();
     let both = |number| [(number, "request"), (number, "response")];

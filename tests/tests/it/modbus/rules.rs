@@ -1,8 +1,8 @@
 //! A plant file that changes a filter under a connection.
 
-use sallyport_tests::eventually;
+use sallyport_tests::{eventually, the_end};
 
-use super::{Client, WITHIN, live, operations, plant_with_tunnel, the_end};
+use super::{Client, WITHIN, live, plant_with_tunnel};
 
 #[test]
 fn a_plant_file_narrows_and_widens_the_filter_of_a_connection() {
@@ -44,7 +44,7 @@ fn a_plant_file_narrows_and_widens_the_filter_of_a_connection() {
     drop(client);
     let (end, evidence) = the_end(&plant);
     assert_eq!(end, "left");
-    let observed = operations(&evidence).into_iter().find(|operation| operation["verdict"] == "would-deny").unwrap();
+    let observed = evidence.operations().into_iter().find(|operation| operation["verdict"] == "would-deny").unwrap();
     assert_eq!((&observed["address"], &observed["cause"]), (&101.into(), &"value".into()), "{observed}");
 }
 

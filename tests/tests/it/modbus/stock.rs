@@ -2,10 +2,10 @@
 
 use std::process::Command;
 
-use sallyport_tests::{Place, Plant, finish};
+use sallyport_tests::{Place, Plant, finish, the_end};
 use serde_json::{Value, json};
 
-use super::{Controller, PORT, live, operations, plant_with_tunnel, the_end};
+use super::{Controller, PORT, live, plant_with_tunnel};
 
 fn mbpoll(plant: &Plant, arguments: &[&str]) -> Command {
     let mut command = plant.network().command(Place::Office, "mbpoll");
@@ -69,7 +69,7 @@ fn without_the_right_a_write_is_an_illegal_function_and_the_connection_goes_on()
     assert_eq!((controller.register(100), controller.register(101), controller.coil(3)), (0, 0, 0));
     let (end, evidence) = the_end(&plant);
     assert_eq!(end, "left");
-    assert_eq!(super::closed(&evidence)["denied"], 5);
+    assert_eq!(evidence.closed()["denied"], 5);
 }
 
 /// What is called, what is answered, and why.
@@ -130,10 +130,10 @@ fn with_the_right_a_write_passes_within_range_step_number_and_tag() {
     holds(&controller, &[(200, 0), (201, 2), (202, 2), (203, 0), (204, 1), (300, 9)]);
     assert_eq!((controller.coil(15), controller.coil(16)), (1, 0));
     let (_, evidence) = the_end(&plant);
-    let denied = operations(&evidence).iter().filter(|operation| operation["verdict"] == "deny").count();
+    let denied = evidence.operations().iter().filter(|operation| operation["verdict"] == "deny").count();
     let codes = expected.iter().filter(|answer| answer.is_number()).count();
     assert_eq!(denied, codes - 1, "all but what the controller itself refused");
-    assert_eq!(super::closed(&evidence)["denied"], denied);
+    assert_eq!(evidence.closed()["denied"], denied);
     assert_eq!(live(&plant), 0);
 }
 

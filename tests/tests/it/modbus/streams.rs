@@ -6,12 +6,9 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use sallyport_session_recorder::Kind;
-use sallyport_tests::{Peer, Setup, ends_within, eventually};
+use sallyport_tests::{Peer, Setup, ends_within, eventually, the_end};
 
-use super::{
-    CONTROLLER, Client, PORT, closed, frame, live, next_frame, operations, plant_with_tunnel, reading, the_end,
-    tunnel_of, writing,
-};
+use super::{CONTROLLER, Client, PORT, frame, live, next_frame, plant_with_tunnel, reading, tunnel_of, writing};
 
 #[test]
 fn requests_of_one_transaction_are_answered_each_and_in_order() {
@@ -37,8 +34,8 @@ fn requests_of_one_transaction_are_answered_each_and_in_order() {
     assert_eq!((controller.register(100), controller.register(110)), (20, 0));
     drop(stream);
     let (_, evidence) = the_end(&plant);
-    assert_eq!(closed(&evidence)["denied"], 2);
-    let answers = operations(&evidence).into_iter().filter(|operation| operation["phase"] == "response");
+    assert_eq!(evidence.closed()["denied"], 2);
+    let answers = evidence.operations().into_iter().filter(|operation| operation["phase"] == "response");
     let numbers: Vec<_> = answers.map(|answer| answer["n"].as_u64().unwrap()).collect();
     assert_eq!(numbers, [1, 2, 4, 5, 7]);
 }
@@ -108,7 +105,7 @@ fn a_controller_that_goes_away_ends_the_session() {
     assert!(ends_within(Duration::from_secs(5), &mut client.stream), "{}", tunnel.log());
     drop(client);
     let (end, evidence) = the_end(&plant);
-    assert_eq!((end.as_str(), &closed(&evidence)["end"]), ("asset-closed", &"asset-closed".into()));
+    assert_eq!((end.as_str(), &evidence.closed()["end"]), ("asset-closed", &"asset-closed".into()));
     // It comes back, and so does the service.
     let _controller = super::Controller::start(&plant);
     Client::connect(&tunnel).read(0, 1).unwrap();
@@ -126,6 +123,6 @@ fn a_controller_that_breaks_off_ends_the_session_as_it_did() {
     stream.write_all(&frame(1, &reading(0, 1))).unwrap();
     assert!(ends_within(Duration::from_secs(5), &mut stream), "{}", tunnel.log());
     let (end, evidence) = the_end(&plant);
-    assert_eq!((end.as_str(), &closed(&evidence)["end"]), ("asset-closed", &"asset-reset".into()));
+    assert_eq!((end.as_str(), &evidence.closed()["end"]), ("asset-closed", &"asset-reset".into()));
     assert_eq!(live(&plant), 0);
 }

@@ -124,6 +124,23 @@ fn a_write_window_that_is_closed_or_loses_its_ground_shuts_in_mid_connection() {
 }
 
 #[test]
+fn whoever_leaves_the_group_that_a_window_is_for_loses_it_in_mid_connection() {
+    let (plant, controller, tunnel) = plant_with_tunnel("rita");
+    plant.person_without_second_factor("otto");
+    let standard = plant.plant_file();
+    assert!(standard.contains("for = [\"role:plc-reader\"]"));
+    plant.apply(&standard.replace("for = [\"role:plc-reader\"]", "for = [\"group:shift\"]"));
+    plant.sallyport(&["identity", "groups", "rita", "shift"]).ok();
+    let mut client = Client::connect(&tunnel);
+    open(&plant, "register 100", ["--for", "5"]);
+    eventually("it is open", WITHIN, || client.write(100, 1).ok());
+    plant.sallyport(&["identity", "groups", "rita"]).ok();
+    eventually("it is not hers any more", WITHIN, || (client.write(100, 1) == Err(1)).then_some(()));
+    assert_eq!(controller.register(100), 1);
+    assert_eq!(live(&plant), 1, "her role lets her read on");
+}
+
+#[test]
 fn a_window_on_one_unit_is_on_no_other() {
     let (plant, _controller, tunnel) = plant_with_tunnel("rita");
     plant.person_without_second_factor("otto");

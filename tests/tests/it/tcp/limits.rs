@@ -7,9 +7,9 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use sallyport_session_recorder::Kind;
-use sallyport_tests::{Evidence, Peer, Setup, Tunnel, echoed, ends_within, finish, recordings};
+use sallyport_tests::{Evidence, Peer, Setup, Tunnel, echoed, ends, ends_within, finish, recordings};
 
-use super::{ECHO, ends, live, plant_with_echo};
+use super::{ECHO, live, plant_with_echo};
 
 /// From the moment that the administrator's command has returned.
 const WITHIN: Duration = Duration::from_secs(1);
@@ -177,6 +177,35 @@ fn a_window_opens_nothing_before_and_cuts_at_its_end() {
     assert!((-1000..1500).contains(&late), "cut {late} ms after the window closed");
     tunnel.refused(5007);
     assert_eq!(ends(&plant), ["window-closed"]);
+}
+
+#[test]
+fn what_an_asset_has_not_taken_of_a_session_that_was_ended_never_reaches_it() {
+    let plant = Setup::with_tcp().start();
+    let (go, gone) = std::sync::mpsc::channel::<()>();
+    let (sender, received) = std::sync::mpsc::channel();
+    let gone = std::sync::Mutex::new(gone);
+    let _peer = Peer::listen(plant.network(), ECHO, move |mut stream| {
+        gone.lock().unwrap().recv().unwrap();
+        let mut bytes = Vec::new();
+        let ended = stream.read_to_end(&mut bytes).map_err(|error| error.kind());
+        sender.send((bytes.len(), ended)).unwrap();
+    });
+    let tunnel = Tunnel::open_with_code(&plant, &plant.person("alice"), &["-L", "5007:plc-1:7"]);
+    let mut stream = tunnel.connect(5007);
+    // As much as there is room for on the way.
+    stream.set_write_timeout(Some(Duration::from_secs(2))).unwrap();
+    let mut sent = 0;
+    while stream.write_all(&[7; 65536]).is_ok() {
+        sent += 65536;
+    }
+    let session = plant.json(&["session", "list", "--live"])[0]["id"].as_str().unwrap().to_owned();
+    plant.sallyport(&["session", "end", &session]).ok();
+    assert_eq!(ends(&plant), ["ended-by"]);
+    go.send(()).unwrap();
+    let (arrived, ended) = received.recv_timeout(Duration::from_secs(20)).unwrap();
+    assert_eq!(ended, Err(std::io::ErrorKind::ConnectionReset));
+    assert!(arrived < sent, "{arrived} of {sent}");
 }
 
 #[test]

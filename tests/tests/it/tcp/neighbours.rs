@@ -5,9 +5,9 @@ use std::net::TcpStream;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use sallyport_tests::{Peer, Plant, Tunnel, echoed};
+use sallyport_tests::{Peer, Plant, Tunnel, echoed, ends};
 
-use super::{RAW, ends, live, plant_with_echo};
+use super::{RAW, live, plant_with_echo};
 
 /// A peer that reads a little, then nothing until its test ends.
 fn deaf(plant: &Plant) -> Peer {

@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{Read, Write};
 
-use sallyport_tests::{Peer, Place, Setup, Tunnel, echoed, sockets_opened};
+use sallyport_tests::{Peer, Place, Setup, Tunnel, echoed, ends, sockets_opened};
 
 use super::{ECHO, RAW, live, plant_with_echo};
 
@@ -129,7 +129,7 @@ fn an_asset_that_is_down_is_said_to_be() {
     for said in [refused, silent] {
         assert!(!said.contains("10.10.1."), "the person is told the address: {said}");
     }
-    assert_eq!(super::ends(&plant), ["asset-unreachable", "asset-unreachable"]);
+    assert_eq!(ends(&plant), ["asset-unreachable", "asset-unreachable"]);
     // The tunnel goes on, and so does what comes up again.
     let _raw = Peer::echo(plant.network(), RAW);
     assert_eq!(echoed(&mut tunnel.connect(5020), b"up"), b"up");

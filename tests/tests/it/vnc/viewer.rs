@@ -4,9 +4,9 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sallyport_tests::{Network, Place, Plant, Running, Setup, Tunnel, eventually, finish};
+use sallyport_tests::{Network, Place, Plant, Running, Setup, Tunnel, eventually, finish, the_end};
 
-use super::{PORT, the_end};
+use super::PORT;
 
 const WIDTH: usize = 320;
 const HEIGHT: usize = 200;
@@ -171,7 +171,7 @@ fn a_viewer_looks_and_does_not_touch_and_the_recording_shows_what_it_saw() {
 
     let (end, evidence) = the_end(&looking.plant);
     assert_eq!(end, "left");
-    let dropped = super::operations(&evidence);
+    let dropped = evidence.operations();
     for name in ["dropped-keys", "dropped-pointer"] {
         assert_eq!(super::named(&dropped, name)["verdict"], "deny");
     }
@@ -190,5 +190,5 @@ fn with_the_right_a_viewer_clicks_and_types() {
     eventually("the key is pressed", SOON, || looking.keys.log().contains("KeyPress").then_some(()));
     looking.viewer.terminate();
     let (_, evidence) = the_end(&looking.plant);
-    assert_eq!(super::named(&super::operations(&evidence), "key")["keysym"], u32::from(b'x'));
+    assert_eq!(super::named(&evidence.operations(), "key")["keysym"], u32::from(b'x'));
 }
