@@ -105,12 +105,16 @@ impl Tape {
     }
 
     fn open(&mut self, track: u32) {
+        self.open_at(track, 502);
+    }
+
+    fn open_at(&mut self, track: u32, port: u16) {
         self.say(
             track,
             Kind::Opened,
             &json!({
                 "channel": "stream", "service": "modbus", "protocol": "modbus", "originator": format!("127.0.0.1:{}", 40_000 + track),
-                "asset": "plc-1", "address": "10.10.1.30:502"
+                "asset": "plc-1", "address": format!("10.10.1.30:{port}")
             }),
         );
     }
@@ -178,7 +182,12 @@ fn operation(phase: &str, kind: &str, more: Value) -> Value {
 
 /// The fields that Wireshark finds in the packets that fit, a line a packet; checksums and sequence numbers checked.
 fn tshark(capture: &Path, filter: &str, fields: &[&str]) -> Vec<String> {
+    tshark_told(&[], capture, filter, fields)
+}
+
+fn tshark_told(options: &[&str], capture: &Path, filter: &str, fields: &[&str]) -> Vec<String> {
     let mut command = Command::new("tshark");
+    command.args(options);
     command.args([
         "-n",
         "-o",
@@ -228,6 +237,42 @@ fn wireshark_dissects_the_export_as_modbus_and_finds_nothing_wrong() {
     assert_eq!(times[0], "1795420800.002000000");
     let comments = tshark(&capture, "frame.comment", &["frame.comment"]);
     assert_eq!(comments[0], "Track 1: 127.0.0.1:40001 to plc-1 at 10.10.1.30:502, modbus.");
+}
+
+#[test]
+fn wireshark_can_be_told_of_a_controller_on_another_port() {
+    let desk = Desk::new();
+    let recording = desk.record("moved.srec", |tape| {
+        tape.open_at(1, 1502);
+        tape.bytes(1, Kind::Input, b"\0\x01\0\0\0\x06\x01\x03\0\x64\0\x01");
+        tape.bytes(1, Kind::Output, b"\0\x01\0\0\0\x05\x01\x03\x02\x05\xaa");
+    });
+    let capture = desk.path("moved.pcapng");
+    let exported = desk.recording(&["export", &recording, "--format", "pcapng", "--output", capture.to_str().unwrap()]);
+    exported.ok();
+    let option = exported.stderr.rsplit('`').nth(1).unwrap();
+    assert_eq!(option, "-o mbtcp.tcp.port:1502");
+    assert_eq!(tshark(&capture, "modbus", &["frame.number"]), Vec::<String>::new());
+    let told: Vec<&str> = option.split(' ').collect();
+    assert_eq!(
+        tshark_told(&told, &capture, "modbus", &["_ws.col.Info"]),
+        [
+            "   Query: Trans:     1; Unit:   1, Func:   3: Read Holding Registers",
+            "Response: Trans:     1; Unit:   1, Func:   3: Read Holding Registers"
+        ]
+    );
+
+    let usual = desk.path("usual.pcapng");
+    let quiet = desk.recording(&[
+        "export",
+        &desk.record("tank.srec", tank),
+        "--format",
+        "pcapng",
+        "--output",
+        usual.to_str().unwrap(),
+    ]);
+    quiet.ok();
+    assert_eq!(quiet.stderr, "");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! `sallyport recording export`, `files` and `search`.
 
+use std::collections::BTreeSet;
 use std::io::{BufWriter, IsTerminal, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
@@ -42,8 +43,14 @@ pub(super) async fn export(arguments: Export, context: &Context) -> Result<(), C
             asciicast(&header, &track, eyes.open(&source)?, output(arguments.output)?).map_err(export_error)
         }
         Format::Pcapng => {
-            let only = connections(&tracks(&header, reader).map_err(read_error)?, arguments.track)?;
-            pcapng(&header, only, eyes.open(&source)?, output(arguments.output)?).map_err(export_error)
+            let tracks = tracks(&header, reader).map_err(read_error)?;
+            let only = connections(&tracks, arguments.track)?;
+            pcapng(&header, only, eyes.open(&source)?, output(arguments.output)?).map_err(export_error)?;
+            let exported = tracks.iter().filter(|track| only.is_none_or(|only| track.track == only.0));
+            for option in exported.filter_map(wireshark_option).collect::<BTreeSet<_>>() {
+                eprintln!("sallyport: the asset's port is not the protocol's own: Wireshark knows it with `{option}`");
+            }
+            Ok(())
         }
         Format::Operations => operation_lines(&header, reader, output(arguments.output)?).map_err(export_error),
         Format::Png => frames::png(arguments, &eyes, &source),
@@ -73,6 +80,20 @@ fn connections(tracks: &[Track], asked: Option<u32>) -> Result<Option<TrackId>, 
             Some(_) => refuse(format!("track {number} is no TCP connection")),
             None => refuse(format!("the recording has no track {number}")),
         },
+    }
+}
+
+/// How Wireshark (4.0) is told of a protocol on a port where it does not look for it. What is in the capture stays as it was.
+fn wireshark_option(track: &Track) -> Option<String> {
+    let (_, port) = track.opened["address"].as_str()?.rsplit_once(':')?;
+    let port: u16 = port.parse().ok()?;
+    match (track.opened["protocol"].as_str()?, port) {
+        ("modbus", 502) | ("vnc", 5900 | 5901) | ("rdp", 3389) => None,
+        // Only by this setting does it tell questions from answers, too.
+        ("modbus", port) => Some(format!("-o mbtcp.tcp.port:{port}")),
+        ("vnc", port) => Some(format!("-d tcp.port=={port},vnc")),
+        ("rdp", port) => Some(format!("-d tcp.port=={port},tpkt")),
+        _ => None,
     }
 }
 
