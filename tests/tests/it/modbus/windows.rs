@@ -1,7 +1,12 @@
 //! Windows: when a rule applies, and what somebody opens for somebody else for a time.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
 use jiff::Timestamp;
-use sallyport_tests::{Plant, Setup, eventually};
+use sallyport_tests::{Plant, Postgres, Setup, eventually};
 use serde_json::Value;
 
 use super::{Client, Controller, WITHIN, live, plant_with_tunnel, tunnel_of};
@@ -214,4 +219,35 @@ fn a_window_that_was_open_before_the_connection_counts_from_its_first_request() 
     plant.settle();
     let mut another = Client::connect(&tunnel);
     assert_eq!(another.write(100, 78), Err(1));
+}
+
+/// Not an answer that says no, but none at all: whoever waits for it must not leave a window open meanwhile.
+#[test]
+fn a_database_that_hangs_leaves_no_window_open_and_ends_no_connection() {
+    let postgres = Arc::new(Postgres::start());
+    let plant = Setup::with_modbus().on(&postgres).start();
+    let controller = Controller::start(&plant);
+    plant.person_without_second_factor("otto");
+    let tunnel = tunnel_of(&plant, &plant.person("rita"));
+    let mut client = Client::connect(&tunnel);
+    open(&plant, "register 100", ["--for", "5"]);
+    eventually("it is open", WITHIN, || client.write(100, 1).ok());
+
+    let database = Postgres::name(plant.database_url().unwrap());
+    let hangs = AtomicBool::new(true);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let lock = "BEGIN; LOCK TABLE write_windows IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(15); COMMIT";
+            postgres.sql(database, lock);
+            hangs.store(false, Ordering::SeqCst);
+        });
+        // Looked up at least every five seconds, and waited for at most two.
+        let refused = || (client.write(100, 2) == Err(1)).then_some(());
+        eventually("it counts no more", Duration::from_secs(9), refused);
+        client.read(100, 1).expect("reads go on");
+        assert!(hangs.load(Ordering::SeqCst), "the database answered before the window was shut");
+    });
+    eventually("it counts again", Duration::from_secs(9), || client.write(100, 3).ok());
+    assert_eq!(controller.register(100), 3);
+    assert_eq!(live(&plant), 1, "it is the same connection all the time");
 }
