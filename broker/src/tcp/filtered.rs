@@ -311,7 +311,7 @@ where
         let Core { out, notes, to_asset, to_person, budgets, passed, .. } = core;
         let recorded = (|| {
             for entry in notes.entries.drain(..) {
-                self.track.operation(&entry)?;
+                self.track.operation(entry)?;
             }
             if out.to_client.is_empty() {
                 return Ok(());

@@ -7,12 +7,13 @@ use std::fmt;
 
 use sallyport_protocol_filter::modbus::{self, Change, Touched};
 use sallyport_protocol_filter::{Journal, Kind, Malformed, Phase, Side, Verdict};
+use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Map, Value, json};
 
 /// Entries that wait to be recorded: before anything that they tell of is sent.
 #[derive(Default)]
 pub(crate) struct Notes {
-    pub(super) entries: Vec<Value>,
+    pub(super) entries: Vec<serde_json::Result<Vec<u8>>>,
     /// How many messages were denied.
     pub(super) denied: u64,
 }
@@ -20,7 +21,7 @@ pub(crate) struct Notes {
 impl Journal<modbus::Filter> for Notes {
     fn note(&mut self, operation: &modbus::Operation<'_>) {
         self.denied += u64::from(!operation.verdict.passes());
-        self.entries.push(modbus_entry(operation).into());
+        self.entries.push(serde_json::to_vec(&ModbusEntry(operation)));
     }
 }
 
@@ -29,21 +30,21 @@ impl Journal<sallyport_protocol_filter::rfb::Filter> for Notes {
         if !operation.verdict.passes() {
             self.denied += rfb::count(&operation.message);
         }
-        self.entries.push(rfb::entry(operation));
+        self.entries.push(serde_json::to_vec(&rfb::entry(operation)));
     }
 }
 
 impl Journal<sallyport_protocol_filter::rdp::Filter> for Notes {
     fn note(&mut self, operation: &sallyport_protocol_filter::rdp::Operation<'_>) {
         self.denied += u64::from(!operation.verdict.passes());
-        self.entries.push(rdp::entry(operation));
+        self.entries.push(serde_json::to_vec(&rdp::entry(operation)));
     }
 }
 
 impl Notes {
     /// Bytes that were no message.
     pub(super) fn malformed(&mut self, protocol: &str, malformed: &Malformed) {
-        self.entries.push(malformed_entry(protocol, malformed).into());
+        self.entries.push(serde_json::to_vec(&malformed_entry(protocol, malformed)));
     }
 }
 
@@ -60,59 +61,83 @@ pub(crate) fn malformed_entry(protocol: &str, malformed: &Malformed) -> Map<Stri
     ])
 }
 
-/// What evidence says of an operation.
-pub(crate) fn modbus_entry(operation: &modbus::Operation<'_>) -> Map<String, Value> {
-    let mut entry = Map::new();
-    let mut put = |name: &str, value: Value| entry.insert(name.to_owned(), value);
-    put("operation", json!("modbus"));
-    put("n", json!(operation.number));
-    put("phase", json!(phase(operation.phase)));
-    put("transaction", json!(operation.transaction));
-    put("unit", json!(operation.unit));
-    let function = operation.request.function();
-    put("function", json!(function.code));
-    if let Some(sub) = function.sub {
-        put("sub", json!(sub));
+/// What evidence says of an operation, to be looked into.
+pub(crate) fn modbus_entry(operation: &modbus::Operation<'_>) -> serde_json::Result<Map<String, Value>> {
+    serde_json::to_value(ModbusEntry(operation)).and_then(serde_json::from_value)
+}
+
+/// What evidence says of an operation. Written as text at once: this is what each request and each answer costs.
+struct ModbusEntry<'a>(&'a modbus::Operation<'a>);
+
+impl Serialize for ModbusEntry<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let operation = self.0;
+        let mut entry = serializer.serialize_map(None)?;
+        entry.serialize_entry("operation", "modbus")?;
+        entry.serialize_entry("n", &operation.number)?;
+        entry.serialize_entry("phase", phase(operation.phase))?;
+        entry.serialize_entry("transaction", &operation.transaction)?;
+        entry.serialize_entry("unit", &operation.unit)?;
+        let function = operation.request.function();
+        entry.serialize_entry("function", &function.code)?;
+        if let Some(sub) = function.sub {
+            entry.serialize_entry("sub", &sub)?;
+        }
+        entry.serialize_entry("name", &operation.name())?;
+        entry.serialize_entry("kind", operation.kind().word())?;
+        if operation.answer.is_none() && operation.request.is_told_by_bytes_alone() {
+            let mut pdu = Vec::new();
+            operation.request.encode(&mut pdu);
+            entry.serialize_entry("data", &data_encoding::HEXLOWER.encode(&pdu))?;
+        }
+        parts(&mut entry, operation)?;
+        let tags: Vec<Value> = operation.tags().map(|touched| tag(&touched)).collect();
+        if !tags.is_empty() {
+            entry.serialize_entry("tags", &tags)?;
+        }
+        if let Some(code) = operation.exception() {
+            entry.serialize_entry("exception", &code)?;
+        }
+        let (rule, cause) = grounds(operation.verdict);
+        entry.serialize_entry("verdict", operation.verdict.word())?;
+        entry.serialize_entry("rule", rule)?;
+        if let Some(cause) = cause {
+            entry.serialize_entry("cause", cause)?;
+        }
+        entry.serialize_entry("text", &Words(operation))?;
+        entry.end()
     }
-    put("name", json!(operation.name()));
-    put("kind", json!(operation.kind().word()));
-    if operation.answer.is_none() && operation.request.is_told_by_bytes_alone() {
-        let mut pdu = Vec::new();
-        operation.request.encode(&mut pdu);
-        put("data", json!(data_encoding::HEXLOWER.encode(&pdu)));
-    }
-    // Function 23 writes and reads: the part that is written tells more.
+}
+
+/// Function 23 writes and reads: the part that is written tells more.
+fn parts<M: SerializeMap>(entry: &mut M, operation: &modbus::Operation<'_>) -> Result<(), M::Error> {
     let mut parts: Vec<_> = operation.touched().collect();
     parts.sort_by_key(|touched| touched.part.kind != Kind::Write);
     if let Some(first) = parts.first() {
-        points(&mut put, operation, first);
+        points(entry, operation, first)?;
     }
     if let Some(second) = parts.get(1) {
         let span = second.part.span;
-        put("also_read", json!({ "table": word(span.table), "address": span.first, "quantity": quantity(second) }));
+        let read = json!({ "table": word(span.table), "address": span.first, "quantity": quantity(second) });
+        entry.serialize_entry("also_read", &read)?;
     }
-    let tags: Vec<Value> = operation.tags().map(|touched| tag(&touched)).collect();
-    if !tags.is_empty() {
-        put("tags", tags.into());
-    }
-    if let Some(code) = operation.exception() {
-        put("exception", json!(code));
-    }
-    judged(&mut put, operation.verdict);
-    put("text", json!(operation.to_string()));
-    entry
+    Ok(())
 }
 
-fn judged(put: &mut impl FnMut(&str, Value) -> Option<Value>, verdict: Verdict<'_>) {
-    put("verdict", json!(verdict.word()));
+/// What something says of itself.
+struct Words<'a, T>(&'a T);
+
+impl<T: fmt::Display> Serialize for Words<'_, T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self.0)
+    }
+}
+
+/// The rule that gave a verdict, and why it denies.
+fn grounds(verdict: Verdict<'_>) -> (&str, Option<&'static str>) {
     match verdict {
-        Verdict::Pass { rule } => {
-            put("rule", json!(rule));
-        }
-        Verdict::WouldDeny { rule, cause } | Verdict::Deny { rule, cause } => {
-            put("rule", json!(rule));
-            put("cause", json!(cause.word()));
-        }
+        Verdict::Pass { rule } => (rule, None),
+        Verdict::WouldDeny { rule, cause } | Verdict::Deny { rule, cause } => (rule, Some(cause.word())),
     }
 }
 
@@ -135,35 +160,41 @@ impl Entry {
     }
 
     fn end(self, verdict: Verdict<'_>, words: &impl fmt::Display) -> Value {
-        let mut fields = self.fields;
-        judged(&mut |name, value| fields.insert(name.to_owned(), value), verdict);
-        fields.insert("text".to_owned(), json!(words.to_string()));
-        Value::Object(fields)
+        let mut entry = self;
+        let (rule, cause) = grounds(verdict);
+        entry.put("verdict", verdict.word());
+        entry.put("rule", rule);
+        if let Some(cause) = cause {
+            entry.put("cause", cause);
+        }
+        entry.put("text", words.to_string());
+        Value::Object(entry.fields)
     }
 }
 
-fn points(
-    put: &mut impl FnMut(&str, Value) -> Option<Value>,
+fn points<M: SerializeMap>(
+    entry: &mut M,
     operation: &modbus::Operation<'_>,
     touched: &Touched<'_>,
-) {
+) -> Result<(), M::Error> {
     let span = touched.part.span;
-    put("table", json!(word(span.table)));
-    put("address", json!(span.first));
-    put("quantity", json!(quantity(touched)));
+    entry.serialize_entry("table", word(span.table))?;
+    entry.serialize_entry("address", &span.first)?;
+    entry.serialize_entry("quantity", &quantity(touched))?;
     if let Change::Mask { and, or } = touched.part.change {
-        put("mask", json!({ "and": and, "or": or }));
+        entry.serialize_entry("mask", &json!({ "and": and, "or": or }))?;
     }
     if let Some(values) = touched.values {
-        put("values", values.iter().collect::<Vec<u16>>().into());
+        entry.serialize_entry("values", &values.iter().collect::<Vec<u16>>())?;
     }
     if touched.part.kind == Kind::Write {
         let old: Vec<Option<u16>> =
             (span.first..=span.last).map(|address| operation.old(span.table, address)).collect();
         if old.iter().any(Option::is_some) {
-            put("old", json!(old));
+            entry.serialize_entry("old", &old)?;
         }
     }
+    Ok(())
 }
 
 fn quantity(touched: &Touched<'_>) -> u32 {

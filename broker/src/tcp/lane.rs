@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use russh::{ChannelWriteHalf, server};
 use sallyport_policy::RecorderTrouble;
-use sallyport_session_recorder::{Budget, Direction, Kind, TrackId};
+use sallyport_session_recorder::{Budget, Direction, Kind, RecordError, TrackId};
 use tokio::io::AsyncWriteExt;
 use tokio::net::tcp::OwnedWriteHalf;
 use tokio_util::sync::CancellationToken;
@@ -57,12 +57,13 @@ impl Track {
         }
     }
 
-    /// Records what a filter decided; nothing of it may have been sent.
-    pub(super) fn operation(&self, body: &serde_json::Value) -> Result<(), Fault> {
+    /// Records what a filter decided; nothing of it may have been sent. What cannot even be written down is not recorded either.
+    pub(super) fn operation(&self, body: serde_json::Result<Vec<u8>>) -> Result<(), Fault> {
         if self.trouble.trouble().is_some() {
             return Err(Fault::Recorder);
         }
-        self.recording.append(self.id, Kind::Operation, body.to_string().as_bytes()).map_err(|error| {
+        let written = body.map_err(|error| RecordError::Sink(error.into()));
+        written.and_then(|body| self.recording.append(self.id, Kind::Operation, &body)).map_err(|error| {
             self.trouble.recorder_failed(&error);
             Fault::Recorder
         })

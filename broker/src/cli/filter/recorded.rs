@@ -133,7 +133,7 @@ mod tests {
 
     impl Journal<Filter> for Entries {
         fn note(&mut self, operation: &Operation<'_>) {
-            self.0.push(modbus_entry(operation));
+            self.0.push(modbus_entry(operation).unwrap());
         }
     }
 

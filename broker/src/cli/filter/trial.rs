@@ -168,7 +168,7 @@ impl Listing {
         let (word, rule, cause) = self.judged(operation.verdict);
         *self.counts.rules.entry((word, rule.to_owned(), cause)).or_default() += 1;
         if self.json {
-            let mut entry = modbus_entry(operation);
+            let mut entry = modbus_entry(operation)?;
             entry.insert("verdict".to_owned(), json!(word));
             entry.insert("text".to_owned(), json!(operation.act().to_string()));
             return self.entry(at, connection, entry);
