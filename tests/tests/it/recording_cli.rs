@@ -105,15 +105,15 @@ impl Tape {
     }
 
     fn open(&mut self, track: u32) {
-        self.open_at(track, 502);
+        self.open_at(track, ("modbus", 502));
     }
 
-    fn open_at(&mut self, track: u32, port: u16) {
+    fn open_at(&mut self, track: u32, (protocol, port): (&str, u16)) {
         self.say(
             track,
             Kind::Opened,
             &json!({
-                "channel": "stream", "service": "modbus", "protocol": "modbus", "originator": format!("127.0.0.1:{}", 40_000 + track),
+                "channel": "stream", "service": protocol, "protocol": protocol, "originator": format!("127.0.0.1:{}", 40_000 + track),
                 "asset": "plc-1", "address": format!("10.10.1.30:{port}")
             }),
         );
@@ -240,27 +240,37 @@ fn wireshark_dissects_the_export_as_modbus_and_finds_nothing_wrong() {
 }
 
 #[test]
-fn wireshark_can_be_told_of_a_controller_on_another_port() {
+fn wireshark_can_be_told_of_a_protocol_on_another_port() {
     let desk = Desk::new();
-    let recording = desk.record("moved.srec", |tape| {
-        tape.open_at(1, 1502);
-        tape.bytes(1, Kind::Input, b"\0\x01\0\0\0\x06\x01\x03\0\x64\0\x01");
-        tape.bytes(1, Kind::Output, b"\0\x01\0\0\0\x05\x01\x03\x02\x05\xaa");
-    });
-    let capture = desk.path("moved.pcapng");
-    let exported = desk.recording(&["export", &recording, "--format", "pcapng", "--output", capture.to_str().unwrap()]);
-    exported.ok();
-    let option = exported.stderr.rsplit('`').nth(1).unwrap();
-    assert_eq!(option, "-o mbtcp.tcp.port:1502");
-    assert_eq!(tshark(&capture, "modbus", &["frame.number"]), Vec::<String>::new());
-    let told: Vec<&str> = option.split(' ').collect();
-    assert_eq!(
-        tshark_told(&told, &capture, "modbus", &["_ws.col.Info"]),
-        [
-            "   Query: Trans:     1; Unit:   1, Func:   3: Read Holding Registers",
-            "Response: Trans:     1; Unit:   1, Func:   3: Read Holding Registers"
-        ]
+    let negotiation: (&[u8], &[u8]) = (
+        b"\x03\0\0\x13\x0e\xe0\0\0\0\0\0\x01\0\x08\0\x03\0\0\0",
+        b"\x03\0\0\x13\x0e\xd0\0\0\x12\x34\0\x02\0\x08\0\x02\0\0\0",
     );
+    let registers: (&[u8], &[u8]) = (b"\0\x01\0\0\0\x06\x01\x03\0\x64\0\x01", b"\0\x01\0\0\0\x05\x01\x03\x02\x05\xaa");
+    let versions: (&[u8], &[u8]) = (b"RFB 003.008\n", b"RFB 003.008\n");
+    for (protocol, port, (asked, answered), option, told) in [
+        ("modbus", 1502, registers, Some("-o mbtcp.tcp.port:1502"), ["   Query: Trans:", "Response: Trans:"]),
+        ("rdp", 13389, negotiation, Some("-d tcp.port==13389,tpkt"), ["Negotiate Request", "Negotiate Response"]),
+        ("vnc", 15900, versions, None, ["Server protocol version", "Client protocol version"]),
+    ] {
+        let recording = desk.record(&format!("{protocol}.srec"), |tape| {
+            tape.open_at(1, (protocol, port));
+            tape.bytes(1, Kind::Input, asked);
+            tape.bytes(1, Kind::Output, answered);
+        });
+        let capture = desk.path(&format!("{protocol}.pcapng"));
+        let arguments = ["export", &recording, "--format", "pcapng", "--output", capture.to_str().unwrap()];
+        let exported = desk.recording(&arguments);
+        exported.ok();
+        assert_eq!(exported.stderr.rsplit('`').nth(1), option, "{exported}");
+        if option.is_some() {
+            assert_eq!(tshark(&capture, protocol, &["frame.number"]), Vec::<String>::new(), "the hint is not needed");
+        }
+        let options: Vec<&str> = option.unwrap_or_default().split_whitespace().collect();
+        let dissected = tshark_told(&options, &capture, protocol, &["_ws.col.Info"]);
+        assert_eq!(dissected.len(), 2, "{dissected:?}");
+        assert!(dissected.iter().zip(told).all(|(info, told)| info.starts_with(told)), "{dissected:?}");
+    }
 
     let usual = desk.path("usual.pcapng");
     let quiet = desk.recording(&[

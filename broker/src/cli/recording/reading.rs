@@ -88,11 +88,11 @@ fn wireshark_option(track: &Track) -> Option<String> {
     let (_, port) = track.opened["address"].as_str()?.rsplit_once(':')?;
     let port: u16 = port.parse().ok()?;
     match (track.opened["protocol"].as_str()?, port) {
-        ("modbus", 502) | ("vnc", 5900 | 5901) | ("rdp", 3389) => None,
+        ("modbus", 502) | ("rdp", 3389) => None,
         // Only by this setting does it tell questions from answers, too.
         ("modbus", port) => Some(format!("-o mbtcp.tcp.port:{port}")),
-        ("vnc", port) => Some(format!("-d tcp.port=={port},vnc")),
         ("rdp", port) => Some(format!("-d tcp.port=={port},tpkt")),
+        // VNC it finds by itself, on any port.
         _ => None,
     }
 }
