@@ -58,7 +58,7 @@ mod openssh_tests;
 #[cfg(test)]
 mod relay_tests;
 #[cfg(test)]
-mod testbed;
+pub(crate) mod testbed;
 
 use jiff::SignedDuration;
 use russh::Channel;

@@ -159,16 +159,15 @@ impl Entry {
         self.fields.insert(name.to_owned(), value.into());
     }
 
-    fn end(self, verdict: Verdict<'_>, words: &impl fmt::Display) -> Value {
-        let mut entry = self;
+    fn end(mut self, verdict: Verdict<'_>, words: &impl fmt::Display) -> Value {
         let (rule, cause) = grounds(verdict);
-        entry.put("verdict", verdict.word());
-        entry.put("rule", rule);
+        self.put("verdict", verdict.word());
+        self.put("rule", rule);
         if let Some(cause) = cause {
-            entry.put("cause", cause);
+            self.put("cause", cause);
         }
-        entry.put("text", words.to_string());
-        Value::Object(entry.fields)
+        self.put("text", words.to_string());
+        Value::Object(self.fields)
     }
 }
 

@@ -198,3 +198,32 @@ impl Outlet for ToPerson {
         self.write(self.channel.eof()).await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+    use super::*;
+    use crate::ssh::testbed::Notebook;
+
+    #[test]
+    fn after_an_operation_that_cannot_be_written_down_nothing_passes() {
+        let notebook = Arc::new(Notebook::default());
+        let track = Track {
+            recording: notebook.clone(),
+            id: TrackId(1),
+            activity: Activity::new(),
+            trouble: TroubleSignal::new(),
+            recorder_trouble: RecorderTrouble::End,
+        };
+        track.operation(serde_json::to_vec("before")).unwrap();
+        let unwritable = serde_json::from_str::<u8>("no number").map(|_| Vec::new());
+        assert!(matches!(track.operation(unwritable), Err(Fault::Recorder)));
+        assert!(track.trouble.trouble().is_some(), "the session has to hear of it");
+        assert!(matches!(track.operation(serde_json::to_vec("after")), Err(Fault::Recorder)));
+        for direction in [Direction::Input, Direction::Output] {
+            let passed = track.record(direction, b"bytes", &mut Budget::default());
+            assert!(matches!(passed, Err(Fault::Recorder)), "{direction:?}");
+        }
+        assert_eq!(notebook.json(Kind::Operation), ["before"]);
+    }
+}
