@@ -61,3 +61,16 @@ fn a_count_per_minute_outlives_a_change_of_the_plant() {
     eventually("the change is in force", WITHIN, || (client.write(200, 2) == Err(3)).then_some(()));
     assert_eq!(client.write(200, 0), Err(6));
 }
+
+/// The plant file's guide says so: whoever connects again begins anew.
+#[test]
+fn a_count_per_minute_is_each_connections_own() {
+    let (_plant, _controller, tunnel) = plant_with_tunnel("mona");
+    for connection in ["first", "second"] {
+        let mut client = Client::connect(&tunnel);
+        for value in [0, 1, 2] {
+            client.write(200, value).expect(connection);
+        }
+        assert_eq!(client.write(200, 0), Err(6), "{connection}");
+    }
+}
