@@ -24,7 +24,7 @@ pub use frame::{MAX_BODY, MAX_CONTENT, MAX_HEADER};
 pub use header::{Durability, Header};
 pub use keys::{KeyError, Keys, identities, public_key};
 pub use read::{OpenError, ReadError, Reader};
-pub use recorder::{RecordError, Recorder, Sealed, Sink};
+pub use recorder::{Part, RecordError, Recorder, Sealed, Sink};
 pub use recover::{RecoverError, Recovery, recover};
 pub use verify::{State, Verification, VerifyError, verify};
 pub use walk::{Counts, Fault, FaultKind, Interruption, Seal};

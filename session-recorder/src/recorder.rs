@@ -74,6 +74,43 @@ impl Sealed {
     }
 }
 
+/// One body that is recorded together with others.
+#[derive(Debug)]
+pub enum Part<'a> {
+    /// Recorded in full.
+    Whole {
+        /// What it is.
+        kind: Kind,
+        /// Its bytes.
+        body: &'a [u8],
+    },
+    /// Recorded in full while the budget lasts, beyond it as length and SHA-256.
+    Bulk {
+        /// The way it goes.
+        direction: Direction,
+        /// Its bytes.
+        body: &'a [u8],
+        /// What is left to be recorded in full.
+        budget: &'a mut Budget,
+    },
+}
+
+impl Part<'_> {
+    /// Length of the body in bytes.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        match self {
+            Part::Whole { body, .. } | Part::Bulk { body, .. } => body.len(),
+        }
+    }
+
+    /// Whether the body has no bytes.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
 /// One recording while it is being made.
 pub struct Recorder<S> {
     sink: S,
@@ -136,15 +173,7 @@ impl<S: Sink> Recorder<S> {
 
     /// Records one body in full. A long body of bytes becomes several entries in the same write.
     pub fn append(&mut self, at: Moment, track: TrackId, kind: Kind, body: &[u8]) -> Result<(), RecordError> {
-        if body.len() > MAX_BODY && kind.direction().is_none() {
-            return Err(RecordError::TooLong(body.len()));
-        }
-        self.transact(at, |recorder, draft| {
-            if body.is_empty() {
-                return recorder.entry(draft, at, track, kind, body);
-            }
-            body.chunks(MAX_BODY).try_for_each(|chunk| recorder.entry(draft, at, track, kind, chunk))
-        })
+        self.append_all(at, track, &mut [Part::Whole { kind, body }])
     }
 
     /// Records a body in full while the budget lasts, beyond it as length and SHA-256.
@@ -159,23 +188,66 @@ impl<S: Sink> Recorder<S> {
         body: &[u8],
         budget: &mut Budget,
     ) -> Result<(), RecordError> {
+        self.append_all(at, track, &mut [Part::Bulk { direction, body, budget }])
+    }
+
+    /// Records all parts in this order with one write.
+    ///
+    /// If it fails, none of them counts as recorded, and nothing of them may be forwarded. A sink that cannot take back what it wrote
+    /// of them may leave the first ones readable.
+    pub fn append_all(&mut self, at: Moment, track: TrackId, parts: &mut [Part<'_>]) -> Result<(), RecordError> {
+        let too_long = |part: &Part<'_>| matches!(part, Part::Whole { kind, body } if body.len() > MAX_BODY && kind.direction().is_none());
+        if let Some(part) = parts.iter().find(|part| too_long(part)) {
+            return Err(RecordError::TooLong(part.len()));
+        }
+        if parts.is_empty() && !self.failed {
+            return Ok(());
+        }
+        self.transact(at, |recorder, draft| {
+            parts.iter_mut().try_for_each(|part| match part {
+                Part::Whole { kind, body } => recorder.whole(draft, at, track, *kind, body),
+                Part::Bulk { direction, body, budget } => recorder.bulk(draft, at, track, *direction, body, budget),
+            })
+        })
+    }
+
+    fn whole(
+        &mut self,
+        draft: &mut Draft,
+        at: Moment,
+        track: TrackId,
+        kind: Kind,
+        body: &[u8],
+    ) -> Result<(), RecordError> {
+        if body.is_empty() {
+            return self.entry(draft, at, track, kind, body);
+        }
+        body.chunks(MAX_BODY).try_for_each(|chunk| self.entry(draft, at, track, kind, chunk))
+    }
+
+    /// What is spent here is spent even if the write fails: nothing is recorded after that.
+    fn bulk(
+        &mut self,
+        draft: &mut Draft,
+        at: Moment,
+        track: TrackId,
+        direction: Direction,
+        body: &[u8],
+        budget: &mut Budget,
+    ) -> Result<(), RecordError> {
         let available = budget.available(at);
         if body.len() as u64 <= available {
-            self.append(at, track, direction.content(), body)?;
             budget.spend(body.len() as u64);
-            return Ok(());
+            return self.whole(draft, at, track, direction.content(), body);
         }
         let kept = KEPT_TAIL.min(usize::try_from(available).unwrap_or(KEPT_TAIL));
         let (digested, tail) = body.split_at(body.len() - kept);
         let mut digest = [0; 8 + 32];
         digest[..8].copy_from_slice(&(digested.len() as u64).to_be_bytes());
         digest[8..].copy_from_slice(&hash(&[digested]));
-        self.transact(at, |recorder, draft| {
-            recorder.entry(draft, at, track, direction.digest(), &digest)?;
-            if tail.is_empty() { Ok(()) } else { recorder.entry(draft, at, track, direction.content(), tail) }
-        })?;
         budget.spend(kept as u64);
-        Ok(())
+        self.entry(draft, at, track, direction.digest(), &digest)?;
+        if tail.is_empty() { Ok(()) } else { self.entry(draft, at, track, direction.content(), tail) }
     }
 
     /// True when something has been recorded that no checkpoint covers, and a second has passed since the last one.

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use sallyport_session_recorder::{Budget, Direction, Kind, RecordError, Recorder, Sealed, TrackId};
+use sallyport_session_recorder::{Kind, Part, RecordError, Recorder, Sealed, TrackId};
 use serde_json::Value;
 use tokio::sync::watch;
 
@@ -49,32 +49,27 @@ impl RecordingHandle {
         &self.open.session
     }
 
+    /// Records bodies in this order at once: all of them, or none.
+    ///
+    /// # Errors
+    /// Whatever it is, none of the bodies may be forwarded, and every later call fails too.
+    pub fn append_all(&self, track: TrackId, parts: &mut [Part<'_>]) -> Result<(), RecordError> {
+        let bytes = parts.iter().map(Part::len).sum();
+        self.record(bytes, |state| state.recorder.append_all(clock::now(), track, parts))
+    }
+
     /// Records a body in full.
     ///
     /// # Errors
-    /// Whatever it is, the body may not be forwarded, and every later call fails too.
+    /// As [`RecordingHandle::append_all`].
     pub fn append(&self, track: TrackId, kind: Kind, body: &[u8]) -> Result<(), RecordError> {
-        self.record(body.len(), |state| state.recorder.append(clock::now(), track, kind, body))
-    }
-
-    /// Records bytes in full while the budget lasts, beyond it as length and hash.
-    ///
-    /// # Errors
-    /// As [`RecordingHandle::append`].
-    pub fn append_bulk(
-        &self,
-        track: TrackId,
-        direction: Direction,
-        body: &[u8],
-        budget: &mut Budget,
-    ) -> Result<(), RecordError> {
-        self.record(body.len(), |state| state.recorder.append_bulk(clock::now(), track, direction, body, budget))
+        self.append_all(track, &mut [Part::Whole { kind, body }])
     }
 
     /// A channel begins: gives it the next track.
     ///
     /// # Errors
-    /// As [`RecordingHandle::append`].
+    /// As [`RecordingHandle::append_all`].
     pub fn opened(&self, body: &Value) -> Result<TrackId, RecordError> {
         let text = body.to_string();
         self.record(text.len(), |state| {
@@ -88,7 +83,7 @@ impl RecordingHandle {
     /// Records a JSON body on a track.
     ///
     /// # Errors
-    /// As [`RecordingHandle::append`].
+    /// As [`RecordingHandle::append_all`].
     pub fn json(&self, track: TrackId, kind: Kind, body: &Value) -> Result<(), RecordError> {
         self.append(track, kind, body.to_string().as_bytes())
     }
@@ -96,7 +91,7 @@ impl RecordingHandle {
     /// Records what the broker itself has to say about the session.
     ///
     /// # Errors
-    /// As [`RecordingHandle::append`].
+    /// As [`RecordingHandle::append_all`].
     pub fn notice(&self, body: &Value) -> Result<(), RecordError> {
         self.json(TrackId::SESSION, Kind::Notice, body)
     }

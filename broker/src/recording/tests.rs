@@ -11,8 +11,8 @@ use age::secrecy::ExposeSecret;
 use jiff::Timestamp;
 use sallyport_session_recorder::types::Identity;
 use sallyport_session_recorder::{
-    Budget, Direction, Durability as Recorded, Entry, Header, Keys, Kind, Moment, Reader, RecordError, State, TrackId,
-    verify,
+    Budget, Direction, Durability as Recorded, Entry, Header, Keys, Kind, Moment, Part, Reader, RecordError, State,
+    TrackId, verify,
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -176,7 +176,8 @@ async fn an_independent_verifier_proves_and_reads_what_was_recorded() {
     assert_eq!(track, T1);
     handle.json(track, Kind::Request, &json!({ "request": "exec", "command": "status" })).unwrap();
     handle.append(track, Kind::Output, &b"PRESSURE 12.5 bar OK\r\n".repeat(100)).unwrap();
-    handle.append_bulk(track, Direction::Input, &[7; 5000], &mut Budget::none()).unwrap();
+    let mut bulk = [Part::Bulk { direction: Direction::Input, body: &[7; 5000], budget: &mut Budget::none() }];
+    handle.append_all(track, &mut bulk).unwrap();
     let sealed = handle.seal("closed", "by the person").await.unwrap();
     let recording = desk.catalogued(1).await;
     assert_eq!(recording.state, RecordingState::Sealed);

@@ -4,7 +4,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use sallyport_policy::Terms;
-use sallyport_session_recorder::{Budget, Direction, Kind, RecordError, TrackId};
+use sallyport_session_recorder::{Budget, Direction, Kind, Part, RecordError, TrackId};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -15,8 +15,14 @@ use crate::recording::RecordingHandle;
 pub trait Evidence: Send + Sync {
     /// A track begins; the body says what it is.
     fn opened(&self, body: &serde_json::Value) -> Result<TrackId, RecordError>;
+    /// Records bodies in this order at once: all of them, or none.
+    fn append_all(&self, track: TrackId, parts: &mut [Part<'_>]) -> Result<(), RecordError>;
+
     /// Records a body in full.
-    fn append(&self, track: TrackId, kind: Kind, body: &[u8]) -> Result<(), RecordError>;
+    fn append(&self, track: TrackId, kind: Kind, body: &[u8]) -> Result<(), RecordError> {
+        self.append_all(track, &mut [Part::Whole { kind, body }])
+    }
+
     /// Records bytes in full while the budget lasts, beyond it as length and hash.
     fn append_bulk(
         &self,
@@ -24,7 +30,9 @@ pub trait Evidence: Send + Sync {
         direction: Direction,
         body: &[u8],
         budget: &mut Budget,
-    ) -> Result<(), RecordError>;
+    ) -> Result<(), RecordError> {
+        self.append_all(track, &mut [Part::Bulk { direction, body, budget }])
+    }
 }
 
 impl Evidence for RecordingHandle {
@@ -32,18 +40,8 @@ impl Evidence for RecordingHandle {
         RecordingHandle::opened(self, body)
     }
 
-    fn append(&self, track: TrackId, kind: Kind, body: &[u8]) -> Result<(), RecordError> {
-        RecordingHandle::append(self, track, kind, body)
-    }
-
-    fn append_bulk(
-        &self,
-        track: TrackId,
-        direction: Direction,
-        body: &[u8],
-        budget: &mut Budget,
-    ) -> Result<(), RecordError> {
-        RecordingHandle::append_bulk(self, track, direction, body, budget)
+    fn append_all(&self, track: TrackId, parts: &mut [Part<'_>]) -> Result<(), RecordError> {
+        RecordingHandle::append_all(self, track, parts)
     }
 }
 

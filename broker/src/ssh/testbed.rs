@@ -9,9 +9,7 @@ use std::time::Duration;
 use russh::keys::PrivateKey;
 use russh::{Channel, ChannelId, ChannelMsg, Sig, client, server};
 use sallyport_policy::{ChannelKind, FileTransfer, Terms};
-use sallyport_session_recorder::{
-    Budget, Direction, Durability, Header, Keys, Kind, Moment, RecordError, Recorder, Sink, TrackId,
-};
+use sallyport_session_recorder::{Durability, Header, Keys, Kind, Moment, Part, RecordError, Recorder, Sink, TrackId};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
@@ -68,24 +66,14 @@ impl Evidence for Notebook {
         self.note(track, Kind::Opened, body.to_string().as_bytes()).map(|()| track)
     }
 
-    fn append(&self, track: TrackId, kind: Kind, body: &[u8]) -> Result<(), RecordError> {
+    fn append_all(&self, track: TrackId, parts: &mut [Part<'_>]) -> Result<(), RecordError> {
         if let Some(recorder) = &self.recorder {
-            recorder.lock().unwrap().append(now(), track, kind, body)?;
+            recorder.lock().unwrap().append_all(now(), track, parts)?;
         }
-        self.note(track, kind, body)
-    }
-
-    fn append_bulk(
-        &self,
-        track: TrackId,
-        direction: Direction,
-        body: &[u8],
-        budget: &mut Budget,
-    ) -> Result<(), RecordError> {
-        if let Some(recorder) = &self.recorder {
-            recorder.lock().unwrap().append_bulk(now(), track, direction, body, budget)?;
-        }
-        self.note(track, direction.content(), body)
+        parts.iter().try_for_each(|part| match part {
+            Part::Whole { kind, body } => self.note(track, *kind, body),
+            Part::Bulk { direction, body, .. } => self.note(track, direction.content(), body),
+        })
     }
 }
 

@@ -1,6 +1,6 @@
 //! Evidence before effect: what `append` promises.
 use crate::desk::{DESK, Memory, at, header};
-use sallyport_session_recorder::{Kind, MAX_BODY, Moment, RecordError, Recorder, TrackId};
+use sallyport_session_recorder::{Budget, Direction, Kind, MAX_BODY, Moment, Part, RecordError, Recorder, TrackId};
 
 const T1: TrackId = TrackId(1);
 
@@ -106,6 +106,66 @@ fn every_append_is_one_write() {
         recorder.append(at(step * 700), T1, Kind::Input, b"x").unwrap();
     }
     assert_eq!(memory.writes(), 11);
+}
+
+#[test]
+fn parts_are_the_entries_that_single_appends_make_in_one_write() {
+    let (together, single) = (Memory::default(), Memory::default());
+    let mut recorder = DESK.start(&together);
+    let mut one_by_one = DESK.start(&single);
+    let long: Vec<u8> = (0..MAX_BODY + 5).map(|index| u8::try_from(index % 253).unwrap()).collect();
+    let mut budgets = [Budget::new(4000, 0), Budget::new(4000, 0)];
+    let [first, second] = &mut budgets;
+    for step in [5, 1700] {
+        let writes = together.writes();
+        let mut parts = [
+            Part::Bulk { direction: Direction::Input, body: &[7; 3000], budget: first },
+            Part::Whole { kind: Kind::Operation, body: b"{}" },
+            Part::Whole { kind: Kind::Output, body: &long },
+            Part::Whole { kind: Kind::Output, body: b"" },
+        ];
+        recorder.append_all(at(step), T1, &mut parts).unwrap();
+        assert_eq!(together.writes(), writes + 1);
+        one_by_one.append_bulk(at(step), T1, Direction::Input, &[7; 3000], second).unwrap();
+        one_by_one.append(at(step), T1, Kind::Operation, b"{}").unwrap();
+        one_by_one.append(at(step), T1, Kind::Output, &long).unwrap();
+        one_by_one.append(at(step), T1, Kind::Output, b"").unwrap();
+    }
+    let entries = |memory: &Memory| -> Vec<_> {
+        let entries = DESK.read(&memory.bytes()).into_iter();
+        entries.map(|entry| (entry.at, entry.track, entry.kind, entry.body)).collect()
+    };
+    let kinds: Vec<_> = entries(&together).iter().map(|(_, _, kind, _)| *kind).collect();
+    assert!(kinds.contains(&Kind::InputDigest), "the budget was spent once: {kinds:?}");
+    assert!(entries(&together) == entries(&single));
+    let writes = together.writes();
+    recorder.append_all(at(1800), T1, &mut []).unwrap();
+    assert_eq!(together.writes(), writes, "nothing is nothing to write");
+    recorder.seal(at(2000), "closed", "").unwrap();
+    assert!(DESK.verify(&together.bytes()).unwrap().seal.is_some());
+}
+
+#[test]
+fn of_parts_that_cannot_all_be_recorded_none_is() {
+    for room in [0, 60, 110] {
+        let memory = Memory::default();
+        let mut recorder = DESK.start(&memory);
+        recorder.append(at(1), T1, Kind::Input, b"recorded").unwrap();
+        memory.leave_room(room);
+        let lost = Part::Whole { kind: Kind::Input, body: &[1; 30] };
+        let mut parts = [lost, Part::Whole { kind: Kind::Operation, body: &[b'1'; 300] }];
+        assert!(matches!(recorder.append_all(at(2), T1, &mut parts), Err(RecordError::Sink(_))));
+        assert!(matches!(recorder.append_all(at(3), T1, &mut []), Err(RecordError::Failed)));
+        assert_eq!(recorder.counts().entries, 1);
+    }
+    let memory = Memory::default();
+    let mut recorder = DESK.start(&memory);
+    let too_long = vec![b' '; MAX_BODY + 1];
+    let fits = Part::Whole { kind: Kind::Input, body: b"fits" };
+    let mut parts = [fits, Part::Whole { kind: Kind::Operation, body: &too_long }];
+    assert!(matches!(recorder.append_all(at(5), T1, &mut parts), Err(RecordError::TooLong(_))));
+    recorder.append(at(6), T1, Kind::Input, b"x").unwrap();
+    assert_eq!(DESK.read(&memory.bytes()).len(), 1);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use sallyport_policy::Protocol;
 use sallyport_protocol_filter::modbus;
-use sallyport_session_recorder::{Budget, Direction, Kind, RecordError, TrackId};
+use sallyport_session_recorder::{Part, RecordError, TrackId};
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
@@ -52,11 +52,7 @@ impl Evidence for Dropped {
         Ok(TrackId::SESSION)
     }
 
-    fn append(&self, _: TrackId, _: Kind, _: &[u8]) -> Result<(), RecordError> {
-        Ok(())
-    }
-
-    fn append_bulk(&self, _: TrackId, _: Direction, _: &[u8], _: &mut Budget) -> Result<(), RecordError> {
+    fn append_all(&self, _: TrackId, _: &mut [Part<'_>]) -> Result<(), RecordError> {
         Ok(())
     }
 }
