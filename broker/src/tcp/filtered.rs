@@ -2,30 +2,36 @@
 //! of it is sent.
 //!
 //! ```text
-//! person's channel ─► queue ─► recorded ─► filter ─► operations recorded ─► pending ─► asset's socket
-//!                 ◄── pending ◄── recorded ◄── operations recorded ◄── filter ◄──────
+//! person's channel ─► queue ─► filter ─► input and operations recorded ─► pending ─► asset's socket
+//!                 ◄── pending ◄── operations and output recorded ◄── filter ◄──────
 //! ```
 //!
-//! One lock holds the filter, the record and what is pending; nobody waits while holding it. Four loops hear and speak on both
-//! sides, so that no side that does not read can stop the other from being heard.
+//! One lock holds the filter, the record and what is pending; nobody waits while holding it. What comes of one piece that was heard
+//! is recorded in one write, and goes to the asset at once if nothing is before it. Four loops hear and speak on both sides, so
+//! that no side that does not read can stop the other from being heard.
 
 mod closing;
 mod speaking;
+mod steps;
+#[cfg(test)]
+mod tests;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
-use sallyport_protocol_filter::{Ended, Journal, Malformed, Now, Outbound, ProtocolFilter, Side};
-use sallyport_session_recorder::{Budget, Direction};
+use sallyport_protocol_filter::{Journal, Now, Outbound, ProtocolFilter, Side};
+use sallyport_session_recorder::Budget;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
+use steps::Fed;
+
 use super::journal::Notes;
-use super::lane::{Fault, Track};
+use super::lane::Track;
 use super::person::{FromPerson, Heard, IntoPerson, Person};
 use super::relay::{LAST_WORDS, Outcome, quiet, too_late};
 
@@ -45,7 +51,7 @@ pub(crate) struct Filtered<F: ProtocolFilter> {
     protocol: &'static str,
     from_person: tokio::sync::Mutex<FromPerson>,
     from_asset: tokio::sync::Mutex<OwnedReadHalf>,
-    to_asset: tokio::sync::Mutex<OwnedWriteHalf>,
+    to_asset: OwnedWriteHalf,
     to_person: tokio::sync::Mutex<IntoPerson>,
     /// The person is gone; what they sent was not taken for too long.
     gone: CancellationToken,
@@ -113,7 +119,7 @@ where
             protocol,
             from_person: from.into(),
             from_asset: from_asset.into(),
-            to_asset: to_asset.into(),
+            to_asset,
             to_person: to.into(),
             gone,
             stalled,
@@ -215,10 +221,14 @@ where
             self.malformed(&malformed);
             return false;
         }
-        if self.lock().filter.deadline().is_some_and(|at| at <= self.now().monotonic_ms) {
+        if self.is_due() {
             self.tick();
         }
         true
+    }
+
+    fn is_due(&self) -> bool {
+        self.lock().filter.deadline().is_some_and(|at| at <= self.now().monotonic_ms)
     }
 
     fn asset_failed(&self, error: &std::io::Error) {
@@ -228,16 +238,15 @@ where
     /// Gives all bytes to the filter, as it takes them and as there is room for what comes of it.
     async fn take(&self, from: Side, mut bytes: &[u8]) {
         self.track.activity.touch();
-        if from == Side::Client && self.record_input(bytes).is_err() {
-            return self.unrecorded().await;
-        }
+        // What a person says goes on record with what the filter makes of its first piece; at once, if that has to wait.
+        let mut heard = if from == Side::Client { bytes } else { &[] };
         let room = match from {
             Side::Client => &self.person_room,
             Side::Server => &self.asset_room,
         };
         while !bytes.is_empty() && !self.ending.is_cancelled() {
             if self.has_room(from) {
-                match self.feed(from, &bytes[..bytes.len().min(PIECE)]) {
+                match self.feed(from, &bytes[..bytes.len().min(PIECE)], std::mem::take(&mut heard)) {
                     Ok(0) => {}
                     Ok(taken) => {
                         bytes = &bytes[taken.min(bytes.len())..];
@@ -251,10 +260,16 @@ where
                     Err(Fed::Unrecorded) => return self.unrecorded().await,
                 }
             }
+            if self.record_input(std::mem::take(&mut heard)).is_err() {
+                return self.unrecorded().await;
+            }
             tokio::select! {
                 () = room.notified() => {}
                 () = self.ending.cancelled() => {}
             }
+        }
+        if self.record_input(heard).is_err() {
+            self.unrecorded().await;
         }
     }
 
@@ -268,66 +283,10 @@ where
         }
     }
 
-    fn record_input(&self, bytes: &[u8]) -> Result<(), Fault> {
-        let mut core = self.lock();
-        self.track.record(Direction::Input, bytes, &mut core.budgets[0])?;
-        core.passed[0] += bytes.len() as u64;
-        Ok(())
-    }
-
     /// Nothing is sent any more; the session hears of it by its trouble signal, and ends.
     async fn unrecorded(&self) {
         self.lock().to_asset.clear();
         std::future::pending().await
-    }
-
-    fn feed(&self, from: Side, bytes: &[u8]) -> Result<usize, Fed> {
-        let mut core = self.lock();
-        let Core { filter, out, notes, .. } = &mut *core;
-        let received = filter.receive(from, bytes, self.now(), out, notes);
-        let ended = filter.ended();
-        self.settle(&mut core)?;
-        drop(core);
-        self.timed.notify_one();
-        match (from, &received) {
-            // An answer makes room in what is in flight.
-            (Side::Server, _) => self.person_room.notify_one(),
-            // It may be the asset's turn. Said only of progress: two sides that wait would wake each other for ever.
-            (Side::Client, Ok(taken)) if *taken > 0 => self.asset_room.notify_one(),
-            (Side::Client, _) => {}
-        }
-        match ended {
-            Some(Ended::Denied) => self.end(Outcome::Denied),
-            Some(Ended::Refused) => self.end(Outcome::AssetClosed),
-            None => {}
-        }
-        received.map_err(Fed::Malformed)
-    }
-
-    /// Records what the filter has decided and what goes to the person; only then is it pending.
-    ///
-    /// INVARIANT: the only place where bytes become pending.
-    fn settle(&self, core: &mut Core<F>) -> Result<(), Fed> {
-        let Core { out, notes, to_asset, to_person, budgets, passed, .. } = core;
-        let recorded = (|| {
-            for entry in notes.entries.drain(..) {
-                self.track.operation(entry)?;
-            }
-            if out.to_client.is_empty() {
-                return Ok(());
-            }
-            self.track.record(Direction::Output, &out.to_client, &mut budgets[1])
-        })();
-        if recorded.is_ok() {
-            passed[1] += out.to_client.len() as u64;
-            to_asset.extend_from_slice(&out.to_server);
-            to_person.extend_from_slice(&out.to_client);
-        }
-        out.to_server.clear();
-        out.to_client.clear();
-        self.asset_due.notify_one();
-        self.person_due.notify_one();
-        recorded.map_err(|_: Fault| Fed::Unrecorded)
     }
 
     fn room(&self) {
@@ -342,7 +301,10 @@ where
             let until = deadline.map(|at| self.began + Duration::from_millis(at));
             tokio::select! {
                 () = self.timed.notified() => {}
-                () = sleep_until(until) => self.tick(),
+                () = sleep_until(until) => {}
+            }
+            if self.is_due() {
+                self.tick();
             }
         }
     }
@@ -351,7 +313,7 @@ where
         let mut core = self.lock();
         let Core { filter, out, notes, .. } = &mut *core;
         filter.tick(self.now(), out, notes);
-        if self.settle(&mut core).is_err() {
+        if self.settle(&mut core, &[]).is_err() {
             tracing::debug!("What time brought could not be recorded");
         }
         drop(core);
@@ -395,12 +357,6 @@ where
         // A panic in a filter ends the task that runs it, and with it the stream.
         self.core.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Why bytes were not taken.
-enum Fed {
-    Malformed(Malformed),
-    Unrecorded,
 }
 
 async fn sleep_until(instant: Option<Instant>) {

@@ -10,10 +10,17 @@ use sallyport_protocol_filter::{Journal, Kind, Malformed, Phase, Side, Verdict};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Map, Value, json};
 
+/// The room for entries is given back beyond this.
+const USUAL: usize = 16 * 1024;
+
 /// Entries that wait to be recorded: before anything that they tell of is sent.
 #[derive(Default)]
 pub(crate) struct Notes {
-    pub(super) entries: Vec<serde_json::Result<Vec<u8>>>,
+    /// Their texts, one behind the other, and where each ends.
+    text: Vec<u8>,
+    ends: Vec<usize>,
+    /// Why an entry could not be written down; those after it were not.
+    unwritable: Option<serde_json::Error>,
     /// How many messages were denied.
     pub(super) denied: u64,
 }
@@ -21,7 +28,7 @@ pub(crate) struct Notes {
 impl Journal<modbus::Filter> for Notes {
     fn note(&mut self, operation: &modbus::Operation<'_>) {
         self.denied += u64::from(!operation.verdict.passes());
-        self.entries.push(serde_json::to_vec(&ModbusEntry(operation)));
+        self.write(&ModbusEntry(operation));
     }
 }
 
@@ -30,21 +37,54 @@ impl Journal<sallyport_protocol_filter::rfb::Filter> for Notes {
         if !operation.verdict.passes() {
             self.denied += rfb::count(&operation.message);
         }
-        self.entries.push(serde_json::to_vec(&rfb::entry(operation)));
+        self.write(&rfb::entry(operation));
     }
 }
 
 impl Journal<sallyport_protocol_filter::rdp::Filter> for Notes {
     fn note(&mut self, operation: &sallyport_protocol_filter::rdp::Operation<'_>) {
         self.denied += u64::from(!operation.verdict.passes());
-        self.entries.push(serde_json::to_vec(&rdp::entry(operation)));
+        self.write(&rdp::entry(operation));
     }
 }
 
 impl Notes {
+    /// Writes an entry down, behind those that wait.
+    pub(super) fn write(&mut self, entry: &impl Serialize) {
+        if self.unwritable.is_some() {
+            return;
+        }
+        match serde_json::to_writer(&mut self.text, entry) {
+            Ok(()) => self.ends.push(self.text.len()),
+            Err(error) => {
+                self.text.truncate(self.ends.last().copied().unwrap_or_default());
+                self.unwritable = Some(error);
+            }
+        }
+    }
+
+    /// What was written down, in order.
+    pub(super) fn entries(&self) -> impl Iterator<Item = &[u8]> {
+        let begins = std::iter::once(0).chain(self.ends.iter().copied());
+        begins.zip(&self.ends).map(|(begin, end)| &self.text[begin..*end])
+    }
+
+    /// Why the next one could not be, if so.
+    pub(super) fn take_unwritable(&mut self) -> Option<serde_json::Error> {
+        self.unwritable.take()
+    }
+
+    /// They are recorded, or never will be.
+    pub(super) fn clear(&mut self) {
+        self.text.clear();
+        self.text.shrink_to(USUAL);
+        self.ends.clear();
+        self.unwritable = None;
+    }
+
     /// Bytes that were no message.
     pub(super) fn malformed(&mut self, protocol: &str, malformed: &Malformed) {
-        self.entries.push(serde_json::to_vec(&malformed_entry(protocol, malformed)));
+        self.write(&malformed_entry(protocol, malformed));
     }
 }
 

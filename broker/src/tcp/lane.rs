@@ -6,11 +6,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 use russh::{ChannelWriteHalf, server};
 use sallyport_policy::RecorderTrouble;
-use sallyport_session_recorder::{Budget, Direction, Kind, RecordError, TrackId};
+use sallyport_session_recorder::{Budget, Direction, Kind, Part, RecordError, TrackId};
 use tokio::io::AsyncWriteExt;
 use tokio::net::tcp::OwnedWriteHalf;
 use tokio_util::sync::CancellationToken;
 
+use super::journal::Notes;
 use crate::ssh::drain::Received;
 use crate::ssh::{Activity, Evidence, TroubleSignal, VIEW_ONLY_GRACE};
 
@@ -57,13 +58,34 @@ impl Track {
         }
     }
 
-    /// Records what a filter decided; nothing of it may have been sent. What cannot even be written down is not recorded either.
-    pub(super) fn operation(&self, body: serde_json::Result<Vec<u8>>) -> Result<(), Fault> {
+    /// Records one step of a filter at once: what it heard from the person, what it decided, and what it has for the person. Nothing
+    /// of it may have been sent.
+    pub(super) fn step(
+        &self,
+        heard: &[u8],
+        notes: &mut Notes,
+        said: &[u8],
+        [input, output]: &mut [Budget; 2],
+    ) -> Result<(), Fault> {
+        let unwritable = notes.take_unwritable();
+        let mut parts = Vec::new();
+        if !heard.is_empty() {
+            parts.push(Part::Bulk { direction: Direction::Input, body: heard, budget: input });
+        }
+        parts.extend(notes.entries().map(|body| Part::Whole { kind: Kind::Operation, body }));
+        if parts.is_empty() && unwritable.is_none() {
+            return if said.is_empty() { Ok(()) } else { self.record(Direction::Output, said, output) };
+        }
         if self.trouble.trouble().is_some() {
             return Err(Fault::Recorder);
         }
-        let written = body.map_err(|error| RecordError::Sink(error.into()));
-        written.and_then(|body| self.recording.append(self.id, Kind::Operation, &body)).map_err(|error| {
+        if !said.is_empty() && unwritable.is_none() {
+            parts.push(Part::Bulk { direction: Direction::Output, body: said, budget: output });
+        }
+        let recorded = self.recording.append_all(self.id, &mut parts);
+        // What cannot even be written down lets nothing pass either.
+        let written = unwritable.map_or(Ok(()), |error| Err(RecordError::Sink(error.into())));
+        recorded.and(written).map_err(|error| {
             self.trouble.recorder_failed(&error);
             Fault::Recorder
         })
@@ -202,6 +224,8 @@ impl Outlet for ToPerson {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+    use std::collections::HashMap;
+
     use super::*;
     use crate::ssh::testbed::Notebook;
 
@@ -215,15 +239,29 @@ mod tests {
             trouble: TroubleSignal::new(),
             recorder_trouble: RecorderTrouble::End,
         };
-        track.operation(serde_json::to_vec("before")).unwrap();
-        let unwritable = serde_json::from_str::<u8>("no number").map(|_| Vec::new());
-        assert!(matches!(track.operation(unwritable), Err(Fault::Recorder)));
+        let mut budgets = <[Budget; 2]>::default();
+        let mut notes = Notes::default();
+        notes.write(&"before");
+        track.step(b"heard", &mut notes, b"said", &mut budgets).unwrap();
+        notes.clear();
+        let unwritable = HashMap::from([(vec![1], "a key that is no string")]);
+        notes.write(&"with it");
+        notes.write(&unwritable);
+        notes.write(&"behind it");
+        let failed = track.step(b"asked", &mut notes, b"never said", &mut budgets);
+        assert!(matches!(failed, Err(Fault::Recorder)));
         assert!(track.trouble.trouble().is_some(), "the session has to hear of it");
-        assert!(matches!(track.operation(serde_json::to_vec("after")), Err(Fault::Recorder)));
+        notes.clear();
+        notes.write(&"after");
+        assert!(matches!(track.step(b"", &mut notes, b"", &mut budgets), Err(Fault::Recorder)));
+        assert!(matches!(track.step(b"more", &mut Notes::default(), b"", &mut budgets), Err(Fault::Recorder)));
+        assert!(matches!(track.step(b"", &mut Notes::default(), b"more", &mut budgets), Err(Fault::Recorder)));
         for direction in [Direction::Input, Direction::Output] {
             let passed = track.record(direction, b"bytes", &mut Budget::default());
             assert!(matches!(passed, Err(Fault::Recorder)), "{direction:?}");
         }
-        assert_eq!(notebook.json(Kind::Operation), ["before"]);
+        assert_eq!(notebook.json(Kind::Operation), ["before", "with it"]);
+        assert_eq!(notebook.bytes(Kind::Input), b"heardasked");
+        assert_eq!(notebook.bytes(Kind::Output), b"said");
     }
 }

@@ -11,7 +11,7 @@ mod hint;
 pub(crate) mod journal;
 mod lane;
 mod person;
-#[cfg(feature = "bench-listener")]
+#[cfg(any(test, feature = "bench-listener"))]
 mod plain;
 mod relay;
 pub(crate) mod rules;

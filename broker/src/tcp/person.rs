@@ -43,7 +43,7 @@ impl Person {
 /// Where a person is heard.
 pub(super) enum FromPerson {
     Channel(FromChannel),
-    #[cfg(feature = "bench-listener")]
+    #[cfg(any(test, feature = "bench-listener"))]
     Socket(super::plain::FromSocket),
 }
 
@@ -52,7 +52,7 @@ impl FromPerson {
     pub(super) async fn next(&mut self) -> Heard<'_> {
         match self {
             FromPerson::Channel(channel) => channel.next().await,
-            #[cfg(feature = "bench-listener")]
+            #[cfg(any(test, feature = "bench-listener"))]
             FromPerson::Socket(socket) => socket.next().await,
         }
     }
@@ -61,7 +61,7 @@ impl FromPerson {
     pub(super) fn release(&mut self) {
         match self {
             FromPerson::Channel(channel) => channel.release(),
-            #[cfg(feature = "bench-listener")]
+            #[cfg(any(test, feature = "bench-listener"))]
             FromPerson::Socket(_) => {}
         }
     }
@@ -73,7 +73,7 @@ impl FromPerson {
                 channel.stop.cancel();
                 channel.received.queue.close();
             }
-            #[cfg(feature = "bench-listener")]
+            #[cfg(any(test, feature = "bench-listener"))]
             FromPerson::Socket(_) => {}
         }
     }
@@ -118,7 +118,7 @@ impl FromChannel {
 /// How a person is spoken to.
 pub(super) enum IntoPerson {
     Channel(ToPerson),
-    #[cfg(feature = "bench-listener")]
+    #[cfg(any(test, feature = "bench-listener"))]
     Socket(super::plain::ToSocket),
 }
 
@@ -126,7 +126,7 @@ impl IntoPerson {
     pub(super) async fn close(&mut self) {
         match self {
             IntoPerson::Channel(channel) => channel.close().await,
-            #[cfg(feature = "bench-listener")]
+            #[cfg(any(test, feature = "bench-listener"))]
             IntoPerson::Socket(socket) => socket.close().await,
         }
     }
@@ -136,7 +136,7 @@ impl Outlet for IntoPerson {
     async fn send(&mut self, bytes: Bytes) -> Result<(), Fault> {
         match self {
             IntoPerson::Channel(channel) => channel.send(bytes).await,
-            #[cfg(feature = "bench-listener")]
+            #[cfg(any(test, feature = "bench-listener"))]
             IntoPerson::Socket(socket) => socket.send(bytes).await,
         }
     }
@@ -144,7 +144,7 @@ impl Outlet for IntoPerson {
     async fn finish(&mut self) -> Result<(), Fault> {
         match self {
             IntoPerson::Channel(channel) => channel.finish().await,
-            #[cfg(feature = "bench-listener")]
+            #[cfg(any(test, feature = "bench-listener"))]
             IntoPerson::Socket(socket) => socket.finish().await,
         }
     }

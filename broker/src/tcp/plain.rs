@@ -1,4 +1,4 @@
-//! A person's side that is a plain socket: only the benchmark builds this.
+//! A person's side that is a plain socket: only the benchmark and tests build this.
 
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

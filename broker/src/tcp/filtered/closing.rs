@@ -31,7 +31,7 @@ where
         }
         self.track.closed(&body);
         let (mut person, mut asset) = (self.to_person.into_inner(), self.from_asset.into_inner());
-        let mut to_asset = self.to_asset.into_inner();
+        let mut to_asset = self.to_asset;
         if outcome.is_none() && last.is_empty() {
             // What the asset has not taken yet of a session that was ended must not reach it later.
             abandon(to_asset.as_ref());
@@ -73,7 +73,7 @@ where
             filter.tick(self.now(), out, notes);
         }
         out.to_client.clear();
-        if self.settle(&mut core).is_err() {
+        if self.record_step(&mut core, &[]).is_err() {
             tracing::debug!("What a stream's filter had to say last could not be recorded");
         }
         match outcome {
@@ -90,7 +90,7 @@ where
         }
         let mut core = self.lock();
         core.notes.malformed(self.protocol, malformed);
-        if self.settle(&mut core).is_err() {
+        if self.settle(&mut core, &[]).is_err() {
             tracing::debug!("What was malformed could not be recorded");
         }
         drop(core);
@@ -100,7 +100,10 @@ where
 
     /// Ends both directions. One side may have ended its own before; that does not hide what the other does after it.
     pub(super) fn end(&self, outcome: Outcome) {
-        let mut core = self.lock();
+        self.conclude(&mut self.lock(), outcome);
+    }
+
+    pub(super) fn conclude(&self, core: &mut Core<F>, outcome: Outcome) {
         if !self.ending.is_cancelled() {
             core.outcome = Some(match (core.outcome.take(), outcome) {
                 (Some(Outcome::Left), worse @ (Outcome::Malformed(_) | Outcome::Denied | Outcome::AssetReset(_)))
@@ -109,7 +112,6 @@ where
                 (None, only) => only,
             });
         }
-        drop(core);
         self.ending.cancel();
     }
 }

@@ -1,8 +1,10 @@
 //! What is pending goes out, to each side in a loop of its own.
 
-use bytes::BytesMut;
+use std::io::{self, ErrorKind};
+
+use bytes::{Buf, BytesMut};
+use rustix::net::{Shutdown, shutdown};
 use sallyport_protocol_filter::{Journal, ProtocolFilter, Side};
-use tokio::io::AsyncWriteExt;
 use tokio::sync::Notify;
 
 use super::Filtered;
@@ -14,7 +16,6 @@ where
     Notes: Journal<F>,
 {
     pub(super) async fn speak_to_asset(&self) {
-        let mut socket = self.to_asset.lock().await;
         let mut sending = BytesMut::new();
         loop {
             if sending.is_empty() {
@@ -29,16 +30,27 @@ where
                 }
                 self.room();
             }
-            if let Err(error) = socket.write_buf(&mut sending).await {
+            if let Err(error) = self.write_to_asset(&mut sending).await {
                 return self.asset_failed(&error);
             }
             if sending.is_empty() {
                 self.lock().asset_owed = false;
             }
         }
-        if let Err(error) = socket.shutdown().await {
+        if let Err(error) = shutdown(self.to_asset.as_ref(), Shutdown::Write) {
             tracing::debug!(%error, "An asset's socket was gone before it was closed");
         }
+    }
+
+    /// Waits until the asset takes something of it.
+    async fn write_to_asset(&self, sending: &mut BytesMut) -> io::Result<()> {
+        self.to_asset.writable().await?;
+        match self.to_asset.try_write(sending) {
+            Ok(sent) => sending.advance(sent),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
+        }
+        Ok(())
     }
 
     pub(super) async fn speak_to_person(&self) {
