@@ -243,10 +243,10 @@ fn quantity(touched: &Touched<'_>) -> u32 {
 fn tag(touched: &modbus::TouchedTag<'_>) -> Value {
     let mut tag = json!({ "name": touched.tag.name });
     if let Some(value) = touched.value {
-        tag["value"] = json!(value);
+        tag["value"] = json!(touched.tag.rounded(value));
     }
     if let Some(old) = touched.old.filter(|_| touched.kind == Kind::Write) {
-        tag["old"] = json!(old);
+        tag["old"] = json!(touched.tag.rounded(old));
     }
     if !touched.tag.unit.is_empty() {
         tag["unit"] = json!(touched.tag.unit);
@@ -268,5 +268,40 @@ fn phase(phase: Phase) -> &'static str {
         Phase::Request => "request",
         Phase::Response => "response",
         Phase::Notice => "notice",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+    use sallyport_protocol_filter::modbus::{Table, Tag, TouchedTag, ValueType, WordOrder};
+
+    use super::*;
+
+    /// 639 tenths are 63.9, not 63.900000000000006; and a value that needs its digits keeps them.
+    #[test]
+    fn the_value_of_a_tag_is_recorded_as_people_write_it() {
+        let tenths = Tag {
+            name: "level".to_owned(),
+            table: Table::Registers,
+            address: 0,
+            value_type: ValueType::U16,
+            order: WordOrder::Big,
+            scale: 0.1,
+            offset: 0.0,
+            unit: "%".to_owned(),
+        };
+        let fine = Tag { scale: 0.000_012_34, ..tenths.clone() };
+        let single = Tag { value_type: ValueType::F32, scale: 1.0, ..tenths.clone() };
+        let recorded = |tag: &Tag, registers: [u16; 4]| {
+            let value = tag.value(registers);
+            super::tag(&TouchedTag { tag, kind: Kind::Write, value, old: value }).to_string()
+        };
+        let entry = |number: &str| format!(r#"{{"name":"level","old":{number},"unit":"%","value":{number}}}"#);
+        assert_eq!(recorded(&tenths, [639, 0, 0, 0]), entry("63.9"));
+        assert_eq!(recorded(&fine, [1, 0, 0, 0]), entry("0.00001234"));
+        let [high, low] =
+            [(63.9_f32.to_bits() >> 16), 63.9_f32.to_bits() & 0xffff].map(|word| u16::try_from(word).unwrap());
+        assert_eq!(recorded(&single, [high, low, 0, 0]), entry("63.9"));
     }
 }

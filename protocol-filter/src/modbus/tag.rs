@@ -96,21 +96,17 @@ impl Tag {
         value.is_finite().then_some(value)
     }
 
-    /// A value of it as people write it, without the digits that binary fractions add.
+    /// A value of it as people write it.
     #[must_use]
     pub fn shown(&self, value: f64) -> String {
-        #[expect(clippy::cast_possible_truncation, reason = "it was no more precise before it was scaled")]
-        let number = match self.value_type {
-            ValueType::F32 => (value as f32).to_string(),
-            ValueType::F64 => value.to_string(),
-            _ if value.abs() < 1e9 && self.scale.abs() > 1e-5 => ((value * 1e6).round() / 1e6).to_string(),
-            _ => value.to_string(),
-        };
-        if self.unit.is_empty() { number } else { format!("{number} {}", self.unit) }
+        let number = self.rounded(value);
+        if self.unit.is_empty() { number.to_string() } else { format!("{number} {}", self.unit) }
     }
 
-    /// A number with as few decimals as it takes to mean the same as a limit: a value that is one meets the other.
-    pub(super) fn rounded(&self, value: f64) -> f64 {
+    /// A value of it without the digits that binary fractions add: with as few decimals as it takes to mean the same as a limit, so
+    /// that a value that is one meets the other.
+    #[must_use]
+    pub fn rounded(&self, value: f64) -> f64 {
         let near = |number: &f64| (number - value).abs() <= self.slack(value) / 2.0;
         let mut shorter = (0..=MOST_DECIMALS).filter_map(|decimals| format!("{value:.decimals$}").parse().ok());
         // Minus zero is zero.
