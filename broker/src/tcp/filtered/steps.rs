@@ -89,7 +89,8 @@ where
         Ok(())
     }
 
-    /// INVARIANT: the only place where bytes become pending, and all of what they come from is recorded then.
+    /// INVARIANT: the only place where bytes become pending, and all of what they come from is recorded then. After the recorder's first
+    /// failure none become pending for the asset.
     pub(super) fn record_step(&self, core: &mut Core<F>, heard: &[u8]) -> Result<(), Fed> {
         let Core { out, notes, to_asset, to_person, budgets, passed, .. } = core;
         let recorded = self.track.step(heard, notes, &out.to_client, budgets);
@@ -97,7 +98,10 @@ where
         if recorded.is_ok() {
             passed[0] += heard.len() as u64;
             passed[1] += out.to_client.len() as u64;
-            to_asset.extend_from_slice(&out.to_server);
+            // What needs no entry of its own, like one of many pointer moves, is not stopped by one that fails.
+            if self.track.trouble.trouble().is_none() {
+                to_asset.extend_from_slice(&out.to_server);
+            }
             to_person.extend_from_slice(&out.to_client);
         }
         out.to_server.clear();
