@@ -196,8 +196,11 @@ impl<S: Sink> Recorder<S> {
     /// If it fails, none of them counts as recorded, and nothing of them may be forwarded. A sink that cannot take back what it wrote
     /// of them may leave the first ones readable.
     pub fn append_all(&mut self, at: Moment, track: TrackId, parts: &mut [Part<'_>]) -> Result<(), RecordError> {
-        let too_long = |part: &Part<'_>| matches!(part, Part::Whole { kind, body } if body.len() > MAX_BODY && kind.direction().is_none());
-        if let Some(part) = parts.iter().find(|part| too_long(part)) {
+        let too_long = |part: &&Part<'_>| match part {
+            Part::Whole { kind, body } => kind.direction().is_none() && body.len() > MAX_BODY,
+            Part::Bulk { .. } => false,
+        };
+        if let Some(part) = parts.iter().find(too_long) {
             return Err(RecordError::TooLong(part.len()));
         }
         if parts.is_empty() && !self.failed {
