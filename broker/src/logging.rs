@@ -1,5 +1,8 @@
 //! Log lines: for us, on stderr, without payload and without secrets. What auditors need is in the audit chain.
 
+use std::borrow::Cow;
+use std::io::{self, Write};
+
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -19,7 +22,11 @@ pub fn begin(config: &LogConfig) -> Result<(), String> {
         wanted.parse().map_err(|error| format!("`{wanted}` is not a log level ({LEVEL_VARIABLE}): {error}"))?;
     let filter = quiet_neighbours(filter);
     let registry = tracing_subscriber::registry().with(filter);
-    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let plain: fn(&str) -> Cow<'_, str> = match config.format {
+        LogFormat::Text => sallyport_plain::printable_lines,
+        LogFormat::Json => sallyport_plain::json,
+    };
+    let layer = tracing_subscriber::fmt::layer().with_writer(move || Plain { out: io::stderr(), plain });
     let begun = match config.format {
         LogFormat::Text => registry.with(layer.with_target(false).with_ansi(false)).try_init(),
         LogFormat::Json => registry.with(layer.json().flatten_event(true)).try_init(),
@@ -28,6 +35,23 @@ pub fn begin(config: &LogConfig) -> Result<(), String> {
         tracing::debug!("Logging had begun already");
     }
     Ok(())
+}
+
+/// Writes lines, each whole, in which nothing acts on a terminal: a name that somebody gave may hold anything.
+struct Plain<W> {
+    out: W,
+    plain: fn(&str) -> Cow<'_, str>,
+}
+
+impl<W: Write> Write for Plain<W> {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.out.write_all((self.plain)(&String::from_utf8_lossy(line)).as_bytes())?;
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
 }
 
 /// russh and sqlx log peers' data and statements below warnings: unless somebody names them, they stay quiet.
@@ -40,4 +64,27 @@ fn quiet_neighbours(filter: Targets) -> Targets {
             filter.with_target(neighbour, tracing::level_filters::LevelFilter::ERROR)
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+    use super::*;
+
+    #[test]
+    fn nothing_in_a_line_acts_on_a_terminal() {
+        for (plain, line, expected) in [
+            (
+                sallyport_plain::printable_lines as fn(&str) -> Cow<'_, str>,
+                "INFO refused name=a\u{9b}2J\u{202e}\n",
+                "INFO refused name=a\\u{9b}2J\\u{202e}\n",
+            ),
+            (sallyport_plain::json, "{\"name\":\"\u{9d}0;x\"}\n", "{\"name\":\"\\u009d0;x\"}\n"),
+        ] {
+            let mut out = Vec::new();
+            Plain { out: &mut out, plain }.write_all(line.as_bytes()).unwrap();
+            assert_eq!(String::from_utf8(out).unwrap(), expected);
+        }
+    }
 }

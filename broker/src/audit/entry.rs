@@ -126,8 +126,14 @@ impl Entry {
     }
 }
 
-/// An entry as one line of an export: canonical JSON with all its fields.
+/// An entry as one line of an export: its canonical JSON, in which what could act on the terminal of whoever reads it (a
+/// name that somebody gave may hold anything) is written as `\uXXXX`. It means the same, and what is hashed stays as it was.
 pub fn entry_to_line(entry: &Entry) -> String {
+    sallyport_plain::json(&canonical_line(entry)).into_owned()
+}
+
+/// The canonical JSON of all its fields.
+fn canonical_line(entry: &Entry) -> String {
     let Entry { seq, id, at, code, broker, actor, identity, session, event, previous, hash, signature } = entry;
     let (id, code, broker, actor) = (quoted(id), quoted(code), quoted(broker), quoted(actor));
     let (identity, session) = (nullable(identity), nullable(session));
@@ -137,7 +143,8 @@ pub fn entry_to_line(entry: &Entry) -> String {
     )
 }
 
-/// Reads a line of an export. A line that is not canonical is refused: two readers could read it differently.
+/// Reads a line of an export, with its characters escaped or as they are. Any other line that is not canonical is refused: two
+/// readers could read it differently.
 pub fn entry_from_line(line: &str) -> Result<Entry, String> {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
@@ -159,7 +166,11 @@ pub fn entry_from_line(line: &str) -> Result<Entry, String> {
         serde_json::from_str(line).map_err(|error| format!("not an audit entry: {error}"))?;
     let event = canonical(&event);
     let entry = Entry { seq, id, at, code, broker, actor, identity, session, event, previous, hash, signature };
-    if entry_to_line(&entry) == line { Ok(entry) } else { Err("not in canonical form".to_owned()) }
+    if entry_to_line(&entry) == line || canonical_line(&entry) == line {
+        Ok(entry)
+    } else {
+        Err("not in canonical form".to_owned())
+    }
 }
 
 /// JSON with sorted keys and no white space, whichever way the map type of this build keeps its order.

@@ -115,11 +115,10 @@ impl Context {
         self.print(&table(&[], &cells))
     }
 
-    /// Prints a value as JSON, whatever `--json` says.
+    /// Prints a value as JSON, whatever `--json` says. Nothing in it acts on a terminal.
     pub fn print_json<T: Serialize + ?Sized>(&self, value: &T) -> Result<(), CliError> {
-        let mut text = serde_json::to_string_pretty(value).map_err(CliError::failed)?;
-        text.push('\n');
-        self.print(&text)
+        let text = serde_json::to_string_pretty(value).map_err(CliError::failed)?;
+        self.print(&sallyport_plain::json(&(text + "\n")))
     }
 
     /// Prints a text as it is. What comes from outside goes through [`super::printable`] first.

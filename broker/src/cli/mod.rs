@@ -164,7 +164,7 @@ pub fn exit_code(result: Result<(), CliError>) -> ExitCode {
         // The reader of a pipe has gone (`… | head`): nothing is wrong, and nobody is there to be told.
         Err(CliError::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("sallyport: {error}");
+            output::tell(&error.to_string());
             ExitCode::from(error.exit_code())
         }
     }

@@ -8,24 +8,15 @@ pub trait Row {
     fn cells(&self) -> Vec<String>;
 }
 
-/// What came from outside, made safe for a terminal: control characters (escape sequences!) and
-/// characters that turn the reading direction are shown as `\u{…}`.
+/// What came from outside, made safe for a terminal.
 #[must_use]
 pub fn printable(text: &str) -> String {
-    let unsafe_on_a_terminal = |c: char| {
-        c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
-    if !text.contains(unsafe_on_a_terminal) {
-        return text.to_owned();
-    }
-    text.chars().fold(String::with_capacity(text.len() + 16), |mut shown, c| {
-        if unsafe_on_a_terminal(c) {
-            shown.extend(c.escape_unicode())
-        } else {
-            shown.push(c)
-        }
-        shown
-    })
+    sallyport_plain::printable(text).into_owned()
+}
+
+/// Says something on stderr, as this program. It may quote what came from outside.
+pub(super) fn tell(text: &str) {
+    eprintln!("sallyport: {}", sallyport_plain::printable_lines(text));
 }
 
 /// Aligns cells in columns. Every cell is made [`printable`].

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use sallyport_policy::tables::{self, CaseResult};
 use sallyport_policy::{Explanation, PlantFile, Policy};
 
+use super::output::tell;
 use super::{CliError, Context, printable};
 use crate::plant::read_files;
 pub use explain::Explain;
@@ -89,7 +90,7 @@ pub(super) async fn policy(paths: &[PathBuf], context: &Context) -> Result<Polic
     };
     let policy = Policy::parse(&files).map_err(|errors| CliError::Setup(errors.to_string()))?;
     for warning in policy.warnings() {
-        eprintln!("sallyport: warning: {}", printable(&warning.to_string()));
+        tell(&format!("warning: {warning}"));
     }
     Ok(policy)
 }

@@ -153,7 +153,7 @@ pub(super) fn no_more_than(limit: u32) -> String {
 
 /// What a person wrote comes back to their terminal only as plain characters.
 pub(crate) fn printable(text: &str) -> String {
-    text.chars().take(80).map(|c| if c.is_ascii_graphic() { c } else { '?' }).collect()
+    sallyport_plain::excerpt(text, 80)
 }
 
 impl Session<Authenticated> {

@@ -193,7 +193,7 @@ impl SessionChannel {
                 self.start(&body, ends.asset.request_subsystem(true, name), stream).await
             }
             ChannelRequest::Subsystem(name) => {
-                let shown: String = name.chars().filter(|character| !character.is_control()).take(40).collect();
+                let shown = sallyport_plain::excerpt(&name, 40);
                 self.refuse(&body, &format!("the subsystem `{shown}` is not available"))
             }
         }

@@ -1,5 +1,6 @@
 //! Faults as they are found, with the place in the file each is about.
 
+use sallyport_plain::printable;
 use strsim::damerau_levenshtein;
 
 use crate::error::{PlantError, PlantFile};
@@ -85,24 +86,11 @@ impl<'f> Log<'f> {
         let begin = self.lines.get(at.file).and_then(|lines| lines.get(line - 1)).copied().unwrap_or(0);
         let behind = text.get(begin..).unwrap_or_default().char_indices();
         let column = behind.take_while(|(place, _)| begin + place < at.offset).count() + 1;
+        // What a file says may act on the terminal of whoever reads what is wrong with it, or break the line.
+        let plain = |text: String| printable(&text).into_owned();
         let (message, suggestion) = (plain(message), suggestion.map(plain));
         PlantError { file: file.to_owned(), line, column, message, suggestion }
     }
-}
-
-/// What a file says may act on the terminal of whoever reads what is wrong with it, or break the line.
-fn plain(text: String) -> String {
-    if !text.contains(char::is_control) {
-        return text;
-    }
-    text.chars().fold(String::with_capacity(text.len()), |mut plain, char| {
-        if char.is_control() {
-            plain.extend(char.escape_default())
-        } else {
-            plain.push(char)
-        }
-        plain
-    })
 }
 
 /// The word that was probably meant: the same but for case, or one or a few slips away.

@@ -17,7 +17,7 @@ pub enum Content {
 
 /// Writes the header, every entry, and how the recording ends, one JSON object a line.
 pub fn jsonl<R: Read>(reader: &mut Reader<R>, content: Content, mut out: impl Write) -> Result<(), ExportError> {
-    writeln!(out, "{}", json!({ "kind": "recording", "header": reader.header() }))?;
+    writeln!(out, "{}", plain(&json!({ "kind": "recording", "header": reader.header() })))?;
     let started = reader.header().started;
     while let Some(entry) = reader.next_entry()? {
         if !entry.kind.is_json() && content == Content::Without {
@@ -30,12 +30,17 @@ pub fn jsonl<R: Read>(reader: &mut Reader<R>, content: Content, mut out: impl Wr
             "track": entry.track,
         });
         body(&entry, &mut line);
-        writeln!(out, "{line}")?;
+        writeln!(out, "{}", plain(&line))?;
     }
     let end = reader.verification();
-    writeln!(out, "{}", json!({ "kind": "end", "state": end.state, "seal": end.seal, "head": end.head }))?;
+    writeln!(out, "{}", plain(&json!({ "kind": "end", "state": end.state, "seal": end.seal, "head": end.head })))?;
     out.flush()?;
     Ok(())
+}
+
+/// One line in which nothing acts on a terminal.
+fn plain(line: &Value) -> String {
+    sallyport_plain::json(&line.to_string()).into_owned()
 }
 
 fn body(entry: &Entry, line: &mut Value) {

@@ -34,9 +34,3 @@ pub enum ExportError {
     #[error("more than {0} connections are open at a time")]
     Connections(usize),
 }
-
-/// False for what acts on a terminal or turns the reading direction. What an asset or a client said may hold either.
-fn is_plain(char: char) -> bool {
-    !char.is_control()
-        && !matches!(char, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
-}

@@ -1,5 +1,5 @@
 //! Operations: what was done, decoded, one by one.
-use super::{ExportError, is_plain};
+use super::ExportError;
 use crate::entry::{Entry, Kind};
 use crate::header::Header;
 use crate::read::ReadError;
@@ -86,19 +86,7 @@ impl<'a> Operation<'a> {
 
     /// The operation as one line of JSON in which nothing acts on a terminal.
     pub fn json_line(&self) -> Result<String, serde_json::Error> {
-        let text = serde_json::to_string(self)?;
-        if text.chars().all(is_plain) {
-            return Ok(text);
-        }
-        // JSON escapes only the controls below U+0020 by itself. Outside of strings there is none of the others.
-        Ok(text.chars().fold(String::with_capacity(text.len()), |mut line, char| {
-            if is_plain(char) {
-                line.push(char);
-            } else {
-                line.push_str(&format!("\\u{:04x}", u32::from(char)));
-            }
-            line
-        }))
+        Ok(sallyport_plain::json(&serde_json::to_string(self)?).into_owned())
     }
 
     /// The operation as it was decoded, field by field.

@@ -183,3 +183,27 @@ fn a_line_that_could_be_read_two_ways_is_refused() {
         assert!(matches!(found.faults[0], Fault::Unreadable { line: 1, .. }), "{to}");
     }
 }
+
+#[test]
+fn nothing_in_an_export_acts_on_a_terminal_and_it_verifies_in_either_form() {
+    let hostile = "ev\u{9b}31m\u{202e}\u{2028}\u{9d}0;title\u{9c}\u{e0041}\u{7f} ø";
+    let event = AuditEvent::IdentityLocked { identity: hostile.to_owned(), reason: "left".into() };
+    let mut entry = Draft::new(&event, Timestamp::UNIX_EPOCH, "b1", hostile).unwrap().enter(1, GENESIS);
+    sign(&mut entry, &key());
+    let line = entry_to_line(&entry);
+    assert!(line.chars().all(sallyport_plain::is_plain), "{line:?}");
+    assert!(line.contains(r#""identity":"ev\u009b31m\u202e\u2028\u009d0;title\u009c\udb40\udc41\u007f ø""#), "{line}");
+    // Another reader of JSON sees what was hashed.
+    let value: serde_json::Value = serde_json::from_str(&line).unwrap();
+    assert_eq!((&value["identity"], &value["event"]["identity"]), (&hostile.into(), &hostile.into()));
+    let as_it_was = super::super::entry::canonical(&value);
+    let keys = [key().verifying_key()];
+    for whole in [&line, &as_it_was] {
+        assert!(verify_lines(whole.as_bytes(), &keys, Expected::default()).unwrap().whole(), "{whole}");
+    }
+    // No third way to write the same.
+    for other in [line.replacen("\\u009b", "\u{9b}", 1), line.replacen("left", "l\\u0065ft", 1)] {
+        assert_ne!(other, line);
+        assert!(!verify_lines(other.as_bytes(), &keys, Expected::default()).unwrap().whole(), "{other}");
+    }
+}

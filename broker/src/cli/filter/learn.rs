@@ -14,7 +14,7 @@ use super::{CliError, Context, Learn, place};
 use crate::audit::AuditEvent;
 use crate::capture::Connection;
 use crate::cli::recording::source::{Eyes, Source, check_identity, put_on_record};
-use crate::cli::{policy, printable};
+use crate::cli::{output::tell, policy};
 use crate::tcp::rules::{self, Dated};
 
 pub(super) async fn learn(arguments: Learn, context: &Context) -> Result<(), CliError> {
@@ -34,7 +34,7 @@ pub(super) async fn learn(arguments: Learn, context: &Context) -> Result<(), Cli
     let wanted = arguments.traffic.wanted(Some((asset, service)));
     let mut lesson = lesson.captures(&arguments.pcap, wanted, &tags, &mut faults)?;
     for fault in &faults {
-        eprintln!("sallyport: {}", printable(fault));
+        tell(fault);
     }
     if lesson.seen.operations() == 0 {
         return Err(CliError::Failed(format!("there is nothing to learn: no operation passed ({})", lesson.left_out)));

@@ -12,6 +12,7 @@ use sallyport_protocol_filter::{Malformed, Now, Outbound, Side};
 use super::CliError;
 use super::flow::{Live, Midway, Stop};
 use crate::capture::{Capture, CaptureError, Connection, Ending, Event, Streams, What};
+use crate::cli::output::tell;
 use crate::tcp::rules::Dated;
 
 /// Which connections of a capture count.
@@ -68,7 +69,7 @@ impl Found {
     pub(super) fn notes(&self, path: &Path) {
         let note = |count: u64, what: &str| {
             if count > 0 {
-                eprintln!("sallyport: `{}`: {what}: {count}", path.display());
+                tell(&format!("`{}`: {what}: {count}", path.display()));
             }
         };
         note(self.midway, "connections that begin before the capture, so that no value is known at first");

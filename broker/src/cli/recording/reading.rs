@@ -17,6 +17,7 @@ use super::source::{Eyes, Source, check_identity, put_on_record};
 use super::{CliError, Context, Export, Format, ReadKeys, Search, frames};
 use crate::audit::AuditEvent;
 use crate::cli::Row;
+use crate::cli::output::tell;
 
 pub(super) async fn export(arguments: Export, context: &Context) -> Result<(), CliError> {
     frames::check(&arguments)?;
@@ -277,7 +278,7 @@ pub(super) async fn search(arguments: Search, context: &Context) -> Result<(), C
     for source in &sources {
         // One recording that cannot be read does not hide the others.
         if let Err(error) = search_one(source, &eyes, &query, &mut lines) {
-            eprintln!("sallyport: {error}");
+            tell(&error.to_string());
             unread += 1;
         }
     }

@@ -10,6 +10,7 @@ use ssh_key::PublicKey;
 
 use super::{CliError, Context, ReadKeys};
 use crate::audit::AuditEvent;
+use crate::cli::output::tell;
 use crate::recording::open_file;
 use crate::store::recordings::{Recording, RecordingState};
 use crate::vault::KeyName;
@@ -67,7 +68,7 @@ impl Eyes {
         let trusted = match trusted(&keys.public_key, context).await {
             Ok(trusted) => Some(trusted),
             Err(error) if keys.public_key.is_empty() => {
-                eprintln!("sallyport: the signer is not checked, since there is no evidence key here: {error}");
+                tell(&format!("the signer is not checked, since there is no evidence key here: {error}"));
                 None
             }
             Err(error) => return Err(error),

@@ -88,7 +88,8 @@ impl<W: Write> Capture<W> {
 /// What a comment says may come from an asset, and comments are printed on terminals.
 fn comment(block: &mut Vec<u8>, text: &str) {
     const LONGEST: usize = 2000;
-    let text: String = text.chars().map(|char| if super::super::is_plain(char) { char } else { '\u{fffd}' }).collect();
+    let text: String =
+        text.chars().map(|char| if sallyport_plain::is_plain(char) { char } else { '\u{fffd}' }).collect();
     let end = text.char_indices().nth(LONGEST).map_or(text.len(), |(at, _)| at);
     option(block, OPT_COMMENT, &text.as_bytes()[..end]);
 }

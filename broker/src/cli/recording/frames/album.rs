@@ -84,8 +84,8 @@ impl Album {
         let file = format!("{:06}-{}.png", self.frames + 1, at.strftime("%Y%m%dT%H%M%S%.3fZ"));
         let bytes = self.write(screen, &file)?;
         let line = Line { at, offset_micros, file: &file, width, height, bytes, changed };
-        let mut line = serde_json::to_string(&line).map_err(CliError::failed)?;
-        line.push('\n');
+        let line = serde_json::to_string(&line).map_err(CliError::failed)? + "\n";
+        let line = sallyport_plain::json(&line);
         self.index()?.write_all(line.as_bytes()).map_err(|error| cannot_write(&self.folder.join(INDEX), &error))?;
         self.frames += 1;
         self.bytes += bytes;
