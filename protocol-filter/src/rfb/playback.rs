@@ -120,6 +120,13 @@ impl Playback {
         matches!(self.stage, Stage::Refused)
     }
 
+    /// So much of the session's time has gone by, in microseconds: more may be [painted](Screen::elapsed).
+    pub fn elapsed(&mut self, micros: u64) {
+        if let Stage::Open(screen) = &mut self.stage {
+            screen.elapsed(micros);
+        }
+    }
+
     /// Hears what was noted between the bytes before and those to come.
     ///
     /// # Errors

@@ -15,6 +15,7 @@ use super::zrle::Zrle;
 ///
 /// Bytes that the filter would not pass are errors here too, and so is compressed data that does not hold exactly its
 /// rectangle. Memory is bounded by the largest screen that the filter lets pass, 4096 by 4096 pixels in all, whatever the bytes say.
+/// So is the work: what may be painted is bounded, and grows with the bytes received and with the [time](Screen::elapsed) that they took.
 #[derive(Debug)]
 pub struct Screen {
     follow: Follow,
@@ -85,11 +86,17 @@ impl Screen {
         if let Some(failed) = self.failed {
             return Err(failed);
         }
+        self.canvas.surface.received(bytes.len());
         self.follow.read(&mut self.carry, bytes, &mut self.canvas).map_err(|reason| {
             let error = ScreenError(reason);
             self.failed = Some(error);
             error
         })
+    }
+
+    /// So much of the session's time has gone by, in microseconds: more may be painted.
+    pub fn elapsed(&mut self, micros: u64) {
+        self.canvas.surface.elapsed(micros);
     }
 
     /// Width and height.
@@ -139,7 +146,7 @@ impl Sink for Canvas {
         self.format = *format;
         self.rectangle = *area;
         match encoding {
-            Encoding::DesktopSize => self.surface.resize(area.width, area.height),
+            Encoding::DesktopSize => self.surface.resize(area.width, area.height)?,
             Encoding::Raw => self.draw_raw(*area),
             Encoding::Hextile => (self.background, self.foreground) = ([0; 3], [0; 3]),
             Encoding::CopyRect
@@ -154,20 +161,17 @@ impl Sink for Canvas {
     }
 
     fn copy(&mut self, x: u16, y: u16) -> Result<(), Reason> {
-        self.surface.copy(self.rectangle, x, y);
-        Ok(())
+        self.surface.copy(self.rectangle, x, y)
     }
 
     fn background(&mut self, _: u32, background: Pixel) -> Result<(), Reason> {
         let colour = self.look(background.bytes());
-        self.surface.fill(self.rectangle, colour);
-        Ok(())
+        self.surface.fill(self.rectangle, colour)
     }
 
     fn subrectangle(&mut self, pixel: Pixel, area: Area) -> Result<(), Reason> {
         let colour = self.look(pixel.bytes());
-        self.surface.fill(within(self.rectangle, area), colour);
-        Ok(())
+        self.surface.fill(within(self.rectangle, area), colour)
     }
 
     fn tile(&mut self, area: Area, tile: &Tile) -> Result<(), Reason> {
@@ -182,14 +186,12 @@ impl Sink for Canvas {
         if let Some(pixel) = tile.foreground {
             self.foreground = self.look(pixel.bytes());
         }
-        self.surface.fill(area, self.background);
-        Ok(())
+        self.surface.fill(area, self.background)
     }
 
     fn tile_subrectangle(&mut self, pixel: Option<Pixel>, area: Area) -> Result<(), Reason> {
         let colour = pixel.map_or(self.foreground, |pixel| self.look(pixel.bytes()));
-        self.surface.fill(within(self.tile, area), colour);
-        Ok(())
+        self.surface.fill(within(self.tile, area), colour)
     }
 
     fn pixels(&mut self, bytes: &[u8]) -> Result<(), Reason> {
@@ -201,7 +203,7 @@ impl Sink for Canvas {
             self.partial.extend_from_slice(now);
             if self.partial.len() == length {
                 let colour = self.look(&self.partial);
-                self.surface.run(self.raw, self.drawn, 1, colour);
+                self.surface.run(self.raw, self.drawn, 1, colour)?;
                 self.drawn += 1;
                 self.partial.clear();
             }

@@ -170,7 +170,7 @@ impl Tiles {
                     if more == 255 || u64::from(drawn) + u64::from(length) > tile.pixels() {
                         return Err("a run that is longer than its tile");
                     }
-                    surface.run(tile, drawn, length, colour);
+                    surface.run(tile, drawn, length, colour)?;
                     Some(Expect::Draw { packing, drawn: drawn + length })
                 }
                 None => None,
@@ -188,15 +188,21 @@ impl Tiles {
         surface: &mut Surface,
     ) -> Result<Option<Expect>, Reason> {
         Ok(match packing {
-            Packing::Raw => self.pixel(feed, map).map(|colour| {
-                surface.run(tile, drawn, 1, colour);
-                Expect::Draw { packing, drawn: drawn + 1 }
-            }),
-            Packing::Solid => self.pixel(feed, map).map(|colour| {
-                surface.fill(tile, colour);
-                // A tile has at most 64 * 64 pixels.
-                Expect::Draw { packing, drawn: tile.pixels() as u32 }
-            }),
+            Packing::Raw => match self.pixel(feed, map) {
+                Some(colour) => {
+                    surface.run(tile, drawn, 1, colour)?;
+                    Some(Expect::Draw { packing, drawn: drawn + 1 })
+                }
+                None => None,
+            },
+            Packing::Solid => match self.pixel(feed, map) {
+                Some(colour) => {
+                    surface.fill(tile, colour)?;
+                    // A tile has at most 64 * 64 pixels.
+                    Some(Expect::Draw { packing, drawn: tile.pixels() as u32 })
+                }
+                None => None,
+            },
             Packing::Runs => self.pixel(feed, map).map(|colour| Expect::Run { packing, drawn, colour, length: 1 }),
             Packing::PaletteRuns => match feed.field() {
                 Some([index]) => {
@@ -204,7 +210,7 @@ impl Tiles {
                     if index & 0x80 != 0 {
                         return Ok(Some(Expect::Run { packing, drawn, colour, length: 1 }));
                     }
-                    surface.run(tile, drawn, 1, colour);
+                    surface.run(tile, drawn, 1, colour)?;
                     Some(Expect::Draw { packing, drawn: drawn + 1 })
                 }
                 None => None,
@@ -217,7 +223,7 @@ impl Tiles {
                     for place in 0..count {
                         let shift = 8 - u32::from(bits) * (place + 1);
                         let index = (byte >> shift) & ((1 << bits) - 1);
-                        surface.run(tile, drawn + place, 1, self.named(index)?);
+                        surface.run(tile, drawn + place, 1, self.named(index)?)?;
                     }
                     Some(Expect::Draw { packing, drawn: drawn + count })
                 }

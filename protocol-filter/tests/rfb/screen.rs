@@ -203,3 +203,50 @@ proptest! {
         prop_assert_eq!(screen.rgba().len(), usize::from(width) * usize::from(height) * 4);
     }
 }
+
+/// A few bytes that paint all of a screen of 4096 by 4096, for each encoding that can.
+fn bombs() -> Vec<(&'static str, Vec<u8>)> {
+    let side = 4096_u16;
+    let whole = [0, 0, side, side];
+    let subrectangle = [[0; 4].as_slice(), &[0, 0, 0, 0], &side.to_be_bytes(), &side.to_be_bytes()].concat();
+    let rre = [1000_u32.to_be_bytes().as_slice(), &[0; 4], &subrectangle.repeat(1000)].concat();
+    vec![
+        ("rre", update(&[rectangle(whole, 2, &rre)])),
+        ("backgrounds", update(&vec![rectangle(whole, 2, &[0; 8]); 1000])),
+        ("copies", update(&vec![rectangle(whole, 1, &[0; 4]); 1000])),
+        ("sizes", update(&vec![rectangle(whole, -223, &[]); 1000])),
+    ]
+}
+
+#[test]
+fn what_paints_more_than_any_screen_shows_is_not_drawn_to_its_end() {
+    for (name, bomb) in bombs() {
+        let mut screen = screen(4096, 4096, RGB32);
+        let error = screen.receive(&bomb).expect_err(name).to_string();
+        assert_eq!(
+            error, "the screen cannot be drawn from here on: more is painted here than any screen shows",
+            "{name}"
+        );
+    }
+    let mut screen = screen(4096, 4096, RGB32);
+    let mut compressor = Compressor::new();
+    // Tiles of one colour, 4096 of them.
+    let mut paint = || {
+        let body = compressed(&compressor.compress(&[1, 0, 0, 0].repeat(4096)));
+        screen.receive(&update(&[rectangle([0, 0, 4096, 4096], 16, &body)]))
+    };
+    assert!((0..1000).any(|_| paint().is_err()), "ZRLE");
+}
+
+#[test]
+fn a_session_that_goes_on_may_paint_on() {
+    let mut screen = screen(1920, 1080, RGB32);
+    let whole = update(&[rectangle([0, 0, 1920, 1080], 2, &[0; 8])]);
+    // A minute of it, sixty times a second all of the screen, in one colour.
+    for _ in 0..300 {
+        screen.elapsed(1_000_000 / 60);
+        screen.receive(&whole).unwrap();
+    }
+    // Without the time it is too much.
+    assert!((0..300).any(|_| screen.receive(&whole).is_err()));
+}

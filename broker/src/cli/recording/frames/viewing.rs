@@ -122,6 +122,7 @@ impl Viewing {
 
     /// Plays an entry; tells whether it may have drawn.
     pub(super) fn take(&mut self, entry: &Entry) -> bool {
+        self.playback.elapsed(entry.at.micros_since(self.last));
         self.last = entry.at;
         let played = match entry.kind {
             Kind::Operation => self.hear(entry).map(|()| false),
