@@ -7,6 +7,17 @@ use crate::Moment;
 #[derive(Clone, Debug)]
 pub struct Budget {
     bucket: Option<Bucket>,
+    spent: Spent,
+}
+
+/// Whether it has ever held less than was asked of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Spent {
+    #[default]
+    Never,
+    /// And nobody has been told.
+    Now,
+    Told,
 }
 
 #[derive(Clone, Debug)]
@@ -27,12 +38,15 @@ impl Budget {
 
     /// `capacity` bytes at once, `refill_per_second` after that.
     pub fn new(capacity: u64, refill_per_second: u64) -> Self {
-        Self { bucket: Some(Bucket { capacity, refill_per_second, tokens: capacity, carry: 0, refilled: None }) }
+        Self {
+            bucket: Some(Bucket { capacity, refill_per_second, tokens: capacity, carry: 0, refilled: None }),
+            spent: Spent::Never,
+        }
     }
 
     /// Everything in full: terminals.
     pub fn unlimited() -> Self {
-        Self { bucket: None }
+        Self { bucket: None, spent: Spent::Never }
     }
 
     /// Nothing in full: the content of files that are hashed as files.
@@ -49,6 +63,24 @@ impl Budget {
                 bucket.tokens
             }
         }
+    }
+
+    /// Something did not fit, and was recorded as length and hash.
+    pub(crate) fn overrun(&mut self) {
+        // Who gets nothing is not short of it: files are hashed as files.
+        let given = self.bucket.as_ref().is_some_and(|bucket| bucket.capacity > 0);
+        if given && self.spent == Spent::Never {
+            self.spent = Spent::Now;
+        }
+    }
+
+    /// True once: since the last call it held less than was asked of it, for the first time.
+    pub fn ran_out(&mut self) -> bool {
+        let now = self.spent == Spent::Now;
+        if now {
+            self.spent = Spent::Told;
+        }
+        now
     }
 
     /// Takes what was recorded in full out of the bucket.

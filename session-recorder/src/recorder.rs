@@ -249,6 +249,7 @@ impl<S: Sink> Recorder<S> {
         digest[..8].copy_from_slice(&(digested.len() as u64).to_be_bytes());
         digest[8..].copy_from_slice(&hash(&[digested]));
         budget.spend(kept as u64);
+        budget.overrun();
         self.entry(draft, at, track, direction.digest(), &digest)?;
         if tail.is_empty() { Ok(()) } else { self.entry(draft, at, track, direction.content(), tail) }
     }

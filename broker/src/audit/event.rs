@@ -471,6 +471,17 @@ events! {
         what: String,
     }
 
+    /// A stream moved so much, so fast, that its record goes on with lengths and hashes instead of bytes wherever the budget for
+    /// bulk is spent. Once for each direction of a channel.
+    RecordingHashesOnly = "SP-4015" "recording.hashes-only" Notice Process Spools {
+        /// The recording.
+        session: String,
+        /// The channel's track.
+        track: u64,
+        /// Which way: input, output or error-output.
+        direction: String,
+    }
+
     /// A plant file is in force.
     PlantApplied = "SP-5001" "plant.applied" Notice Process Fails {
         /// Its version.

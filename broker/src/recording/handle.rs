@@ -2,13 +2,14 @@
 
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use sallyport_session_recorder::{Kind, Part, RecordError, Recorder, Sealed, TrackId};
+use sallyport_session_recorder::{Direction, Kind, Part, RecordError, Recorder, Sealed, TrackId};
 use serde_json::Value;
 use tokio::sync::watch;
 
 use super::clock;
 use super::recordings::Inner;
 use super::sink::FileSink;
+use crate::audit::AuditEvent;
 use crate::store::recordings::{RecordingClosed, RecordingState};
 
 /// One recording in the making; a cheap clone. Every call returns when the bytes are recorded, and only then may they
@@ -55,7 +56,32 @@ impl RecordingHandle {
     /// Whatever it is, none of the bodies may be forwarded, and every later call fails too.
     pub fn append_all(&self, track: TrackId, parts: &mut [Part<'_>]) -> Result<(), RecordError> {
         let bytes = parts.iter().map(Part::len).sum();
-        self.record(bytes, |state| state.recorder.append_all(clock::now(), track, parts))
+        self.record(bytes, |state| state.recorder.append_all(clock::now(), track, parts))?;
+        for part in parts {
+            if let Part::Bulk { direction, budget, .. } = part
+                && budget.ran_out()
+            {
+                self.tell_of_hashes(track, *direction);
+            }
+        }
+        Ok(())
+    }
+
+    /// The auditor learns that from here on the record of a stream may hold hashes instead of bytes: something may hide there.
+    /// The record itself says so too, so that the stream need not wait for the chain.
+    fn tell_of_hashes(&self, track: TrackId, direction: Direction) {
+        let (session, audit) = (self.open.session.clone(), self.open.recordings.audit.clone());
+        let direction = match direction {
+            Direction::Input => "input",
+            Direction::Output => "output",
+            Direction::ErrorOutput => "error-output",
+        };
+        let event = AuditEvent::RecordingHashesOnly { session, track: track.0.into(), direction: direction.to_owned() };
+        tokio::spawn(async move {
+            if let Err(error) = audit.record(event).await {
+                tracing::error!(%error, "It could not be audited that a stream is recorded as hashes");
+            }
+        });
     }
 
     /// Records a body in full.

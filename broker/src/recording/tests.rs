@@ -495,3 +495,27 @@ async fn a_session_id_that_is_a_path_is_refused() {
         assert!(matches!(recordings.start(header(id)).await, Err(RecordError::Unavailable(_))), "{id}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_passes_to_hashes_is_on_record_once_for_each_direction() {
+    let desk = Desk::new().await;
+    let recordings = desk.open();
+    let handle = desk.start(&recordings, 1).await;
+    let track = handle.opened(&json!({ "channel": "session" })).unwrap();
+    let mut budgets = [Budget::new(1000, 0), Budget::new(1000, 0), Budget::none()];
+    for _ in 0..3 {
+        let [input, output, file] = &mut budgets;
+        for (direction, budget) in [(Direction::Input, input), (Direction::Output, output), (Direction::Output, file)] {
+            handle.append_all(track, &mut [Part::Bulk { direction, body: &[7; 600], budget }]).unwrap();
+        }
+    }
+    let told = || async { desk.codes().await.into_iter().filter(|code| code == "SP-4015").count() };
+    for _ in 0..100 {
+        if told().await >= 2 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    handle.seal("left", "").await.unwrap();
+    assert_eq!(told().await, 2);
+}
