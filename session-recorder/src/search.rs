@@ -1,21 +1,19 @@
-//! Search in the text as it stood on the screen, so that what was drawn across escape sequences is found.
+//! Search in the text as it stood on the screen, so that what was drawn across escape sequences is found; and in what control
+//! strings hold, which no screen shows.
+mod query;
 mod screen;
+
+pub use query::Query;
 
 use crate::entry::{Direction, Entry, Kind, TrackId};
 use crate::export::{LARGEST, is_opaque, refused, terminal, window_change};
 use crate::header::Header;
 use crate::read::ReadError;
+use query::LONGEST_LINE;
 use screen::{PLAIN, Screen, first_piece};
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::{HashMap, HashSet, VecDeque};
-
-/// What to look for.
-#[derive(Clone, Debug)]
-pub struct Query {
-    needle: Vec<char>,
-    ignore_case: bool,
-}
 
 /// One place where the text was found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -26,36 +24,11 @@ pub struct Hit {
     pub at: i64,
     /// The track.
     pub track: u32,
-    /// Where: `screen`, `output`, `error-output`, `input`, or the kind of the entry (`request`, `operation`, …).
+    /// Where: `screen`, `output`, `error-output`, `input`, `title` (of a window), `control-string` (which no screen shows), or
+    /// the kind of the entry (`request`, `operation`, …).
     pub place: &'static str,
     /// The line it stands in.
     pub line: String,
-}
-
-impl Query {
-    /// Looks for `text`, which must not be empty.
-    pub fn new(text: &str, ignore_case: bool) -> Option<Query> {
-        let needle: Vec<char> = text.chars().map(|char| fold(char, ignore_case)).collect();
-        (!needle.is_empty()).then_some(Query { needle, ignore_case })
-    }
-
-    /// Where the text begins in a line, in characters.
-    fn find_all(&self, line: &[char]) -> Vec<usize> {
-        if line.len() < self.needle.len() {
-            return Vec::new();
-        }
-        let folded: Vec<char> = line.iter().map(|char| fold(*char, self.ignore_case)).collect();
-        folded
-            .windows(self.needle.len())
-            .enumerate()
-            .filter(|(_, window)| *window == self.needle)
-            .map(|(start, _)| start)
-            .collect()
-    }
-}
-
-fn fold(char: char, ignore_case: bool) -> char {
-    if ignore_case { char.to_lowercase().next().unwrap_or(char) } else { char }
 }
 
 /// More connections than this at a time are not remembered as opaque; their bytes are drawn, as text or not.
@@ -145,14 +118,13 @@ impl<I: Iterator<Item = Result<Entry, ReadError>>> Search<I> {
         }
         let mut lines = Vec::new();
         strings(&body, &mut lines);
-        lines.retain(|line| !self.query.find_all(&line.chars().collect::<Vec<_>>()).is_empty());
+        let mut found: Vec<String> = lines.into_iter().filter_map(|line| self.query.line(line)).collect();
         // An operation says in one line what its fields say again.
-        if let (Kind::Operation, Some(text), false) = (entry.kind, body["text"].as_str(), lines.is_empty()) {
-            lines = vec![text];
+        if let (Kind::Operation, Some(text), false) = (entry.kind, body["text"].as_str(), found.is_empty()) {
+            found = vec![self.query.line(text).unwrap_or_else(|| text.chars().take(LONGEST_LINE).collect())];
         }
-        for line in lines {
-            let hit = self.hit(entry, entry.kind.word(), line.to_owned());
-            self.pending.push_back(hit);
+        for line in found {
+            self.pending.push_back(self.hit(entry, entry.kind.word(), line));
         }
     }
 
@@ -172,18 +144,23 @@ impl<I: Iterator<Item = Result<Entry, ReadError>>> Search<I> {
                 return;
             }
             let size = terminal.map(|size| self.drawn_size(size, key));
-            let Some(screen) = Screen::new(size) else { return };
+            let Some(screen) = Screen::new(size, &self.query) else { return };
             self.screens.insert(key, screen);
         }
         let Some(screen) = self.screens.get_mut(&key) else { return };
+        let text = screen.text(&entry.body);
+        let heard = screen.heard(&text, &self.query);
         self.drawing = Some(Drawing {
             key,
-            text: screen.text(&entry.body),
+            text,
             drawn: 0,
             place: if terminal.is_some() { "screen" } else { entry.kind.word() },
             offset_micros: entry.at.micros_since(self.started),
             at: entry.at.unix_micros,
         });
+        for (place, line) in heard {
+            self.pending.push_back(self.hit(entry, place, line));
+        }
     }
 
     /// The size that a terminal is drawn in: its own, while there is room for it beside the others.

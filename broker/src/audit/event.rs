@@ -415,8 +415,12 @@ events! {
     RecordingSearched = "SP-4003" "recording.searched" Notice Process Fails {
         /// The recording, if only one.
         session: Option<String>,
-        /// What for.
+        /// Empty. Entries made before there was a digest hold what was looked for.
         text: String,
+        /// What for, as a keyed digest: who holds the evidence key can tell whether it was a given text.
+        digest: Option<String>,
+        /// How many characters it has.
+        length: Option<u64>,
         /// How many recordings were looked at.
         recordings: u64,
     }

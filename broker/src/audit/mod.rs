@@ -9,6 +9,7 @@ mod chain;
 mod document;
 mod entry;
 mod event;
+mod searched;
 mod spool;
 mod verify;
 mod writer;
@@ -25,6 +26,7 @@ pub use document::document;
 use entry::Draft;
 pub use entry::{Entry, GENESIS, SIGNED_PREFIX, entry_from_line, entry_to_line};
 pub use event::{AuditEvent, Doer, EventKind, Outage, Severity};
+pub use searched::searched_digest;
 pub use verify::{Expected, Fault, Verification, Verifier, verify_lines, verify_store};
 
 /// What an audit handle needs.

@@ -118,12 +118,12 @@ impl Context {
     /// Prints a value as JSON, whatever `--json` says. Nothing in it acts on a terminal.
     pub fn print_json<T: Serialize + ?Sized>(&self, value: &T) -> Result<(), CliError> {
         let text = serde_json::to_string_pretty(value).map_err(CliError::failed)?;
-        self.print(&sallyport_plain::json(&(text + "\n")))
+        self.print_bytes(sallyport_plain::json(&(text + "\n")).as_bytes())
     }
 
-    /// Prints a text as it is. What comes from outside goes through [`super::printable`] first.
+    /// Prints lines in which nothing acts on a terminal. What may break a line goes through [`super::printable`] before.
     pub fn print(&self, text: &str) -> Result<(), CliError> {
-        self.print_bytes(text.as_bytes())
+        self.print_bytes(sallyport_plain::printable_lines(text).as_bytes())
     }
 
     /// Prints bytes as they are.

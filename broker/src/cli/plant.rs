@@ -93,7 +93,8 @@ fn export(plant: &Plant, dir: Option<PathBuf>, context: &Context) -> Result<(), 
         return context.print_json(&files);
     }
     match plant.files.as_slice() {
-        [file] => context.print(&file.text),
+        // Word for word: what was applied comes back.
+        [file] => context.print_bytes(file.text.as_bytes()),
         files => Err(CliError::Usage(format!(
             "version {} has {} files; give `--dir` or `--json`",
             plant.version,

@@ -6,6 +6,7 @@ mod operations;
 mod proof;
 mod reading;
 mod replaying;
+mod searching;
 pub(super) mod source;
 
 use std::path::PathBuf;
@@ -19,7 +20,7 @@ use super::{CliError, Context};
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
     /// List recordings, the newest first
-    List(Filter),
+    List(List),
     /// Play a recording in this terminal
     Replay(Replay),
     /// Prove that recordings are whole, with nothing but the public key; exit code 1 if one is not
@@ -28,7 +29,7 @@ pub enum Command {
     Export(Export),
     /// List the files that went either way; from the index, or with an identity from the recording itself
     Files {
-        /// Session id (or how it begins), or a recording's file
+        /// Session id (or how it begins), or a recording's file, written with a `/`
         recording: String,
         /// What opens it
         #[command(flatten)]
@@ -74,6 +75,13 @@ pub struct Filter {
     /// Only begun before
     #[arg(long)]
     until: Option<Timestamp>,
+}
+
+/// `sallyport recording list`
+#[derive(Debug, clap::Args)]
+pub struct List {
+    #[command(flatten)]
+    filter: Filter,
     /// Also those whose file is gone
     #[arg(long)]
     removed: bool,
@@ -91,12 +99,15 @@ pub struct ReadKeys {
     /// Evidence key that must have signed: hex, an OpenSSH line, or a file with either [default: this installation's]
     #[arg(long, value_name = "KEY")]
     public_key: Vec<String>,
+    /// Read without checking who signed: what is read may then be anybody's making
+    #[arg(long, conflicts_with = "public_key")]
+    unverified: bool,
 }
 
 /// `sallyport recording replay`
 #[derive(Debug, clap::Args)]
 pub struct Replay {
-    /// Session id (or how it begins), or a recording's file
+    /// Session id (or how it begins), or a recording's file, written with a `/`
     recording: String,
     #[command(flatten)]
     keys: ReadKeys,
@@ -112,12 +123,15 @@ pub struct Replay {
     /// Begin so many seconds into the recording
     #[arg(long, value_name = "SECONDS", default_value_t = 0.0, value_parser = not_negative)]
     seek: f64,
+    /// Show of a larger terminal the part around the cursor, as this one has room for
+    #[arg(long)]
+    fit: bool,
 }
 
 /// `sallyport recording verify`
 #[derive(Debug, clap::Args)]
 pub struct Verify {
-    /// Session ids (or how they begin), or recordings' files
+    /// Session ids (or how they begin), or recordings' files, written with a `/`
     #[arg(required_unless_present = "all")]
     recordings: Vec<String>,
     /// Every recording of the catalogue; one whose file is missing is a fault
@@ -134,9 +148,9 @@ pub struct Verify {
 /// `sallyport recording export`
 #[derive(Debug, clap::Args)]
 pub struct Export {
-    /// Session id (or how it begins), or a recording's file
+    /// Session id (or how it begins), or a recording's file, written with a `/`
     recording: String,
-    /// asciicast: what a terminal showed, for asciinema; jsonl: requests, operations, files, notices; pcapng: TCP
+    /// asciicast: what a terminal showed, for asciinema, cleaned as in a replay; jsonl: requests, operations, files, notices; pcapng: TCP
     /// connections, for Wireshark; operations: only the operations, one JSON object a line; png: the screen of a VNC
     /// session at a time; frames: a folder of PNG files, one for each change of that screen
     #[arg(long, value_enum)]
@@ -147,6 +161,9 @@ pub struct Export {
     /// asciicast; the only VNC connection of png and frames]
     #[arg(long)]
     track: Option<u32>,
+    /// All that passed, also what acts on the terminal of whoever plays it: clipboard, titles, reports (asciicast)
+    #[arg(long)]
+    raw: bool,
     /// With all bytes (jsonl)
     #[arg(long)]
     content: bool,
@@ -182,7 +199,7 @@ pub enum Format {
 /// `sallyport recording operations`
 #[derive(Debug, clap::Args)]
 pub struct Operations {
-    /// Session id (or how it begins), or a recording's file
+    /// Session id (or how it begins), or a recording's file, written with a `/`
     recording: String,
     #[command(flatten)]
     keys: ReadKeys,
@@ -210,11 +227,17 @@ pub enum Judged {
 pub struct Search {
     /// What to look for
     text: String,
-    /// Session ids (or how they begin), or recordings' files [default: every recording that fits the filter]
+    /// Session ids (or how they begin), or recordings' files, written with a `/` [default: every recording that fits the filter]
     recordings: Vec<String>,
     /// Capital letters do not matter
     #[arg(long, short)]
     ignore_case: bool,
+    /// Print at most so many lines; the rest is counted
+    #[arg(long, default_value_t = 10_000)]
+    limit: u64,
+    /// Print at most so many lines of one recording; the rest is counted
+    #[arg(long, default_value_t = 1000)]
+    per_recording: u64,
     #[command(flatten)]
     keys: ReadKeys,
     #[command(flatten)]
@@ -232,7 +255,7 @@ pub async fn run(command: Command, context: &Context) -> Result<(), CliError> {
         Command::Export(arguments) => reading::export(arguments, context).await,
         Command::Files { recording, keys } => reading::files(&recording, &keys, context).await,
         Command::Operations(arguments) => operations::operations(arguments, context).await,
-        Command::Search(arguments) => reading::search(arguments, context).await,
+        Command::Search(arguments) => searching::search(arguments, context).await,
     }
 }
 

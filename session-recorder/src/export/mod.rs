@@ -7,7 +7,7 @@ mod pcapng;
 mod text;
 mod tracks;
 
-pub use asciicast::asciicast;
+pub use asciicast::{Played, asciicast};
 pub use files::{FileEntry, files};
 pub use jsonl::{Content, jsonl};
 pub use operations::{Operation, Verdict, operation_lines, operations};

@@ -4,9 +4,15 @@
 #[derive(Clone, Debug, Default)]
 pub struct TextStream {
     carry: Vec<u8>,
+    latin1: bool,
 }
 
 impl TextStream {
+    /// One that takes what is not UTF-8 for Latin-1, as old equipment writes it; its controls of eight bits still become U+FFFD.
+    pub(crate) fn or_latin1() -> Self {
+        Self { latin1: true, ..Self::default() }
+    }
+
     /// The text of the next bytes; a character that is not complete yet waits for the next call.
     pub fn push(&mut self, bytes: &[u8]) -> String {
         let joined;
@@ -28,7 +34,7 @@ impl TextStream {
                     text.push_str(&String::from_utf8_lossy(valid));
                     match error.error_len() {
                         Some(bad) => {
-                            text.push('\u{fffd}');
+                            self.replace(&after[..bad], &mut text);
                             rest = &after[bad..];
                         }
                         None => {
@@ -39,6 +45,11 @@ impl TextStream {
                 }
             }
         }
+    }
+
+    fn replace(&self, bad: &[u8], text: &mut String) {
+        let latin1 = |byte: &u8| if *byte < 0xa0 { '\u{fffd}' } else { char::from(*byte) };
+        if self.latin1 { text.extend(bad.iter().map(latin1)) } else { text.push('\u{fffd}') }
     }
 
     /// What is left at the end: half a character becomes U+FFFD.
@@ -71,5 +82,11 @@ mod tests {
         assert_eq!(stream.push(b"(c"), "\u{fffd}(c");
         assert_eq!(stream.push(b"\xe7\x95"), "");
         assert_eq!(stream.finish(), "\u{fffd}");
+    }
+
+    #[test]
+    fn latin1_is_read_where_it_is_no_utf8() {
+        let mut stream = TextStream::or_latin1();
+        assert_eq!(stream.push("für ".as_bytes()) + &stream.push(b"f\xfcr \xe7\xe9 \x9b"), "für für çé \u{fffd}");
     }
 }

@@ -15,6 +15,8 @@ pub struct Track {
     pub opened: Value,
     /// The terminal that was granted: columns and rows as first asked.
     pub terminal: Option<(u16, u16)>,
+    /// The most columns and the most rows that it had.
+    pub largest: Option<(u16, u16)>,
     /// The terminal's type.
     pub term: Option<String>,
     /// `shell`, `exec` or `subsystem`.
@@ -88,6 +90,12 @@ impl Track {
         }
     }
 
+    fn grow(&mut self, size: Option<(u16, u16)>) {
+        let Some((cols, rows)) = size else { return };
+        let (most_cols, most_rows) = self.largest.unwrap_or_default();
+        self.largest = Some((cols.max(most_cols), rows.max(most_rows)));
+    }
+
     /// A request and its answer may be one entry or two, of which the second repeats nothing.
     fn take_request(&mut self, body: &Value) {
         let text = |name: &str| body[name].as_str().map(str::to_owned);
@@ -95,9 +103,11 @@ impl Track {
         match (request, refused(body)) {
             (Some("pty"), false) => {
                 self.terminal = terminal(body).or(self.terminal);
+                self.grow(self.terminal);
                 self.term = text("term").or_else(|| self.term.take());
             }
-            (Some("pty"), true) => (self.terminal, self.term) = (None, None),
+            (Some("pty"), true) => (self.terminal, self.term, self.largest) = (None, None, None),
+            (Some("window"), _) => self.grow(terminal(body)),
             (Some("shell" | "exec" | "subsystem"), false) => {
                 self.runs = text("request");
                 self.command = text("command").or_else(|| text("name")).or_else(|| self.command.take());

@@ -1,6 +1,8 @@
 //! One terminal, drawn again, and what newly stands on it.
 use super::Query;
+use super::query::{LONGEST_LINE, excerpt};
 use crate::export::TextStream;
+use crate::replay::{Heard, Sanitizer};
 use avt::observer::DirtyRows;
 use avt::{Anchor, Position, Terminal};
 use std::collections::HashSet;
@@ -11,6 +13,8 @@ pub(super) struct Screen {
     terminal: Terminal,
     text: TextStream,
     dirty: DirtyRows,
+    /// Listens to what control strings hold.
+    ear: Sanitizer,
     known: Vec<Anchor>,
 }
 
@@ -20,12 +24,14 @@ pub(super) const PLAIN: (u16, u16) = (200, 60);
 const NEW_LINE_MODE: &str = "\x1b[20h";
 
 impl Screen {
-    pub(super) fn new(terminal: Option<(u16, u16)>) -> Option<Screen> {
+    pub(super) fn new(terminal: Option<(u16, u16)>, query: &Query) -> Option<Screen> {
         let (cols, rows) = terminal.unwrap_or(PLAIN);
         let mut screen = Screen {
             terminal: Terminal::new(cols.into(), rows.into()).ok()?,
-            text: TextStream::default(),
+            text: TextStream::or_latin1(),
             dirty: DirtyRows::new(),
+            // A letter may be written as several characters, and with such between that cannot be seen.
+            ear: Sanitizer::listening(4 * query.length()),
             known: Vec::new(),
         };
         if terminal.is_none() {
@@ -34,9 +40,24 @@ impl Screen {
         Some(screen)
     }
 
-    /// The text of the next bytes, which is to be drawn piece by piece.
+    /// The text of the next bytes, which is to be drawn piece by piece. A control of eight bits is none: what it would hide from
+    /// the screen is text, as in a replay.
     pub(super) fn text(&mut self, bytes: &[u8]) -> String {
-        self.text.push(bytes)
+        let text = self.text.push(bytes);
+        let eight_bits = |char| matches!(char, '\u{80}'..='\u{9f}');
+        if text.contains(eight_bits) { text.replace(eight_bits, "\u{fffd}") } else { text }
+    }
+
+    /// Where in control strings the text newly stands: titles, and what hides there. No screen shows it.
+    pub(super) fn heard(&mut self, text: &str, query: &Query) -> Vec<(&'static str, String)> {
+        self.ear.clean_text(text, false);
+        let mut found = Vec::new();
+        for Heard { text, before, title } in self.ear.heard() {
+            // What was heard before was told before.
+            let new = query.find_all(&text).into_iter().find(|place| place.end > before);
+            found.extend(new.map(|place| (if title { "title" } else { "control-string" }, excerpt(&text, &place))));
+        }
+        found
     }
 
     pub(super) fn resize(&mut self, (cols, rows): (u16, u16)) {
@@ -60,13 +81,14 @@ impl Screen {
     }
 
     fn look(&mut self, dirty: &[usize], query: &Query) -> Vec<String> {
-        let stretches = self.stretches(dirty, query.needle.len());
+        let stretches = self.stretches(dirty, query.length());
         let mut found = Vec::new();
         for Stretch { cells, touched } in &stretches {
             let chars: Vec<char> = cells.iter().map(|cell| cell.char).collect();
-            for start in query.find_all(&chars) {
-                if touched.contains(&cells[start].row) {
-                    found.push((cells[start].row, cells[start].col, excerpt(&chars, start, query.needle.len())));
+            for place in query.find_all(&chars) {
+                let start = &cells[place.start];
+                if touched.contains(&start.row) {
+                    found.push((start.row, start.col, excerpt(&chars, &place)));
                 }
             }
         }
@@ -143,17 +165,6 @@ struct Stretch {
 
 fn signed(row: usize) -> isize {
     isize::try_from(row).unwrap_or(isize::MAX)
-}
-
-/// The longest line that a hit tells, in characters.
-const LONGEST_LINE: usize = 1000;
-
-/// The line, or of a longer one what stands around the text.
-fn excerpt(line: &[char], start: usize, length: usize) -> String {
-    let before = LONGEST_LINE.saturating_sub(length) / 2;
-    let first = start.saturating_sub(before).min(line.len().saturating_sub(LONGEST_LINE));
-    let last = (first + LONGEST_LINE).max(start + length).min(line.len());
-    line[first..last].iter().collect::<String>().trim_end().to_owned()
 }
 
 struct Placed {

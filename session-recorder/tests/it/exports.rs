@@ -1,6 +1,6 @@
 //! Exports and replay.
 use crate::desk::{DESK, Memory, at, header};
-use sallyport_session_recorder::export::{Content, asciicast, files, jsonl, tracks};
+use sallyport_session_recorder::export::{Content, Played, asciicast, files, jsonl, tracks};
 use sallyport_session_recorder::replay::{Pace, Replay, Show};
 use sallyport_session_recorder::{Budget, Direction, Kind, Recorder, TrackId};
 use serde_json::{Value, json};
@@ -71,17 +71,17 @@ fn the_tracks_say_what_ran_on_them() {
     assert_eq!(tracks[1].digested_bytes, 5000);
 }
 
-fn cast(track: usize) -> Vec<Value> {
+fn cast(track: usize, played: Played) -> Vec<Value> {
     let bytes = session();
     let tracks = tracks(&header("s1"), DESK.reader(&bytes)).unwrap();
     let mut out = Vec::new();
-    asciicast(&header("s1"), &tracks[track], DESK.reader(&bytes), &mut out).unwrap();
+    asciicast(&header("s1"), &tracks[track], played, DESK.reader(&bytes), &mut out).unwrap();
     String::from_utf8(out).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 #[test]
 fn a_shell_becomes_an_asciicast() {
-    let lines = cast(0);
+    let lines = cast(0, Played::Raw);
     assert_eq!(lines[0]["version"], 2);
     assert_eq!((&lines[0]["width"], &lines[0]["height"]), (&json!(100), &json!(30)));
     assert_eq!(lines[0]["env"], json!({ "TERM": "xterm" }));
@@ -96,11 +96,32 @@ fn a_shell_becomes_an_asciicast() {
             json!([61.0, "o", "bye\r\n"])
         ]
     );
+    // A player's terminal would answer the report; it is there only where all was asked for.
+    assert_eq!(cast(0, Played::Clean)[4], json!([1.2, "o", "ü"]));
+}
+
+#[test]
+fn an_asciicast_says_what_an_unfinished_control_string_hides() {
+    let memory = Memory::default();
+    let mut recorder = DESK.start(&memory);
+    let pty = json!({ "request": "pty", "cols": 80, "rows": 24, "answer": "success" }).to_string();
+    recorder.append(at(1), TrackId(1), Kind::Request, pty.as_bytes()).unwrap();
+    recorder.append(at(500), TrackId(1), Kind::Output, b"$ \x1b]52;c;").unwrap();
+    recorder.append(at(900), TrackId(1), Kind::Output, b"cm0gLXJmIC8K").unwrap();
+    let bytes = memory.bytes();
+    let tracks = tracks(&header("s1"), DESK.reader(&bytes)).unwrap();
+    let mut out = Vec::new();
+    asciicast(&header("s1"), &tracks[0], Played::Clean, DESK.reader(&bytes), &mut out).unwrap();
+    let text = String::from_utf8(out).unwrap();
+    assert!(text.ends_with("[0.9,\"o\",\"\\r\\n[17 bytes inside an unfinished control string]\\r\\n\"]\n"), "{text}");
+    let last = Replay::new(&header("s1"), &tracks[0], DESK.reader(&bytes), Pace::default()).last().unwrap().unwrap();
+    let marker = "\r\n[17 bytes inside an unfinished control string]\r\n[it began at 0.500 s]\r\n";
+    assert_eq!((last.offset, last.show), (Duration::from_millis(900), Show::Bytes(marker.into())));
 }
 
 #[test]
 fn a_command_without_a_terminal_becomes_an_asciicast_that_a_terminal_shows_right() {
-    let lines = cast(1);
+    let lines = cast(1, Played::Clean);
     assert_eq!(lines[0]["command"], "status");
     assert_eq!(lines[1], json!([62.1, "o", "one\r\ntwo\r\n"]));
     assert_eq!(lines[2], json!([62.2, "o", "oops\r\n"]));
@@ -169,8 +190,8 @@ fn a_replay_keeps_time_and_sends_nothing_that_acts_on_the_terminal() {
         replay(Pace::default()),
         [
             (490, 500, show(b"$ ")),
-            (600, 1100, show(b"gr\xc3")),
-            (100, 1200, show(b"\xbc")),
+            (600, 1100, show(b"gr")),
+            (100, 1200, show(b"\xc3\xbc")),
             (18_800, 20_000, Show::Resized(120, 40)),
             (41_000, 61_000, show(b"bye\r\n"))
         ]

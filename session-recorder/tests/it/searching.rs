@@ -165,3 +165,34 @@ fn terminals_beyond_what_is_drawn_at_a_time_are_searched_as_plain_output() {
     assert_eq!(hits.len(), 64);
     assert!(hits.iter().all(|hit| hit.line == "valve open" && hit.place == "screen"));
 }
+
+#[test]
+fn what_a_control_string_holds_is_found_though_no_screen_shows_it() {
+    let title = "\x1b]0;vim: secret plan\x07$ ";
+    check(WIDE, &[title], "secret", &["1 title 0;vim: secret plan"]);
+    // A terminal that knows no such title shows it.
+    check(WIDE, &["\x1bksecret\x1b\\"], "secret", &["1 title secret", "1 screen secret"]);
+    // `printf '\\033]'; cat FILE`: it never ends.
+    let pieces = ["$ \x1b]", "one\r\nthe sec", "ret is 4711\r\n", "more\r\n"];
+    check(WIDE, &pieces, "secret", &["3 control-string one\r\nthe secret is 4711"]);
+    check(None, &pieces, "4711", &["3 control-string one\r\nthe secret is 4711"]);
+    // In UTF-8 these are no controls here, and so hide nothing.
+    check(WIDE, &["\u{9d}0;secret\u{9c}"], "secret", &["1 screen \u{fffd}0;secret\u{fffd}"]);
+}
+
+#[test]
+fn letters_are_found_however_they_were_sent() {
+    check(WIDE, &["sec\u{200b}ret"], "secret", &["1 screen sec\u{200b}ret"]);
+    check(WIDE, &["fu\u{308}r Elise"], "für", &["1 screen fu\u{308}r Elise"]);
+    check(WIDE, &["für Elise"], "fu\u{308}r", &["1 screen für Elise"]);
+    check_entries(WIDE, vec![(Kind::Output, b"f\xfcr Elise".to_vec())], "für", &["1 screen für Elise"]);
+    let operation = json!({ "op": "file", "path": "/u\u{308}ber.txt" }).to_string().into_bytes();
+    check_entries(None, vec![(Kind::Operation, operation)], "über", &["1 operation /u\u{308}ber.txt"]);
+}
+
+#[test]
+fn a_long_field_is_told_in_part() {
+    let command = json!({ "request": "exec", "command": format!("{}needle{}", "x".repeat(5000), "y".repeat(5000)) });
+    let expected = format!("1 request {}needle{}", "x".repeat(497), "y".repeat(497));
+    check_entries(None, vec![(Kind::Request, command.to_string().into_bytes())], "needle", &[&expected]);
+}

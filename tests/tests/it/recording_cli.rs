@@ -1,6 +1,7 @@
 //! `sallyport recording …` on the evidence of TCP sessions, as an auditor uses it; and what Wireshark makes of the export.
 
 mod frames;
+mod terminal;
 
 use std::fs::{self, File};
 use std::io::{self, Write};

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{CliError, Context, Filter};
+use super::{CliError, Context, Filter, List};
 use crate::audit::AuditEvent;
 use crate::cli::Row;
 use crate::store::recordings::{ListedRecording, RecordingFilter};
@@ -76,13 +76,15 @@ impl From<ListedRecording> for Line {
 
 impl From<Filter> for RecordingFilter {
     fn from(filter: Filter) -> Self {
-        let Filter { by, asset, zone, since, until, removed, limit } = filter;
-        Self { identity: by, asset, zone, since, until, removed, limit: Some(limit) }
+        let Filter { by, asset, zone, since, until } = filter;
+        Self { identity: by, asset, zone, since, until, ..Self::default() }
     }
 }
 
-pub(super) async fn list(filter: Filter, context: &Context) -> Result<(), CliError> {
-    let listed = context.store().await?.recordings(&filter.into()).await.map_err(CliError::failed)?;
+pub(super) async fn list(arguments: List, context: &Context) -> Result<(), CliError> {
+    let List { filter, removed, limit } = arguments;
+    let filter = RecordingFilter { removed, limit: Some(limit), ..filter.into() };
+    let listed = context.store().await?.recordings(&filter).await.map_err(CliError::failed)?;
     let lines: Vec<Line> = listed.into_iter().map(Line::from).collect();
     context.print_list(&lines)
 }

@@ -1,4 +1,4 @@
-//! `sallyport recording export`, `files` and `search`.
+//! `sallyport recording export` and `files`.
 
 use std::collections::BTreeSet;
 use std::io::{BufWriter, IsTerminal, Write};
@@ -7,20 +7,22 @@ use std::path::PathBuf;
 
 use jiff::Timestamp;
 use sallyport_session_recorder::export::{
-    Content, ExportError, FileEntry, Track, asciicast, jsonl, operation_lines, pcapng, tracks,
+    Content, ExportError, FileEntry, Played, Track, asciicast, jsonl, operation_lines, pcapng, tracks,
 };
-use sallyport_session_recorder::search as find;
 use sallyport_session_recorder::{ReadError, TrackId};
 use serde::Serialize;
 
 use super::source::{Eyes, Source, check_identity, put_on_record};
-use super::{CliError, Context, Export, Format, ReadKeys, Search, frames};
+use super::{CliError, Context, Export, Format, ReadKeys, frames};
 use crate::audit::AuditEvent;
 use crate::cli::Row;
 use crate::cli::output::tell;
 
 pub(super) async fn export(arguments: Export, context: &Context) -> Result<(), CliError> {
     frames::check(&arguments)?;
+    if arguments.raw && arguments.format != Format::Asciicast {
+        return Err(CliError::Usage("`--raw` is for `--format asciicast`".to_owned()));
+    }
     let binary = matches!(arguments.format, Format::Pcapng | Format::Png);
     if binary && arguments.output.is_none() && std::io::stdout().is_terminal() {
         let format = word(arguments.format);
@@ -31,7 +33,7 @@ pub(super) async fn export(arguments: Export, context: &Context) -> Result<(), C
     let reader = eyes.open(&source)?;
     let header = reader.header().clone();
     check_identity(&header, &source)?;
-    let format = word(arguments.format).to_owned();
+    let format = format!("{}{}", word(arguments.format), if arguments.raw { ", raw" } else { "" });
     let event = AuditEvent::RecordingExported { session: header.session.clone(), format };
     put_on_record(event, &source, context).await?;
     match arguments.format {
@@ -41,7 +43,13 @@ pub(super) async fn export(arguments: Export, context: &Context) -> Result<(), C
         }
         Format::Asciicast => {
             let track = choose(tracks(&header, reader).map_err(read_error)?, arguments.track)?;
-            asciicast(&header, &track, eyes.open(&source)?, output(arguments.output)?).map_err(export_error)
+            let played = if arguments.raw { Played::Raw } else { Played::Clean };
+            if arguments.raw {
+                tell(
+                    "what was recorded is exported as it is: played, it acts on the terminal (clipboard, titles, reports)",
+                );
+            }
+            asciicast(&header, &track, played, eyes.open(&source)?, output(arguments.output)?).map_err(export_error)
         }
         Format::Pcapng => {
             let tracks = tracks(&header, reader).map_err(read_error)?;
@@ -232,73 +240,4 @@ pub(super) async fn files(named: &str, keys: &ReadKeys, context: &Context) -> Re
         lines.push(FileLine::from(file.map_err(read_error)?));
     }
     context.print_list(&lines)
-}
-
-/// A hit as it is shown.
-#[derive(Debug, Serialize)]
-struct HitLine {
-    session: String,
-    #[serde(flatten)]
-    hit: find::Hit,
-}
-
-impl Row for HitLine {
-    const COLUMNS: &'static [&'static str] = &["session", "offset", "track", "place", "line"];
-
-    fn cells(&self) -> Vec<String> {
-        let hit = &self.hit;
-        let offset = format!("{}.{:03}", hit.offset_micros / 1_000_000, hit.offset_micros / 1000 % 1000);
-        vec![self.session.clone(), offset, hit.track.to_string(), hit.place.to_owned(), hit.line.clone()]
-    }
-}
-
-pub(super) async fn search(arguments: Search, context: &Context) -> Result<(), CliError> {
-    let Search { text, recordings, ignore_case, keys, filter } = arguments;
-    let query = find::Query::new(&text, ignore_case)
-        .ok_or_else(|| CliError::Usage("there is nothing to look for".to_owned()))?;
-    let mut sources = Vec::new();
-    for named in &recordings {
-        sources.push(Source::find(named, context).await?);
-    }
-    if recordings.is_empty() {
-        for each in context.store().await?.recordings(&filter.into()).await.map_err(CliError::failed)? {
-            sources.push(Source::of(each.recording, context)?);
-        }
-    }
-    let eyes = Eyes::new(&keys, context).await?;
-    let only = match sources.as_slice() {
-        [source] => source.recording.as_ref().map(|recording| recording.start.session.clone()),
-        _ => None,
-    };
-    let event = AuditEvent::RecordingSearched { session: only, text, recordings: sources.len() as u64 };
-    if let Some(source) = sources.first() {
-        put_on_record(event, source, context).await?;
-    }
-    let (mut lines, mut unread) = (Vec::new(), 0_usize);
-    for source in &sources {
-        // One recording that cannot be read does not hide the others.
-        if let Err(error) = search_one(source, &eyes, &query, &mut lines) {
-            tell(&error.to_string());
-            unread += 1;
-        }
-    }
-    context.print_list(&lines)?;
-    match unread {
-        0 => Ok(()),
-        _ => Err(CliError::Failed(format!(
-            "{unread} of {} recordings could not be searched to their end",
-            sources.len()
-        ))),
-    }
-}
-
-fn search_one(source: &Source, eyes: &Eyes, query: &find::Query, into: &mut Vec<HitLine>) -> Result<(), CliError> {
-    let reader = eyes.open(source)?;
-    let header = reader.header().clone();
-    check_identity(&header, source)?;
-    for hit in find::Search::new(&header, reader, query.clone()) {
-        let hit = hit.map_err(|error| CliError::Failed(format!("`{}`: {error}", source.path.display())))?;
-        into.push(HitLine { session: header.session.clone(), hit });
-    }
-    Ok(())
 }

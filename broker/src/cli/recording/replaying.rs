@@ -1,15 +1,19 @@
 //! `sallyport recording replay`.
 
-use std::io::{IsTerminal, Write};
+use std::io::{IsTerminal, Write, stdout};
 use std::time::Duration;
 
+use rustix::termios::tcgetwinsize;
 use sallyport_session_recorder::export::{Track, tracks};
-use sallyport_session_recorder::replay::{Pace, Replay as Steps, Show};
+use sallyport_session_recorder::replay::{Fit, PUT_BACK, Pace, Replay as Steps, Show};
+use sallyport_session_recorder::{Entry, ReadError};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::reading::{choose, read_error};
 use super::source::{Eyes, Source, check_identity, put_on_record};
 use super::{CliError, Context, Replay};
 use crate::audit::AuditEvent;
+use crate::cli::output::tell;
 use crate::cli::printable;
 
 pub(super) async fn replay(arguments: Replay, context: &Context) -> Result<(), CliError> {
@@ -23,38 +27,100 @@ pub(super) async fn replay(arguments: Replay, context: &Context) -> Result<(), C
     let shown = all.iter().filter(|track| track.output_bytes > 0 && !track.is_tcp()).count();
     let track = choose(all, arguments.track)?;
     eprintln!("{}", printable(&title(&header.identity, &header.account, &header.asset, &track, shown)));
+    let fit = if arguments.fit { fit(&track)? } else { None };
+    if fit.is_none() {
+        warn_of_size(&track);
+    }
     let pace = Pace {
         speed: arguments.speed,
         idle: arguments.idle.map(Duration::from_secs_f64),
         seek: Duration::from_secs_f64(arguments.seek),
     };
     let steps = Steps::new(&header, &track, eyes.open(&source)?, pace);
-    let played = play(steps).await;
-    if std::io::stdout().is_terminal() {
-        context.print(RESTORE)?;
-    }
-    played
+    play(steps, fit).await
 }
 
-/// Ends colours, alternate screen, hidden cursor, mouse and paste modes that the recording may have left on.
-const RESTORE: &str = "\x1b[0m\x1b[?1049l\x1b[?25h\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1006l\x1b[?2004l\x1b[r\r\n";
+/// Columns and rows of the terminal that the replay is shown on, if it is one.
+fn here() -> Option<(u16, u16)> {
+    let size = stdout().is_terminal().then(|| tcgetwinsize(stdout()).ok())??;
+    (size.ws_col > 0 && size.ws_row > 0).then_some((size.ws_col, size.ws_row))
+}
 
-async fn play<I>(steps: Steps<I>) -> Result<(), CliError>
+fn fit(track: &Track) -> Result<Option<Fit>, CliError> {
+    let here = here().ok_or_else(|| CliError::Usage("`--fit` needs a terminal to fit to".to_owned()))?;
+    Ok(track.terminal.and_then(|recorded| Fit::new(recorded, here)))
+}
+
+fn warn_of_size(track: &Track) {
+    let (Some((columns, rows)), Some(here)) = (track.largest, here()) else { return };
+    if columns > here.0 || rows > here.1 {
+        tell(&format!(
+            "the terminal had up to {columns}x{rows}, and this one has {}x{}: what it showed will be out of place; make this \
+             one larger, or see a part of it with `--fit`",
+            here.0, here.1
+        ));
+    }
+}
+
+/// The terminal, put back when this goes, whatever ended the replay: its end, an error, a signal, a panic.
+struct Shown {
+    terminal: bool,
+}
+
+impl Drop for Shown {
+    fn drop(&mut self) {
+        if self.terminal {
+            let mut out = stdout().lock();
+            // A terminal that has gone needs nothing put back, and nobody is there to be told.
+            out.write_all(PUT_BACK.as_bytes()).and_then(|()| out.flush()).ok();
+        }
+    }
+}
+
+/// What asks a replay to stop.
+struct Stops([Signal; 3]);
+
+impl Stops {
+    fn new() -> Result<Self, CliError> {
+        let listen = |kind| signal(kind).map_err(CliError::failed);
+        Ok(Self([listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?, listen(SignalKind::hangup())?]))
+    }
+
+    async fn asked(&mut self) {
+        let [interrupt, terminate, hangup] = &mut self.0;
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = hangup.recv() => {}
+        }
+    }
+}
+
+async fn play<I>(steps: Steps<I>, mut fit: Option<Fit>) -> Result<(), CliError>
 where
-    I: Iterator<Item = Result<sallyport_session_recorder::Entry, sallyport_session_recorder::ReadError>>,
+    I: Iterator<Item = Result<Entry, ReadError>>,
 {
+    // Before the first byte is shown, so that no signal ends the replay by itself.
+    let mut stops = Stops::new()?;
+    let _shown = Shown { terminal: stdout().is_terminal() };
     for step in steps {
         let step = step.map_err(read_error)?;
-        if !step.wait.is_zero() {
-            tokio::select! {
-                () = tokio::time::sleep(step.wait) => {}
-                stopped = tokio::signal::ctrl_c() => return stopped.map_err(CliError::failed),
+        tokio::select! {
+            biased;
+            () = stops.asked() => return Ok(()),
+            () = tokio::time::sleep(step.wait) => {}
+        }
+        let bytes = match (step.show, &mut fit) {
+            (Show::Bytes(bytes), None) => bytes,
+            (Show::Bytes(bytes), Some(fit)) => fit.show(&String::from_utf8_lossy(&bytes)).into_bytes(),
+            (Show::Resized(columns, rows), Some(fit)) => {
+                fit.resize((columns, rows));
+                continue;
             }
-        }
-        if let Show::Bytes(bytes) = step.show {
-            let mut out = std::io::stdout().lock();
-            out.write_all(&bytes).and_then(|()| out.flush()).map_err(CliError::Output)?;
-        }
+            (Show::Resized(..), None) => continue,
+        };
+        let mut out = stdout().lock();
+        out.write_all(&bytes).and_then(|()| out.flush()).map_err(CliError::Output)?;
     }
     Ok(())
 }

@@ -23,11 +23,16 @@ pub(in crate::cli) struct Source {
 }
 
 impl Source {
-    /// A path if it looks like one or exists, else a session.
+    /// A file if it is written as a path, with a `/`; else a session of the catalogue. What lies in the current folder under a
+    /// session's name could otherwise stand in for the session.
     pub(in crate::cli) async fn find(named: &str, context: &Context) -> Result<Self, CliError> {
-        let path = Path::new(named);
-        if named.contains('/') || named.ends_with(".srec") || path.is_file() {
-            return Ok(Self { path: path.to_path_buf(), recording: None });
+        if named.contains('/') {
+            return Ok(Self { path: PathBuf::from(named), recording: None });
+        }
+        if named.ends_with(".srec") {
+            return Err(CliError::Usage(format!(
+                "`{named}` is no session; a file is written with a `/`, as `./{named}`"
+            )));
         }
         let recording = context.store().await?.recording(named).await.map_err(CliError::failed)?;
         Self::of(recording, context)
@@ -65,15 +70,18 @@ impl Eyes {
             .map_err(|error| CliError::Failed(format!("cannot read the identity `{}`: {error}", path.display())))?;
         let identities =
             identities(&text).map_err(|error| CliError::Failed(format!("`{}`: {error}", path.display())))?;
-        let trusted = match trusted(&keys.public_key, context).await {
-            Ok(trusted) => Some(trusted),
-            Err(error) if keys.public_key.is_empty() => {
-                tell(&format!("the signer is not checked, since there is no evidence key here: {error}"));
-                None
-            }
-            Err(error) => return Err(error),
-        };
-        Ok(Self { identities, trusted })
+        if keys.unverified {
+            tell("it is not checked who signed: what follows may be anybody's making");
+            return Ok(Self { identities, trusted: None });
+        }
+        match trusted(&keys.public_key, context).await {
+            Ok(trusted) => Ok(Self { identities, trusted: Some(trusted) }),
+            Err(error) if keys.public_key.is_empty() => Err(CliError::Failed(format!(
+                "it cannot be checked who signed, since there is no evidence key here ({error}); give it with \
+                 `--public-key`, or `--unverified` to read what may be anybody's making"
+            ))),
+            Err(error) => Err(error),
+        }
     }
 
     /// Opens the recording once more: an export may need to go through it twice.
@@ -113,13 +121,18 @@ fn parse_key(text: &str) -> Result<VerifyingKey, CliError> {
     public_key(content.trim()).map_err(|error| CliError::Usage(error.to_string()))
 }
 
-/// Puts on record that somebody reads, before they do. A file read away from any installation has no chain to be in.
+/// False for a file that is read away from any installation: there is no chain to be in.
+pub(super) fn is_on_record(source: &Source, context: &Context) -> bool {
+    source.recording.is_some() || context.config().is_ok()
+}
+
+/// Puts on record that somebody reads, before they do.
 pub(in crate::cli) async fn put_on_record(
     event: AuditEvent,
     source: &Source,
     context: &Context,
 ) -> Result<(), CliError> {
-    if source.recording.is_none() && context.config().is_err() {
+    if !is_on_record(source, context) {
         return Ok(());
     }
     context.audit().await?.record(event).await.map_err(CliError::failed)

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sallyport_session_recorder::export::{
-    Content, ExportError, Track, Verdict, asciicast, files, jsonl, operation_lines, operations, pcapng, tracks,
+    Content, ExportError, Played, Track, Verdict, asciicast, files, jsonl, operation_lines, operations, pcapng, tracks,
 };
 use sallyport_session_recorder::replay::{Pace, Replay, Sanitizer, Show};
 use sallyport_session_recorder::search::{Hit, Query, Search};
@@ -17,7 +17,7 @@ pub(super) fn hold(entries: &[Entry]) {
     let tracks = tracks(&header(), all(entries)).expect("sound entries");
     assert!(tracks.len() <= entries.len());
     for track in tracks.iter().take(3) {
-        let cast = written(|out| asciicast(&header(), track, all(entries), out)).expect("sound entries");
+        let cast = written(|out| asciicast(&header(), track, Played::Clean, all(entries), out)).expect("sound entries");
         lines_of_json(&cast, most);
         shown(track, entries);
     }
@@ -81,7 +81,7 @@ fn shown(track: &Track, entries: &[Entry]) {
     assert_eq!(acts(&String::from_utf8_lossy(&all_shown)), None);
     // Output and its errors are two streams: each may cut the other's characters.
     if !entries.iter().any(|entry| entry.kind == Kind::ErrorOutput) {
-        assert_eq!(Sanitizer::default().clean(&all_shown, false), all_shown, "cleaning again changes it");
+        assert_eq!(Sanitizer::default().clean(&all_shown, false).into_bytes(), all_shown, "cleaning again changes it");
     }
 }
 
