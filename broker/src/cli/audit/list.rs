@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::audit::{AuditEvent, Entry, EventKind};
+use crate::audit::{AuditEvent, Entry, EventKind, searched_digest};
 use crate::cli::{CliError, Context, Row};
 use crate::store::audit::AuditFilter;
 
@@ -26,13 +26,16 @@ pub struct Arguments {
     /// Only about this session
     #[arg(long)]
     session: Option<String>,
+    /// Only searches in recordings (SP-4003) for this text: the chain holds a digest of it
+    #[arg(long, value_name = "TEXT", conflicts_with = "code")]
+    searched: Option<String>,
     /// Only the newest so many
     #[arg(long, default_value_t = AuditFilter::DEFAULT_LIMIT)]
     limit: u32,
 }
 
 pub(super) async fn run(arguments: Arguments, context: &Context) -> Result<(), CliError> {
-    let Arguments { since, until, code, identity, session, limit } = arguments;
+    let Arguments { since, until, code, identity, session, searched, limit } = arguments;
     let store = context.store().await?;
     // An id may be shortened, as everywhere; an id of nothing in the store is looked for as it is.
     let session = match session {
@@ -43,10 +46,15 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Result<(), C
             Err(error) => return Err(CliError::failed(error)),
         },
     };
-    let code = code.map(|kind| kind.code.to_owned());
+    let searched = match searched {
+        None => None,
+        Some(text) => Some(searched_digest(&context.vault().await?.evidence_key().map_err(CliError::setup)?, &text)),
+    };
+    let code = if searched.is_some() { Some("SP-4003".to_owned()) } else { code.map(|kind| kind.code.to_owned()) };
     let filter = AuditFilter { since, until, code, identity, session, limit: Some(limit) };
     let entries = store.audit_entries(&filter).await.map_err(CliError::failed)?;
-    let lines = entries.into_iter().map(Line::try_from).collect::<Result<Vec<_>, _>>()?;
+    let mut lines = entries.into_iter().map(Line::try_from).collect::<Result<Vec<_>, _>>()?;
+    lines.retain(|line| searched.as_deref().is_none_or(|digest| line.event["digest"] == digest));
     context.print_list(&lines)
 }
 

@@ -271,9 +271,13 @@ fn an_exported_asciicast_is_clean_unless_it_is_asked_for_raw() {
 
 impl Desk {
     fn audited(&self) -> String {
-        let mut audit = Command::new(sallyport());
-        audit.arg("--config").arg(self.path("broker/broker.toml")).args(["audit", "list", "--json"]);
-        finish(audit, b"").ok()
+        self.gate(&["audit", "list", "--json"]).ok()
+    }
+
+    fn gate(&self, arguments: &[&str]) -> Finished {
+        let mut command = Command::new(sallyport());
+        command.arg("--config").arg(self.path("broker/broker.toml")).args(arguments);
+        finish(command, b"")
     }
 }
 
@@ -324,6 +328,29 @@ fn what_was_searched_for_is_on_record_without_being_said() {
     let searched = events.as_array().unwrap().iter().find(|event| event["code"] == "SP-4003").unwrap();
     assert_eq!((&searched["event"]["text"], &searched["event"]["length"]), (&json!(""), &json!(6)));
     assert_eq!(searched["event"]["digest"].as_str().map(str::len), Some(64));
+    // Who knows the text can ask who looked for it.
+    let asked = |text| desk.gate(&["audit", "list", "--searched", text]).ok().matches("SP-4003").count();
+    assert_eq!((asked("s3kr3t"), asked("s3kr3T")), (1, 0));
+}
+
+#[test]
+fn nothing_in_the_audit_chain_acts_on_the_terminal_of_its_reader() {
+    let desk = Desk::new();
+    let hostile = "x\u{9b}31m\u{202e}\u{2028}\u{9d}0;title\u{9c}";
+    desk.gate(&["identity", "add", "bob"]).ok();
+    desk.gate(&["identity", "lock", "bob", "--reason", hostile]).ok();
+    let export = desk.path("audit.jsonl");
+    let export = export.to_str().unwrap();
+    desk.gate(&["audit", "export", "--output", export]).ok();
+    let listed = desk.audited();
+    for shown in [&listed, &desk.gate(&["audit", "list"]).ok(), &fs::read_to_string(export).unwrap()] {
+        assert!(shown.contains("title"), "{shown}");
+        assert!(shown.chars().all(|char| char == '\n' || sallyport_plain::is_plain(char)), "{shown:?}");
+    }
+    // It means what was said, and what was hashed.
+    let events: Value = serde_json::from_str(&listed).unwrap();
+    assert!(events.as_array().unwrap().iter().any(|event| event["event"]["reason"] == hostile), "{listed}");
+    desk.gate(&["audit", "verify", "--file", export]).ok();
 }
 
 #[test]
