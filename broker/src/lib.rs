@@ -12,6 +12,7 @@ pub mod logging;
 pub mod metrics;
 pub mod plant;
 pub mod recording;
+pub mod redact;
 pub mod session;
 pub mod ssh;
 pub mod store;

@@ -22,6 +22,7 @@ pub mod session;
 pub mod window;
 pub mod workstation;
 
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -30,6 +31,8 @@ use clap::{CommandFactory, Parser, Subcommand};
 pub use context::Context;
 pub use error::CliError;
 pub use output::{Row, printable};
+
+use crate::redact::without_secrets;
 
 /// Arguments of `sallyport`.
 #[derive(Debug, Parser)]
@@ -112,7 +115,13 @@ pub enum Command {
 pub fn arguments() -> Result<Arguments, ExitCode> {
     Arguments::try_parse().map_err(|answer| {
         let code = if answer.use_stderr() { USAGE } else { 0 };
-        match answer.print() {
+        let said = answer.render();
+        // Help and version repeat nothing and keep their colours; an error may repeat a secret in the wrong place.
+        let printed = match without_secrets(&said.to_string()) {
+            text if answer.use_stderr() && text != said.to_string() => std::io::stderr().write_all(text.as_bytes()),
+            _ => answer.print(),
+        };
+        match printed {
             Ok(()) => ExitCode::from(code),
             Err(_) => ExitCode::FAILURE,
         }
@@ -164,7 +173,8 @@ pub fn exit_code(result: Result<(), CliError>) -> ExitCode {
         // The reader of a pipe has gone (`… | head`): nothing is wrong, and nobody is there to be told.
         Err(CliError::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => {
-            output::tell(&error.to_string());
+            // Whatever it repeats of what was given: a secret in the wrong place is not printed.
+            output::tell(&without_secrets(&error.to_string()));
             ExitCode::from(error.exit_code())
         }
     }

@@ -3,11 +3,13 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use crate::redact::without_secrets;
+
 /// Why a configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file cannot be read.
-    #[error("cannot read the configuration `{}`: {source}; `sallyport init --dir DIR` makes one", path.display())]
+    #[error("cannot read the configuration `{}`: {source}{}", path.display(), mend(source))]
     Unreadable {
         /// The file.
         path: PathBuf,
@@ -36,11 +38,20 @@ pub struct Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}:{}: {}", self.file.display(), self.line, self.column, self.message)?;
+        let message = without_secrets(&self.message);
+        write!(f, "{}:{}:{}: {message}", self.file.display(), self.line, self.column)?;
         if let Some(suggestion) = &self.suggestion {
             write!(f, "; {suggestion}")?;
         }
         Ok(())
+    }
+}
+
+fn mend(error: &std::io::Error) -> &'static str {
+    match error.kind() {
+        std::io::ErrorKind::NotFound => "; name another with `--config FILE`, or make one: `sallyport init --dir DIR`",
+        std::io::ErrorKind::PermissionDenied => "; it is for root and the broker's user: put `sudo` before the command",
+        _ => "",
     }
 }
 
