@@ -1,6 +1,7 @@
 //! The application: what a broker is made of, and every long-lived task, started and joined in one place.
 
 mod notify;
+mod presence;
 mod signals;
 mod start;
 mod tasks;
@@ -14,6 +15,8 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
+use presence::Presence;
+pub use presence::PresenceError;
 pub(crate) use start::ISSUER;
 pub use start::StartError;
 
@@ -63,6 +66,7 @@ pub struct App {
     broker: Arc<Broker>,
     listeners: Vec<TcpListener>,
     metrics: Option<MetricsServer>,
+    presence: Presence,
 }
 
 /// Why a broker that ran has stopped otherwise than in good order.
@@ -80,12 +84,13 @@ pub enum RunError {
 }
 
 impl App {
-    /// Opens database, vault, policy, audit and recordings, mends what an earlier run left open, and binds the ports.
+    /// Opens database, vault, policy, audit and recordings, mends what an earlier run left open, and binds the ports. With
+    /// `takeover`, it does not ask whether another broker of its name lives.
     ///
     /// # Errors
     /// Whatever is missing or does not fit: nothing is served then.
-    pub async fn start(config: Config) -> Result<Self, StartError> {
-        start::start(config).await
+    pub async fn start(config: Config, takeover: bool) -> Result<Self, StartError> {
+        start::start(config, takeover).await
     }
 
     /// What the running broker shares.
@@ -105,7 +110,7 @@ impl App {
     /// # Errors
     /// When it stopped for another reason than having been asked to.
     pub async fn run(self, stop: CancellationToken) -> Result<(), RunError> {
-        let Self { broker, listeners, metrics } = self;
+        let Self { broker, listeners, metrics, presence } = self;
         let mut signals = signals::Signals::listen().map_err(RunError::Signals)?;
 
         let mut tasks = Tasks { running: JoinSet::new(), stop: stop.clone() };
@@ -115,7 +120,7 @@ impl App {
         tasks.spawn("policy", plant::follow(Arc::clone(&broker), stop.clone()));
         tasks.spawn("watch", session::keep_watch(Arc::clone(&broker), stop.clone()));
         tasks.spawn("recordings", tasks::look_after_recordings(Arc::clone(&broker), stop.clone()));
-        tasks.spawn("heartbeat", tasks::heartbeat(Arc::clone(&broker), stop.clone()));
+        tasks.spawn("heartbeat", tasks::heartbeat(Arc::clone(&broker), presence.instance.clone(), stop.clone()));
         tasks.spawn("clock", tasks::watch_the_clock(Arc::clone(&broker), stop.clone()));
         if let Some(metrics) = metrics {
             tasks.spawn("metrics", metrics.serve(stop.clone()));
@@ -138,7 +143,7 @@ impl App {
         sessions_end(&broker.live).await;
         stop.cancel();
         tasks.join().await;
-        farewell(&broker, &reason).await;
+        farewell(&broker, &presence, &reason).await;
         reason.map(drop)
     }
 }
@@ -201,7 +206,7 @@ impl Tasks {
     }
 }
 
-async fn farewell(broker: &Broker, reason: &Result<String, RunError>) {
+async fn farewell(broker: &Broker, presence: &Presence, reason: &Result<String, RunError>) {
     let reason = match reason {
         Ok(reason) => reason.clone(),
         Err(error) => error.to_string(),
@@ -211,6 +216,14 @@ async fn farewell(broker: &Broker, reason: &Result<String, RunError>) {
         Ok(Ok(())) => info!("Broker has stopped"),
         Ok(Err(error)) => error!(%error, "The broker's stop is not in the audit chain"),
         Err(_) => error!("The broker's stop is not in the audit chain: no answer"),
+    }
+    let stopped = broker.store.broker_stopped(&broker.config.name, &presence.instance, broker.now());
+    match tokio::time::timeout(LONGEST_FAREWELL, stopped).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => {
+            warn!(%error, "That this broker has stopped is not in the database; the next start listens first")
+        }
+        Err(_) => warn!("That this broker has stopped is not in the database: no answer; the next start listens first"),
     }
     broker.store.close().await;
 }

@@ -8,6 +8,7 @@ use sallyport_session_recorder::{KeyError, Keys};
 use tokio::net::TcpListener;
 use tracing::{info, warn};
 
+use super::presence::{self, Claimed, PresenceError};
 use super::{App, Broker};
 use crate::audit::{Audit, AuditConfig, AuditError, AuditEvent};
 use crate::config::Config;
@@ -26,6 +27,9 @@ pub enum StartError {
     /// The database.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The broker's name.
+    #[error(transparent)]
+    Presence(#[from] PresenceError),
     /// The master key.
     #[error(transparent)]
     MasterKey(#[from] MasterKeyError),
@@ -68,13 +72,14 @@ impl StartError {
     #[must_use]
     pub fn is_configuration(&self) -> bool {
         match self {
-            Self::Store(error) => !error.is_unavailable(),
+            Self::Store(error) | Self::Presence(PresenceError::Store(error)) => !error.is_unavailable(),
             Self::MasterKey(_)
             | Self::Vault(_)
             | Self::Plant(PlantLoadError::Bad { .. })
             | Self::UserCa(_)
             | Self::Recipients(_) => true,
             Self::Plant(PlantLoadError::Store(_))
+            | Self::Presence(_)
             | Self::Audit(_)
             | Self::Password(_)
             | Self::Recordings(_)
@@ -84,7 +89,7 @@ impl StartError {
     }
 }
 
-pub(super) async fn start(config: Config) -> Result<App, StartError> {
+pub(super) async fn start(config: Config, takeover: bool) -> Result<App, StartError> {
     let metrics = config.listen.metrics.map(|address| MetricsServer::bind(address, &config.name)).transpose()?;
     // First the ports: a second broker by mistake must not mend what the first is doing.
     let listeners = listen(&config.listen.ssh).await?;
@@ -92,6 +97,7 @@ pub(super) async fn start(config: Config) -> Result<App, StartError> {
     let store = Store::open(&config.database).await?;
     let vault = Vault::open(store.clone(), &MasterKey::load(&config.master_key)?).await?;
     let policy = PolicyCell::load(&store).await?;
+    let claimed = presence::claim(&store, &config.name, &config.audit_spool, takeover).await?;
     let evidence = vault.evidence_key()?;
     let keys = Keys::new(&config.recording.recipients, evidence.clone())?;
     let audit = Audit::start(AuditConfig {
@@ -110,20 +116,27 @@ pub(super) async fn start(config: Config) -> Result<App, StartError> {
     let live = Arc::new(Registry::default());
     let broker = Arc::new(Broker { config, store, vault, audit, policy, recordings, identities, live });
 
-    close_what_was_open(&broker).await?;
-    Ok(App { broker, listeners, metrics })
+    {
+        // To close what was open can take long: meanwhile nobody may think that this broker is silent.
+        let _beating = claimed.presence.beat_meanwhile(&broker.store, &broker.config.name);
+        close_what_was_open(&broker, &claimed).await?;
+    }
+    Ok(App { broker, listeners, metrics, presence: claimed.presence })
 }
 
 /// What an earlier run of this broker left open gets its end, before anything new begins.
-async fn close_what_was_open(broker: &Broker) -> Result<(), StartError> {
+async fn close_what_was_open(broker: &Broker, claimed: &Claimed) -> Result<(), StartError> {
     let now = Timestamp::now();
-    let seen_before = broker.store.broker_started(&broker.config.name, now).await?;
+    let seen_before = claimed.seen_before;
     // Switched off for long, or started with a clock that is wrong: nobody can tell yet.
     if seen_before.is_some_and(|seen| now.duration_since(seen) > LONG_AWAY || now < seen) {
         broker.recordings.distrust_the_clock();
     }
     let version = env!("CARGO_PKG_VERSION").to_owned();
     broker.audit.record(AuditEvent::BrokerStarted { version, broker_seen_at: seen_before }).await?;
+    if claimed.taken_over {
+        broker.audit.record(AuditEvent::BrokerTakenOver { broker_seen_at: seen_before }).await?;
+    }
     for recovered in broker.recordings.recover().await? {
         match recovered.found {
             Found::Damaged(fault) => warn!(session = recovered.session, fault, "A recording does not verify"),

@@ -18,8 +18,9 @@ pub(super) async fn look_after_recordings(broker: Arc<Broker>, stop: Cancellatio
     broker.recordings.look_after(stop).await;
 }
 
-/// Tells the other brokers, and the service manager, that this one lives.
-pub(super) async fn heartbeat(broker: Arc<Broker>, stop: CancellationToken) {
+/// Tells the other brokers, and the service manager, that this one lives. Ends by itself, and the broker with it, when
+/// another bears its name: that one has closed what this one still carries.
+pub(super) async fn heartbeat(broker: Arc<Broker>, instance: String, stop: CancellationToken) {
     let mut beat = ticks(notify::watchdog().map_or(HEARTBEAT, |wanted| wanted.min(HEARTBEAT)));
     let mut silent = false;
     loop {
@@ -30,7 +31,8 @@ pub(super) async fn heartbeat(broker: Arc<Broker>, stop: CancellationToken) {
         // The service manager asks whether the broker lives, not whether the database does.
         notify::alive();
         metrics::gauge!("sallyport_sessions_live").set(broker.live.len() as f64);
-        let beaten = timeout(PATIENCE, broker.store.broker_heartbeat(&broker.config.name, broker.now())).await;
+        let beaten =
+            timeout(PATIENCE, broker.store.broker_heartbeat(&broker.config.name, &instance, broker.now())).await;
         let result = beaten.unwrap_or_else(|_| Err(StoreError::Unavailable("no answer".to_owned())));
         metrics::gauge!("sallyport_database_up").set(if result.is_ok() { 1.0 } else { 0.0 });
         if result.is_ok()
@@ -40,6 +42,10 @@ pub(super) async fn heartbeat(broker: Arc<Broker>, stop: CancellationToken) {
         }
         let failed = result.is_err();
         match result {
+            Err(StoreError::Missing { .. }) => {
+                error!(name = broker.config.name, "Another broker bears this one's name now");
+                return;
+            }
             Ok(()) if silent => info!("The database answers again"),
             Err(error) if !silent => {
                 warn!(%error, "The database does not answer; live sessions go on, new ones do not start")

@@ -624,6 +624,12 @@ events! {
         /// Why.
         reason: String,
     }
+    /// A broker took its name from another of which it was not known whether it lives, as the administrator asked
+    /// (`serve --takeover`); the other's sessions are closed.
+    BrokerTakenOver = "SP-6005" "broker.taken_over" Warning Process Fails {
+        /// When a broker of that name was last heard of.
+        broker_seen_at: Option<Timestamp>,
+    }
     /// The clock moved otherwise than time passed.
     ClockJumped = "SP-6003" "clock.jumped" Warning Process Spools {
         /// By how much, in microseconds; negative is backwards.

@@ -54,7 +54,7 @@ pub enum Command {
     /// Make everything a new broker needs, in one folder
     Init(init::Arguments),
     /// Run the broker until SIGTERM or Ctrl-C
-    Serve,
+    Serve(serve::Arguments),
     /// Say whether configuration, database, keys, plant, disk, ports and clock hold
     Check,
     /// Show what a plant file would change
@@ -137,7 +137,7 @@ pub fn run(command: Command, context: &Context) -> Result<(), CliError> {
 async fn dispatch(command: Command, context: &Context) -> Result<(), CliError> {
     match command {
         Command::Init(arguments) => init::run(arguments, context).await,
-        Command::Serve => serve::run(context).await,
+        Command::Serve(arguments) => serve::run(arguments, context).await,
         Command::Check => check::run(context).await,
         Command::Plan(files) => plan::plan(files, context).await,
         Command::Apply(arguments) => plan::apply(arguments, context).await,

@@ -6,11 +6,19 @@ use super::{CliError, Context};
 use crate::app::{App, StartError};
 use crate::logging;
 
+/// `sallyport serve`
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub struct Arguments {
+    /// Take this broker's name from another of which nobody can tell whether it lives, and close its sessions
+    #[arg(long)]
+    pub takeover: bool,
+}
+
 /// Serves until SIGTERM or SIGINT.
-pub async fn run(context: &Context) -> Result<(), CliError> {
+pub async fn run(arguments: Arguments, context: &Context) -> Result<(), CliError> {
     let config = context.config()?.clone();
     logging::begin(&config.log).map_err(CliError::Setup)?;
-    let app = App::start(config).await.map_err(start_error)?;
+    let app = App::start(config, arguments.takeover).await.map_err(start_error)?;
     app.run(CancellationToken::new()).await.map_err(CliError::failed)
 }
 

@@ -94,7 +94,7 @@ pub async fn run(dir: &Path, ssh_port: u16, print: impl FnOnce(&str)) -> Result<
     let place = prepare::Place::in_folder(dir)?;
     let config = place.configure(ssh_port).await?;
     logging::begin(&config.log).map_err(DemoError::Folder)?;
-    let app = App::start(config).await?;
+    let app = App::start(config, false).await?;
     let broker = app.broker();
 
     let user_ca = broker.vault.public_key(KeyName::UserCa);

@@ -278,8 +278,8 @@ on_both_engines! {
 
     async fn sessions_of_a_dead_broker_keep_nobody_out(database: Database) {
         let store = database.open().await;
-        store.broker_started("b1", at(0)).await.unwrap();
-        store.broker_started("b2", at(0)).await.unwrap();
+        store.broker_started("b1", "x", at(0), None).await.unwrap();
+        store.broker_started("b2", "x", at(0), None).await.unwrap();
         let one = Some(1);
         assert!(store.start_session(&session("a", "b2", "alice", 1), one).await.unwrap());
         assert!(!store.start_session(&session("b", "b1", "alice", 20), one).await.unwrap(), "b2 lives");
@@ -313,15 +313,32 @@ on_both_engines! {
 
     async fn brokers_say_that_they_live(database: Database) {
         let store = database.open().await;
-        assert!(matches!(store.broker_heartbeat("b1", at(1)).await, Err(StoreError::Missing { .. })));
-        assert_eq!(store.broker_started("b1", at(1)).await.unwrap(), None);
-        store.broker_heartbeat("b1", at(7)).await.unwrap();
+        assert!(matches!(store.broker_heartbeat("b1", "x", at(1)).await, Err(StoreError::Missing { .. })));
+        assert!(store.broker_started("b1", "x", at(1), None).await.unwrap());
+        store.broker_heartbeat("b1", "x", at(7)).await.unwrap();
         store.start_session(&session("a", "b1", "alice", 1), None).await.unwrap();
         assert_eq!(store.session("a").await.unwrap().broker_seen_at, Some(at(7)));
-        assert_eq!(store.broker_started("b1", at(9)).await.unwrap(), Some(at(7)));
-        store.broker_started("a2", at(3)).await.unwrap();
-        let seen = |name: &str, started, seen| BrokerSeen { name: name.into(), started_at: at(started), seen_at: at(seen) };
-        assert_eq!(store.brokers().await.unwrap(), [seen("a2", 3, 3), seen("b1", 9, 9)]);
+        assert!(store.broker_started("a2", "z", at(3), None).await.unwrap());
+        let seen = |name: &str, started, seen, instance: &str| BrokerSeen {
+            name: name.into(), started_at: at(started), seen_at: at(seen), instance: instance.into()
+        };
+        assert_eq!(store.brokers().await.unwrap(), [seen("a2", 3, 3, "z"), seen("b1", 1, 7, "x")]);
+    }
+
+    async fn a_name_is_taken_only_from_the_one_that_was_looked_at(database: Database) {
+        let store = database.open().await;
+        assert!(store.broker_started("b1", "x", at(1), None).await.unwrap());
+        assert!(!store.broker_started("b1", "y", at(2), None).await.unwrap(), "somebody bears it");
+        let looked = store.broker("b1").await.unwrap();
+        store.broker_heartbeat("b1", "x", at(7)).await.unwrap();
+        assert!(!store.broker_started("b1", "y", at(8), looked.as_ref()).await.unwrap(), "it was heard of since");
+        let looked = store.broker("b1").await.unwrap();
+        assert!(store.broker_started("b1", "y", at(9), looked.as_ref()).await.unwrap());
+        for said in [store.broker_heartbeat("b1", "x", at(10)).await, store.broker_stopped("b1", "x", at(10)).await] {
+            assert!(matches!(said, Err(StoreError::Missing { .. })), "the name is another's now: {said:?}");
+        }
+        store.broker_stopped("b1", "y", at(11)).await.unwrap();
+        assert_eq!(store.broker("b1").await.unwrap().unwrap().instance, "");
     }
 
     async fn files_of_channels_side_by_side_all_get_their_number(database: Database) {
@@ -359,7 +376,7 @@ on_both_engines! {
 
     async fn four_writers_lose_nothing(database: Database) {
         let mut tasks = tokio::task::JoinSet::new();
-        database.open().await.broker_started("b1", Timestamp::UNIX_EPOCH).await.unwrap();
+        database.open().await.broker_started("b1", "x", Timestamp::UNIX_EPOCH, None).await.unwrap();
         for _ in 0..4 {
             let store = database.open().await;
             tasks.spawn(async move {
@@ -387,7 +404,7 @@ on_both_engines! {
         let mut write = store.begin_write().await.unwrap();
         sqlx::query("INSERT INTO brokers (name, started_at, seen_at) VALUES ('x', 0, 0)").execute(&mut *write).await.unwrap();
         drop(write);
-        within(Duration::from_secs(3), "the next write", store.broker_started("y", at(1))).await.unwrap();
+        within(Duration::from_secs(3), "the next write", store.broker_started("y", "x", at(1), None)).await.unwrap();
         assert_eq!(store.brokers().await.unwrap().len(), 1);
     }
 
@@ -418,7 +435,7 @@ on_both_engines! {
         settle(&mut changes).await;
         let before = *changes.borrow();
         for second in 0..5 {
-            other.broker_started("b2", at(second)).await.unwrap();
+            other.broker_started(&format!("b2-{second}"), "x", at(second), None).await.unwrap();
             broker.start_session(&session(&format!("s{second}"), "b1", "alice", second), None).await.unwrap();
         }
         // What is announced afterwards is heard once; had the quiet ones been, there would be more.
@@ -435,11 +452,11 @@ on_both_engines! {
             let config = database.config.clone();
             tasks.spawn(async move {
                 let store = Store::open(&config).await?;
-                store.broker_started(&format!("b{number}"), at(1)).await
+                store.broker_started(&format!("b{number}"), "x", at(1), None).await
             });
         }
         while let Some(opened) = tasks.join_next().await {
-            assert_eq!(opened.unwrap().unwrap(), None);
+            assert!(opened.unwrap().unwrap());
         }
         assert_eq!(database.open().await.brokers().await.unwrap().len(), 4);
     }
@@ -523,7 +540,7 @@ async fn an_sqlite_file_is_for_its_owner_alone() {
     use std::os::unix::fs::PermissionsExt as _;
     let database = Database::sqlite();
     let store = database.open().await;
-    store.broker_started("b1", at(1)).await.unwrap();
+    store.broker_started("b1", "x", at(1), None).await.unwrap();
     let files: Vec<_> = std::fs::read_dir(database.directory.path()).unwrap().map(Result::unwrap).collect();
     assert!(files.len() >= 2, "{files:?}");
     for file in files {
@@ -552,7 +569,7 @@ async fn a_password_comes_from_its_file_and_shows_nowhere() {
     let url = server.database_with_password();
     let config = |file: &std::path::Path| DatabaseConfig { url: url.clone(), password_file: Some(file.to_owned()) };
     let store = Store::open(&config(&right)).await.unwrap();
-    store.broker_started("b1", at(1)).await.unwrap();
+    store.broker_started("b1", "x", at(1), None).await.unwrap();
     let mut changes = store.changes();
     settle(&mut changes).await;
     server.sql(Postgres::name(&url), "NOTIFY sallyport_changes");

@@ -46,7 +46,7 @@ pub(crate) fn run(arguments: &[String]) -> ExitCode {
     // As `sallyport serve` has it.
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
-        let app = App::start(config).await.expect("a broker");
+        let app = App::start(config, false).await.expect("a broker");
         let stand = Stand {
             identity: "alice".to_owned(),
             key,
