@@ -18,7 +18,7 @@ pub use units::{duration, size};
 
 use crate::identity::Revoked;
 use crate::store::DatabaseConfig;
-use crate::vault::MasterKeySource;
+use crate::vault::{MasterKeySource, SealedCredential};
 
 /// Where the configuration is when nobody says otherwise.
 pub const SYSTEM_PATH: &str = "/etc/sallyport/broker.toml";
@@ -283,22 +283,42 @@ impl Check<'_> {
     }
 
     fn master_key(&mut self, secrets: file::Secrets) -> MasterKeySource {
-        match (secrets.master_key, secrets.master_key_credential) {
-            (Some(path), None) => MasterKeySource::File(self.folder.join(path.into_inner())),
-            (None, Some(name)) => {
-                if name.get_ref().is_empty() || name.get_ref().contains('/') {
-                    let message = format!("`{}` is not the name of a credential", name.get_ref());
-                    self.problem(&name, message, "use the name that stands in `LoadCredential=`");
+        let credential = match (secrets.master_key, secrets.master_key_credential) {
+            (file, None) => {
+                for only in [&secrets.master_key_sealed, &secrets.systemd_creds].into_iter().flatten() {
+                    let message = "this is of a sealed credential, and none is named".to_owned();
+                    self.problem(only, message, "name it with `master_key_credential`, or leave this out");
                 }
-                MasterKeySource::Credential(name.into_inner())
+                return MasterKeySource::File(match file {
+                    Some(path) => self.folder.join(path.into_inner()),
+                    None => "/etc/sallyport/master.key".into(),
+                });
             }
+            (None, Some(name)) => name,
             (Some(_), Some(name)) => {
                 let message = "`master_key` and `master_key_credential` contradict each other".to_owned();
                 self.problem(&name, message, "keep one of them");
-                MasterKeySource::Credential(name.into_inner())
+                name
             }
-            (None, None) => MasterKeySource::File("/etc/sallyport/master.key".into()),
+        };
+        let name = credential.get_ref();
+        if name.is_empty() || name.contains('/') || name.starts_with('.') {
+            let message = format!("`{name}` is not the name of a credential");
+            self.problem(&credential, message, "use the name that stands in `LoadCredentialEncrypted=`");
         }
+        let program = secrets.systemd_creds.map_or_else(
+            || SYSTEMD_CREDS.into(),
+            |written| {
+                if !written.get_ref().is_absolute() {
+                    let message = format!("`{}` is not an absolute path", written.get_ref().display());
+                    self.problem(&written, message, "root runs it: no search path is believed");
+                }
+                written.into_inner()
+            },
+        );
+        let sealed = secrets.master_key_sealed.map_or_else(|| format!("{name}.cred").into(), Spanned::into_inner);
+        let sealed = self.folder.join(sealed);
+        MasterKeySource::Credential(SealedCredential { sealed, program, name: credential.into_inner() })
     }
 
     fn ssh(&mut self, ssh: file::Ssh) -> SshConfig {
@@ -477,6 +497,9 @@ impl Check<'_> {
 fn host_name() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
+
+/// Where systemd puts it.
+pub(crate) const SYSTEMD_CREDS: &str = "/usr/bin/systemd-creds";
 
 const DEFAULT_NOTICE: &str = "\
 This system is for authorised use only. Sessions are recorded and may be reviewed.\n";

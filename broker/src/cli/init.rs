@@ -1,4 +1,6 @@
-//! `sallyport init`: everything a new broker needs, in one folder.
+//! `sallyport init`: everything a new broker needs, in one folder; or where the shipped systemd unit looks for it.
+
+mod service;
 
 use std::fs::{DirBuilder, OpenOptions};
 use std::io::Write;
@@ -8,6 +10,7 @@ use std::path::{Path, PathBuf};
 use age::secrecy::ExposeSecret;
 use jiff::Timestamp;
 
+use self::service::{CREDENTIAL, ServiceUser};
 use super::{CliError, Context};
 use crate::audit::{Audit, AuditConfig, AuditEvent};
 use crate::config::Config;
@@ -18,8 +21,23 @@ use crate::vault::{KeyName, MasterKey, Vault};
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// Folder for configuration, keys, database and recordings; made if it does not exist
-    #[arg(long, value_name = "DIR")]
-    pub dir: PathBuf,
+    #[arg(
+        long,
+        value_name = "DIR",
+        required_unless_present = "systemd",
+        default_value_if("systemd", "true", "/etc/sallyport")
+    )]
+    pub dir: Option<PathBuf>,
+    /// Lay everything out as the shipped systemd unit wants it: state in a folder of the service's user, master key sealed to
+    /// this machine
+    #[arg(long)]
+    pub systemd: bool,
+    /// The service's user, with `--systemd`
+    #[arg(long, value_name = "NAME", requires = "systemd", default_value = "sallyport")]
+    pub user: String,
+    /// Folder for database and recordings, with `--systemd`
+    #[arg(long, value_name = "DIR", requires = "systemd", default_value = "/var/lib/sallyport")]
+    pub state_dir: PathBuf,
     /// Database other than an SQLite file in the folder
     #[arg(long, value_name = "URL")]
     pub database: Option<String>,
@@ -41,7 +59,10 @@ impl Arguments {
     /// Nothing but the folder.
     pub(crate) fn in_folder(dir: &Path) -> Self {
         Self {
-            dir: dir.to_path_buf(),
+            dir: Some(dir.to_path_buf()),
+            systemd: false,
+            user: String::new(),
+            state_dir: PathBuf::new(),
             database: None,
             database_password_file: None,
             name: None,
@@ -53,11 +74,16 @@ impl Arguments {
 
 /// Makes the folder. Nothing that exists is overwritten.
 pub async fn run(arguments: Arguments, context: &Context) -> Result<(), CliError> {
-    let dir = std::path::absolute(&arguments.dir).map_err(CliError::failed)?;
+    let dir = arguments.dir.as_deref().ok_or_else(|| CliError::Usage("`--dir DIR` is missing".to_owned()))?;
+    let dir = std::path::absolute(dir).map_err(CliError::failed)?;
     let made = initialise(&dir, &arguments, context.actor()).await?;
-    let config = dir.join(CONFIG);
-    let plant = dir.join(PLANT);
-    let mut said = format!("Made `{}` with configuration, master key, database and an example plant.\n", dir.display());
+    context.print(&said(&dir, &arguments, &made))
+}
+
+/// What was made, and what is left to do.
+fn said(dir: &Path, arguments: &Arguments, made: &Made) -> String {
+    let example = if made.keys { " and an example plant" } else { "" };
+    let mut said = format!("Made `{}` with configuration, master key, database{example}.\n", dir.display());
     if let Some(reader) = &made.reader {
         said.push_str(&format!(
             "\nRecordings can be read only with the key in `{}`.\n\
@@ -66,15 +92,42 @@ pub async fn run(arguments: Arguments, context: &Context) -> Result<(), CliError
             reader.display()
         ));
     }
-    if !made.keys {
-        said.push_str("\nThe database has its keys already: this broker joins it.\n");
+    if arguments.systemd {
+        said.push_str(&format!(
+            "\nThe broker opens the sealed master key on this machine alone. Its copy for the safe is `{}`:\n\
+             move that file off this machine too. Without it a broken machine takes the database's secrets with it.\n",
+            dir.join(MASTER_KEY).display()
+        ));
     }
+    if let Some(to_type) = &made.not_sealed {
+        said.push_str(&format!("\n{to_type}"));
+    }
+    if let (true, Some(path)) = (arguments.systemd, &arguments.database_password_file) {
+        let (user, path) = (&arguments.user, path.display());
+        said.push_str(&format!(
+            "\nThe service must be able to read the database's password: `chgrp {user} {path}; chmod 640 {path}`.\n"
+        ));
+    }
+    let config = dir.join(CONFIG);
+    let config = config.display();
     said.push_str(&format!(
-        "\nNext, when the plant file says what is yours:\n  sallyport --config {config} apply -f {plant}\n  sallyport --config {config} serve\n",
-        config = config.display(),
-        plant = plant.display()
+        "\nNext:\n  sallyport --config {config} secrets show     # note the evidence key: auditors verify with it\n"
     ));
-    context.print(&said)
+    if made.keys {
+        let plant = dir.join(PLANT);
+        said.push_str(&format!(
+            "  sallyport --config {config} apply -f {}     # when that file says what is yours\n",
+            plant.display()
+        ));
+    } else {
+        said.push_str("  (The database has its keys and its plant already: this broker joins it, and there is nothing to apply.)\n");
+    }
+    said.push_str(&format!("  sallyport --config {config} check\n"));
+    said.push_str(&match arguments.systemd {
+        true => "  systemctl enable --now sallyport\n".to_owned(),
+        false => format!("  sallyport --config {config} serve\n"),
+    });
+    said
 }
 
 /// What `initialise` made.
@@ -84,6 +137,8 @@ pub struct Made {
     pub reader: Option<PathBuf>,
     /// Whether the broker's own keys were made, or the database had them.
     pub keys: bool,
+    /// Why the master key is not sealed to the machine, and what to type, if it was to be.
+    pub not_sealed: Option<String>,
 }
 
 /// Makes folder, keys, configuration, database. The configuration comes last: where it is, the rest is.
@@ -91,29 +146,50 @@ pub async fn initialise(dir: &Path, arguments: &Arguments, actor: &str) -> Resul
     if dir.join(CONFIG).exists() {
         return Err(CliError::Failed(format!("`{}` exists; nothing is overwritten", dir.join(CONFIG).display())));
     }
-    make_folder(dir)?;
-    make_folder(&dir.join("recordings"))?;
-    let (recipients, reader) = match arguments.recipient.as_slice() {
-        [] => {
-            let pair = age::x25519::Identity::generate();
-            let path = dir.join(READER);
-            let text = format!(
-                "# Reads recordings. Keep this off the broker.\n# public key: {}\n{}\n",
-                pair.to_public(),
-                pair.to_string().expose_secret()
-            );
-            write_new(&path, 0o600, text.as_bytes())?;
-            (vec![pair.to_public().to_string()], Some(path))
-        }
-        given => (given.to_vec(), None),
+    let user = if arguments.systemd { Some(ServiceUser::find(&arguments.user)?) } else { None };
+    let state = if arguments.systemd {
+        std::path::absolute(&arguments.state_dir).map_err(CliError::failed)?
+    } else {
+        dir.to_path_buf()
     };
-    let text = configuration(arguments, &recipients)?;
+    make_folder(dir)?;
+    make_folder(&state)?;
+    make_folder(&state.join("recordings"))?;
+    let (recipients, reader) = reader(dir, arguments)?;
+    let text = configuration(arguments, &state, &recipients)?;
     let config = Config::parse(&dir.join(CONFIG), &text)?;
     let master = master_key(dir, arguments)?;
     let keys = make_database(config, &master, actor).await?;
-    write_new(&dir.join(PLANT), 0o640, EXAMPLE_PLANT.as_bytes())?;
+    let mut not_sealed = None;
+    if let Some(user) = user {
+        not_sealed = service::seal(&master, dir, &dir.join(MASTER_KEY))?;
+        user.owns(&state)?;
+        user.reads(dir, 0o750)?;
+    }
+    if keys {
+        write_new(&dir.join(PLANT), 0o640, EXAMPLE_PLANT.as_bytes())?;
+    }
     write_new(&dir.join(CONFIG), 0o640, text.as_bytes())?;
-    Ok(Made { reader, keys })
+    if let Some(user) = user {
+        user.reads(&dir.join(CONFIG), 0o640)?;
+    }
+    Ok(Made { reader, keys, not_sealed })
+}
+
+/// Who may read recordings, and where the key is that was made for that.
+fn reader(dir: &Path, arguments: &Arguments) -> Result<(Vec<String>, Option<PathBuf>), CliError> {
+    if !arguments.recipient.is_empty() {
+        return Ok((arguments.recipient.clone(), None));
+    }
+    let pair = age::x25519::Identity::generate();
+    let path = dir.join(READER);
+    let text = format!(
+        "# Reads recordings. Keep this off the broker.\n# public key: {}\n{}\n",
+        pair.to_public(),
+        pair.to_string().expose_secret()
+    );
+    write_new(&path, 0o600, text.as_bytes())?;
+    Ok((vec![pair.to_public().to_string()], Some(path)))
 }
 
 fn master_key(dir: &Path, arguments: &Arguments) -> Result<MasterKey, CliError> {
@@ -144,10 +220,19 @@ async fn make_database(config: Config, master: &MasterKey, actor: &str) -> Resul
 }
 
 /// The configuration of a new broker: what differs from the defaults, and where things are.
-fn configuration(arguments: &Arguments, recipients: &[String]) -> Result<String, CliError> {
+fn configuration(arguments: &Arguments, state: &Path, recipients: &[String]) -> Result<String, CliError> {
     let quoted = |text: &str| toml::Value::String(text.to_owned()).to_string();
-    let url = arguments.database.as_deref().unwrap_or("sqlite:sallyport.db");
-    let mut database = format!("url = {}\n", quoted(url));
+    // A folder that is all there is can be moved; a service's state is where it is.
+    let within = |name: &str| match arguments.systemd {
+        true => state.join(name).display().to_string(),
+        false => name.to_owned(),
+    };
+    let url = arguments.database.clone().unwrap_or_else(|| format!("sqlite:{}", within("sallyport.db")));
+    let key = match arguments.systemd {
+        true => format!("master_key_credential = \"{CREDENTIAL}\""),
+        false => format!("master_key = \"{MASTER_KEY}\""),
+    };
+    let mut database = format!("url = {}\n", quoted(&url));
     if let Some(path) = &arguments.database_password_file {
         let path = std::path::absolute(path).map_err(CliError::failed)?;
         database.push_str(&format!("password_file = {}\n", quoted(&path.display().to_string())));
@@ -157,10 +242,12 @@ fn configuration(arguments: &Arguments, recipients: &[String]) -> Result<String,
     Ok(format!(
         "# Made by `sallyport init`. Relative paths start at this folder; what is not here has its default.\n\
          # `sallyport check` says whether it holds.\n\n\
-         {}[listen]\nssh = [\"0.0.0.0:2222\"]\n\n[database]\n{database}\n[secrets]\nmaster_key = \"{MASTER_KEY}\"\n\n\
-         [recording]\ndir = \"recordings\"\naudit_spool = \"audit.spool\"\n\
+         {}[listen]\nssh = [\"0.0.0.0:2222\"]\n\n[database]\n{database}\n[secrets]\n{key}\n\n\
+         [recording]\ndir = {}\naudit_spool = {}\n\
          # Who may read recordings: age X25519 public keys.\nrecipients = [{}]\n",
         broker.unwrap_or_default(),
+        quoted(&within("recordings")),
+        quoted(&within("audit.spool")),
         recipients.join(", ")
     ))
 }
@@ -185,6 +272,6 @@ pub(crate) fn write_new(path: &Path, mode: u32, content: &[u8]) -> Result<(), Cl
 
 const CONFIG: &str = "broker.toml";
 const PLANT: &str = "plant.toml";
-const MASTER_KEY: &str = "master.key";
+pub(crate) const MASTER_KEY: &str = "master.key";
 pub(crate) const READER: &str = "recordings-reader.key";
 const EXAMPLE_PLANT: &str = include_str!("../../../deploy/plant.example.toml");

@@ -76,6 +76,10 @@ pub struct Secrets {
     pub master_key: Option<Spanned<PathBuf>>,
     /// Name of the systemd credential that holds the master key.
     pub master_key_credential: Option<Spanned<String>>,
+    /// Where that credential is kept, sealed to the machine.
+    pub master_key_sealed: Option<Spanned<PathBuf>>,
+    /// The program that opens it for root.
+    pub systemd_creds: Option<Spanned<PathBuf>>,
 }
 
 /// `[ssh]`

@@ -10,6 +10,7 @@ use data_encoding::{BASE64, HEXLOWER_PERMISSIVE};
 use zeroize::Zeroize;
 
 use super::seal::{KeyId, Sealer};
+use super::sealed::{SealedCredential, SealedError};
 use super::secret::Secret;
 
 /// Where the master key is kept.
@@ -17,8 +18,8 @@ use super::secret::Secret;
 pub enum MasterKeySource {
     /// A text file that nobody but the broker's user can read.
     File(PathBuf),
-    /// A credential that systemd hands to the service, by name.
-    Credential(String),
+    /// A credential that systemd hands to the service; for root's commands it is opened where it is kept.
+    Credential(SealedCredential),
 }
 
 /// The key that seals every secret in the database.
@@ -58,20 +59,9 @@ pub enum MasterKeyError {
         /// The file.
         path: PathBuf,
     },
-    /// A credential was asked for outside of a systemd service.
-    #[error(
-        "master key credential `{name}` was asked for, but no credentials directory is set: add `LoadCredential={name}:…` to the unit"
-    )]
-    NoCredentials {
-        /// The credential.
-        name: String,
-    },
-    /// A credential's name that is a path.
-    #[error("`{name}` is not the name of a credential")]
-    CredentialName {
-        /// What was given.
-        name: String,
-    },
+    /// The credential is sealed, and cannot be opened here.
+    #[error("the master key is sealed: {0}")]
+    Sealed(#[from] SealedError),
     /// The file system refused.
     #[error("cannot use the master key at `{path}`: {error}")]
     Io {
@@ -84,12 +74,14 @@ pub enum MasterKeyError {
 
 impl MasterKeySource {
     /// The file that holds the key.
-    pub fn path(&self) -> Result<PathBuf, MasterKeyError> {
+    #[must_use]
+    pub fn path(&self) -> PathBuf {
         match self {
-            Self::File(path) => Ok(path.clone()),
-            Self::Credential(name) => {
-                credential_path(name, std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from))
-            }
+            Self::File(path) => path.clone(),
+            Self::Credential(credential) => match credentials_directory() {
+                Some(directory) => credential.in_directory(&directory),
+                None => credential.sealed.clone(),
+            },
         }
     }
 }
@@ -97,9 +89,14 @@ impl MasterKeySource {
 impl MasterKey {
     /// Reads the key from where it is kept.
     pub fn load(source: &MasterKeySource) -> Result<Self, MasterKeyError> {
-        let path = source.path()?;
-        // systemd keeps credentials in a directory of the service's own; their mode is its business.
-        let bytes = read(&path, matches!(source, MasterKeySource::File(_)))?;
+        let bytes = match source {
+            MasterKeySource::File(path) => read(path, true)?,
+            MasterKeySource::Credential(credential) => match credentials_directory() {
+                // systemd keeps credentials in a directory of the service's own; their mode is its business.
+                Some(directory) => read(&credential.in_directory(&directory), false)?,
+                None => opened(credential)?,
+            },
+        };
         Ok(Self { bytes, source: source.clone() })
     }
 
@@ -114,6 +111,11 @@ impl MasterKey {
             _ => MasterKeyError::Io { path: path.to_owned(), error },
         })?;
         Ok(key)
+    }
+
+    /// Seals this key to the machine, as what `credential` names.
+    pub fn seal_to_machine(&self, credential: &SealedCredential) -> Result<(), SealedError> {
+        credential.seal(Secret::new(BASE64.encode(self.bytes.expose())).expose().as_bytes())
     }
 
     /// Where it came from.
@@ -142,19 +144,19 @@ impl fmt::Display for MasterKeySource {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File(path) => write!(formatter, "file `{}`", path.display()),
-            Self::Credential(name) => write!(formatter, "credential `{name}`"),
+            Self::Credential(credential) => write!(formatter, "credential `{}`", credential.name),
         }
     }
 }
 
-fn credential_path(name: &str, directory: Option<PathBuf>) -> Result<PathBuf, MasterKeyError> {
-    if name.is_empty() || name.contains('/') || name.starts_with('.') {
-        return Err(MasterKeyError::CredentialName { name: name.to_owned() });
-    }
-    match directory {
-        Some(directory) => Ok(directory.join(name)),
-        None => Err(MasterKeyError::NoCredentials { name: name.to_owned() }),
-    }
+/// Where systemd puts the credentials of the service that this is.
+fn credentials_directory() -> Option<PathBuf> {
+    std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from)
+}
+
+fn opened(credential: &SealedCredential) -> Result<Secret<[u8; 32]>, MasterKeyError> {
+    let text = credential.open()?;
+    decode(text.expose()).ok_or_else(|| MasterKeyError::Malformed { path: credential.sealed.clone() })
 }
 
 fn read(path: &Path, check_mode: bool) -> Result<Secret<[u8; 32]>, MasterKeyError> {
@@ -252,16 +254,42 @@ mod tests {
         assert!(load(&absent).contains("`sallyport init`"));
     }
 
+    /// What stands in for systemd's program: it keeps what it seals as it is, under its name.
+    fn credential(directory: &Path, program: &str) -> SealedCredential {
+        let path = directory.join("systemd-creds");
+        fs::write(&path, format!("#!/bin/sh\n{program}")).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        SealedCredential { name: "master-key".to_owned(), sealed: directory.join("master-key.cred"), program: path }
+    }
+
     #[test]
-    fn a_credential_is_a_name_in_the_directory_that_systemd_gives() {
-        let directory = Some(PathBuf::from("/run/credentials/sallyport.service"));
-        assert_eq!(
-            credential_path("master-key", directory.clone()).unwrap(),
-            PathBuf::from("/run/credentials/sallyport.service/master-key")
-        );
-        assert!(matches!(credential_path("../shadow", directory), Err(MasterKeyError::CredentialName { .. })));
-        let outside = credential_path("master-key", None).unwrap_err().to_string();
-        assert!(outside.contains("LoadCredential=master-key:"));
+    fn a_sealed_key_is_opened_through_a_pipe() {
+        let directory = tempfile::tempdir().unwrap();
+        let program = "[ \"$2\" = --name=master-key ] || exit 9\ncase $1 in encrypt) exec /bin/cat >\"$4\";; decrypt) exec /bin/cat \"$3\";; esac\n";
+        let credential = credential(directory.path(), program);
+        let source = MasterKeySource::Credential(credential.clone());
+        let missing = MasterKey::load(&source).unwrap_err().to_string();
+        assert!(missing.contains("systemd-creds encrypt --name=master-key MASTER.KEY"), "{missing}");
+        let key = MasterKey::create(&directory.path().join("master.key")).unwrap();
+        key.seal_to_machine(&credential).unwrap();
+        assert_eq!(MasterKey::load(&source).unwrap().id().unwrap(), key.id().unwrap());
+        fs::write(&credential.sealed, "no key").unwrap();
+        assert!(matches!(MasterKey::load(&source), Err(MasterKeyError::Malformed { .. })));
+        fs::set_permissions(&credential.program, fs::Permissions::from_mode(0o775)).unwrap();
+        assert!(MasterKey::load(&source).unwrap_err().to_string().contains("chmod go-w"));
+    }
+
+    #[test]
+    fn a_key_that_cannot_be_opened_says_what_to_type() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut refusing = credential(directory.path(), "echo 'no TPM here' >&2\nexit 3\n");
+        fs::write(&refusing.sealed, "sealed").unwrap();
+        let source = |credential: &SealedCredential| MasterKeySource::Credential(credential.clone());
+        let said = MasterKey::load(&source(&refusing)).unwrap_err().to_string();
+        assert!(said.contains("no TPM here") && said.contains("`sudo`"), "{said}");
+        refusing.program = directory.path().join("absent");
+        let said = MasterKey::load(&source(&refusing)).unwrap_err().to_string();
+        assert!(said.contains("CREDENTIALS_DIRECTORY=FOLDER"), "{said}");
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod keys;
 mod master_key;
 mod rekey;
 mod seal;
+mod sealed;
 mod secret;
 
 use std::fmt;
@@ -27,6 +28,7 @@ pub use keys::KeyName;
 pub use master_key::{MasterKey, MasterKeyError, MasterKeySource};
 pub use rekey::{RekeyError, Rekeyed, finish_rekey, rekey};
 pub use seal::{KeyId, Place, SealError};
+pub use sealed::{SealedCredential, SealedError};
 pub use secret::Secret;
 
 use crate::store::accounts::AccountRow;

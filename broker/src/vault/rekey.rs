@@ -97,7 +97,7 @@ pub async fn finish_rekey(store: &Store, source: &MasterKeySource) -> Result<Opt
 
 /// What to do about a master key that is not the one the store is under.
 pub(super) fn mend(source: &MasterKeySource, wanted: &str) -> String {
-    let beside = |suffix: &str| source.path().map(|path| beside(&path, suffix)).ok();
+    let beside = |suffix: &str| Some(beside(&source.path(), suffix));
     let right = |path: &PathBuf| key_id(path).is_some_and(|id| id == wanted);
     if let Some(path) = beside(NEW).filter(right) {
         return format!(

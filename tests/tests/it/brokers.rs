@@ -111,3 +111,54 @@ fn a_lease_and_a_lock_hold_on_both_and_one_goes_on_without_the_other() {
     assert_eq!(live.as_array().unwrap().len(), 1, "{live}");
     pair.plant.sallyport(&["audit", "verify"]).ok();
 }
+
+#[test]
+fn a_second_broker_of_the_same_name_does_not_start_and_cuts_nothing() {
+    let plant = Setup::standard().start();
+    let ada = plant.person("ada");
+    ada.take_lease("ews-1");
+    let mut terminal = ada.terminal(&["ews-1"], 80, 24);
+    terminal.expect("$");
+
+    // What a copied machine has: the same configuration, in another place.
+    let copy = plant.folder().join("copy");
+    fs::create_dir(&copy).unwrap();
+    let mut config: toml::Table = fs::read_to_string(plant.config()).unwrap().parse().unwrap();
+    let folder = plant.folder().join("broker");
+    let within = |name: &str| toml::Value::String(folder.join(name).display().to_string());
+    config["secrets"]["master_key"] = within("master.key");
+    if plant.database_url().is_none() {
+        config["database"]["url"] = toml::Value::String(format!("sqlite:{}", folder.join("sallyport.db").display()));
+    }
+    config["listen"]["ssh"] = toml::Value::Array(vec![format!("10.0.0.2:{SECOND_PORT}").into()]);
+    fs::write(copy.join("broker.toml"), toml::to_string(&config).unwrap()).unwrap();
+    let mut second = plant.start_broker(&copy.join("broker.toml"), &copy.join("log"));
+    let status = sallyport_tests::eventually("the second to refuse", Duration::from_secs(20), || second.ended());
+    assert!(!status.success());
+    assert!(second.log().contains("another broker named `gate-1` is alive"), "{}", second.log());
+    terminal.send("echo still-$((40+2))\n");
+    terminal.expect("still-42");
+    let live = plant.json(&["session", "list", "--live"]);
+    assert_eq!(live.as_array().unwrap().len(), 1, "{live}");
+    assert!(plant.audit().iter().all(|entry| entry["code"] != "SP-3004" && entry["code"] != "SP-4008"));
+
+    // The administrator's word: the first loses its name, and stops.
+    let mut command = plant.network().command(sallyport_tests::Place::Gate, sallyport().to_str().unwrap());
+    command.arg("--config").arg(copy.join("broker.toml")).args(["serve", "--takeover"]);
+    let mut third = Running::start("third", command, &copy.join("log.third"));
+    plant.await_listening(&mut third, SECOND_PORT);
+    assert!(plant.audit().iter().any(|entry| entry["code"] == "SP-6005"));
+    sallyport_tests::eventually("the first to stop", Duration::from_secs(20), || terminal.poll());
+}
+
+#[test]
+fn a_broker_that_joins_is_offered_no_plant() {
+    let pair = Pair::start();
+    assert!(!pair.plant.folder().join("second/plant.toml").exists());
+    let mut init = Command::new(sallyport());
+    init.args(["init", "--name", "gate-3", "--dir"]).arg(pair.plant.folder().join("third"));
+    init.args(["--database", pair.plant.database_url().unwrap()]);
+    init.arg("--master-key").arg(pair.plant.folder().join("broker/master.key"));
+    let said = finish(init, b"").ok();
+    assert!(said.contains("joins it") && !said.contains("apply -f"), "{said}");
+}

@@ -23,6 +23,7 @@ mod rdp;
 mod recording_cli;
 mod refusals;
 mod revocation;
+mod service;
 mod store;
 mod store_audit;
 mod store_cli;

@@ -9,9 +9,10 @@ use sallyport_policy::{AccountAuth, Policy, Protocol};
 
 use super::Finding;
 use crate::cli::Context;
+use crate::cli::init::{MASTER_KEY, READER};
 use crate::config::Config;
 use crate::store::{Store, StoreError};
-use crate::vault::{MasterKey, Vault};
+use crate::vault::{MasterKey, MasterKeySource, Vault};
 
 /// Who could change the configuration, and as whom the broker would run.
 pub(super) fn own_files(config: &Config) -> Vec<Finding> {
@@ -21,6 +22,18 @@ pub(super) fn own_files(config: &Config) -> Vec<Finding> {
     {
         let mend = format!("chmod go-w {}", config.path.display());
         findings.push(Finding::warn("configuration", "others than its owner can change it", mend));
+    }
+    let folder = config.path.parent().unwrap_or(Path::new(""));
+    let mut left = vec![(READER, "whoever takes this machine can read every recording")];
+    if matches!(config.master_key, MasterKeySource::Credential(_)) {
+        left.push((MASTER_KEY, "the master key lies here unsealed"));
+    }
+    for (name, says) in left {
+        let path = folder.join(name);
+        if path.exists() {
+            let mend = format!("move `{}` off this machine, and keep a copy", path.display());
+            findings.push(Finding::warn("own keys", says, mend));
+        }
     }
     if rustix::process::getuid().is_root() {
         findings.push(Finding::warn("user", "this is root", "run the broker as a user of its own; see deploy/"));
@@ -32,7 +45,11 @@ pub(super) fn master_key(config: &Config) -> Vec<Finding> {
     match MasterKey::load(&config.master_key) {
         Ok(key) => vec![Finding::ok("master key", key.source().to_string())],
         Err(error) => {
-            vec![Finding::fail("master key", error.to_string(), "start with `sallyport init`, or bring it back")]
+            vec![Finding::fail(
+                "master key",
+                error.to_string(),
+                "do not start over with `sallyport init`: what is sealed in the database needs this very key",
+            )]
         }
     }
 }
@@ -44,7 +61,11 @@ pub(super) async fn database(context: &Context) -> Vec<Finding> {
     if let Some(path) = config.database.url.strip_prefix("sqlite:")
         && !Path::new(path).exists()
     {
-        return vec![Finding::fail("database", format!("there is no `{path}`"), "start with `sallyport init`")];
+        return vec![Finding::fail(
+            "database",
+            format!("there is no `{path}`"),
+            "for a new installation `sallyport init`; else bring the file back, or see `[database] url`",
+        )];
     }
     let store = &match Store::look(&config.database).await {
         Ok(store) => store,
