@@ -100,3 +100,17 @@ fn a_table_that_is_wrong_says_so() {
         "#]],
     );
 }
+
+#[test]
+fn an_explanation_names_every_condition_of_a_grant_that_does_not_hold() {
+    let night = "[[case]]\nidentity = 'alice'\nasset = 'ews-1'\nservice = 'ssh'\naccount = 'operator'\nfactors = ['key']\n\
+                 at = 2026-11-22T23:00:00Z\nexpect = 'deny'";
+    let cases = run(night).unwrap();
+    expect![[r#"
+        deny: role night-shift, grant 1 (plant.toml:78): outside its window (Mon,Tue,Wed,Thu 22:00-06:00 Europe/Oslo, or Sat,Sun 00:00-24:00 Europe/Oslo); role process-engineer, grant 1 (plant.toml:64): outside its window (Mon,Tue,Wed,Thu,Fri 06:00-18:00 Europe/Oslo)
+          role night-shift, grant 1 (plant.toml:78): outside its window (Mon,Tue,Wed,Thu 22:00-06:00 Europe/Oslo, or Sat,Sun 00:00-24:00 Europe/Oslo), needs webauthn, proven within 1h
+          role process-engineer, grant 1 (plant.toml:64): outside its window (Mon,Tue,Wed,Thu,Fri 06:00-18:00 Europe/Oslo), needs totp or webauthn, proven within 15m
+          role vendor, grant 1 (plant.toml:91): not a member of the role, does not name the account, needs totp or webauthn, proven within 1h, needs approval by 2 of role shift-lead
+          role vendor, grant 2 (plant.toml:100): not a member of the role, does not name the service, does not name the account, needs totp or webauthn, proven within 1h
+    "#]].assert_eq(&cases[0].explanation.to_string());
+}
