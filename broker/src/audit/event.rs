@@ -189,6 +189,21 @@ events! {
         reason: String,
     }
 
+    /// A first factor was right and no second one followed: the connection ended. So it looks when a key or a password is in the
+    /// wrong hands.
+    LoginAbandoned = "SP-1020" "login.abandoned" Warning Identity Fails {
+        /// Whose.
+        identity: String,
+        /// The address it came from.
+        source: String,
+        /// The kind of the factor that was right.
+        factor: String,
+        /// Which one: a key's fingerprint, or the kind again where there is one of it.
+        credential: String,
+        /// How it ended, and after how many wrong codes.
+        reason: String,
+    }
+
     /// Policy permits a session.
     DecisionPermitted = "SP-2001" "decision.permitted" Info Identity Fails {
         /// Who asked.
@@ -350,7 +365,8 @@ events! {
         /// The path on the asset.
         path: String,
     }
-    /// A channel or request was refused: agent, X11, remote forwarding, a subsystem, exec where terms forbid it.
+    /// A channel or request was refused: agent, X11, remote forwarding, a Unix socket, a subsystem, and a shell, a command or a
+    /// forwarded port where terms forbid it.
     RequestRefused = "SP-3007" "request.refused" Notice Identity Spools {
         /// The session, if it had begun.
         session: Option<String>,
@@ -360,6 +376,18 @@ events! {
         request: String,
         /// Why not.
         reason: String,
+    }
+    /// Refusals of one kind in one session have become too many to be entered one by one. Entered at every doubling; the
+    /// recording has each of them.
+    RefusalsCounted = "SP-3015" "refusals.counted" Notice Identity Spools {
+        /// The session.
+        session: String,
+        /// Whose.
+        identity: String,
+        /// The name of the event that is no longer entered one by one.
+        kind: String,
+        /// How many there were so far.
+        refusals: u64,
     }
     /// The asset showed another host key than the plant file pins. The session ended before a credential was sent.
     HostKeyMismatch = "SP-3008" "asset.host-key-mismatch" Alert Identity Spools {

@@ -29,6 +29,18 @@ pub use event::{AuditEvent, Doer, EventKind, Outage, Severity};
 pub use searched::searched_digest;
 pub use verify::{Expected, Fault, Verification, Verifier, verify_lines, verify_store};
 
+/// Longest text of a refused request, path or name that an entry holds, in characters.
+const LONGEST_TEXT: usize = 200;
+
+/// A text that somebody else chose, short enough for an entry: what is cut off is named by its length. Recordings have it whole.
+#[must_use]
+pub fn shortened(text: &str) -> String {
+    match text.char_indices().nth(LONGEST_TEXT) {
+        None => text.to_owned(),
+        Some((end, _)) => format!("{}… ({} bytes)", &text[..end], text.len()),
+    }
+}
+
 /// What an audit handle needs.
 pub struct AuditConfig {
     /// The database with the chain.

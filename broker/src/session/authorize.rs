@@ -173,13 +173,13 @@ impl Session<Authenticated> {
     ///
     /// # Errors
     /// If it cannot be put there; the person is refused either way.
-    pub async fn refuse_on_record(&self, host: &str, port: u16, reason: &str) -> Result<(), Refusal> {
+    pub async fn refuse_on_record(&self, host: &str, service: impl fmt::Display, reason: &str) -> Result<(), Refusal> {
         self.count_denial();
         let event = AuditEvent::DecisionDenied {
             identity: self.stage.proof.identity().to_string(),
             source: self.stage.source.to_string(),
             asset: printable(host),
-            service: port.to_string(),
+            service: service.to_string(),
             account: String::new(),
             session: None,
             reason: reason.to_owned(),

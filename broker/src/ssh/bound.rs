@@ -11,6 +11,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::backlog::{Backlog, Full};
 use super::{Answer, ChannelRequest, SessionChannel};
+use crate::audit::shortened;
 use crate::session::{Ask, Authorized, Client, Refused, Session, Voice};
 use crate::vault::Secret;
 
@@ -93,7 +94,7 @@ impl Bound {
         }
     }
 
-    /// The client wants a connection to the asset's own loopback.
+    /// The client wants a connection from the asset: to its own loopback, if anywhere.
     pub(super) async fn open_loopback(
         &mut self,
         channel: Channel<Msg>,
@@ -101,12 +102,9 @@ impl Bound {
         port: u32,
         reply: ChannelOpenHandle,
     ) {
-        let loopback = matches!(host, "localhost" | "127.0.0.1" | "::1");
-        let Some(port) = u16::try_from(port).ok().filter(|_| loopback) else {
-            let reason = "only the asset's own loopback can be reached through it".to_owned();
-            return reply.reject(ChannelOpenFailure::Other { code: 1, reason }).await;
-        };
-        let ask = Ask::Loopback { channel, reply, host: host.to_owned(), port };
+        // Whether it may be is for the session to say, which puts a refusal on the record.
+        let host = shortened(host);
+        let ask = Ask::Loopback { channel, reply, host, port };
         // A full queue drops the ask, and with it `reply`, which rejects.
         if self.asks.try_send(ask).is_err() {
             tracing::info!("More channels asked for than the session can open");

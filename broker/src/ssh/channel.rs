@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 
 use super::command::{Command, Way, classify};
-use super::context::ChannelContext;
+use super::context::{ChannelContext, RefusedRequest};
 use super::drain::{Drain, Received};
 use super::ends::{Ends, Fault};
 use super::relay::signal_name;
@@ -108,7 +108,7 @@ impl SessionChannel {
             Err(Fault::TooLong) => {
                 let body = json!({ "request": word, "bytes": bytes });
                 match starts {
-                    true => self.refuse(&body, &format!("the {word} request is too long to be recorded")),
+                    true => self.refuse(&body, &format!("the {word} request is too long to be recorded")).await,
                     false => self.refuse_quietly(&body).map(|()| Answer::Failure),
                 }
             }
@@ -179,7 +179,7 @@ impl SessionChannel {
             }
             ChannelRequest::Shell => {
                 if !terms.allows(ChannelKind::Shell) {
-                    return self.refuse(&body, "a shell is not granted here");
+                    return self.refuse(&body, "a shell is not granted here").await;
                 }
                 let stream = if self.terminal { Stream::Terminal } else { Stream::Bulk };
                 self.start(&body, ends.asset.request_shell(true), stream).await
@@ -187,14 +187,14 @@ impl SessionChannel {
             ChannelRequest::Exec(command) => self.exec(&body, command).await,
             ChannelRequest::Subsystem(name) if name == "sftp" => {
                 if let Some(sentence) = self.why_no_sftp() {
-                    return self.refuse(&body, &sentence);
+                    return self.refuse(&body, &sentence).await;
                 }
                 let stream = self.sftp();
                 self.start(&body, ends.asset.request_subsystem(true, name), stream).await
             }
             ChannelRequest::Subsystem(name) => {
                 let shown = sallyport_plain::excerpt(&name, 40);
-                self.refuse(&body, &format!("the subsystem `{shown}` is not available"))
+                self.refuse(&body, &format!("the subsystem `{shown}` is not available")).await
             }
         }
     }
@@ -203,27 +203,27 @@ impl SessionChannel {
         let ends = Arc::clone(&self.ends);
         let terms = &ends.context.terms;
         if !terms.allows(ChannelKind::Exec) {
-            return self.refuse(body, "commands are not granted here");
+            return self.refuse(body, "commands are not granted here").await;
         }
         let classified = classify(&command);
         let stream = match classified {
             Command::Scp(way, target) => {
                 if let Some(sentence) = self.why_no_files(way) {
                     ends.report(Via::Scp, target, FileOutcome::Refused(way.as_str())).await?;
-                    return self.refuse(body, &sentence);
+                    return self.refuse(body, &sentence).await;
                 }
                 Stream::Scp(Box::new(Mutex::new(Scp::new(way, target))))
             }
             Command::Rsync(way, target) => {
                 if let Some(sentence) = self.why_no_files(way) {
                     ends.report(Via::Rsync, target, FileOutcome::Refused(way.as_str())).await?;
-                    return self.refuse(body, &sentence);
+                    return self.refuse(body, &sentence).await;
                 }
                 Stream::Bulk
             }
             Command::SftpServer => {
                 if let Some(sentence) = self.why_no_sftp() {
-                    return self.refuse(body, &sentence);
+                    return self.refuse(body, &sentence).await;
                 }
                 self.sftp()
             }
@@ -308,8 +308,17 @@ impl SessionChannel {
         self.record(body, "allowed", json!(false))
     }
 
-    fn refuse(&mut self, body: &Value, sentence: &str) -> Result<Answer, Fault> {
+    /// Refuses the channel's program: in the recording, in the audit chain, and with a sentence.
+    async fn refuse(&mut self, body: &Value, sentence: &str) -> Result<Answer, Fault> {
         self.record(body, "allowed", json!(false))?;
+        let text = |key: &str| body.get(key).and_then(Value::as_str);
+        let request = text("request").unwrap_or_default();
+        let request = match text("command").or_else(|| text("name")) {
+            Some(what) => format!("{request} {what}"),
+            None => request.to_owned(),
+        };
+        let refused = RefusedRequest { request, reason: sentence.to_owned() };
+        self.ends.context.refused.send(refused).await.map_err(|_| Fault::Report)?;
         self.finish_with(sentence);
         Ok(Answer::Refused(Sentence(sentence.to_owned())))
     }

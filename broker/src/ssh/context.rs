@@ -60,6 +60,17 @@ pub struct ChannelContext {
     pub trouble: TroubleSignal,
     /// Each file that was transferred or refused.
     pub report: mpsc::Sender<FileReport>,
+    /// Each request that the terms do not allow.
+    pub refused: mpsc::Sender<RefusedRequest>,
+}
+
+/// A request that the terms of its session do not allow.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefusedRequest {
+    /// What was asked for.
+    pub request: String,
+    /// Why not.
+    pub reason: String,
 }
 
 /// When a byte last went either way, for the idle limit, and how many channels the session has.

@@ -44,7 +44,7 @@ mod transfer;
 mod waiting_room;
 
 pub use channel::{Answer, ChannelError, Sentence, SessionChannel};
-pub use context::{Activity, ChannelContext, Evidence, Seat, Trouble, TroubleSignal, VIEW_ONLY_GRACE};
+pub use context::{Activity, ChannelContext, Evidence, RefusedRequest, Seat, Trouble, TroubleSignal, VIEW_ONLY_GRACE};
 pub use forward::relay_forward;
 pub use pipe::pipe;
 pub use queue::bytes_queued;

@@ -15,7 +15,7 @@ use super::admission::{Admission, Entry, Next, Question};
 use super::algorithms;
 use super::front::Front;
 use super::login::{DirectTarget, Login};
-use super::refusals::Note;
+use super::refusals::{Note, Origin};
 use super::waiting_room::{Place, Progress};
 use crate::app::Broker;
 use crate::audit::AuditEvent;
@@ -64,13 +64,24 @@ pub(super) struct Gate {
     /// The name of the last request: whatever was proven, was proven for this name.
     name: Option<String>,
     state: State,
+    /// A first factor that was right, and on which no second one has followed yet.
+    alone: Option<Alone>,
+}
+
+/// A first factor without a second.
+#[derive(Debug)]
+struct Alone {
+    identity: String,
+    factor: String,
+    credential: String,
+    wrong_codes: u8,
 }
 
 #[derive(Debug)]
 enum State {
     /// Nothing proven.
     Fresh,
-    /// The first factor was right; `codes` wrong codes since.
+    /// The first factor was right; `codes` answers since, none of which was.
     FirstFactor { login: Login, verified: Verified, codes: u8 },
     /// Both factors were right; the target asks for more.
     Admission(Admission),
@@ -82,7 +93,7 @@ enum State {
 
 impl Gate {
     pub(super) fn new(front: Arc<Front>, source: IpAddr, place: Place) -> Self {
-        Self { front, source, place, rounds: 0, names: 0, name: None, state: State::Fresh }
+        Self { front, source, place, rounds: 0, names: 0, name: None, state: State::Fresh, alone: None }
     }
 
     /// Who was let in.
@@ -92,8 +103,8 @@ impl Gate {
     }
 
     /// What the person was let into, once they were.
-    pub(super) fn into_entry(self) -> Option<Entry> {
-        match self.state {
+    pub(super) fn into_entry(mut self) -> Option<Entry> {
+        match std::mem::replace(&mut self.state, State::Closed) {
             State::Admitted(entry) => Some(entry),
             State::Fresh | State::FirstFactor { .. } | State::Admission(_) | State::Closed => None,
         }
@@ -106,6 +117,7 @@ impl Gate {
             self.names += 1;
             self.name = Some(name.to_owned());
             self.state = State::Fresh;
+            self.tell_alone("another name was given");
         }
         let bounded = self.rounds <= MOST_ROUNDS && self.names <= MOST_NAMES;
         if !bounded || matches!(self.state, State::Admitted(_) | State::Closed) {
@@ -245,11 +257,7 @@ impl Gate {
         let event = match self.front.refusals.note(self.source, Instant::now()) {
             Note::Counted => return Ok(()),
             Note::Record => AuditEvent::FactorRefused { identity, source, factor: factor.to_owned(), reason },
-            Note::WaveBegins(origin) => AuditEvent::LoginThrottled {
-                identity: None,
-                source: origin.to_string(),
-                reason: "refused logins from this source come faster than they are recorded".to_owned(),
-            },
+            Note::WaveBegins(origin) => wave_begins(origin),
         };
         self.audit([event]).await
     }
@@ -282,6 +290,12 @@ impl Gate {
         };
         let Some(login) = login else { return self.left() };
         self.place.reached(Progress::FirstFactor);
+        self.alone = Some(Alone {
+            identity: verified.identity().to_string(),
+            factor: verified.proof().kind.to_string(),
+            credential: verified.credential().to_owned(),
+            wrong_codes: 0,
+        });
         let accepted = AuditEvent::FactorAccepted {
             identity: verified.identity().to_string(),
             source: self.source.to_string(),
@@ -316,6 +330,10 @@ impl Gate {
     }
 
     async fn second_factor(&mut self, login: Login, verified: Verified, codes: u8, code: &str) -> Answer {
+        // What a terminal that is gone answers. It is no guess, and holds nobody up.
+        if code.trim().is_empty() {
+            return self.ask_again(login, verified, codes, String::new());
+        }
         let now = self.broker().now();
         match self.broker().identities.second_factor(&verified, code, now).await {
             Ok(proof) => {
@@ -336,21 +354,60 @@ impl Gate {
                 if let Err(hang_up) = self.audit([event]).await {
                     return hang_up;
                 }
-                let codes = codes + 1;
-                if codes >= MOST_CODES {
-                    let event = AuditEvent::LoginRefused {
-                        identity: login.identity.to_string(),
-                        source: self.source.to_string(),
-                        reason: format!("{codes} wrong codes on one connection"),
-                    };
-                    self.state = State::Closed;
-                    return self.audit([event]).await.err().unwrap_or(Answer::HangUp);
+                if let Some(alone) = &mut self.alone {
+                    alone.wrong_codes += 1;
                 }
-                let question = Question { instruction: refused.sentence().to_owned(), ..code_question() };
-                self.state = State::FirstFactor { login, verified, codes };
-                Answer::Ask(question)
+                if codes + 1 < MOST_CODES {
+                    return self.ask_again(login, verified, codes, refused.sentence().to_owned());
+                }
+                let wrong = self.alone.take().map_or(0, |alone| alone.wrong_codes);
+                let event = AuditEvent::LoginRefused {
+                    identity: login.identity.to_string(),
+                    source: self.source.to_string(),
+                    reason: match refused {
+                        Refused::WrongCode => format!("{wrong} wrong codes on one connection"),
+                        other => format!("{wrong} codes on one connection, none of which counted; the last: {other}"),
+                    },
+                };
+                self.state = State::Closed;
+                self.audit([event]).await.err().unwrap_or(Answer::HangUp)
             }
         }
+    }
+
+    /// Asks for a code once more, unless it was asked for often enough.
+    fn ask_again(&mut self, login: Login, verified: Verified, codes: u8, instruction: String) -> Answer {
+        let codes = codes + 1;
+        if codes >= MOST_CODES {
+            self.state = State::Closed;
+            self.tell_alone("nothing was answered");
+            return Answer::HangUp;
+        }
+        self.state = State::FirstFactor { login, verified, codes };
+        Answer::Ask(Question { instruction, ..code_question() })
+    }
+
+    /// Puts on the record that a first factor was right and no second followed. In a task of its own: whoever left is not
+    /// there to wait for it.
+    fn tell_alone(&mut self, ending: &str) {
+        let Some(Alone { identity, factor, credential, wrong_codes }) = self.alone.take() else { return };
+        let source = self.source.to_string();
+        let reason = format!("{ending}, after {wrong_codes} wrong codes");
+        tracing::warn!(identity, source, factor, reason, "A first factor was right, and no second one followed");
+        let event = match self.front.refusals.note(self.source, Instant::now()) {
+            Note::Counted => return,
+            Note::Record => AuditEvent::LoginAbandoned { identity, source, factor, credential, reason },
+            Note::WaveBegins(origin) => wave_begins(origin),
+        };
+        let broker = Arc::clone(self.broker());
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+            return tracing::error!("A login that was given up could not be audited: the broker is stopping");
+        };
+        runtime.spawn(async move {
+            if let Err(error) = broker.audit.record(event).await {
+                tracing::error!(%error, "A login that was given up could not be audited");
+            }
+        });
     }
 
     /// A fresh second factor: on the record, and good for a while if a grant says so. That it is, is still to be recorded.
@@ -400,6 +457,7 @@ impl Gate {
             factors: proof.proofs().iter().map(|p| p.kind.to_string()).collect(),
             lease: proof.lease().map(ToString::to_string),
         });
+        self.alone = None;
         if let Err(hang_up) = self.audit(before).await {
             return hang_up;
         }
@@ -433,6 +491,25 @@ impl Gate {
     }
 }
 
+impl Drop for Gate {
+    fn drop(&mut self) {
+        let ending = if self.place.ejected().is_cancelled() {
+            "the connection had to make room"
+        } else {
+            "the connection ended, or the login took too long"
+        };
+        self.tell_alone(ending);
+    }
+}
+
+fn wave_begins(origin: Origin) -> AuditEvent {
+    AuditEvent::LoginThrottled {
+        identity: None,
+        source: origin.to_string(),
+        reason: "refused logins from this source come faster than they are recorded".to_owned(),
+    }
+}
+
 /// How a further question reaches the person.
 #[derive(Debug, Clone, Copy)]
 enum Asking {
@@ -450,28 +527,41 @@ fn code_question() -> Question {
 async fn direct(session: Session<Authenticated>, target: &DirectTarget) -> Next {
     match resolve(&session, &target.host, None, target.account.clone(), Form::Direct) {
         Ok(target) => Admission::begin(session, target).await,
-        Err(words) => Next::Enter(Entry::Refused(words)),
+        Err(Unresolved { reason, sentence }) => {
+            // Refused either way; that it could not be put on record is said instead of the sentence.
+            let recorded = session.refuse_on_record(&target.host, Protocol::Ssh, &reason).await;
+            Next::Enter(Entry::Refused(recorded.map_or_else(|refusal| refusal.sentence(&target.host), |()| sentence)))
+        }
     }
+}
+
+/// What a person wrote is no target.
+pub(super) struct Unresolved {
+    /// Why, for the audit chain.
+    reason: String,
+    /// For the person: the same for what does not exist and what is not granted.
+    sentence: String,
 }
 
 /// What a person wrote, as a target of the plant file.
 ///
 /// # Errors
-/// One plain sentence: the same for what does not exist and what is not granted.
-pub(super) fn resolve(
+/// When it is none, or one of several.
+fn resolve(
     session: &Session<Authenticated>,
     host: &str,
     port: Option<u16>,
     account: Option<AccountName>,
     form: Form,
-) -> Result<Target, String> {
+) -> Result<Target, Unresolved> {
     let policy = session.broker().policy.current();
     let subject = session.proof().subject().clone();
     let located = match port {
         Some(port) => policy.locate(host, port).filter(|(_, service)| service.protocol == Protocol::Ssh),
         None => ssh_service(&policy, host),
     };
-    let (asset, service) = located.ok_or_else(|| not_for_you(host))?;
+    let nowhere = |reason: &str| Unresolved { reason: reason.to_owned(), sentence: not_for_you(host) };
+    let (asset, service) = located.ok_or_else(|| nowhere("not an asset of the plant file with one ssh service"))?;
     let granted = policy.accounts(&subject, &asset.id, &service.name);
     let target = |account: AccountName, asset: &AssetId, service: &ServiceName| Target {
         asset: asset.clone(),
@@ -481,17 +571,18 @@ pub(super) fn resolve(
     };
     match (account, granted.as_slice()) {
         (Some(account), _) => Ok(target(account, &asset.id, &service.name)),
-        (None, []) => Err(not_for_you(host)),
+        (None, []) => Err(nowhere("no grant names it for this identity")),
         (None, [only]) => Ok(target(only.clone(), &asset.id, &service.name)),
         (None, several) => {
             let names: Vec<_> = several.iter().map(AccountName::as_str).collect();
-            Err(format!(
+            let sentence = format!(
                 "Several accounts are yours on {}: say which, as in {}@{}. They are {}.",
                 asset.id,
                 names[0],
                 asset.id,
                 names.join(", ")
-            ))
+            );
+            Err(Unresolved { reason: "several accounts are granted and none was named".to_owned(), sentence })
         }
     }
 }

@@ -23,7 +23,7 @@ use super::outer::{self, Gate, Left};
 use super::through::Asked;
 use super::waiting_room::Place;
 use super::{Answer, ChannelRequest};
-use crate::audit::AuditEvent;
+use crate::audit::{AuditEvent, shortened};
 use crate::session::{Authenticated, Session, Voice};
 
 /// Longest answer to a prompt that is looked at.
@@ -79,12 +79,12 @@ impl Person {
             tracing::warn!(identity = self.identity.as_deref(), "A connection was refused too much, and was ended");
             return Err(Error::Disconnect);
         }
-        let reason = "the broker does not carry it";
+        let (what, reason) = (shortened(what), "the broker does not carry it");
         if let Some(identity) = self.identity.clone() {
             let event = AuditEvent::RequestRefused {
                 session: None,
                 identity,
-                request: what.chars().take(200).collect(),
+                request: what.clone(),
                 reason: reason.to_owned(),
             };
             if let Err(error) = self.front.broker.audit.record(event).await {
@@ -93,6 +93,19 @@ impl Person {
             }
         }
         connection.debug(true, &format!("sallyport: {what} refused: {reason}"), "en")
+    }
+
+    /// A channel of a kind that this version carries for nobody.
+    async fn refuse_channel(
+        &mut self,
+        reply: ChannelOpenHandle,
+        what: &str,
+        connection: &mut Connection,
+    ) -> Result<(), Error> {
+        self.refuse(what, connection).await?;
+        let reason = "the broker does not carry it".to_owned();
+        reply.reject(ChannelOpenFailure::Other { code: 1, reason }).await;
+        Ok(())
     }
 
     /// So many bytes have come for a channel. What nobody takes ends the connection before it fills russh's own queue.
@@ -289,9 +302,9 @@ impl Handler for Person {
         _originator: &str,
         _originator_port: u32,
         reply: ChannelOpenHandle,
-        _connection: &mut Connection,
+        connection: &mut Connection,
     ) -> Result<(), Error> {
-        refuse_channel(reply, "X11").await
+        self.refuse_channel(reply, "an X11 channel", connection).await
     }
 
     async fn channel_open_forwarded_tcpip(
@@ -302,19 +315,20 @@ impl Handler for Person {
         _originator: &str,
         _originator_port: u32,
         reply: ChannelOpenHandle,
-        _connection: &mut Connection,
+        connection: &mut Connection,
     ) -> Result<(), Error> {
-        refuse_channel(reply, "a forwarded connection from a client").await
+        self.refuse_channel(reply, "a forwarded connection from a client", connection).await
     }
 
     async fn channel_open_direct_streamlocal(
         &mut self,
         _channel: Channel<Msg>,
-        _path: &str,
+        path: &str,
         reply: ChannelOpenHandle,
-        _connection: &mut Connection,
+        connection: &mut Connection,
     ) -> Result<(), Error> {
-        refuse_channel(reply, "a forwarded Unix socket").await
+        let what = format!("a connection to the Unix socket {}", path.escape_debug());
+        self.refuse_channel(reply, &what, connection).await
     }
 
     async fn tcpip_forward(
@@ -327,8 +341,8 @@ impl Handler for Person {
         Ok(false)
     }
 
-    async fn streamlocal_forward(&mut self, _path: &str, connection: &mut Connection) -> Result<bool, Error> {
-        self.refuse("remote forward of a Unix socket", connection).await?;
+    async fn streamlocal_forward(&mut self, path: &str, connection: &mut Connection) -> Result<bool, Error> {
+        self.refuse(&format!("remote forward of the Unix socket {}", path.escape_debug()), connection).await?;
         Ok(false)
     }
 
@@ -502,10 +516,4 @@ fn ask(question: Question) -> Auth {
         instructions: Cow::Owned(question.instruction),
         prompts: Cow::Owned(vec![(Cow::Owned(question.prompt), false)]),
     }
-}
-
-async fn refuse_channel(reply: ChannelOpenHandle, what: &str) -> Result<(), Error> {
-    let reason = format!("the broker does not carry {what}");
-    reply.reject(ChannelOpenFailure::Other { code: 1, reason }).await;
-    Ok(())
 }

@@ -106,9 +106,11 @@ async fn what_the_terms_do_not_grant_is_refused_in_one_sentence_and_never_asked_
         (terms(FileTransfer::None, &ALL), "/usr/lib/openssh/sftp-server", "file transfer is not granted here"),
     ];
     for (terms, command, sentence) in cases {
-        let bed = bed(terms, Notebook::default()).await;
+        let mut bed = bed(terms, Notebook::default()).await;
         let heard = bed.exec(command, b"some input").await;
         assert_eq!(heard.err, format!("sallyport: {sentence}\r\n"));
+        let refused = bed.refused.try_recv().unwrap();
+        assert_eq!((refused.request, refused.reason), (format!("exec {command}"), sentence.to_owned()));
         assert_eq!(heard.events, ["success", "exit 1", "eof", "close"]);
         assert!(bed.asset.requests.lock().unwrap().is_empty());
         assert!(bed.asset.input.lock().unwrap().is_empty());

@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::channel::{Answer, SessionChannel};
-use super::context::{Activity, ChannelContext, Evidence, TroubleSignal};
+use super::context::{Activity, ChannelContext, Evidence, RefusedRequest, TroubleSignal};
 use super::drain::{Drain, Item, Received, batch_cost, joined, same_batch};
 use super::request::ChannelRequest;
 use super::transfer::FileReport;
@@ -127,6 +127,7 @@ pub(crate) struct Bed {
     pub(crate) notebook: Arc<Notebook>,
     pub(crate) asset: Arc<AssetLog>,
     pub(crate) reports: mpsc::Receiver<FileReport>,
+    pub(crate) refused: mpsc::Receiver<RefusedRequest>,
     pub(crate) context: ChannelContext,
     pub(crate) client: client::Handle<Person>,
     /// The connection that a jump goes through.
@@ -143,6 +144,7 @@ pub(crate) async fn bed(terms: Terms, notebook: Notebook) -> Bed {
     let notebook = Arc::new(notebook);
     let asset = Arc::new(AssetLog::default());
     let (report, reports) = mpsc::channel(64);
+    let (refusals, refused) = mpsc::channel(64);
     let context = ChannelContext {
         recording: notebook.clone(),
         terms: Arc::new(terms),
@@ -150,6 +152,7 @@ pub(crate) async fn bed(terms: Terms, notebook: Notebook) -> Bed {
         ending: CancellationToken::new(),
         trouble: TroubleSignal::new(),
         report,
+        refused: refusals,
     };
     let asset_port = listen(server_config(), {
         let asset = asset.clone();
@@ -162,7 +165,7 @@ pub(crate) async fn bed(terms: Terms, notebook: Notebook) -> Bed {
     })
     .await;
     let client = connect(gate_port).await;
-    Bed { notebook, asset, reports, context, client, outer: None, port: gate_port }
+    Bed { notebook, asset, reports, refused, context, client, outer: None, port: gate_port }
 }
 
 fn server_config() -> Arc<server::Config> {

@@ -30,4 +30,5 @@ mod store_cli;
 mod store_outage;
 mod tcp;
 mod tools;
+mod traces;
 mod vnc;

@@ -40,16 +40,16 @@ pub enum Ask {
         /// Where the answer goes.
         reply: oneshot::Sender<Result<SessionChannel, Refused>>,
     },
-    /// A connection to the asset's own loopback.
+    /// A connection from the asset to an address, of which only its own loopback is ever reached.
     Loopback {
         /// Their end.
         channel: Channel<server::Msg>,
         /// Accepts or rejects it.
         reply: ChannelOpenHandle,
-        /// `localhost`, `127.0.0.1` or `::1`, as written.
+        /// The host, as written.
         host: String,
-        /// The port on the asset.
-        port: u16,
+        /// The port, as written.
+        port: u32,
     },
 }
 

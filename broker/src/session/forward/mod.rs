@@ -9,6 +9,7 @@ mod filter;
 mod limits;
 mod ssh;
 mod stream;
+mod tally;
 
 use std::time::Duration;
 

@@ -6,18 +6,21 @@ use std::time::Duration;
 
 use russh::server::{self, ChannelOpenHandle};
 use russh::{Channel, ChannelOpenFailure};
-use sallyport_policy::{ChannelKind, RecorderTrouble};
+use sallyport_policy::{ChannelKind, RecorderTrouble, Terms};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::client::{FIRST_CHANNEL, refuse, refuse_waiting};
 use super::dial::connect;
 use super::limits::{Due, Limits};
+use super::tally::Tally;
 use super::{Ask, Client, FAREWELL, Refused, VIEW_ONLY_GRACE, Voice};
-use crate::audit::AuditEvent;
+use crate::audit::{AuditEvent, shortened};
 use crate::session::{Authorized, End, Recorded, Session, StartRefusal};
 use crate::ssh::asset::AssetConnection;
-use crate::ssh::{Activity, ChannelContext, FileOutcome, FileReport, SessionChannel, TroubleSignal, relay_forward};
+use crate::ssh::{
+    Activity, ChannelContext, FileOutcome, FileReport, RefusedRequest, SessionChannel, TroubleSignal, relay_forward,
+};
 use crate::store::files::TransferredFile;
 use crate::vault::Secret;
 
@@ -66,6 +69,9 @@ struct Run {
     voice: Voice,
     context: ChannelContext,
     files: mpsc::Receiver<FileReport>,
+    refusals: mpsc::Receiver<RefusedRequest>,
+    refused_files: Tally,
+    refused_requests: Tally,
     /// Whether a channel was ever asked for.
     served: bool,
 }
@@ -73,6 +79,7 @@ struct Run {
 impl Run {
     fn new(recorded: &Recorded, asks: mpsc::Receiver<Ask>, gone: CancellationToken, voice: Voice) -> Self {
         let (report, files) = mpsc::channel(64);
+        let (refused, refusals) = mpsc::channel(64);
         let context = ChannelContext {
             recording: Arc::new(recorded.recording.clone()),
             terms: Arc::new(recorded.authorized.permit.terms.clone()),
@@ -80,8 +87,10 @@ impl Run {
             ending: CancellationToken::new(),
             trouble: TroubleSignal::new(),
             report,
+            refused,
         };
-        Self { asks, gone, voice, context, files, served: false }
+        let (refused_files, refused_requests) = (Tally::default(), Tally::default());
+        Self { asks, gone, voice, context, files, refusals, refused_files, refused_requests, served: false }
     }
 
     /// Connects to the asset, unless the person leaves or the session must end first.
@@ -119,15 +128,52 @@ impl Run {
                     Due::RecorderFailed(reason) => return self.recorder_failed(recorded, &mut limits, &reason).await,
                 },
                 () = closed.cancelled() => return End::AssetClosed,
-                Some(report) = self.files.recv() => if let Err(end) = recorded.file(report).await { return end },
+                Some(report) = self.files.recv() => if let Err(end) = self.file(recorded, report).await { return end },
+                Some(request) = self.refusals.recv() => {
+                    if let Err(end) = self.refused(recorded, request).await { return end }
+                }
                 ask = self.asks.recv() => match ask {
                     None => return End::Left,
                     Some(ask) => {
                         self.served = true;
-                        serve(ask, asset.clone(), self.voice.handle().clone(), self.context.clone()).await;
+                        match self.permitted(recorded, ask).await {
+                            Ok(None) => {}
+                            Ok(Some(ask)) => {
+                                serve(ask, asset.clone(), self.voice.handle().clone(), self.context.clone()).await;
+                            }
+                            Err(end) => return end,
+                        }
                     }
                 },
             }
+        }
+    }
+
+    /// What was asked for, if the terms allow it; otherwise it is refused on the record.
+    async fn permitted(&mut self, recorded: &Recorded, ask: Ask) -> Result<Option<Ask>, End> {
+        let Some(request) = why_not(&ask, &self.context.terms) else { return Ok(Some(ask)) };
+        let sentence = request.reason.clone();
+        self.refused(recorded, request).await?;
+        refuse(ask, sentence).await;
+        Ok(None)
+    }
+
+    async fn refused(
+        &mut self,
+        recorded: &Recorded,
+        RefusedRequest { request, reason }: RefusedRequest,
+    ) -> Result<(), End> {
+        let (session, identity) = recorded.names();
+        let event =
+            AuditEvent::RequestRefused { session: Some(session), identity, request: shortened(&request), reason };
+        self.refused_requests.audit(recorded, event).await
+    }
+
+    async fn file(&mut self, recorded: &Recorded, report: FileReport) -> Result<(), End> {
+        let event = recorded.file(report).await;
+        match event {
+            AuditEvent::FileRefused { .. } => self.refused_files.audit(recorded, event).await,
+            transferred => recorded.audit(transferred).await,
         }
     }
 
@@ -179,16 +225,34 @@ impl Run {
     async fn channels_closed(&mut self, recorded: &Recorded) {
         loop {
             while let Ok(report) = self.files.try_recv() {
-                if recorded.file(report).await.is_err() {
+                if self.file(recorded, report).await.is_err() {
                     tracing::error!(session = %recorded.id, "A file transfer could not be audited");
                 }
             }
-            if self.context.activity.channels() == 0 && self.files.is_empty() {
+            while let Ok(request) = self.refusals.try_recv() {
+                if self.refused(recorded, request).await.is_err() {
+                    tracing::error!(session = %recorded.id, "A refused request could not be audited");
+                }
+            }
+            if self.context.activity.channels() == 0 && self.files.is_empty() && self.refusals.is_empty() {
                 return;
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
+}
+
+/// Which connection from the asset the terms do not allow, and why.
+fn why_not(ask: &Ask, terms: &Terms) -> Option<RefusedRequest> {
+    let Ask::Loopback { host, port, .. } = ask else { return None };
+    let reason = if !matches!(host.as_str(), "localhost" | "127.0.0.1" | "::1") || u16::try_from(*port).is_err() {
+        "only the asset's own loopback can be reached through it"
+    } else if !terms.allows(ChannelKind::Forward) {
+        "your role does not allow forwarded ports"
+    } else {
+        return None;
+    };
+    Some(RefusedRequest { request: format!("direct-tcpip to {host}:{port}"), reason: reason.to_owned() })
 }
 
 async fn serve(ask: Ask, asset: AssetConnection, handle: server::Handle, context: ChannelContext) {
@@ -235,14 +299,12 @@ async fn open_loopback(
     channel: Channel<server::Msg>,
     reply: ChannelOpenHandle,
     host: &str,
-    port: u16,
+    port: u32,
     asset: &AssetConnection,
     context: ChannelContext,
 ) {
-    if !context.terms.allows(ChannelKind::Forward) {
-        let reason = "your role does not allow forwarded ports".to_owned();
-        return reply.reject(ChannelOpenFailure::Other { code: 1, reason }).await;
-    }
+    // Judged before it came here; a port that is none has not passed there.
+    let Ok(port) = u16::try_from(port) else { return };
     match asset.open_loopback(host, port).await {
         Ok(theirs) => {
             reply.accept().await;
@@ -259,11 +321,17 @@ async fn open_loopback(
 }
 
 impl Recorded {
-    async fn file(&self, report: FileReport) -> Result<(), End> {
+    /// Its id, and whose it is.
+    pub(super) fn names(&self) -> (String, String) {
+        (self.id.clone(), self.authorized.subject.identity.to_string())
+    }
+
+    /// Enters a file into the index, and says what the auditor is told of it.
+    async fn file(&self, report: FileReport) -> AuditEvent {
         let broker = &self.authorized.broker;
-        let (session, identity) = (self.id.clone(), self.authorized.subject.identity.to_string());
+        let (session, identity) = self.names();
         let (asset, via) = (self.authorized.target.asset.to_string(), report.via.as_str().to_owned());
-        let event = match report.outcome {
+        match report.outcome {
             FileOutcome::Transferred(file) => {
                 let row = TransferredFile {
                     session: session.clone(),
@@ -297,9 +365,8 @@ impl Recorded {
                 asset,
                 via,
                 operation: operation.to_owned(),
-                path: report.path,
+                path: shortened(&report.path),
             },
-        };
-        self.audit(event).await
+        }
     }
 }
