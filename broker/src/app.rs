@@ -121,6 +121,7 @@ impl App {
         tasks.spawn("watch", session::keep_watch(Arc::clone(&broker), stop.clone()));
         tasks.spawn("recordings", tasks::look_after_recordings(Arc::clone(&broker), stop.clone()));
         tasks.spawn("heartbeat", tasks::heartbeat(Arc::clone(&broker), presence.instance.clone(), stop.clone()));
+        tasks.spawn("rows", tasks::watch_over_rows(Arc::clone(&broker), stop.clone()));
         tasks.spawn("clock", tasks::watch_the_clock(Arc::clone(&broker), stop.clone()));
         if let Some(metrics) = metrics {
             tasks.spawn("metrics", metrics.serve(stop.clone()));

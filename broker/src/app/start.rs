@@ -19,7 +19,7 @@ use crate::recording::{Found, Recordings, RecordingsError};
 use crate::session::{End, Registry};
 use crate::store::sessions::SessionEnd;
 use crate::store::{Store, StoreError};
-use crate::vault::{MasterKey, MasterKeyError, Vault, VaultError};
+use crate::vault::{AdoptError, MasterKey, MasterKeyError, Vault, VaultError, adopt_once};
 
 /// Why a broker does not start. Nothing was served.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +36,9 @@ pub enum StartError {
     /// The keys in the database.
     #[error(transparent)]
     Vault(#[from] VaultError),
+    /// Rows from before there were MACs over them.
+    #[error(transparent)]
+    Adopt(#[from] AdoptError),
     /// The plant in force.
     #[error(transparent)]
     Plant(#[from] PlantLoadError),
@@ -75,12 +78,14 @@ impl StartError {
             Self::Store(error) | Self::Presence(PresenceError::Store(error)) => !error.is_unavailable(),
             Self::MasterKey(_)
             | Self::Vault(_)
+            | Self::Adopt(AdoptError::Chain(_))
             | Self::Plant(PlantLoadError::Bad { .. })
             | Self::UserCa(_)
             | Self::Recipients(_) => true,
-            Self::Plant(PlantLoadError::Store(_))
-            | Self::Presence(_)
+            Self::Plant(PlantLoadError::Store(error)) | Self::Adopt(AdoptError::Store(error)) => !error.is_unavailable(),
+            Self::Presence(_)
             | Self::Audit(_)
+            | Self::Adopt(AdoptError::Audit(_))
             | Self::Password(_)
             | Self::Recordings(_)
             | Self::Metrics(_)
@@ -96,7 +101,6 @@ pub(super) async fn start(config: Config, takeover: bool) -> Result<App, StartEr
 
     let store = Store::open(&config.database).await?;
     let vault = Vault::open(store.clone(), &MasterKey::load(&config.master_key)?).await?;
-    let policy = PolicyCell::load(&store).await?;
     let claimed = presence::claim(&store, &config.name, &config.audit_spool, takeover).await?;
     let evidence = vault.evidence_key()?;
     let keys = Keys::new(&config.recording.recipients, evidence.clone())?;
@@ -108,6 +112,9 @@ pub(super) async fn start(config: Config, takeover: bool) -> Result<App, StartEr
         spool: Some(config.audit_spool.clone()),
     })
     .await?;
+    // Before anything is read that lets somebody in.
+    adopt_once(&store, &audit).await?;
+    let policy = PolicyCell::load(&store).await?;
     let certificates = CertificateRules::new(&config.ssh.user_ca, config.ssh.revoked.iter().cloned())?;
     let settings = Settings { issuer: ISSUER.to_owned(), certificates };
     let identities = Identities::new(store.clone(), vault.clone(), settings)?;

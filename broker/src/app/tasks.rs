@@ -56,6 +56,27 @@ pub(super) async fn heartbeat(broker: Arc<Broker>, instance: String, stop: Cance
     }
 }
 
+/// Puts on record which rows of the database count as not there: those there are at the start, and those that are met later.
+pub(super) async fn watch_over_rows(broker: Arc<Broker>, stop: CancellationToken) {
+    let Some(mut altered) = broker.store.altered_rows() else { return stop.cancelled().await };
+    match broker.store.rows_not_genuine().await {
+        Ok(rows) if rows.is_empty() => {}
+        Ok(rows) => error!(rows = rows.len(), "Rows of the database count as not there; `sallyport check` lists them"),
+        Err(error) => warn!(%error, "The rows of the database could not be looked through"),
+    }
+    loop {
+        let row = tokio::select! {
+            () = stop.cancelled() => return,
+            row = altered.recv() => row,
+        };
+        let Some(row) = row else { return stop.cancelled().await };
+        let event = AuditEvent::RowRefused { table: row.table.to_owned(), row: row.key, reason: row.fault };
+        if let Err(error) = broker.audit.record(event).await {
+            error!(%error, "A row that counts as not there is not in the audit chain");
+        }
+    }
+}
+
 /// Looks whether the wall clock moves as time passes. When it does not, leases fail closed.
 pub(super) async fn watch_the_clock(broker: Arc<Broker>, stop: CancellationToken) {
     let begun = Instant::now();

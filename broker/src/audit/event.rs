@@ -601,6 +601,8 @@ events! {
     SecretsCreated = "SP-5301" "secrets.created" Notice Process Fails {
         /// Their names.
         names: Vec<String>,
+        /// `under MACs from the start`. Entries of releases before MACs lack it.
+        rows: String,
     }
     /// Somebody was let write certain points of an asset for a time.
     WindowOpened = "SP-5401" "window.opened" Notice Process Fails {
@@ -638,6 +640,21 @@ events! {
     SecretsRekeyed = "SP-5302" "secrets.rekeyed" Notice Process Fails {
         /// How many values.
         count: u64,
+    }
+
+    /// Rows from before there were MACs over rows carry one now: those that the audit chain tells of. Written once.
+    RowsAdopted = "SP-5303" "rows.adopted" Notice Process Fails {
+        /// How many of each table.
+        rows: Vec<String>,
+        /// How many of each table were left out, because the audit chain does not tell of them as they are. They count as not there.
+        left: Vec<String>,
+    }
+    /// An administrator had rows without a MAC adopted.
+    RowsAdoptedByHand = "SP-5304" "rows.adopted-by-hand" Warning Process Fails {
+        /// How many.
+        count: u64,
+        /// Which, by table and key; the first thousand.
+        rows: Vec<String>,
     }
 
     /// A broker has started.
@@ -706,6 +723,16 @@ events! {
         first: i64,
         /// The last entry's number.
         last: i64,
+    }
+    /// A row that would let somebody in is not as a broker wrote it, or not the last that a broker wrote: it counts as not there.
+    /// Somebody else writes the database. Written once per row in a quarter of an hour.
+    RowRefused = "SP-7005" "row.refused" Alert Process Fails {
+        /// The table.
+        table: String,
+        /// The row's key.
+        row: String,
+        /// What is wrong with it.
+        reason: String,
     }
 }
 

@@ -89,6 +89,17 @@ struct Shared {
     actor: String,
 }
 
+/// An event that is about to be entered together with a row that goes with it.
+#[derive(Debug)]
+pub struct Prepared(Draft);
+
+impl Prepared {
+    /// The id that its entry will have.
+    pub fn id(&self) -> &str {
+        &self.0.id
+    }
+}
+
 /// One event on its way to the writer.
 struct Job {
     draft: Draft,
@@ -139,9 +150,23 @@ impl Audit {
     /// Puts an event on record in the same transaction as the change it tells of: both last, or neither. Call it last
     /// before the commit: from here on every other audit entry waits.
     pub async fn record_in(&self, write: &mut Write, event: AuditEvent) -> Result<(), AuditError> {
-        let draft = self.shared.draft(&event, Timestamp::now())?;
-        chain::append(write, &self.shared.key, &[draft]).await?;
+        self.record_prepared_in(write, self.prepare(&event)?).await
+    }
+
+    /// Gives an event its id, for a row that names it. Nothing is on record yet.
+    pub fn prepare(&self, event: &AuditEvent) -> Result<Prepared, AuditError> {
+        Ok(Prepared(self.shared.draft(event, Timestamp::now())?))
+    }
+
+    /// As [`Audit::record_in`], for an event that was prepared.
+    pub async fn record_prepared_in(&self, write: &mut Write, event: Prepared) -> Result<(), AuditError> {
+        chain::append(write, &self.shared.key, &[event.0]).await?;
         Ok(())
+    }
+
+    /// Whether the whole chain of this database is as it was signed, as far as the chain itself can tell.
+    pub async fn verify(&self, store: &Store) -> Result<Verification, StoreError> {
+        verify_store(store, &[self.shared.key.verifying_key()], Expected::default()).await
     }
 
     /// How many events wait on disk for the database.

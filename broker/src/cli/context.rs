@@ -9,11 +9,11 @@ use serde::Serialize;
 use tokio::sync::OnceCell;
 
 use super::output::{Row, table};
-use super::{Arguments, CliError, Command};
+use super::{Arguments, CliError, Command, printable};
 use crate::audit::{Audit, AuditConfig};
 use crate::config::Config;
 use crate::store::{Store, StoreError};
-use crate::vault::{MasterKey, Vault};
+use crate::vault::{AdoptError, MasterKey, Vault, adopt_once};
 
 /// Configuration, store, vault and audit of one command, and how it answers.
 #[derive(Debug)]
@@ -79,9 +79,21 @@ impl Context {
                 actor: self.actor.clone(),
                 spool: None,
             };
-            Audit::start(config).await.map_err(CliError::failed)
+            let audit = Audit::start(config).await.map_err(CliError::failed)?;
+            match adopt_once(store, &audit).await {
+                // What takes somebody out must work all the same, and so must what mends this.
+                Err(error @ AdoptError::Chain(_)) => eprintln!("sallyport: warning: {}", printable(&error.to_string())),
+                done => drop(done.map_err(CliError::failed)?),
+            }
+            Ok(audit)
         };
         self.audit.get_or_try_init(start).await
+    }
+
+    /// The database, with what tells genuine rows from others: for whatever reads people, leases, windows or the plant.
+    pub async fn rows(&self) -> Result<&Store, CliError> {
+        self.audit().await?;
+        self.store().await
     }
 
     /// Who does this, for the audit: the user of the operating system.

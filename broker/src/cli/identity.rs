@@ -10,10 +10,10 @@ use sallyport_policy::IdentityId;
 use serde::Serialize;
 
 use super::hidden_input::read_hidden;
-use super::{CliError, Context, Row};
+use super::{CliError, Context, NOT_GENUINE, Row};
 use crate::identity::admin::{Admin, AdminError, Enrollment};
 use crate::identity::{TotpAlgorithm, TotpSettings};
-use crate::store::Store;
+use crate::store::{Listed, Store};
 use crate::store::factors::KeyRow;
 use crate::store::identities::{IdentityRow, State};
 use crate::vault::Secret;
@@ -202,7 +202,7 @@ pub(super) fn failed(error: AdminError) -> CliError {
 }
 
 async fn list(context: &Context, now: Timestamp) -> Result<(), CliError> {
-    let store = context.store().await?;
+    let store = context.rows().await?;
     let mut views = Vec::new();
     for row in store.identities().await.map_err(CliError::failed)? {
         views.push(view(store, row, now).await?);
@@ -211,15 +211,21 @@ async fn list(context: &Context, now: Timestamp) -> Result<(), CliError> {
 }
 
 async fn show(name: &IdentityId, context: &Context, now: Timestamp) -> Result<(), CliError> {
-    let store = context.store().await?;
-    let row = store.identity(name.as_str()).await.map_err(CliError::failed)?;
+    let store = context.rows().await?;
+    let rows = store.identities().await.map_err(CliError::failed)?;
+    let row = rows.into_iter().find(|row| row.row().id == name.as_str());
     let row = row.ok_or_else(|| CliError::Failed(format!("no identity `{name}`")))?;
     context.print_one(&Detail(view(store, row, now).await?))
 }
 
 async fn list_keys(name: &IdentityId, context: &Context) -> Result<(), CliError> {
-    let keys = context.store().await?.keys(name.as_str()).await.map_err(CliError::failed)?;
-    context.print_list(&keys.into_iter().map(KeyView::from).collect::<Vec<_>>())
+    let keys = context.rows().await?.keys(name.as_str()).await.map_err(CliError::failed)?;
+    let views = keys.into_iter().map(|key| {
+        let (key, fault) = key.into_parts();
+        let view = KeyView::from(key);
+        if fault.is_some() { KeyView { kind: NOT_GENUINE.to_owned(), ..view } } else { view }
+    });
+    context.print_list(&views.collect::<Vec<_>>())
 }
 
 fn show_enrollment(name: &IdentityId, enrollment: &Enrollment, context: &Context) -> Result<(), CliError> {
@@ -256,24 +262,33 @@ fn read_public(file: &Path) -> Result<String, CliError> {
     }
 }
 
-async fn view(store: &Store, row: IdentityRow, now: Timestamp) -> Result<View, CliError> {
+async fn view(store: &Store, row: Listed<IdentityRow>, now: Timestamp) -> Result<View, CliError> {
+    let (row, fault) = row.into_parts();
     let keys = store.keys(&row.id).await.map_err(CliError::failed)?;
     let totp = store.totp(&row.id).await.map_err(CliError::failed)?;
     let left = store.recovery_codes_left(&row.id).await.map_err(CliError::failed)?;
     let leases = store.leases(Some(&row.id), false, now).await.map_err(CliError::failed)?;
+    let shown = |key: Listed<KeyRow>| {
+        let (key, fault) = key.into_parts();
+        if fault.is_none() { Some(KeyView::from(key)) } else { None }
+    };
     let expired = row.state == State::Active && row.valid_until.is_some_and(|at| at <= now);
     Ok(View {
-        state: if expired { "expired" } else { row.state.as_str() },
+        state: match fault {
+            Some(_) => NOT_GENUINE,
+            None if expired => "expired",
+            None => row.state.as_str(),
+        },
         id: row.id,
         display_name: row.display_name,
         state_reason: row.state_reason,
         groups: row.member_of,
         password: row.password_hash.is_some(),
-        keys: keys.into_iter().map(KeyView::from).collect(),
+        keys: keys.into_iter().filter_map(shown).collect(),
         totp_enrolled_at: totp.as_ref().map(|totp| totp.enrolled_at),
-        wrong_codes: totp.map_or(0, |totp| totp.failures),
+        wrong_codes: totp.as_ref().map_or(0, |totp| totp.failures),
         recovery_codes_left: left,
-        leases: leases.len(),
+        leases: leases.into_iter().filter_map(Listed::genuine).count(),
         valid_until: row.valid_until,
         created_at: row.created_at,
     })
@@ -290,7 +305,7 @@ struct View {
     keys: Vec<KeyView>,
     totp_enrolled_at: Option<Timestamp>,
     wrong_codes: i64,
-    recovery_codes_left: i64,
+    recovery_codes_left: usize,
     leases: usize,
     valid_until: Option<Timestamp>,
     created_at: Timestamp,

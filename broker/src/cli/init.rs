@@ -14,7 +14,7 @@ use self::service::{CREDENTIAL, ServiceUser};
 use super::{CliError, Context};
 use crate::audit::{Audit, AuditConfig, AuditEvent};
 use crate::config::Config;
-use crate::store::Store;
+use crate::store::{ROWS_CHECKED_FROM_THE_START, Store};
 use crate::vault::{KeyName, MasterKey, Vault};
 
 /// `sallyport init`
@@ -213,7 +213,7 @@ async fn make_database(config: Config, master: &MasterKey, actor: &str) -> Resul
         });
         let names = KeyName::ALL.iter().map(ToString::to_string).collect();
         let audit = audit.await.map_err(CliError::failed)?;
-        audit.record(AuditEvent::SecretsCreated { names }).await.map_err(CliError::failed)?;
+        audit.record(AuditEvent::SecretsCreated { names, rows: ROWS_CHECKED_FROM_THE_START.to_owned() }).await.map_err(CliError::failed)?;
     }
     store.close().await;
     Ok(made)

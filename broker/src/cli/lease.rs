@@ -5,7 +5,8 @@ use sallyport_policy::IdentityId;
 use serde::Serialize;
 
 use super::identity::{admin, failed};
-use super::{CliError, Context, Row};
+use super::{CliError, Context, NOT_GENUINE, Row};
+use crate::store::Listed;
 use crate::store::leases::LeaseRow;
 
 /// `sallyport lease …`
@@ -40,8 +41,8 @@ pub async fn run(command: Command, context: &Context) -> Result<(), CliError> {
     match command {
         Command::List { identity, all } => {
             let identity = identity.as_ref().map(IdentityId::as_str);
-            let rows = context.store().await?.leases(identity, all, now).await.map_err(CliError::failed)?;
-            context.print_list(&rows.into_iter().map(|row| View::new(row, now)).collect::<Vec<_>>())
+            let rows = context.rows().await?.leases(identity, all, now).await.map_err(CliError::failed)?;
+            context.print_list(&rows.into_iter().map(|row| View::listed(row, now)).collect::<Vec<_>>())
         }
         Command::Revoke { lease: Some(lease), .. } => {
             let revoked = admin(context).await?.revoke_lease(&lease, now).await.map_err(failed)?;
@@ -71,6 +72,12 @@ struct View {
 }
 
 impl View {
+    fn listed(row: Listed<LeaseRow>, now: Timestamp) -> Self {
+        let (row, fault) = row.into_parts();
+        let view = Self::new(row, now);
+        if fault.is_some() { Self { state: NOT_GENUINE, ..view } } else { view }
+    }
+
     fn new(row: LeaseRow, now: Timestamp) -> Self {
         let state = match &row.revoked {
             Some(_) => "revoked",

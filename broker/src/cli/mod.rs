@@ -34,6 +34,9 @@ pub use output::{Row, printable};
 
 use crate::redact::without_secrets;
 
+/// How a row shows that counts as not there, because it is not as a broker wrote it.
+const NOT_GENUINE: &str = "NOT GENUINE";
+
 /// Arguments of `sallyport`.
 #[derive(Debug, Parser)]
 #[command(name = "sallyport", version, about = "Access broker for industrial plants", max_term_width = 110)]

@@ -83,7 +83,7 @@ async fn make_plan(files: &Files, context: &Context) -> Result<(Plan, Vec<PlantF
     let PlantFiles { files, unnamed } = read_files(&files.paths).map_err(CliError::failed)?;
     let policy =
         Policy::parse(&files).map_err(|errors| CliError::Setup(format!("the plant does not hold:\n{errors}")))?;
-    let current = context.store().await?.current_plant().await.map_err(CliError::failed)?;
+    let current = context.rows().await?.latest_plant().await.map_err(CliError::failed)?;
     let (from_version, old_files) = current.map_or((0, Vec::new()), |plant| (plant.version, plant.files));
     let old_policy = Policy::parse(&old_files).ok();
     let diff = PlantDiff::between((old_policy.as_ref(), &old_files), (&policy, &files));

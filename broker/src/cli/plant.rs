@@ -48,7 +48,7 @@ impl Row for Version {
 
 /// Runs one of them.
 pub async fn run(command: Command, context: &Context) -> Result<(), CliError> {
-    let store = context.store().await?;
+    let store = context.rows().await?;
     match command {
         Command::History => {
             let versions = store.plant_versions().await.map_err(CliError::failed)?;

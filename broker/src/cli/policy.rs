@@ -82,7 +82,7 @@ fn lines(explanation: &Explanation) -> String {
 /// The policy of these plant files, or of the plant in force; warnings go to stderr.
 pub(super) async fn policy(paths: &[PathBuf], context: &Context) -> Result<Policy, CliError> {
     let files = match paths {
-        [] => context.store().await?.current_plant().await.map_err(CliError::failed)?.map(|plant| plant.files),
+        [] => context.rows().await?.current_plant().await.map_err(CliError::failed)?.map(|plant| plant.files),
         paths => Some(read_files(paths).map_err(CliError::setup)?.files),
     };
     let Some(files) = files else {

@@ -7,7 +7,8 @@ use serde::Serialize;
 use ssh_key::HashAlg;
 
 use super::{CliError, Context, Row};
-use crate::vault::{KeyName, Rekeyed, finish_rekey, rekey};
+use crate::store::{Adopted, AlteredRow};
+use crate::vault::{KeyName, Rekeyed, adopt_asked, finish_rekey, rekey};
 
 /// `sallyport secrets …`
 #[derive(Debug, clap::Subcommand)]
@@ -19,6 +20,13 @@ pub enum Command {
         /// Put the new key into this file; needed where the key is a systemd credential
         #[arg(long, value_name = "FILE")]
         to: Option<PathBuf>,
+    },
+    /// List the rows without a MAC that the audit chain tells of, such as after a restore from an older release; with `--yes`,
+    /// give them one
+    Adopt {
+        /// Do it; every row is put on record
+        #[arg(long)]
+        yes: bool,
     },
 }
 
@@ -35,7 +43,31 @@ pub async fn run(command: Command, context: &Context) -> Result<(), CliError> {
             };
             tell(&done, context)
         }
+        Command::Adopt { yes } => {
+            let (store, audit) = (context.rows().await?, context.audit().await?);
+            let adopted = adopt_asked(store, audit, yes).await.map_err(CliError::failed)?;
+            tell_adopted(&adopted, yes, context)
+        }
     }
+}
+
+fn tell_adopted(adopted: &Adopted, done: bool, context: &Context) -> Result<(), CliError> {
+    let word = if done { "adopted" } else { "would be adopted" };
+    let view = |outcome: &'static str, row: &AlteredRow| AdoptedView {
+        outcome,
+        table: row.table,
+        row: row.key.clone(),
+        reason: row.fault.clone(),
+    };
+    let views = adopted.rows.iter().map(|row| view(word, row));
+    context.print_list(&views.chain(adopted.left.iter().map(|row| view("left out", row))).collect::<Vec<_>>())?;
+    if !done && !adopted.rows.is_empty() {
+        eprintln!(
+            "The audit chain tells that these were given and not taken since. It does not tell a password's hash, a seed or a \
+             code: where somebody else may have written the database, give new ones instead. `--yes` adopts."
+        );
+    }
+    Ok(())
 }
 
 async fn show(context: &Context) -> Result<(), CliError> {
@@ -77,6 +109,22 @@ fn tell(done: &Rekeyed, context: &Context) -> Result<(), CliError> {
         None => "Put it where the brokers take their master key from, and restart them.\n".to_owned(),
     };
     context.print(&format!("{what}{then}"))
+}
+
+#[derive(Serialize)]
+struct AdoptedView {
+    outcome: &'static str,
+    table: &'static str,
+    row: String,
+    reason: String,
+}
+
+impl Row for AdoptedView {
+    const COLUMNS: &'static [&'static str] = &["outcome", "table", "row", "because"];
+
+    fn cells(&self) -> Vec<String> {
+        vec![self.outcome.to_owned(), self.table.to_owned(), self.row.clone(), self.reason.clone()]
+    }
 }
 
 #[derive(Serialize)]

@@ -8,9 +8,9 @@ use sallyport_policy::{
 };
 use serde::Serialize;
 
-use super::{CliError, Context, Row};
+use super::{CliError, Context, NOT_GENUINE, Row};
 use crate::audit::AuditEvent;
-use crate::store::identities::IdentityRow;
+use crate::store::Listed;
 use crate::store::windows::WindowRow;
 
 /// `sallyport window …`
@@ -75,8 +75,8 @@ pub async fn run(command: Command, context: &Context) -> Result<(), CliError> {
             context.print_list(&[View::new(WindowRow { window, closed: None }, now)])
         }
         Command::List { all } => {
-            let rows = context.store().await?.write_windows(all, now).await.map_err(CliError::failed)?;
-            context.print_list(&rows.into_iter().map(|row| View::new(row, now)).collect::<Vec<_>>())
+            let rows = context.rows().await?.write_windows(all, now).await.map_err(CliError::failed)?;
+            context.print_list(&rows.into_iter().map(|row| View::listed(row, now)).collect::<Vec<_>>())
         }
         Command::Close { window } => {
             let (store, audit) = (context.store().await?, context.audit().await?);
@@ -126,7 +126,6 @@ impl Open {
         };
         let (store, audit) = (context.store().await?, context.audit().await?);
         let mut write = store.begin_write().await.map_err(CliError::failed)?;
-        write.open_window(&window).await.map_err(CliError::failed)?;
         let event = AuditEvent::WindowOpened {
             window: window.id.to_string(),
             identity: window.identity.to_string(),
@@ -139,22 +138,24 @@ impl Open {
             ticket: window.ticket.clone(),
             rule,
         };
-        audit.record_in(&mut write, event).await.map_err(CliError::failed)?;
+        let entry = audit.prepare(&event).map_err(CliError::failed)?;
+        write.open_window(&window, entry.id()).await.map_err(CliError::failed)?;
+        audit.record_prepared_in(&mut write, entry).await.map_err(CliError::failed)?;
         write.commit().await.map_err(CliError::failed)?;
         Ok(window)
     }
 }
 
 async fn in_force(context: &Context) -> Result<Policy, CliError> {
-    let plant = context.store().await?.current_plant().await.map_err(CliError::failed)?;
+    let plant = context.rows().await?.current_plant().await.map_err(CliError::failed)?;
     let plant = plant.ok_or_else(|| CliError::Setup("no plant is in force yet; see `sallyport apply`".to_owned()))?;
     Policy::parse(&plant.files).map_err(|errors| CliError::Setup(errors.to_string()))
 }
 
 /// Somebody in good standing, with their groups.
 async fn subject(context: &Context, identity: &IdentityId) -> Result<Subject, CliError> {
-    let row: Option<IdentityRow> =
-        context.store().await?.identity(identity.as_str()).await.map_err(CliError::failed)?;
+    let row =
+        context.rows().await?.identity(identity.as_str()).await.map_err(CliError::failed)?;
     let row = row.ok_or_else(|| CliError::Failed(format!("no identity `{identity}`")))?;
     match crate::identity::Standing::of(identity, row, Timestamp::now()) {
         crate::identity::Standing::Active { subject, .. } => Ok(subject),
@@ -196,6 +197,12 @@ struct View {
 }
 
 impl View {
+    fn listed(row: Listed<WindowRow>, now: Timestamp) -> Self {
+        let (row, fault) = row.into_parts();
+        let view = Self::new(row, now);
+        if fault.is_some() { Self { state: NOT_GENUINE, ..view } } else { view }
+    }
+
     fn new(row: WindowRow, now: Timestamp) -> Self {
         let state = match &row.closed {
             Some(_) => "closed",

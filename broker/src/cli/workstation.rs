@@ -156,14 +156,14 @@ async fn public_line(context: &Context, key: KeyName) -> Result<String, CliError
 }
 
 async fn policy(context: &Context) -> Result<std::sync::Arc<Policy>, CliError> {
-    Ok(PolicyCell::load(context.store().await?).await.map_err(CliError::setup)?.current())
+    Ok(PolicyCell::load(context.rows().await?).await.map_err(CliError::setup)?.current())
 }
 
 async fn subject(name: &str, context: &Context) -> Result<Subject, CliError> {
     let identity = IdentityId::try_from(name).map_err(CliError::failed)?;
-    let row = context.store().await?.identity(name).await.map_err(CliError::failed)?;
+    let row = context.rows().await?.identity(name).await.map_err(CliError::failed)?;
     let row = row.ok_or_else(|| CliError::Failed(format!("there is no identity `{name}`")))?;
-    Ok(Subject { identity, groups: row.member_of })
+    Ok(Subject { identity, groups: row.into_inner().member_of })
 }
 
 fn ssh_services(policy: &Policy) -> impl Iterator<Item = (&Asset, &Service)> {

@@ -10,7 +10,7 @@ use super::{DemoError, prepare};
 use crate::config::Config;
 use crate::identity::TotpSettings;
 use crate::store::Store;
-use crate::vault::Secret;
+use crate::vault::{MasterKey, Secret, Vault, VaultError};
 
 /// Why there is no code.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +38,8 @@ pub async fn current_code(dir: &Path, name: &str) -> Result<String, CodeError> {
     let (seed, settings) = (Secret::new(seed), TotpSettings::default());
     let config = Config::load(&demo.config).map_err(DemoError::from)?;
     let store = Store::open(&config.database).await.map_err(DemoError::from)?;
+    let master = MasterKey::load(&config.master_key).map_err(VaultError::from).map_err(DemoError::from)?;
+    Vault::open(store.clone(), &master).await.map_err(DemoError::from)?;
     let spent = store.totp(name).await.map_err(DemoError::from)?.map_or(-1, |row| row.last_step);
     store.close().await;
     loop {

@@ -164,7 +164,7 @@ impl Place {
         }
         replace(&self.dir.join(plant::TAG_FILE), 0o644, plc::TAGS.as_bytes())?;
         let policy = Policy::parse(&files).map_err(|errors| DemoError::Plant(errors.to_string()))?;
-        let current = broker.store.current_plant().await?;
+        let current = broker.store.latest_plant().await?;
         let (after, old) = current.map_or((0, Vec::new()), |plant| (plant.version, plant.files));
         if old == files {
             return Ok(policy);

@@ -10,9 +10,9 @@ use sallyport_policy::{FactorKind, IdentityId};
 
 use super::password::{Passwords, check_strength};
 use super::{KeyLineError, PasswordError, TotpSettings, WeakPassword, key, recovery};
-use crate::audit::{Audit, AuditError, AuditEvent};
+use crate::audit::{Audit, AuditError, AuditEvent, Prepared};
 use crate::store::factors::{KeyRow, NewTotp};
-use crate::store::identities::NewIdentity;
+use crate::store::identities::{NewIdentity, shown_groups};
 use crate::store::leases::LeaseRow;
 use crate::store::{Store, StoreError, Write};
 use crate::vault::{Credential, Secret, Vault, VaultError};
@@ -84,38 +84,44 @@ impl Admin {
             member_of: groups.clone(),
             valid_until,
         };
+        let mut entry = self.audit.prepare(&AuditEvent::IdentityAdded { identity: new.id.clone() })?;
         let mut write = self.store.begin_write().await?;
-        write.insert_identity(&new, now).await?;
-        let event = AuditEvent::IdentityAdded { identity: new.id.clone() };
-        if groups.is_empty() {
-            return self.finish(write, event).await;
+        if !groups.is_empty() {
+            let change = format!("groups: none -> {}", shown_groups(groups));
+            let changed = AuditEvent::IdentityChanged { identity: new.id.clone(), change };
+            let added = std::mem::replace(&mut entry, self.audit.prepare(&changed)?);
+            write.insert_identity(&new, now, entry.id()).await?;
+            self.audit.record_prepared_in(&mut write, added).await?;
+        } else {
+            write.insert_identity(&new, now, entry.id()).await?;
         }
-        self.audit.record_in(&mut write, event).await?;
-        let change = format!("groups: none -> {}", shown(groups));
-        self.finish(write, AuditEvent::IdentityChanged { identity: new.id, change }).await
+        self.finish(write, entry).await
     }
 
-    /// Locks somebody out: no login, no lease, and every broker ends their live sessions.
+    /// Locks somebody out: no login, no lease, and every broker ends their live sessions. Works whatever their row holds.
     pub async fn lock(&self, identity: &IdentityId, reason: &str, now: Timestamp) -> Result<(), AdminError> {
-        let mut write = self.store.begin_write().await?;
-        found(identity, write.set_identity_state(identity.as_str(), Some(reason), &self.by, now).await?)?;
         let event = AuditEvent::IdentityLocked { identity: identity.to_string(), reason: reason.to_owned() };
-        self.finish(write, event).await
+        let entry = self.audit.prepare(&event)?;
+        let mut write = self.store.begin_write().await?;
+        found(identity, write.lock_identity(identity.as_str(), reason, &self.by, now, entry.id()).await?)?;
+        self.finish(write, entry).await
     }
 
     /// Lets somebody in again.
     pub async fn unlock(&self, identity: &IdentityId, now: Timestamp) -> Result<(), AdminError> {
+        let entry = self.audit.prepare(&AuditEvent::IdentityUnlocked { identity: identity.to_string() })?;
         let mut write = self.store.begin_write().await?;
-        found(identity, write.set_identity_state(identity.as_str(), None, &self.by, now).await?)?;
-        self.finish(write, AuditEvent::IdentityUnlocked { identity: identity.to_string() }).await
+        found(identity, write.unlock_identity(identity.as_str(), now, entry.id()).await?)?;
+        self.finish(write, entry).await
     }
 
     /// Removes somebody for good. The name stays taken: in old recordings it means them.
     pub async fn remove(&self, identity: &IdentityId, reason: &str, now: Timestamp) -> Result<(), AdminError> {
-        let mut write = self.store.begin_write().await?;
-        found(identity, write.remove_identity(identity.as_str(), &self.by, now).await?)?;
         let event = AuditEvent::IdentityRemoved { identity: identity.to_string(), reason: reason.to_owned() };
-        self.finish(write, event).await
+        let entry = self.audit.prepare(&event)?;
+        let mut write = self.store.begin_write().await?;
+        found(identity, write.remove_identity(identity.as_str(), &self.by, now, entry.id()).await?)?;
+        self.finish(write, entry).await
     }
 
     /// Sets the groups.
@@ -125,11 +131,12 @@ impl Admin {
         groups: &BTreeSet<String>,
         now: Timestamp,
     ) -> Result<(), AdminError> {
-        let before = self.store.identity(identity.as_str()).await?.map(|row| row.member_of).unwrap_or_default();
+        let before = self.store.identity(identity.as_str()).await?.map(|row| row.member_of.clone()).unwrap_or_default();
+        let change = format!("groups: {} -> {}", shown_groups(&before), shown_groups(groups));
+        let entry = self.audit.prepare(&AuditEvent::IdentityChanged { identity: identity.to_string(), change })?;
         let mut write = self.store.begin_write().await?;
-        found(identity, write.set_identity_groups(identity.as_str(), groups, now).await?)?;
-        let change = format!("groups: {} -> {}", shown(&before), shown(groups));
-        self.finish(write, AuditEvent::IdentityChanged { identity: identity.to_string(), change }).await
+        found(identity, write.set_identity_groups(identity.as_str(), groups, now, entry.id()).await?)?;
+        self.finish(write, entry).await
     }
 
     /// Sets a password. What was proven with the old one no longer counts.
@@ -141,16 +148,18 @@ impl Admin {
     ) -> Result<(), AdminError> {
         check_strength(&password, identity.as_str())?;
         let hash = Passwords::new()?.hash(password).await?;
+        let entry = self.audit.prepare(&enrolled(identity, FactorKind::Password, FactorKind::Password.as_str()))?;
         let mut write = self.store.begin_write().await?;
-        found(identity, write.set_password_hash(identity.as_str(), Some(&hash), &self.by, now).await?)?;
-        self.finish(write, enrolled(identity, FactorKind::Password, FactorKind::Password.as_str())).await
+        found(identity, write.set_password_hash(identity.as_str(), Some(&hash), &self.by, now, entry.id()).await?)?;
+        self.finish(write, entry).await
     }
 
     /// Takes the password away.
     pub async fn remove_password(&self, identity: &IdentityId, now: Timestamp) -> Result<(), AdminError> {
+        let entry = self.audit.prepare(&removed(identity, FactorKind::Password, FactorKind::Password.as_str()))?;
         let mut write = self.store.begin_write().await?;
-        found(identity, write.set_password_hash(identity.as_str(), None, &self.by, now).await?)?;
-        self.finish(write, removed(identity, FactorKind::Password, FactorKind::Password.as_str())).await
+        found(identity, write.set_password_hash(identity.as_str(), None, &self.by, now, entry.id()).await?)?;
+        self.finish(write, entry).await
     }
 
     /// Gives somebody a key: a line of a `.pub` file. Returns it as stored.
@@ -163,9 +172,10 @@ impl Admin {
             kind,
             added_at: now,
         };
+        let entry = self.audit.prepare(&enrolled(identity, kind, &row.fingerprint))?;
         let mut write = self.store.begin_write().await?;
-        write.add_key(&row).await?;
-        self.finish(write, enrolled(identity, kind, &row.fingerprint)).await?;
+        write.add_key(&row, entry.id()).await?;
+        self.finish(write, entry).await?;
         Ok(row)
     }
 
@@ -175,7 +185,8 @@ impl Admin {
         if !write.remove_key(identity.as_str(), fingerprint, &self.by, now).await? {
             return Err(StoreError::Missing { kind: "key", key: fingerprint.to_owned() }.into());
         }
-        self.finish(write, removed(identity, FactorKind::Key, fingerprint)).await
+        let event = removed(identity, FactorKind::Key, fingerprint);
+        self.finish(write, self.audit.prepare(&event)?).await
     }
 
     /// Enrols a new authenticator in place of any before.
@@ -189,9 +200,10 @@ impl Admin {
         let seed = settings.new_seed();
         let (sealed_seed, key_id) = self.vault.seal_totp_seed(identity.as_str(), &seed)?;
         let new = NewTotp { identity: identity.to_string(), sealed_seed, settings, enrolled_at: now };
+        let entry = self.audit.prepare(&enrolled(identity, FactorKind::Totp, FactorKind::Totp.as_str()))?;
         let mut write = self.store.begin_write().await?;
-        write.enroll_totp(&new, &key_id.to_string(), &self.by).await?;
-        self.finish(write, enrolled(identity, FactorKind::Totp, FactorKind::Totp.as_str())).await?;
+        write.enroll_totp(&new, &key_id.to_string(), &self.by, entry.id()).await?;
+        self.finish(write, entry).await?;
         Ok(Enrollment {
             uri: settings.uri(issuer, identity.as_str(), &seed),
             secret: Secret::new(BASE32_NOPAD.encode(seed.expose())),
@@ -206,10 +218,11 @@ impl Admin {
         let codes = recovery::new_codes();
         let hashes: Vec<String> =
             codes.iter().filter_map(|code| recovery::hash(identity.as_str(), code.expose())).collect();
-        let mut write = self.store.begin_write().await?;
-        write.replace_recovery_codes(identity.as_str(), &hashes).await?;
         let kind = FactorKind::RecoveryCode;
-        self.finish(write, enrolled(identity, kind, kind.as_str())).await?;
+        let entry = self.audit.prepare(&enrolled(identity, kind, kind.as_str()))?;
+        let mut write = self.store.begin_write().await?;
+        write.replace_recovery_codes(identity.as_str(), &hashes, entry.id()).await?;
+        self.finish(write, entry).await?;
         Ok(codes)
     }
 
@@ -218,7 +231,7 @@ impl Admin {
         let mut write = self.store.begin_write().await?;
         let Some(lease) = write.revoke_lease(id, &self.by, now).await? else { return Ok(None) };
         let event = AuditEvent::LeaseRevoked { identity: lease.identity.clone(), lease: lease.id.clone() };
-        self.finish(write, event).await?;
+        self.finish(write, self.audit.prepare(&event)?).await?;
         Ok(Some(lease))
     }
 
@@ -250,7 +263,7 @@ impl Admin {
         let mut write = self.store.begin_write().await?;
         write.set_account(&row, &key_id.to_string()).await?;
         let event = AuditEvent::AccountChanged { asset: row.asset, account: row.account, kind: row.kind };
-        self.finish(write, event).await
+        self.finish(write, self.audit.prepare(&event)?).await
     }
 
     /// Forgets what opens an account on an asset.
@@ -260,11 +273,11 @@ impl Admin {
             return Err(StoreError::Missing { kind: "account", key: format!("{account}@{asset}") }.into());
         }
         let event = AuditEvent::AccountRemoved { asset: asset.to_owned(), account: account.to_owned() };
-        self.finish(write, event).await
+        self.finish(write, self.audit.prepare(&event)?).await
     }
 
-    async fn finish(&self, mut write: Write, event: AuditEvent) -> Result<(), AdminError> {
-        self.audit.record_in(&mut write, event).await?;
+    async fn finish(&self, mut write: Write, entry: Prepared) -> Result<(), AdminError> {
+        self.audit.record_prepared_in(&mut write, entry).await?;
         Ok(write.commit().await?)
     }
 }
@@ -287,11 +300,4 @@ fn removed(identity: &IdentityId, factor: FactorKind, credential: &str) -> Audit
         factor: factor.to_string(),
         credential: credential.to_owned(),
     }
-}
-
-fn shown(groups: &BTreeSet<String>) -> String {
-    if groups.is_empty() {
-        return "none".to_owned();
-    }
-    groups.iter().map(String::as_str).collect::<Vec<_>>().join(", ")
 }

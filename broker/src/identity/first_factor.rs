@@ -11,8 +11,8 @@ use super::password::PasswordVerdict;
 use super::standing::Standing;
 use super::throttle::Admission;
 use super::{Identities, Refused, key};
-use crate::store::StoreError;
 use crate::store::identities::IdentityRow;
+use crate::store::{Genuine, StoreError};
 use crate::vault::Secret;
 
 /// One factor was verified: this is who they say, as far as one factor tells. It opens nothing by itself.
@@ -163,7 +163,7 @@ impl Identities {
         self.inner.settings.certificates.trusts_any()
     }
 
-    async fn row(&self, name: &str) -> Result<Option<(IdentityId, IdentityRow)>, StoreError> {
+    async fn row(&self, name: &str) -> Result<Option<(IdentityId, Genuine<IdentityRow>)>, StoreError> {
         let Ok(identity) = IdentityId::try_from(name) else { return Ok(None) };
         let row = self.inner.store.identity(identity.as_str()).await?;
         Ok(row.map(|row| (identity, row)))

@@ -9,6 +9,7 @@ use sallyport_policy::{IdentityId, Proof, Subject};
 use super::first_factor::Verified;
 use super::standing::Standing;
 use super::{Identities, Refused};
+use crate::store::Genuine;
 use crate::store::leases::{LeaseRow, NewLease};
 
 /// Two factors of different kinds were verified: a session may be authenticated with this, and with nothing else.
@@ -122,7 +123,7 @@ impl Identities {
         let source = first.source().to_string();
         let leases = self.inner.store.leases_that_count(first.identity().as_str(), first.credential(), &source, now);
         // A proof from the future is a clock that went back: it does not count (the store asks for the same).
-        let counts = |lease: &LeaseRow| {
+        let counts = |lease: &Genuine<LeaseRow>| {
             lease.factor.is_second()
                 && lease.proved_at <= now
                 && now < lease.expires_at
@@ -133,7 +134,7 @@ impl Identities {
         Ok(Some(MultiFactor {
             proofs: vec![first.proof(), second],
             first,
-            lease: Some(LeaseId(lease.id)),
+            lease: Some(LeaseId(lease.into_inner().id)),
             fresh: false,
         }))
     }

@@ -9,7 +9,7 @@ use sallyport_policy::{FactorKind, IdentityId, Proof};
 use super::totp::Match;
 use super::{Identities, Refused, recovery};
 use crate::store::factors::TotpRow;
-use crate::store::micros;
+use crate::store::{Genuine, micros};
 
 impl Identities {
     /// Checks a code and spends it.
@@ -36,7 +36,7 @@ impl Identities {
     }
 
     /// Counts a wrong code before it is looked at, so that guesses made at the same instant all count. A right one takes it back.
-    async fn reserve_guess(&self, identity: &IdentityId, now: Timestamp) -> Result<TotpRow, Refused> {
+    async fn reserve_guess(&self, identity: &IdentityId, now: Timestamp) -> Result<Genuine<TotpRow>, Refused> {
         for _ in 0..RACES {
             let row = self.inner.store.totp(identity.as_str()).await?.ok_or(Refused::NoSecondFactor)?;
             if let Some(until) = held_until(row.failures, row.failed_at, now) {

@@ -4,8 +4,8 @@ use jiff::Timestamp;
 use sallyport_policy::{IdentityId, Subject};
 
 use super::{Identities, Refused};
-use crate::store::StoreError;
 use crate::store::identities::{IdentityRow, State};
+use crate::store::{Genuine, StoreError};
 
 /// How an identity stands now.
 #[must_use]
@@ -45,6 +45,7 @@ impl Identities {
     pub async fn standings(&self, now: Timestamp) -> Result<Vec<(IdentityId, Standing)>, StoreError> {
         let rows = self.inner.store.identities().await?;
         let standings = rows.into_iter().filter_map(|row| {
+            let row = row.genuine()?;
             let identity = IdentityId::try_from(row.id.as_str()).ok()?;
             let standing = Standing::of(&identity, row, now);
             Some((identity, standing))
@@ -54,7 +55,8 @@ impl Identities {
 }
 
 impl Standing {
-    pub(crate) fn of(identity: &IdentityId, row: IdentityRow, now: Timestamp) -> Self {
+    pub(crate) fn of(identity: &IdentityId, row: Genuine<IdentityRow>, now: Timestamp) -> Self {
+        let row = row.into_inner();
         match (row.state, row.valid_until) {
             (State::Removed, _) => Self::Removed,
             (State::Locked, _) => Self::Locked { reason: row.state_reason },

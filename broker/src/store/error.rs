@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::path::PathBuf;
 
+use crate::vault::RowFault;
+
 /// Why the store could not do what was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -77,6 +79,22 @@ pub enum StoreError {
         /// What is wrong with it.
         detail: String,
     },
+    /// A row that would let somebody in is not as a broker wrote it.
+    #[error("the row `{key}` of `{table}` counts as not there: {fault}; `sallyport check` lists such rows")]
+    NotGenuine {
+        /// The table.
+        table: &'static str,
+        /// The row's key.
+        key: String,
+        /// What is wrong with it.
+        fault: RowFault,
+    },
+    /// Rows that let somebody in are believed only with the master key at hand.
+    #[error("rows of this database can be checked only with the master key")]
+    NoRowKey,
+    /// The master key was changed, and the new one is not where this process takes it from.
+    #[error("rows of this database are under master key `{0}`, which is not the one at hand")]
+    OtherMasterKey(String),
     /// The database refused the statement: a defect of this program.
     #[error("the database refused a statement: {0}")]
     Refused(#[source] sqlx::Error),

@@ -5,7 +5,10 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use sqlx::FromRow;
 
-use super::{Store, StoreError, Write, micros, timestamp};
+use super::genuine::Stored;
+use super::witness::{PASSWORD, Witness};
+use super::{Genuine, Listed, Store, StoreError, Write, micros, timestamp};
+use crate::vault::RowText;
 
 /// Whether somebody may be here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,18 +70,20 @@ impl State {
 }
 
 impl Store {
-    /// One identity.
-    pub async fn identity(&self, id: &str) -> Result<Option<IdentityRow>, StoreError> {
-        let row: Option<Row> =
-            sqlx::query_as("SELECT * FROM identities WHERE id = $1").bind(id).fetch_optional(self.reader()?).await?;
-        row.map(IdentityRow::try_from).transpose()
+    /// One identity, where its row is genuine.
+    pub async fn identity(&self, id: &str) -> Result<Option<Genuine<IdentityRow>>, StoreError> {
+        let read = || async {
+            let query = sqlx::query_as::<_, Row>("SELECT * FROM identities WHERE id = $1").bind(id);
+            Ok(query.fetch_optional(self.reader()?).await?)
+        };
+        self.genuine(read).await
     }
 
-    /// Everybody, also who was removed, by name.
-    pub async fn identities(&self) -> Result<Vec<IdentityRow>, StoreError> {
+    /// Everybody, also who was removed, by name; also rows that are not genuine.
+    pub async fn identities(&self) -> Result<Vec<Listed<IdentityRow>>, StoreError> {
         let rows: Vec<Row> = sqlx::query_as("SELECT * FROM identities").fetch_all(self.reader()?).await?;
-        let mut rows = rows.into_iter().map(IdentityRow::try_from).collect::<Result<Vec<_>, _>>()?;
-        rows.sort_by(|one, other| one.id.cmp(&other.id));
+        let mut rows: Vec<Listed<IdentityRow>> = self.listed(rows).await?;
+        rows.sort_by(|one, other| one.row().id.cmp(&other.row().id));
         Ok(rows)
     }
 
@@ -91,71 +96,100 @@ impl Store {
         at: Timestamp,
     ) -> Result<bool, StoreError> {
         let mut write = self.begin_quiet_write().await?;
-        let done = sqlx::query(
-            "UPDATE identities SET password_hash = $3, changed_at = $4 WHERE id = $1 AND password_hash = $2",
-        )
-        .bind(id)
-        .bind(old)
-        .bind(new)
-        .bind(micros(at))
-        .execute(&mut *write)
-        .await?;
+        let Some(mut row) = write.identity_to_change(id).await? else { return Ok(false) };
+        if row.password_hash.as_deref() != Some(old) || write.fault_of(&row).await?.is_some() {
+            return Ok(false);
+        }
+        row.password_hash = Some(new.to_owned());
+        row.changed_at = micros(at);
+        write.put_identity(&row, true).await?;
         write.commit().await?;
-        Ok(done.rows_affected() == 1)
+        Ok(true)
     }
 }
 
+/// What changes takes the id of the audit entry that tells of it: the row goes with that entry.
 impl Write {
     /// Adds somebody.
-    pub async fn insert_identity(&mut self, new: &NewIdentity, at: Timestamp) -> Result<(), StoreError> {
+    pub async fn insert_identity(&mut self, new: &NewIdentity, at: Timestamp, entry: &str) -> Result<(), StoreError> {
+        let mac = self.row_mac().await?;
+        let row = Row {
+            id: new.id.clone(),
+            display_name: new.display_name.clone(),
+            state: State::Active.as_str().to_owned(),
+            state_reason: String::new(),
+            member_of: groups_text(&new.member_of)?,
+            password_hash: None,
+            valid_until: new.valid_until.map(micros),
+            created_at: micros(at),
+            changed_at: micros(at),
+            event: Some(entry.to_owned()),
+            mac: None,
+        };
         sqlx::query(
             "INSERT INTO identities (id, display_name, state, member_of, valid_until, created_at, changed_at)
-             VALUES ($1, $2, 'active', $3, $4, $5, $5)",
+             VALUES ($1, $2, $3, $4, $5, $6, $6)",
         )
-        .bind(&new.id)
-        .bind(&new.display_name)
-        .bind(groups_text(&new.member_of)?)
-        .bind(new.valid_until.map(micros))
-        .bind(micros(at))
+        .bind(&row.id)
+        .bind(&row.display_name)
+        .bind(&row.state)
+        .bind(&row.member_of)
+        .bind(row.valid_until)
+        .bind(row.created_at)
         .execute(&mut **self)
         .await?;
-        Ok(())
+        self.set_mac(&row, Some(mac.make(&row.text()))).await
     }
 
-    /// Locks or unlocks. `false` when there is nobody of that name, or they were removed. A lock takes the leases along.
-    pub async fn set_identity_state(
+    /// Locks somebody, whatever their row holds, and takes their leases along. `false` when there is nobody of that name, or
+    /// they were removed.
+    pub async fn lock_identity(
         &mut self,
         id: &str,
-        locked: Option<&str>,
+        reason: &str,
         by: &str,
         at: Timestamp,
+        entry: &str,
     ) -> Result<bool, StoreError> {
-        let state = if locked.is_some() { State::Locked } else { State::Active };
-        let done = sqlx::query(
-            "UPDATE identities SET state = $2, state_reason = $3, changed_at = $4 WHERE id = $1 AND state <> 'removed'",
-        )
-        .bind(id)
-        .bind(state.as_str())
-        .bind(locked.unwrap_or_default())
-        .bind(micros(at))
-        .execute(&mut **self)
-        .await?;
-        if locked.is_some() {
-            self.revoke_leases(Some(id), None, by, at).await?;
-        }
-        Ok(done.rows_affected() == 1)
+        let row = self.identity_to_change(id).await?.filter(|row| row.state != State::Removed.as_str());
+        let Some(mut row) = row else { return Ok(false) };
+        // A row that is not genuine stays so: with a MAC made now, what was written into it would count after the unlock.
+        let genuine = self.fault_of(&row).await?.is_none();
+        row.state = State::Locked.as_str().to_owned();
+        row.state_reason = reason.to_owned();
+        row.changed_at = micros(at);
+        row.event = Some(entry.to_owned());
+        self.put_identity(&row, genuine).await?;
+        self.revoke_leases(Some(id), None, by, at).await?;
+        Ok(true)
+    }
+
+    /// Unlocks. `false` when there is nobody of that name, or they were removed.
+    pub async fn unlock_identity(&mut self, id: &str, at: Timestamp, entry: &str) -> Result<bool, StoreError> {
+        let change = |row: &mut Row| {
+            row.state = State::Active.as_str().to_owned();
+            row.state_reason = String::new();
+        };
+        self.change_identity(id, at, entry, change).await
     }
 
     /// Removes somebody for good: every factor and lease goes, the row and its name stay.
-    pub async fn remove_identity(&mut self, id: &str, by: &str, at: Timestamp) -> Result<bool, StoreError> {
-        let done = sqlx::query(
-            "UPDATE identities SET state = 'removed', password_hash = NULL, changed_at = $2 WHERE id = $1 AND state <> 'removed'",
-        )
-        .bind(id)
-        .bind(micros(at))
-        .execute(&mut **self)
-        .await?;
-        sqlx::query("UPDATE identity_keys SET revoked_at = $2 WHERE identity = $1 AND revoked_at IS NULL")
+    pub async fn remove_identity(
+        &mut self,
+        id: &str,
+        by: &str,
+        at: Timestamp,
+        entry: &str,
+    ) -> Result<bool, StoreError> {
+        let row = self.identity_to_change(id).await?.filter(|row| row.state != State::Removed.as_str());
+        let Some(mut row) = row else { return Ok(false) };
+        row.state = State::Removed.as_str().to_owned();
+        row.password_hash = None;
+        row.changed_at = micros(at);
+        row.event = Some(entry.to_owned());
+        // Whatever it held: it says now that nobody of this name comes in.
+        self.put_identity(&row, true).await?;
+        sqlx::query("UPDATE identity_keys SET revoked_at = $2, mac = NULL WHERE identity = $1 AND revoked_at IS NULL")
             .bind(id)
             .bind(micros(at))
             .execute(&mut **self)
@@ -163,7 +197,7 @@ impl Write {
         sqlx::query("DELETE FROM totp WHERE identity = $1").bind(id).execute(&mut **self).await?;
         sqlx::query("DELETE FROM recovery_codes WHERE identity = $1").bind(id).execute(&mut **self).await?;
         self.revoke_leases(Some(id), None, by, at).await?;
-        Ok(done.rows_affected() == 1)
+        Ok(true)
     }
 
     /// Sets the groups. `false` when there is nobody of that name.
@@ -172,15 +206,10 @@ impl Write {
         id: &str,
         groups: &BTreeSet<String>,
         at: Timestamp,
+        entry: &str,
     ) -> Result<bool, StoreError> {
-        let done =
-            sqlx::query("UPDATE identities SET member_of = $2, changed_at = $3 WHERE id = $1 AND state <> 'removed'")
-                .bind(id)
-                .bind(groups_text(groups)?)
-                .bind(micros(at))
-                .execute(&mut **self)
-                .await?;
-        Ok(done.rows_affected() == 1)
+        let groups = groups_text(groups)?;
+        self.change_identity(id, at, entry, |row| row.member_of = groups).await
     }
 
     /// Sets or takes away the password, and revokes the leases that began with it.
@@ -190,17 +219,11 @@ impl Write {
         hash: Option<&str>,
         by: &str,
         at: Timestamp,
+        entry: &str,
     ) -> Result<bool, StoreError> {
-        let done = sqlx::query(
-            "UPDATE identities SET password_hash = $2, changed_at = $3 WHERE id = $1 AND state <> 'removed'",
-        )
-        .bind(id)
-        .bind(hash)
-        .bind(micros(at))
-        .execute(&mut **self)
-        .await?;
-        self.revoke_leases(Some(id), Some("password"), by, at).await?;
-        Ok(done.rows_affected() == 1)
+        let changed = self.change_identity(id, at, entry, |row| row.password_hash = hash.map(ToOwned::to_owned)).await?;
+        self.revoke_leases(Some(id), Some(PASSWORD), by, at).await?;
+        Ok(changed)
     }
 
     /// Whether this identity can be given something: it exists and was not removed.
@@ -211,6 +234,46 @@ impl Write {
             .await?;
         found.map(|_| ()).ok_or_else(|| StoreError::Missing { kind: "identity", key: id.to_owned() })
     }
+
+    async fn change_identity(
+        &mut self,
+        id: &str,
+        at: Timestamp,
+        entry: &str,
+        change: impl FnOnce(&mut Row),
+    ) -> Result<bool, StoreError> {
+        let row = self.identity_to_change(id).await?.filter(|row| row.state != State::Removed.as_str());
+        let Some(mut row) = row else { return Ok(false) };
+        self.require_genuine(&row).await?;
+        change(&mut row);
+        row.changed_at = micros(at);
+        row.event = Some(entry.to_owned());
+        self.put_identity(&row, true).await?;
+        Ok(true)
+    }
+
+    async fn identity_to_change(&mut self, id: &str) -> Result<Option<Row>, StoreError> {
+        self.row_mac().await?;
+        let query = sqlx::query_as("SELECT * FROM identities WHERE id = $1").bind(id);
+        Ok(query.fetch_optional(&mut **self).await?)
+    }
+
+    async fn put_identity(&mut self, row: &Row, genuine: bool) -> Result<(), StoreError> {
+        sqlx::query(
+            "UPDATE identities SET state = $2, state_reason = $3, member_of = $4, password_hash = $5, changed_at = $6
+             WHERE id = $1",
+        )
+        .bind(&row.id)
+        .bind(&row.state)
+        .bind(&row.state_reason)
+        .bind(&row.member_of)
+        .bind(&row.password_hash)
+        .bind(row.changed_at)
+        .execute(&mut **self)
+        .await?;
+        let mac = if genuine { Some(self.row_mac().await?.make(&row.text())) } else { None };
+        self.set_mac(row, mac).await
+    }
 }
 
 fn groups_text(groups: &BTreeSet<String>) -> Result<String, StoreError> {
@@ -218,7 +281,7 @@ fn groups_text(groups: &BTreeSet<String>) -> Result<String, StoreError> {
 }
 
 #[derive(FromRow)]
-struct Row {
+pub(super) struct Row {
     id: String,
     display_name: String,
     state: String,
@@ -228,6 +291,65 @@ struct Row {
     valid_until: Option<i64>,
     created_at: i64,
     changed_at: i64,
+    event: Option<String>,
+    mac: Option<Vec<u8>>,
+}
+
+impl Stored for Row {
+    const TABLE: &'static str = "identities";
+    const ALL: &'static str = "SELECT * FROM identities";
+    const SET: &'static str = "UPDATE identities SET event = $1, mac = $2 WHERE id = $3 AND $4 = ''";
+
+    fn key(&self) -> [String; 2] {
+        [self.id.clone(), String::new()]
+    }
+
+    fn identity(&self) -> Option<&str> {
+        Some(&self.id)
+    }
+
+    fn text(&self) -> RowText {
+        RowText::of(Self::TABLE)
+            .text(&self.id)
+            .text(&self.display_name)
+            .text(&self.state)
+            .text(&self.state_reason)
+            .text(&self.member_of)
+            .maybe_text(self.password_hash.as_deref())
+            .maybe_number(self.valid_until)
+            .number(self.created_at)
+            .number(self.changed_at)
+            .maybe_text(self.event.as_deref())
+    }
+
+    fn event(&self) -> Option<&str> {
+        self.event.as_deref()
+    }
+
+    fn mac(&self) -> Option<&[u8]> {
+        self.mac.as_deref()
+    }
+
+    fn is_last(&self, witness: &Witness) -> bool {
+        witness.last_of_person(self.event())
+    }
+
+    fn adopt(&mut self, witness: &Witness) -> bool {
+        self.event = witness.person.clone();
+        let groups = serde_json::from_str::<BTreeSet<String>>(&self.member_of);
+        let groups = groups.map(|groups| shown_groups(&groups)).unwrap_or_default();
+        witness.state.is_some_and(|state| state.as_str() == self.state)
+            && groups == witness.groups
+            && (self.password_hash.is_none() || witness.given(PASSWORD).is_some())
+    }
+}
+
+/// Groups as events show them.
+pub(crate) fn shown_groups(groups: &BTreeSet<String>) -> String {
+    if groups.is_empty() {
+        return "none".to_owned();
+    }
+    groups.iter().map(String::as_str).collect::<Vec<_>>().join(", ")
 }
 
 impl TryFrom<Row> for IdentityRow {

@@ -4,7 +4,10 @@ use jiff::Timestamp;
 use sallyport_policy::FactorKind;
 use sqlx::FromRow;
 
-use super::{Store, StoreError, Write, micros, timestamp};
+use super::genuine::Stored;
+use super::witness::{Witness, witness};
+use super::{Genuine, Listed, Store, StoreError, Write, micros, timestamp};
+use crate::vault::RowText;
 
 /// A lease about to be granted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,19 +53,35 @@ impl Store {
     /// Grants a lease.
     pub async fn insert_lease(&self, lease: &NewLease) -> Result<(), StoreError> {
         let mut write = self.begin_quiet_write().await?;
+        let mac = write.row_mac().await?;
+        let witness = witness(&mut write, &lease.identity).await?;
+        let row = Row {
+            id: lease.id.clone(),
+            identity: lease.identity.clone(),
+            credential: lease.credential.clone(),
+            source: lease.source.clone(),
+            factor: lease.factor.as_str().to_owned(),
+            proved_at: micros(lease.proved_at),
+            expires_at: micros(lease.expires_at),
+            revoked_at: None,
+            revoked_by: None,
+            event: witness.before_lease().map(ToOwned::to_owned),
+            mac: None,
+        };
         sqlx::query(
             "INSERT INTO leases (id, identity, credential, source, factor, proved_at, expires_at)
              VALUES ($1, $2, $3, $4, $5, $6, $7)",
         )
-        .bind(&lease.id)
-        .bind(&lease.identity)
-        .bind(&lease.credential)
-        .bind(&lease.source)
-        .bind(lease.factor.as_str())
-        .bind(micros(lease.proved_at))
-        .bind(micros(lease.expires_at))
+        .bind(&row.id)
+        .bind(&row.identity)
+        .bind(&row.credential)
+        .bind(&row.source)
+        .bind(&row.factor)
+        .bind(row.proved_at)
+        .bind(row.expires_at)
         .execute(&mut *write)
         .await?;
+        write.set_mac(&row, Some(mac.make(&row.text()))).await?;
         write.commit().await
     }
 
@@ -73,10 +92,10 @@ impl Store {
         credential: &str,
         source: &str,
         now: Timestamp,
-    ) -> Result<Vec<LeaseRow>, StoreError> {
-        let rows: Vec<Row> = sqlx::query_as(
-            "SELECT * FROM leases WHERE identity = $1 AND credential = $2 AND source = $3 AND revoked_at IS NULL
-                AND proved_at <= $4 AND expires_at > $4 ORDER BY proved_at DESC LIMIT 8",
+    ) -> Result<Vec<Genuine<LeaseRow>>, StoreError> {
+        let ids: Vec<(String,)> = sqlx::query_as(
+            "SELECT id FROM leases WHERE identity = $1 AND credential = $2 AND source = $3 AND revoked_at IS NULL
+                AND proved_at <= $4 AND expires_at > $4 ORDER BY proved_at DESC LIMIT 64",
         )
         .bind(identity)
         .bind(credential)
@@ -84,11 +103,24 @@ impl Store {
         .bind(micros(now))
         .fetch_all(self.reader()?)
         .await?;
-        rows.into_iter().map(LeaseRow::try_from).collect()
+        let mut leases = Vec::new();
+        for (id,) in ids {
+            // Whatever the first read found: what is returned is genuine, and of whom it was asked for.
+            leases.extend(self.standing_lease(&id).await?.filter(|lease| {
+                (&*lease.identity, &*lease.credential, &*lease.source) == (identity, credential, source)
+            }));
+        }
+        Ok(leases)
     }
 
     /// Leases, the newest proof first: of one identity or of all, those that count or all of them.
-    pub async fn leases(&self, identity: Option<&str>, all: bool, now: Timestamp) -> Result<Vec<LeaseRow>, StoreError> {
+    /// Those that were not revoked carry what is wrong with them, if something is.
+    pub async fn leases(
+        &self,
+        identity: Option<&str>,
+        all: bool,
+        now: Timestamp,
+    ) -> Result<Vec<Listed<LeaseRow>>, StoreError> {
         let rows: Vec<Row> = sqlx::query_as(
             "SELECT * FROM leases WHERE ($1 IS NULL OR identity = $1)
                 AND ($2 = 1 OR (revoked_at IS NULL AND expires_at > $3)) ORDER BY proved_at DESC, id LIMIT 10000",
@@ -98,16 +130,29 @@ impl Store {
         .bind(micros(now))
         .fetch_all(self.reader()?)
         .await?;
-        rows.into_iter().map(LeaseRow::try_from).collect()
+        self.listed(rows).await
     }
 
-    /// The lease with this id, whether it still counts or not.
+    /// The lease with this id, whether it still counts or not; one that was not revoked and is not genuine is not there.
     pub async fn find_lease(&self, id: &str) -> Result<Option<LeaseRow>, StoreError> {
-        let row: Option<Row> = sqlx::query_as("SELECT * FROM leases WHERE id = $1")
-            .bind(id.to_lowercase())
-            .fetch_optional(self.reader()?)
-            .await?;
-        row.map(LeaseRow::try_from).transpose()
+        let query = sqlx::query_as::<_, Row>("SELECT * FROM leases WHERE id = $1").bind(id.to_lowercase());
+        let Some(row) = query.fetch_optional(self.reader()?).await? else { return Ok(None) };
+        if row.revoked_at.is_some() {
+            return Ok(LeaseRow::try_from(row).ok());
+        }
+        match self.standing_lease(&row.id).await? {
+            Some(lease) => Ok(Some(lease.into_inner())),
+            None => Ok(None),
+        }
+    }
+
+    /// A lease that was not revoked, where it is genuine.
+    async fn standing_lease(&self, id: &str) -> Result<Option<Genuine<LeaseRow>>, StoreError> {
+        let read = || async {
+            let query = sqlx::query_as::<_, Row>("SELECT * FROM leases WHERE id = $1 AND revoked_at IS NULL").bind(id);
+            Ok(query.fetch_optional(self.reader()?).await?)
+        };
+        self.genuine(read).await
     }
 
     /// Revokes every lease that counts, of one identity or credential or of all, and says which.
@@ -129,7 +174,7 @@ impl Write {
     /// Revokes one lease. Nothing when it was revoked before, or there is none.
     pub async fn revoke_lease(&mut self, id: &str, by: &str, at: Timestamp) -> Result<Option<LeaseRow>, StoreError> {
         let row: Option<Row> = sqlx::query_as(
-            "UPDATE leases SET revoked_at = $2, revoked_by = $3 WHERE id = $1 AND revoked_at IS NULL RETURNING *",
+            "UPDATE leases SET revoked_at = $2, revoked_by = $3, mac = NULL WHERE id = $1 AND revoked_at IS NULL RETURNING *",
         )
         .bind(id.to_lowercase())
         .bind(micros(at))
@@ -149,7 +194,7 @@ impl Write {
         at: Timestamp,
     ) -> Result<Vec<LeaseRow>, StoreError> {
         let rows: Vec<Row> = sqlx::query_as(
-            "UPDATE leases SET revoked_at = $3, revoked_by = $4
+            "UPDATE leases SET revoked_at = $3, revoked_by = $4, mac = NULL
              WHERE ($1 IS NULL OR identity = $1) AND ($2 IS NULL OR credential = $2) AND revoked_at IS NULL
              RETURNING *",
         )
@@ -159,14 +204,15 @@ impl Write {
         .bind(by)
         .fetch_all(&mut **self)
         .await?;
-        let mut rows = rows.into_iter().map(LeaseRow::try_from).collect::<Result<Vec<_>, _>>()?;
+        // All are revoked; a row that means nothing, which somebody else wrote, must not hinder that.
+        let mut rows: Vec<LeaseRow> = rows.into_iter().filter_map(|row| LeaseRow::try_from(row).ok()).collect();
         rows.sort_by(|one, other| (&one.identity, &one.id).cmp(&(&other.identity, &other.id)));
         Ok(rows)
     }
 }
 
 #[derive(FromRow)]
-struct Row {
+pub(super) struct Row {
     id: String,
     identity: String,
     credential: String,
@@ -176,6 +222,55 @@ struct Row {
     expires_at: i64,
     revoked_at: Option<i64>,
     revoked_by: Option<String>,
+    event: Option<String>,
+    mac: Option<Vec<u8>>,
+}
+
+impl Stored for Row {
+    const TABLE: &'static str = "leases";
+    const ALL: &'static str = "SELECT * FROM leases WHERE revoked_at IS NULL";
+    const SET: &'static str = "UPDATE leases SET event = $1, mac = $2 WHERE id = $3 AND $4 = ''";
+
+    fn key(&self) -> [String; 2] {
+        [self.id.clone(), String::new()]
+    }
+
+    fn identity(&self) -> Option<&str> {
+        Some(&self.identity)
+    }
+
+    fn text(&self) -> RowText {
+        RowText::of(Self::TABLE)
+            .text(&self.id)
+            .text(&self.identity)
+            .text(&self.credential)
+            .text(&self.source)
+            .text(&self.factor)
+            .number(self.proved_at)
+            .number(self.expires_at)
+            .maybe_text(self.event.as_deref())
+    }
+
+    fn event(&self) -> Option<&str> {
+        self.event.as_deref()
+    }
+
+    fn mac(&self) -> Option<&[u8]> {
+        self.mac.as_deref()
+    }
+
+    fn is_last(&self, witness: &Witness) -> bool {
+        witness.lease_counts(&self.id, &self.credential, self.event())
+    }
+
+    fn counts(&self) -> bool {
+        self.revoked_at.is_none()
+    }
+
+    /// Never: who has one proves the second factor once more.
+    fn adopt(&mut self, _witness: &Witness) -> bool {
+        false
+    }
 }
 
 impl TryFrom<Row> for LeaseRow {

@@ -33,15 +33,19 @@
 //! * On SQLite one writer runs at a time. PostgreSQL runs them side by side at READ COMMITTED, so a read followed by a write of
 //!   what was read is a race there. Either say it in one statement (`UPDATE … SET n = n + 1 WHERE … RETURNING`,
 //!   `INSERT … ON CONFLICT … DO UPDATE … WHERE … RETURNING`, and look at `rows_affected()`), or call [`Write::lock`] first.
+//! * A table whose rows let somebody in carries a MAC per row (`genuine.rs`): its rows are read with [`Store`]'s own methods, which
+//!   check it, and a write calls `Write::row_mac` first, reads, changes and makes the MAC anew. What takes away needs none of this.
 //! * Never begin a second write while one is held in the same task: on SQLite it waits for the first and then fails.
 
 pub mod accounts;
+mod adoption;
 pub mod audit;
 pub mod brokers;
 mod changes;
 mod error;
 pub mod factors;
 pub mod files;
+mod genuine;
 mod grouped;
 pub mod identities;
 pub mod leases;
@@ -51,9 +55,10 @@ pub mod recordings;
 pub mod secrets;
 pub mod sessions;
 pub mod windows;
+mod witness;
 
 use std::ops::{Deref, DerefMut};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, RwLock};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -61,7 +66,11 @@ use sqlx::any::AnyConnectOptions;
 use sqlx::{Any, AnyConnection, AnyPool, Transaction};
 use tokio::sync::{Mutex, OwnedMutexGuard, mpsc, watch};
 
+use crate::vault::RowKeys;
+
+pub use adoption::{Adopted, ROWS_CHECKED_FROM_THE_START};
 pub use error::StoreError;
+pub use genuine::{AlteredRow, Genuine, Listed};
 pub use open::{DatabaseConfig, Engine};
 
 /// The database; a cheap clone.
@@ -80,6 +89,9 @@ struct Inner {
     available: watch::Sender<bool>,
     watcher: OnceLock<changes::Watcher>,
     group: OnceLock<mpsc::Sender<grouped::Job>>,
+    /// What makes and checks the MACs of rows, once a vault was opened.
+    row_keys: RwLock<Option<Arc<RowKeys>>>,
+    altered: genuine::Altered,
 }
 
 impl Store {
@@ -107,6 +119,8 @@ impl Store {
             available: watch::Sender::new(true),
             watcher: OnceLock::new(),
             group: OnceLock::new(),
+            row_keys: RwLock::default(),
+            altered: genuine::Altered::new(),
         };
         Self { inner: Arc::new(inner) }
     }
@@ -180,9 +194,8 @@ impl Store {
         };
         Ok(Write {
             transaction,
-            engine: self.inner.engine,
+            store: self.clone(),
             announced,
-            changes: self.inner.changes.clone(),
             _turn: turn,
         })
     }
@@ -197,9 +210,8 @@ impl std::fmt::Debug for Store {
 /// A write in progress: run statements on `&mut *write`, then [`Write::commit`]. Rolled back when dropped.
 pub struct Write {
     transaction: Transaction<'static, Any>,
-    engine: Engine,
+    store: Store,
     announced: bool,
-    changes: watch::Sender<u64>,
     // Last: the turn passes on only after the transaction is gone.
     _turn: Option<OwnedMutexGuard<()>>,
 }
@@ -208,7 +220,7 @@ impl Write {
     /// Waits until no other write holds the lock of this name, and holds it until this write ends: for a read that a later
     /// statement of the same write relies on. (On SQLite every write has the whole database to itself anyway.)
     pub async fn lock(&mut self, name: &str) -> Result<(), StoreError> {
-        if self.engine == Engine::Postgres {
+        if self.store.engine() == Engine::Postgres {
             sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(lock_number(name)).execute(&mut **self).await?;
         }
         Ok(())
@@ -218,13 +230,13 @@ impl Write {
     pub async fn commit(mut self) -> Result<(), StoreError> {
         if self.announced {
             sqlx::query("UPDATE changes SET number = number + 1").execute(&mut *self).await?;
-            if self.engine == Engine::Postgres {
+            if self.store.engine() == Engine::Postgres {
                 sqlx::query("SELECT pg_notify($1, '')").bind(changes::CHANNEL).execute(&mut *self).await?;
             }
         }
         self.transaction.commit().await?;
         if self.announced {
-            changes::tick(&self.changes);
+            changes::tick(&self.store.inner.changes);
         }
         Ok(())
     }

@@ -5,8 +5,11 @@ use sallyport_policy::PlantFile;
 use serde::{Deserialize, Serialize};
 use sqlx::FromRow;
 
+use super::genuine::Stored;
+use super::witness::Witness;
 use super::{Store, StoreError, micros, timestamp};
 use crate::audit::{Audit, AuditError, AuditEvent};
+use crate::vault::{RowFault, RowText};
 
 /// One applied version of the plant.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,39 +71,77 @@ impl Store {
         let sha256 = plant_sha256(&plant.files);
         let mut write = self.begin_write().await?;
         write.lock("plants").await?;
-        let current: i64 = sqlx::query_scalar("SELECT COALESCE(MAX(version), 0) FROM plants")
-            .fetch_one(&mut *write)
+        let mac = write.row_mac().await?;
+        let rows: Vec<Row> = sqlx::query_as("SELECT * FROM plants ORDER BY version DESC LIMIT 8")
+            .fetch_all(&mut *write)
             .await
             .map_err(StoreError::from)?;
-        if current != plant.after {
+        if self.newest_of(&rows)?.map_or(0, |row| row.version) != plant.after {
             return Err(StoreError::Overtaken("the plant").into());
         }
-        let version = current + 1;
-        sqlx::query("INSERT INTO plants (version, files, sha256, applied_by, applied_at) VALUES ($1, $2, $3, $4, $5)")
-            .bind(version)
-            .bind(to_json(&plant.files)?)
-            .bind(&sha256)
-            .bind(&plant.applied_by)
-            .bind(micros(plant.applied_at))
-            .execute(&mut *write)
-            .await
-            .map_err(StoreError::from)?;
+        // A row that is not genuine keeps its number: the new one comes after it all the same.
+        let version = rows.first().map_or(0, |row| row.version).checked_add(1);
+        let version = version.ok_or_else(|| StoreError::damaged("plants", "there is no version after the newest"))?;
         let event = AuditEvent::PlantApplied {
             version,
-            sha256,
+            sha256: sha256.clone(),
             files: plant.files.iter().map(|file| file.name.clone()).collect(),
             diff: plant.diff.clone(),
         };
-        audit.record_in(&mut write, event).await?;
+        let entry = audit.prepare(&event)?;
+        let row = Row {
+            version,
+            files: to_json(&plant.files)?,
+            sha256,
+            applied_by: plant.applied_by.clone(),
+            applied_at: micros(plant.applied_at),
+            event: Some(entry.id().to_owned()),
+            mac: None,
+        };
+        sqlx::query("INSERT INTO plants (version, files, sha256, applied_by, applied_at) VALUES ($1, $2, $3, $4, $5)")
+            .bind(row.version)
+            .bind(&row.files)
+            .bind(&row.sha256)
+            .bind(&row.applied_by)
+            .bind(row.applied_at)
+            .execute(&mut *write)
+            .await
+            .map_err(StoreError::from)?;
+        write.set_mac(&row, Some(mac.make(&row.text()))).await?;
+        audit.record_prepared_in(&mut write, entry).await?;
         write.commit().await?;
         Ok(version)
     }
 
-    /// The plant in force, if one was ever applied.
+    /// The plant in force, if one was ever applied: the newest genuine version, and the last that the audit chain tells of.
+    ///
+    /// # Errors
+    /// [`StoreError::NotGenuine`] where the last that was applied is not there as it was: an older one is not in force again.
     pub async fn current_plant(&self) -> Result<Option<Plant>, StoreError> {
-        let row: Option<Row> =
-            sqlx::query_as("SELECT * FROM plants ORDER BY version DESC LIMIT 1").fetch_optional(self.reader()?).await?;
-        row.map(Plant::try_from).transpose()
+        let mut tries = READS;
+        loop {
+            let newest = self.newest_plant().await?;
+            let applied = self.last_applied().await?;
+            tries -= 1;
+            match (newest, applied) {
+                (None, None) => return Ok(None),
+                (Some(row), applied) if applied.is_none() || applied == row.event => return row.try_into().map(Some),
+                // One may have been applied between the two reads.
+                _ if tries > 0 => {}
+                (row, _) => {
+                    let key = row.as_ref().map_or_else(|| "the newest".to_owned(), |row| row.version.to_string());
+                    if let Some(row) = &row {
+                        self.report(row, RowFault::Outdated);
+                    }
+                    return Err(StoreError::NotGenuine { table: Row::TABLE, key, fault: RowFault::Outdated });
+                }
+            }
+        }
+    }
+
+    /// The newest genuine version, whether it is in force or not: what a new one is compared with.
+    pub async fn latest_plant(&self) -> Result<Option<Plant>, StoreError> {
+        self.newest_plant().await?.map(Plant::try_from).transpose()
     }
 
     /// One version of the plant.
@@ -109,7 +150,37 @@ impl Store {
             .bind(version)
             .fetch_optional(self.reader()?)
             .await?;
-        row.ok_or_else(|| StoreError::Missing { kind: "plant version", key: version.to_string() })?.try_into()
+        let row = row.ok_or_else(|| StoreError::Missing { kind: "plant version", key: version.to_string() })?;
+        match self.fault_of(&row).await? {
+            None => row.try_into(),
+            Some(fault) => {
+                self.report(&row, fault);
+                Err(StoreError::NotGenuine { table: Row::TABLE, key: row.name(), fault })
+            }
+        }
+    }
+
+    async fn newest_plant(&self) -> Result<Option<Row>, StoreError> {
+        let rows: Vec<Row> =
+            sqlx::query_as("SELECT * FROM plants ORDER BY version DESC LIMIT 8").fetch_all(self.reader()?).await?;
+        Ok(self.newest_of(&rows)?.cloned())
+    }
+
+    fn newest_of<'a>(&self, rows: &'a [Row]) -> Result<Option<&'a Row>, StoreError> {
+        for row in rows {
+            match self.check(row)? {
+                Ok(()) => return Ok(Some(row)),
+                Err(RowFault::OtherKey(id)) => return Err(StoreError::OtherMasterKey(id.to_string())),
+                Err(fault) => self.report(row, fault),
+            }
+        }
+        Ok(None)
+    }
+
+    /// The audit entry of the last plant that was applied.
+    async fn last_applied(&self) -> Result<Option<String>, StoreError> {
+        let query = sqlx::query_scalar("SELECT id FROM audit WHERE code = 'SP-5001' ORDER BY seq DESC LIMIT 1");
+        Ok(query.fetch_optional(self.reader()?).await?)
     }
 
     /// The number of the version in force; 0 when none was ever applied.
@@ -130,6 +201,12 @@ impl Store {
             .collect()
     }
 }
+
+/// The table's name.
+pub(super) const TABLE: &str = "plants";
+
+/// How often plant and chain are read before they are taken to differ.
+const READS: u32 = 3;
 
 /// What a workstation can compute too: for one file `sha256sum FILE`; for several the hash of what `sha256sum` prints for them,
 /// in the order they were given.
@@ -160,13 +237,67 @@ fn to_json(files: &[PlantFile]) -> Result<String, StoreError> {
     serde_json::to_string(&files).map_err(|error| StoreError::damaged("plants", error))
 }
 
-#[derive(FromRow)]
-struct Row {
+#[derive(Clone, FromRow)]
+pub(super) struct Row {
     version: i64,
     files: String,
     sha256: String,
     applied_by: String,
     applied_at: i64,
+    event: Option<String>,
+    mac: Option<Vec<u8>>,
+}
+
+impl Stored for Row {
+    const TABLE: &'static str = TABLE;
+    const ALL: &'static str = "SELECT * FROM plants";
+    const SET: &'static str = "UPDATE plants SET event = $1, mac = $2 WHERE version = CAST($3 AS BIGINT) AND $4 = ''";
+
+    fn key(&self) -> [String; 2] {
+        [self.version.to_string(), String::new()]
+    }
+
+    /// Which plant is in force is asked of the chain as a whole.
+    fn identity(&self) -> Option<&str> {
+        None
+    }
+
+    fn text(&self) -> RowText {
+        RowText::of(Self::TABLE)
+            .number(self.version)
+            .text(&self.files)
+            .text(&self.sha256)
+            .text(&self.applied_by)
+            .number(self.applied_at)
+            .maybe_text(self.event.as_deref())
+    }
+
+    fn event(&self) -> Option<&str> {
+        self.event.as_deref()
+    }
+
+    fn mac(&self) -> Option<&[u8]> {
+        self.mac.as_deref()
+    }
+
+    fn is_last(&self, _witness: &Witness) -> bool {
+        true
+    }
+
+    fn adopt(&mut self, _witness: &Witness) -> bool {
+        false
+    }
+
+    fn adopt_plant(&mut self, told: &[(String, serde_json::Value)]) -> bool {
+        let whole = Plant::try_from(self.clone()).is_ok();
+        let tells = |event: &serde_json::Value| {
+            event.get("version").and_then(serde_json::Value::as_i64) == Some(self.version)
+                && event.get("sha256").and_then(serde_json::Value::as_str) == Some(&self.sha256)
+        };
+        let entry = told.iter().find(|(_, event)| tells(event)).map(|(id, _)| id.clone());
+        self.event = entry.filter(|_| whole);
+        self.event.is_some()
+    }
 }
 
 impl TryFrom<Row> for Plant {

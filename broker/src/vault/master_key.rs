@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use data_encoding::{BASE64, HEXLOWER_PERMISSIVE};
 use zeroize::Zeroize;
 
+use super::row_mac::RowMac;
 use super::seal::{KeyId, Sealer};
 use super::sealed::{SealedCredential, SealedError};
 use super::secret::Secret;
@@ -127,6 +128,10 @@ impl MasterKey {
     /// The key's name, which tells nothing about it.
     pub fn id(&self) -> Result<KeyId, aws_lc_rs::error::Unspecified> {
         Ok(self.sealer()?.id())
+    }
+
+    pub(super) fn row_mac(&self) -> Result<RowMac, aws_lc_rs::error::Unspecified> {
+        RowMac::new(self.bytes.expose())
     }
 
     pub(super) fn sealer(&self) -> Result<Sealer, aws_lc_rs::error::Unspecified> {

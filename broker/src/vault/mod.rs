@@ -4,12 +4,14 @@
 //! credentials and authenticators' seeds only when they are used. Certificates are signed here, so that the private halves of
 //! the authorities never leave.
 
+mod adoption;
 mod certificate;
 mod credential;
 mod host_certificates;
 mod keys;
 mod master_key;
 mod rekey;
+mod row_mac;
 mod seal;
 mod sealed;
 mod secret;
@@ -22,11 +24,14 @@ use jiff::Timestamp;
 use ssh_key::certificate::Certificate;
 use ssh_key::{PrivateKey, PublicKey};
 
+pub use adoption::{AdoptError, adopt_asked, adopt_once};
 pub use certificate::{AssetLogin, Extension, SignError};
 pub use credential::{Credential, CredentialError};
 pub use keys::KeyName;
 pub use master_key::{MasterKey, MasterKeyError, MasterKeySource};
 pub use rekey::{RekeyError, Rekeyed, finish_rekey, rekey};
+pub use row_mac::RowFault;
+pub(crate) use row_mac::{RowKeys, RowMac, RowText};
 pub use seal::{KeyId, Place, SealError};
 pub use sealed::{SealedCredential, SealedError};
 pub use secret::Secret;
@@ -109,6 +114,7 @@ impl Vault {
         let rows = store.secrets().await?;
         let sealer = master.sealer().map_err(|_| VaultError::Cipher)?;
         check_key(&rows, &sealer, master.source())?;
+        store.trust_rows_of(RowKeys::new(master).map_err(|_| VaultError::Cipher)?);
         let key = |name: KeyName| open_key(&rows, &sealer, name);
         let (host_key, host_ca) = (key(KeyName::HostKey)?, key(KeyName::HostCa)?);
         let (user_ca, evidence) = (key(KeyName::UserCa)?, key(KeyName::Evidence)?);

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! 1. KEY.new is made and on disk         the store is under KEY:     KEY opens it; rekey again goes on with KEY.new
-//! 2. one transaction seals all anew      the store is under KEY.new: KEY does not; the refusal says to run rekey again
+//! 2. one transaction seals all anew,     the store is under KEY.new: KEY does not; the refusal says to run rekey again
 //! 3. KEY is kept as KEY.<its id>,        the store is under KEY:     done
 //!    KEY.new becomes KEY
 //! ```
@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 
 use super::master_key::sync_directory;
 use super::seal::{Place, SealError, Sealer};
-use super::{MasterKey, MasterKeyError, MasterKeySource, VaultError, beside, check_key};
+use super::{MasterKey, MasterKeyError, MasterKeySource, RowMac, VaultError, beside, check_key};
 use crate::audit::{Audit, AuditError, AuditEvent};
 use crate::store::Store;
 use crate::store::secrets::{ResealError, SealedCell};
@@ -150,11 +150,14 @@ async fn reseal(store: &Store, audit: &Audit, old: &MasterKey, new: &MasterKey) 
         to.seal(&place, from.open(&place, &cell.sealed)?.expose())
     };
     let mut write = store.begin_write().await.map_err(VaultError::from)?;
+    // The MAC of an authenticator covers its sealed seed: what is genuine is told before, and the MACs are made after.
+    let genuine = write.rows_under(&row_mac(old)?).await.map_err(VaultError::from)?;
     let done = write.reseal(&from.id().to_string(), &to.id().to_string(), reseal).await;
     let values = done.map_err(|error| match error {
         ResealError::Store(error) => VaultError::from(error),
         ResealError::Cell(error) => error.into(),
     })?;
+    write.put_rows_under(&row_mac(new)?, &genuine).await.map_err(VaultError::from)?;
     let count = u64::try_from(values).unwrap_or(u64::MAX);
     audit.record_in(&mut write, AuditEvent::SecretsRekeyed { count }).await?;
     write.commit().await.map_err(VaultError::from)?;
@@ -179,6 +182,10 @@ fn load(source: &MasterKeySource) -> Result<MasterKey, VaultError> {
 
 fn sealer(key: &MasterKey) -> Result<Sealer, VaultError> {
     key.sealer().map_err(|_| VaultError::Cipher)
+}
+
+fn row_mac(key: &MasterKey) -> Result<RowMac, VaultError> {
+    key.row_mac().map_err(|_| VaultError::Cipher)
 }
 
 fn key_id(path: &Path) -> Option<String> {

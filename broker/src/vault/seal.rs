@@ -68,14 +68,8 @@ pub(crate) struct Sealer {
 impl Sealer {
     /// Derives the sealing key and the key's name from the 32 bytes of a master key.
     pub(crate) fn new(master: &[u8; 32]) -> Result<Self, aws_lc_rs::error::Unspecified> {
-        let extracted = hkdf::Salt::new(hkdf::HKDF_SHA256, b"sallyport master key v1").extract(master);
-        let mut key = Secret::new([0_u8; 32]);
-        extracted.expand(&[b"seal"], hkdf::HKDF_SHA256)?.fill(key.expose_mut())?;
-        let mut name = [0_u8; 32];
-        extracted.expand(&[b"id"], hkdf::HKDF_SHA256)?.fill(&mut name)?;
-        let mut id = [0_u8; KEY_ID_LEN];
-        id.copy_from_slice(&name[..KEY_ID_LEN]);
-        Ok(Self { key: RandomizedNonceKey::new(&AES_256_GCM, key.expose())?, id: KeyId(id) })
+        let key = derive(master, b"seal")?;
+        Ok(Self { key: RandomizedNonceKey::new(&AES_256_GCM, key.expose())?, id: key_id(master)? })
     }
 
     /// The name of the key that this seals with.
@@ -121,6 +115,20 @@ impl Sealer {
     }
 }
 
+/// A key of its own for one purpose.
+pub(super) fn derive(master: &[u8; 32], purpose: &[u8]) -> Result<Secret<[u8; 32]>, aws_lc_rs::error::Unspecified> {
+    let extracted = hkdf::Salt::new(hkdf::HKDF_SHA256, b"sallyport master key v1").extract(master);
+    let mut key = Secret::new([0_u8; 32]);
+    extracted.expand(&[purpose], hkdf::HKDF_SHA256)?.fill(key.expose_mut())?;
+    Ok(key)
+}
+
+/// The name of a master key.
+pub(super) fn key_id(master: &[u8; 32]) -> Result<KeyId, aws_lc_rs::error::Unspecified> {
+    let name = derive(master, b"id")?;
+    KeyId::from_bytes(&name.expose()[..KEY_ID_LEN]).ok_or(aws_lc_rs::error::Unspecified)
+}
+
 /// The key that an envelope names, if it is an envelope.
 pub(crate) fn sealed_with(envelope: &[u8]) -> Option<KeyId> {
     if envelope.len() < HEAD_LEN + NONCE_LEN + TAG_LEN || envelope[0] != VERSION {
@@ -134,6 +142,16 @@ pub(crate) fn sealed_with(envelope: &[u8]) -> Option<KeyId> {
 impl fmt::Display for Place<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}.{} of `{}`", self.table, self.column, self.row.join("/"))
+    }
+}
+
+impl KeyId {
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    pub(super) fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        bytes.try_into().ok().map(Self)
     }
 }
 
@@ -173,7 +191,7 @@ fn associated(head: &[u8], place: &Place<'_>) -> Vec<u8> {
 }
 
 const VERSION: u8 = 1;
-const KEY_ID_LEN: usize = 8;
+pub(super) const KEY_ID_LEN: usize = 8;
 const HEAD_LEN: usize = 1 + KEY_ID_LEN;
 const TAG_LEN: usize = 16;
 

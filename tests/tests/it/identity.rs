@@ -24,20 +24,20 @@ use ssh_key::private::Ed25519Keypair;
 
 use crate::store::{Database, on_both_engines};
 
-const PASSWORD: &str = "correct horse battery";
+pub(crate) const PASSWORD: &str = "correct horse battery";
 
 /// One installation: a database, its master key, and alice.
-struct Installation {
-    database: Database,
-    key_file: PathBuf,
-    admin: Admin,
-    alice: IdentityId,
-    seed: Secret<Vec<u8>>,
+pub(crate) struct Installation {
+    pub(crate) database: Database,
+    pub(crate) key_file: PathBuf,
+    pub(crate) admin: Admin,
+    pub(crate) alice: IdentityId,
+    pub(crate) seed: Secret<Vec<u8>>,
     authority: PrivateKey,
 }
 
 impl Installation {
-    async fn new(database: Database) -> Self {
+    pub(crate) async fn new(database: Database) -> Self {
         let key_file = database.directory.path().join("master.key");
         let master = MasterKey::create(&key_file).unwrap();
         let store = database.open().await;
@@ -54,62 +54,62 @@ impl Installation {
     }
 
     /// A broker of its own on this database.
-    async fn broker(&self) -> Identities {
+    pub(crate) async fn broker(&self) -> Identities {
         let store = self.database.open().await;
         let vault = self.vault(&store).await.unwrap();
         let certificates = CertificateRules::new([self.authority.public_key()], []).unwrap();
         Identities::new(store, vault, Settings { issuer: "Plant".to_owned(), certificates }).unwrap()
     }
 
-    async fn vault(&self, store: &Store) -> Result<Vault, VaultError> {
+    pub(crate) async fn vault(&self, store: &Store) -> Result<Vault, VaultError> {
         Vault::open(store.clone(), &MasterKey::load(&self.source())?).await
     }
 
-    fn source(&self) -> MasterKeySource {
+    pub(crate) fn source(&self) -> MasterKeySource {
         MasterKeySource::File(self.key_file.clone())
     }
 
-    fn code(&self, at: Timestamp) -> String {
+    pub(crate) fn code(&self, at: Timestamp) -> String {
         code(&self.seed, at)
     }
 
-    async fn codes_in_audit(&self) -> Vec<String> {
+    pub(crate) async fn codes_in_audit(&self) -> Vec<String> {
         let store = self.database.open().await;
         let entries = store.audit_entries(&AuditFilter::default()).await.unwrap();
         entries.into_iter().map(|entry| entry.code).collect()
     }
 }
 
-async fn audit(store: &Store, vault: &Vault) -> Audit {
+pub(crate) async fn audit(store: &Store, vault: &Vault) -> Audit {
     let key = vault.evidence_key().unwrap();
     let config = AuditConfig { store: store.clone(), key, broker: "cli".into(), actor: "root".into(), spool: None };
     Audit::start(config).await.unwrap()
 }
 
-async fn enroll(admin: &Admin, identity: &IdentityId) -> Secret<Vec<u8>> {
+pub(crate) async fn enroll(admin: &Admin, identity: &IdentityId) -> Secret<Vec<u8>> {
     let enrollment = admin.enroll_totp(identity, TotpSettings::default(), "Plant", now()).await.unwrap();
     assert!(enrollment.uri.expose().starts_with(&format!("otpauth://totp/Plant:{identity}?secret=")));
     Secret::new(data_encoding::BASE32_NOPAD.decode(enrollment.secret.expose().as_bytes()).unwrap())
 }
 
-fn code(seed: &Secret<Vec<u8>>, at: Timestamp) -> String {
+pub(crate) fn code(seed: &Secret<Vec<u8>>, at: Timestamp) -> String {
     let settings = TotpSettings::default();
     settings.code(seed, settings.step(at)).expose().clone()
 }
 
-fn now() -> Timestamp {
+pub(crate) fn now() -> Timestamp {
     "2026-11-23T08:00:00Z".parse().unwrap()
 }
 
-fn after(seconds: i64) -> Timestamp {
+pub(crate) fn after(seconds: i64) -> Timestamp {
     now() + SignedDuration::from_secs(seconds)
 }
 
-fn secret(text: &str) -> Secret<String> {
+pub(crate) fn secret(text: &str) -> Secret<String> {
     Secret::new(text.to_owned())
 }
 
-fn home() -> IpAddr {
+pub(crate) fn home() -> IpAddr {
     "192.0.2.7".parse().unwrap()
 }
 
@@ -117,13 +117,13 @@ fn outside() -> IpAddr {
     "198.51.100.66".parse().unwrap()
 }
 
-fn new_key() -> PrivateKey {
+pub(crate) fn new_key() -> PrivateKey {
     let mut seed = [0_u8; 32];
     std::fs::File::open("/dev/urandom").unwrap().read_exact(&mut seed).unwrap();
     PrivateKey::from(Ed25519Keypair::from_seed(&seed))
 }
 
-async fn password(
+pub(crate) async fn password(
     broker: &Identities,
     name: &str,
     word: &str,
@@ -133,7 +133,7 @@ async fn password(
     broker.first_factor_password(name, secret(word), source, at).await
 }
 
-async fn alice(broker: &Identities, at: Timestamp) -> Verified {
+pub(crate) async fn alice(broker: &Identities, at: Timestamp) -> Verified {
     password(broker, "alice", PASSWORD, home(), at).await.unwrap()
 }
 
@@ -141,7 +141,7 @@ fn kinds(multi_factor: &MultiFactor) -> Vec<FactorKind> {
     multi_factor.proofs().iter().map(|proof| proof.kind).collect()
 }
 
-fn word<T: std::fmt::Debug>(result: Result<T, Refused>) -> &'static str {
+pub(crate) fn word<T: std::fmt::Debug>(result: Result<T, Refused>) -> &'static str {
     result.unwrap_err().code()
 }
 

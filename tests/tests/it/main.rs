@@ -23,6 +23,7 @@ mod rdp;
 mod recording_cli;
 mod refusals;
 mod revocation;
+mod rows;
 mod service;
 mod store;
 mod store_audit;

@@ -13,6 +13,7 @@ use sallyport::store::identities::NewIdentity;
 use sallyport::store::plants::{ApplyError, NewPlant, plant_sha256};
 use sallyport::store::sessions::{AskEnd, NewSession, SessionEnd, SessionFilter};
 use sallyport::store::{DatabaseConfig, Engine, Store, StoreError};
+use sallyport::vault::{MasterKey, MasterKeySource, Vault};
 use sallyport_policy::{PlantFile, WriteWindow};
 use sallyport_tests::{PASSWORD, Postgres};
 use tempfile::TempDir;
@@ -71,6 +72,17 @@ impl Database {
     }
 }
 
+impl Database {
+    /// Opens it with a master key, for what reads and writes rows under MACs.
+    async fn with_key(&self) -> Store {
+        let (store, path) = (self.open().await, self.directory.path().join("rows.key"));
+        let source = MasterKeySource::File(path.clone());
+        let master = MasterKey::load(&source).or_else(|_| MasterKey::create(&path)).expect("a master key");
+        Vault::init(store.clone(), &master, at(0)).await.expect("a vault");
+        store
+    }
+}
+
 pub(crate) async fn audit(store: &Store) -> Audit {
     let key = ed25519_dalek::SigningKey::from_bytes(&[7; 32]);
     let config = AuditConfig { store: store.clone(), key, broker: "b1".into(), actor: "root".into(), spool: None };
@@ -123,7 +135,7 @@ fn ids(sessions: &[sallyport::store::sessions::Session]) -> Vec<&str> {
 
 on_both_engines! {
     async fn a_plant_comes_back_exactly_as_it_was_applied(database: Database) {
-        let store = database.open().await;
+        let store = database.with_key().await;
         let audit = audit(&store).await;
         assert_eq!(store.current_plant().await.unwrap(), None);
         assert_eq!(store.current_plant_version().await.unwrap(), 0);
@@ -133,7 +145,7 @@ on_both_engines! {
         second.files.push(PlantFile { name: "cells/b.toml".to_owned(), text: String::new() });
         assert_eq!(store.apply_plant(&second, &audit).await.unwrap(), 2);
 
-        let other = database.open().await;
+        let other = database.with_key().await;
         assert_eq!(other.plant(1).await.unwrap().files, plant(text, 0).files);
         let current = other.current_plant().await.unwrap().unwrap();
         assert_eq!((current.version, &current.files), (2, &second.files));
@@ -149,7 +161,7 @@ on_both_engines! {
     }
 
     async fn a_plant_planned_against_an_older_version_is_refused(database: Database) {
-        let store = database.open().await;
+        let store = database.with_key().await;
         let audit = audit(&store).await;
         store.apply_plant(&plant("a", 0), &audit).await.unwrap();
         let late = store.apply_plant(&plant("b", 0), &audit).await;
@@ -157,7 +169,7 @@ on_both_engines! {
         assert_eq!(store.current_plant_version().await.unwrap(), 1);
 
         // Of two at once exactly one wins.
-        let (one, two) = (database.open().await, database.open().await);
+        let (one, two) = (database.with_key().await, database.with_key().await);
         let (plant_1, plant_2) = (plant("c", 1), plant("d", 1));
         let (first, second) = tokio::join!(one.apply_plant(&plant_1, &audit), two.apply_plant(&plant_2, &audit));
         assert_eq!([first.is_ok(), second.is_ok()].iter().filter(|ok| **ok).count(), 1, "{first:?} {second:?}");
@@ -165,7 +177,7 @@ on_both_engines! {
     }
 
     async fn a_plant_whose_event_cannot_be_recorded_is_not_applied(database: Database) {
-        let store = database.open().await;
+        let store = database.with_key().await;
         let audit = audit(&store).await;
         let mut changes = store.changes();
         let mut huge = plant("a", 0);
@@ -180,14 +192,14 @@ on_both_engines! {
     }
 
     async fn a_plant_changed_in_the_database_is_damage_not_policy(database: Database) {
-        let store = database.open().await;
+        let store = database.with_key().await;
         let audit = audit(&store).await;
         store.apply_plant(&plant("level = 2", 0), &audit).await.unwrap();
         let mut write = store.begin_write().await.unwrap();
         sqlx::query("UPDATE plants SET files = REPLACE(files, '2', '3')").execute(&mut *write).await.unwrap();
         write.commit().await.unwrap();
         let read = store.current_plant().await;
-        assert!(matches!(read, Err(StoreError::Damaged { table: "plants", .. })), "{read:?}");
+        assert!(matches!(read, Err(StoreError::NotGenuine { table: "plants", .. })), "{read:?}");
     }
 
     async fn a_session_has_one_end_and_keeps_it(database: Database) {
@@ -462,7 +474,7 @@ on_both_engines! {
     }
 
     async fn a_clock_that_jumps_closes_every_window_that_it_could_open(database: Database) {
-        let store = database.open().await;
+        let store = database.with_key().await;
         let window = |id: &str, from: i64, until: i64| WriteWindow {
             id: id.parse().unwrap(),
             identity: "alice".parse().unwrap(),
@@ -479,11 +491,11 @@ on_both_engines! {
         for id in ["alice", "lena"] {
             let (id, display_name) = (id.to_owned(), String::new());
             let new = NewIdentity { id, display_name, member_of: BTreeSet::new(), valid_until: None };
-            write.insert_identity(&new, at(0)).await.unwrap();
+            write.insert_identity(&new, at(0), "entry").await.unwrap();
         }
         // It is over at second 200; back at 100 it would be open again. The second would begin early, if it were 5000.
         for window in [window("over", 50, 150), window("later", 5000, 6000), window("long-over", 1, 20)] {
-            write.open_window(&window).await.unwrap();
+            write.open_window(&window, "entry").await.unwrap();
         }
         write.commit().await.unwrap();
         let mut write = store.begin_write().await.unwrap();

@@ -8,8 +8,8 @@ use jiff::Timestamp;
 use sallyport_policy::{AccountAuth, Policy, Protocol};
 
 use super::Finding;
-use crate::cli::Context;
 use crate::cli::init::{MASTER_KEY, READER};
+use crate::cli::{Context, printable};
 use crate::config::Config;
 use crate::store::{Store, StoreError};
 use crate::vault::{MasterKey, MasterKeySource, Vault};
@@ -78,6 +78,7 @@ pub(super) async fn database(context: &Context) -> Vec<Finding> {
     };
     let mut findings = vec![Finding::ok("database", format!("{:?}, schema up to date", store.engine()))];
     findings.extend(keys(config, store).await);
+    findings.extend(rows(store).await);
     findings.extend(plant(store).await);
     findings.extend(brokers(config, store).await);
     findings
@@ -90,6 +91,33 @@ async fn keys(config: &Config, store: &Store) -> Vec<Finding> {
         Ok(_) => vec![Finding::ok("keys", "the master key opens this database")],
         Err(error) => vec![Finding::fail("keys", error.to_string(), "use the master key of this database")],
     }
+}
+
+/// Rows that let somebody in, and are not as a broker wrote them.
+async fn rows(store: &Store) -> Vec<Finding> {
+    let found = match store.rows_not_genuine().await {
+        Ok(found) => found,
+        // That there is no key, or a wrong one, was told already.
+        Err(StoreError::NoRowKey) => return Vec::new(),
+        Err(error) => return vec![Finding::fail("rows", error.to_string(), "restore the database")],
+    };
+    if found.is_empty() {
+        return vec![Finding::ok("rows", "people, factors, leases, windows and plants are as brokers wrote them")];
+    }
+    let mend = "find out who else writes the database; remove it and give it anew, or see `sallyport secrets adopt`";
+    let more = found.len().saturating_sub(MOST_ROWS);
+    let mut findings: Vec<Finding> = found
+        .iter()
+        .take(MOST_ROWS)
+        .map(|row| {
+            let says = format!("`{}` of `{}` counts as not there: {}", printable(&row.key), row.table, row.fault);
+            Finding::fail("rows", says, mend)
+        })
+        .collect();
+    if more > 0 {
+        findings.push(Finding::fail("rows", format!("and {more} more"), mend));
+    }
+    findings
 }
 
 async fn plant(store: &Store) -> Vec<Finding> {
@@ -248,5 +276,7 @@ pub(super) fn clock() -> Finding {
     }
 }
 
+/// How many rows are named one by one.
+const MOST_ROWS: usize = 20;
 /// 2026-01-01: earlier than this version.
 const EARLIEST: i64 = 1_767_225_600;

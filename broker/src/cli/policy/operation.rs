@@ -17,6 +17,7 @@ use super::explain::Asked;
 use super::{CliError, Context};
 use crate::cli::printable;
 use crate::identity::Standing;
+use crate::store::Listed;
 use crate::tcp::rules;
 
 /// An operation with what would become of it.
@@ -74,7 +75,7 @@ pub(super) async fn windows(
     if given && context.config().is_err() {
         return Ok(None);
     }
-    let (store, at) = (context.store().await?, asked.at);
+    let (store, at) = (context.rows().await?, asked.at);
     let Asked { subject, asset, service, .. } = asked;
     let found = if at >= asked.now {
         store.windows_of(&subject.identity, asset, service, at).await.map_err(CliError::failed)?
@@ -84,7 +85,9 @@ pub(super) async fn windows(
         let theirs = |window: &WriteWindow| {
             (&window.identity, &window.asset, &window.service) == (&subject.identity, asset, service)
         };
-        let lasted = rows.into_iter().filter(|row| theirs(&row.window) && at < row.window.until);
+        // What was closed carries no MAC: of the past only what took away is told by the row alone.
+        let genuine = rows.into_iter().map(Listed::into_parts).filter(|(_, fault)| fault.is_none()).map(|(row, _)| row);
+        let lasted = genuine.filter(|row| theirs(&row.window) && at < row.window.until);
         lasted.filter(|row| row.closed.as_ref().is_none_or(|(closed, _)| at < *closed)).map(|row| row.window).collect()
     };
     let mut windows = Vec::new();

@@ -7,7 +7,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use sallyport_session_recorder::Kind;
-use sallyport_tests::{Evidence, Peer, Setup, Tunnel, echoed, ends, ends_within, finish, recordings};
+use sallyport_tests::{Evidence, Peer, Setup, Tunnel, echoed, ends, ends_within, finish, recordings, repository};
 
 use super::{ECHO, live, plant_with_echo};
 
@@ -136,10 +136,9 @@ fn a_fresh_code_is_given_beside_the_connection_that_asks_for_one() {
     assert_eq!(echoed(&mut tunnel.connect(5007), b"again"), b"again");
     // A code that was just given is enough; one of some time ago is not, and what is no code does not count.
     let Some(database) = plant.sqlite() else { return };
-    let age = "import sqlite3, sys\nc = sqlite3.connect(sys.argv[1])\n\
-               c.execute('UPDATE leases SET proved_at = proved_at - 120000000')\nc.commit()";
     let mut python = Command::new("/usr/bin/python3");
-    python.args(["-c", age]).arg(database);
+    python.arg(repository().join("tests/data/age-leases.py")).arg(database).arg(plant.folder().join("broker/master.key"));
+    python.arg("120");
     finish(python, b"").ok();
     for wrong in ["000000\n", "\n", ""] {
         code(alice.leased("ssh"), wrong).refused();
