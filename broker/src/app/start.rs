@@ -82,7 +82,9 @@ impl StartError {
             | Self::Plant(PlantLoadError::Bad { .. })
             | Self::UserCa(_)
             | Self::Recipients(_) => true,
-            Self::Plant(PlantLoadError::Store(error)) | Self::Adopt(AdoptError::Store(error)) => !error.is_unavailable(),
+            Self::Plant(PlantLoadError::Store(error)) | Self::Adopt(AdoptError::Store(error)) => {
+                !error.is_unavailable()
+            }
             Self::Presence(_)
             | Self::Audit(_)
             | Self::Adopt(AdoptError::Audit(_))

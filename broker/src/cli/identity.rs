@@ -13,9 +13,9 @@ use super::hidden_input::read_hidden;
 use super::{CliError, Context, NOT_GENUINE, Row};
 use crate::identity::admin::{Admin, AdminError, Enrollment};
 use crate::identity::{TotpAlgorithm, TotpSettings};
-use crate::store::{Listed, Store};
 use crate::store::factors::KeyRow;
 use crate::store::identities::{IdentityRow, State};
+use crate::store::{Listed, Store};
 use crate::vault::Secret;
 
 /// `sallyport identity …`

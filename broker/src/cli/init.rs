@@ -213,7 +213,10 @@ async fn make_database(config: Config, master: &MasterKey, actor: &str) -> Resul
         });
         let names = KeyName::ALL.iter().map(ToString::to_string).collect();
         let audit = audit.await.map_err(CliError::failed)?;
-        audit.record(AuditEvent::SecretsCreated { names, rows: ROWS_CHECKED_FROM_THE_START.to_owned() }).await.map_err(CliError::failed)?;
+        audit
+            .record(AuditEvent::SecretsCreated { names, rows: ROWS_CHECKED_FROM_THE_START.to_owned() })
+            .await
+            .map_err(CliError::failed)?;
     }
     store.close().await;
     Ok(made)

@@ -154,8 +154,7 @@ async fn in_force(context: &Context) -> Result<Policy, CliError> {
 
 /// Somebody in good standing, with their groups.
 async fn subject(context: &Context, identity: &IdentityId) -> Result<Subject, CliError> {
-    let row =
-        context.rows().await?.identity(identity.as_str()).await.map_err(CliError::failed)?;
+    let row = context.rows().await?.identity(identity.as_str()).await.map_err(CliError::failed)?;
     let row = row.ok_or_else(|| CliError::Failed(format!("no identity `{identity}`")))?;
     match crate::identity::Standing::of(identity, row, Timestamp::now()) {
         crate::identity::Standing::Active { subject, .. } => Ok(subject),

@@ -59,9 +59,8 @@ impl Store {
                 .await?;
         Ok(entries.iter().any(|(code, event)| {
             code == "SP-5303"
-                || serde_json::from_str::<Value>(event).is_ok_and(|event| {
-                    event.get("rows").and_then(Value::as_str) == Some(ROWS_CHECKED_FROM_THE_START)
-                })
+                || serde_json::from_str::<Value>(event)
+                    .is_ok_and(|event| event.get("rows").and_then(Value::as_str) == Some(ROWS_CHECKED_FROM_THE_START))
         }))
     }
 

@@ -221,7 +221,8 @@ impl Write {
         at: Timestamp,
         entry: &str,
     ) -> Result<bool, StoreError> {
-        let changed = self.change_identity(id, at, entry, |row| row.password_hash = hash.map(ToOwned::to_owned)).await?;
+        let changed =
+            self.change_identity(id, at, entry, |row| row.password_hash = hash.map(ToOwned::to_owned)).await?;
         self.revoke_leases(Some(id), Some(PASSWORD), by, at).await?;
         Ok(changed)
     }

@@ -192,12 +192,7 @@ impl Store {
             }
             Engine::Postgres => (self.inner.pool.begin().await?, None),
         };
-        Ok(Write {
-            transaction,
-            store: self.clone(),
-            announced,
-            _turn: turn,
-        })
+        Ok(Write { transaction, store: self.clone(), announced, _turn: turn })
     }
 }
 

@@ -11,7 +11,9 @@ use sallyport::vault::{AdoptError, adopt_asked, adopt_once, rekey};
 use sallyport_policy::{IdentityId, PlantFile, WriteWindow};
 use sallyport_tests::{Plant, eventually};
 
-use crate::identity::{Installation, PASSWORD, after, alice, audit, code, enroll, home, new_key, now, password, secret};
+use crate::identity::{
+    Installation, PASSWORD, after, alice, audit, code, enroll, home, new_key, now, password, secret,
+};
 use crate::store::on_both_engines;
 
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
@@ -33,7 +35,17 @@ async fn keep(installation: &Installation, table: &str) {
 async fn put_back(installation: &Installation, table: &str) {
     if table == "identities" {
         // Other rows refer to these: they cannot be deleted and inserted.
-        for column in ["display_name", "state", "state_reason", "member_of", "password_hash", "valid_until", "changed_at", "event", "mac"] {
+        for column in [
+            "display_name",
+            "state",
+            "state_reason",
+            "member_of",
+            "password_hash",
+            "valid_until",
+            "changed_at",
+            "event",
+            "mac",
+        ] {
             let kept = format!("SELECT {column} FROM kept_identities WHERE kept_identities.id = identities.id");
             sql(installation, &format!("UPDATE identities SET {column} = ({kept})")).await;
         }
@@ -234,6 +246,18 @@ on_both_engines! {
         assert!(admin.set_groups(&installation.alice, &BTreeSet::new(), now()).await.is_err());
         admin.remove(&installation.alice, "left", now()).await.unwrap();
         assert_eq!(standing().await, Standing::Removed);
+
+        // The way back for a person whose row was edited.
+        let bob = someone(&installation, "bob").await;
+        sql(&installation, "UPDATE identities SET display_name = 'Bert' WHERE id = 'bob'").await;
+        let store = store(&installation).await;
+        let audit = audit(&store, &installation.vault(&store).await.unwrap()).await;
+        assert!(adopt_asked(&store, &audit, true).await.unwrap().rows.is_empty(), "edited");
+        admin.lock(&bob, "edited", now()).await.unwrap();
+        assert_eq!(adopt_asked(&store, &audit, true).await.unwrap().rows.len(), 1);
+        admin.set_password(&bob, secret(PASSWORD), now()).await.unwrap();
+        admin.unlock(&bob, now()).await.unwrap();
+        assert!(matches!(broker.standing(&bob, now()).await.unwrap(), Standing::Active { .. }));
     }
 
     async fn what_was_taken_away_does_not_come_back_with_its_old_row(database: Database) {

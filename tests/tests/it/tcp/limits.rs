@@ -137,7 +137,10 @@ fn a_fresh_code_is_given_beside_the_connection_that_asks_for_one() {
     // A code that was just given is enough; one of some time ago is not, and what is no code does not count.
     let Some(database) = plant.sqlite() else { return };
     let mut python = Command::new("/usr/bin/python3");
-    python.arg(repository().join("tests/data/age-leases.py")).arg(database).arg(plant.folder().join("broker/master.key"));
+    python
+        .arg(repository().join("tests/data/age-leases.py"))
+        .arg(database)
+        .arg(plant.folder().join("broker/master.key"));
     python.arg("120");
     finish(python, b"").ok();
     for wrong in ["000000\n", "\n", ""] {
