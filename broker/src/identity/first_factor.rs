@@ -7,10 +7,11 @@ use sallyport_policy::{FactorKind, IdentityId, Proof, Subject};
 use ssh_key::PublicKey;
 use ssh_key::certificate::Certificate;
 
+use super::hashing::Asker;
 use super::password::PasswordVerdict;
 use super::standing::Standing;
 use super::throttle::Admission;
-use super::{Identities, Refused, key};
+use super::{Identities, Refused, key, network};
 use crate::store::identities::IdentityRow;
 use crate::store::{Genuine, StoreError};
 use crate::vault::Secret;
@@ -97,7 +98,15 @@ impl Identities {
         }
         let row = self.row(name).await?;
         let stored = row.as_ref().and_then(|(_, row)| row.password_hash.clone());
-        let verdict = self.inner.passwords.check(stored.clone(), password).await?;
+        let asker = match throttle.is_known(name, source, now) {
+            true => Asker::Known(network(source)),
+            false => Asker::Stranger(network(source)),
+        };
+        let verdict = self.inner.passwords.check(stored.clone(), password, asker).await?;
+        if let PasswordVerdict::Busy = verdict {
+            throttle.not_looked_at(name, source);
+            return Err(Refused::Busy);
+        }
         let (identity, row) = row.ok_or(Refused::Unknown)?;
         let PasswordVerdict::Right { rehashed } = verdict else { return Err(Refused::WrongPassword) };
         let subject = Standing::of(&identity, row, now).subject()?;

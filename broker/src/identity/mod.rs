@@ -13,6 +13,7 @@ pub mod admin;
 mod certificate;
 mod clock;
 mod first_factor;
+mod hashing;
 mod key;
 mod multi_factor;
 mod password;

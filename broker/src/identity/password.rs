@@ -1,18 +1,20 @@
-//! Passwords: argon2id, off the runtime's threads, a bounded number at once, and the same work for a name that is not known.
+//! Passwords: argon2id, off the runtime's threads, in the queue of `hashing.rs`, and the same work for a name that is not
+//! known.
 
 use std::sync::Arc;
 
-use argon2::password_hash::phc::PasswordHash;
-use argon2::password_hash::{PasswordHasher, PasswordVerifier};
+use argon2::password_hash::phc::{Output, ParamsString, PasswordHash, Salt};
 use argon2::{Algorithm, Argon2, Params, Version};
-use tokio::sync::Semaphore;
+use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
 
+use super::hashing::{Asker, Full, Queue, Worker};
 use crate::vault::Secret;
 
 /// Makes and checks password hashes.
 #[derive(Debug)]
 pub(crate) struct Passwords {
-    running: Arc<Semaphore>,
+    queue: Arc<Queue>,
     /// What is hashed against when there is no hash: nobody knows its password.
     nobody: String,
 }
@@ -24,6 +26,8 @@ pub(crate) enum PasswordVerdict {
     Right { rehashed: Option<String> },
     /// It is not, or there is none.
     Wrong,
+    /// Nobody looked: too many wait.
+    Busy,
 }
 
 /// Why a password could not be hashed or checked at all.
@@ -32,6 +36,9 @@ pub enum PasswordError {
     /// The hash in the store cannot be read, or memory ran out.
     #[error("cannot compute a password hash: {0}")]
     Hash(String),
+    /// Too many hashes wait already.
+    #[error("too many passwords wait to be looked at")]
+    Busy,
     /// The runtime is shutting down.
     #[error("the broker is stopping")]
     Stopping,
@@ -58,51 +65,50 @@ pub enum WeakPassword {
 }
 
 impl Passwords {
-    /// As many at once as there are processors.
     pub(crate) fn new() -> Result<Self, PasswordError> {
-        let mut random = [0_u8; 32];
+        let mut random = [0_u8; 64];
         rand::fill(&mut random);
-        let at_once = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        Ok(Self { running: Arc::new(Semaphore::new(at_once)), nobody: hash(&random)? })
+        // No hash has to be computed for it: it is what random bytes are, and no password has it.
+        let nobody = phc(&random[..SALT], &random[SALT..][..HASH])?;
+        Ok(Self { queue: Queue::new(), nobody })
     }
 
     /// Hashes a new password.
     pub(crate) async fn hash(&self, password: Secret<String>) -> Result<String, PasswordError> {
-        self.compute(move || hash(password.expose().as_bytes())).await
+        let worker = self.queue.worker(Asker::Own).await.map_err(|Full| PasswordError::Busy)?;
+        compute(worker, move |worker| hash(worker, password.expose().as_bytes())).await
     }
 
-    /// Checks a password against a hash. Without one the same work is done for nothing.
+    /// Checks a password against a hash. Without one the same work is done for nothing. Where too many wait, nothing is done
+    /// for either.
     pub(crate) async fn check(
         &self,
         stored: Option<String>,
         password: Secret<String>,
+        asker: Asker,
     ) -> Result<PasswordVerdict, PasswordError> {
         let known = stored.is_some();
         let stored = stored.unwrap_or_else(|| self.nobody.clone());
-        self.compute(move || {
-            let right = verify(&stored, bounded(password.expose()))?;
+        let Ok(worker) = self.queue.worker(asker).await else { return Ok(PasswordVerdict::Busy) };
+        compute(worker, move |worker| {
+            let right = verify(worker, &stored, bounded(password.expose()))?;
             match known && right && password.expose().len() <= LONGEST {
                 false => Ok(PasswordVerdict::Wrong),
                 true if is_current(&stored) => Ok(PasswordVerdict::Right { rehashed: None }),
-                true => Ok(PasswordVerdict::Right { rehashed: Some(hash(password.expose().as_bytes())?) }),
+                true => Ok(PasswordVerdict::Right { rehashed: Some(hash(worker, password.expose().as_bytes())?) }),
             }
         })
         .await
     }
+}
 
-    async fn compute<T: Send + 'static>(
-        &self,
-        work: impl FnOnce() -> Result<T, PasswordError> + Send + 'static,
-    ) -> Result<T, PasswordError> {
-        let permit = Arc::clone(&self.running).acquire_owned().await.map_err(|_| PasswordError::Stopping)?;
-        // The permit goes with the work: a caller that gives up does not make room for more of it.
-        let worked = tokio::task::spawn_blocking(move || {
-            let result = work();
-            drop(permit);
-            result
-        });
-        worked.await.map_err(|_| PasswordError::Stopping)?
-    }
+/// The worker goes with the work: a caller that gives up does not make room for more of it.
+async fn compute<T: Send + 'static>(
+    mut worker: Worker,
+    work: impl FnOnce(&mut Worker) -> Result<T, PasswordError> + Send + 'static,
+) -> Result<T, PasswordError> {
+    let worked = tokio::task::spawn_blocking(move || work(&mut worker));
+    worked.await.map_err(|_| PasswordError::Stopping)?
 }
 
 /// The rules for a new password: length, and not the first guess (NIST SP 800-63B: no composition rules).
@@ -130,25 +136,60 @@ pub fn check_strength(password: &Secret<String>, identity: &str) -> Result<(), W
 }
 
 /// OWASP's first choice for argon2id where memory is shared by many: 19 MiB, two passes, one lane.
-fn argon2() -> Result<Argon2<'static>, PasswordError> {
-    let params =
-        Params::new(MEMORY_KIB, PASSES, LANES, None).map_err(|error| PasswordError::Hash(error.to_string()))?;
-    Ok(Argon2::new(Algorithm::Argon2id, Version::V0x13, params))
+fn today() -> Result<Params, PasswordError> {
+    Params::new(MEMORY_KIB, PASSES, LANES, Some(HASH)).map_err(trouble)
 }
 
-fn hash(password: &[u8]) -> Result<String, PasswordError> {
-    let hashed = argon2()?.hash_password(password).map_err(|error| PasswordError::Hash(error.to_string()))?;
-    Ok(hashed.to_string())
+fn hash(worker: &mut Worker, password: &[u8]) -> Result<String, PasswordError> {
+    let (mut salt, mut out) = ([0_u8; SALT], Zeroizing::new([0_u8; HASH]));
+    rand::fill(&mut salt);
+    compute_hash(worker, (Algorithm::Argon2id, Version::V0x13, today()?), password, &salt, &mut *out)?;
+    phc(&salt, &*out)
 }
 
-fn verify(stored: &str, password: &[u8]) -> Result<bool, PasswordError> {
-    use argon2::password_hash::Error;
-    let parsed = PasswordHash::new(stored).map_err(|error| PasswordError::Hash(error.to_string()))?;
-    match argon2()?.verify_password(password, &parsed) {
-        Ok(()) => Ok(true),
-        Err(Error::PasswordInvalid) => Ok(false),
-        Err(error) => Err(PasswordError::Hash(error.to_string())),
+/// A hash as it is stored.
+fn phc(salt: &[u8], hash: &[u8]) -> Result<String, PasswordError> {
+    let stored = PasswordHash {
+        algorithm: Algorithm::Argon2id.ident(),
+        version: Some(Version::V0x13.into()),
+        params: ParamsString::try_from(&today()?).map_err(trouble)?,
+        salt: Some(Salt::new(salt).map_err(trouble)?),
+        hash: Some(Output::new(hash).map_err(trouble)?),
+    };
+    Ok(stored.to_string())
+}
+
+fn verify(worker: &mut Worker, stored: &str, password: &[u8]) -> Result<bool, PasswordError> {
+    let parsed = PasswordHash::new(stored).map_err(trouble)?;
+    let (Some(salt), Some(expected)) = (&parsed.salt, &parsed.hash) else {
+        return Err(PasswordError::Hash("it has no salt or no hash".to_owned()));
+    };
+    let algorithm = Algorithm::try_from(parsed.algorithm.as_str()).map_err(trouble)?;
+    let version = parsed.version.map_or(Ok(Version::default()), Version::try_from).map_err(trouble)?;
+    let params = Params::try_from(&parsed).map_err(trouble)?;
+    let mut out = Zeroizing::new(vec![0_u8; expected.len()]);
+    compute_hash(worker, (algorithm, version, params), password, salt, &mut out)?;
+    Ok(out.as_slice().ct_eq(expected.as_bytes()).into())
+}
+
+/// With the worker's own memory. A stored hash that asks for more than today's is none of ours.
+fn compute_hash(
+    worker: &mut Worker,
+    (algorithm, version, params): (Algorithm, Version, Params),
+    password: &[u8],
+    salt: &[u8],
+    out: &mut [u8],
+) -> Result<(), PasswordError> {
+    let most = today()?.block_count();
+    if params.block_count() > most || params.t_cost() > MOST_PASSES {
+        return Err(PasswordError::Hash("it asks for more memory or passes than are used here".to_owned()));
     }
+    let argon2 = Argon2::new(algorithm, version, params);
+    argon2.hash_password_into_with_memory(password, salt, out, worker.memory(most)).map_err(trouble)
+}
+
+fn trouble(error: impl std::fmt::Display) -> PasswordError {
+    PasswordError::Hash(error.to_string())
 }
 
 fn is_current(stored: &str) -> bool {
@@ -173,6 +214,9 @@ fn repeats(text: &str, guess: &str) -> bool {
 const MEMORY_KIB: u32 = 19 * 1024;
 const PASSES: u32 = 2;
 const LANES: u32 = 1;
+const MOST_PASSES: u32 = 16;
+const SALT: usize = 16;
+const HASH: usize = 32;
 const SHORTEST: usize = 12;
 const LONGEST: usize = 512;
 const FIRST_GUESSES: [&str; 10] = [
@@ -191,6 +235,8 @@ const FIRST_GUESSES: [&str; 10] = [
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+    use argon2::password_hash::PasswordHasher;
+
     use super::*;
 
     fn secret(text: &str) -> Secret<String> {
@@ -202,7 +248,7 @@ mod tests {
         let passwords = Passwords::new().unwrap();
         let stored = passwords.hash(secret("correct horse battery")).await.unwrap();
         assert!(stored.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{stored}");
-        let check = |password: &str| passwords.check(Some(stored.clone()), secret(password));
+        let check = |password: &str| passwords.check(Some(stored.clone()), secret(password), Asker::Own);
         assert!(matches!(check("correct horse battery").await.unwrap(), PasswordVerdict::Right { rehashed: None }));
         for wrong in ["correct horse batterz", "", "correct horse battery "] {
             assert!(matches!(check(wrong).await.unwrap(), PasswordVerdict::Wrong));
@@ -212,7 +258,10 @@ mod tests {
     #[tokio::test]
     async fn without_a_hash_nothing_is_right() {
         let passwords = Passwords::new().unwrap();
-        assert!(matches!(passwords.check(None, secret("anything at all")).await.unwrap(), PasswordVerdict::Wrong));
+        assert!(matches!(
+            passwords.check(None, secret("anything at all"), Asker::Own).await.unwrap(),
+            PasswordVerdict::Wrong
+        ));
     }
 
     #[tokio::test]
@@ -220,10 +269,10 @@ mod tests {
         let older = Argon2::new(Algorithm::Argon2id, Version::V0x13, Params::new(1024, 1, 1, None).unwrap());
         let stored = older.hash_password(b"correct horse battery").unwrap().to_string();
         let passwords = Passwords::new().unwrap();
-        let verdict = passwords.check(Some(stored), secret("correct horse battery")).await.unwrap();
+        let verdict = passwords.check(Some(stored), secret("correct horse battery"), Asker::Own).await.unwrap();
         let PasswordVerdict::Right { rehashed: Some(new) } = verdict else { unreachable!("{verdict:?}") };
         assert!(new.contains("m=19456,t=2,p=1"));
-        let again = passwords.check(Some(new), secret("correct horse battery")).await.unwrap();
+        let again = passwords.check(Some(new), secret("correct horse battery"), Asker::Own).await.unwrap();
         assert!(matches!(again, PasswordVerdict::Right { rehashed: None }));
     }
 
@@ -232,8 +281,28 @@ mod tests {
         let passwords = Passwords::new().unwrap();
         let longest = "x".repeat(LONGEST);
         let stored = passwords.hash(secret(&longest)).await.unwrap();
-        let verdict = passwords.check(Some(stored), secret(&(longest + "y"))).await.unwrap();
+        let verdict = passwords.check(Some(stored), secret(&(longest + "y")), Asker::Own).await.unwrap();
         assert!(matches!(verdict, PasswordVerdict::Wrong));
+    }
+
+    #[tokio::test]
+    async fn what_this_library_hashed_by_itself_is_still_right() {
+        let stored = Argon2::new(Algorithm::Argon2id, Version::V0x13, today().unwrap());
+        let stored = stored.hash_password(b"correct horse battery").unwrap().to_string();
+        let passwords = Passwords::new().unwrap();
+        let verdict = passwords.check(Some(stored), secret("correct horse battery"), Asker::Own).await.unwrap();
+        assert!(matches!(verdict, PasswordVerdict::Right { rehashed: None }));
+    }
+
+    #[tokio::test]
+    async fn a_stored_hash_cannot_ask_for_more_memory_than_there_is() {
+        let passwords = Passwords::new().unwrap();
+        let stored = passwords.hash(secret("correct horse battery")).await.unwrap();
+        for more in ["m=4194304,t=2,p=1", "m=19456,t=4000000,p=1"] {
+            let greedy = stored.replace("m=19456,t=2,p=1", more);
+            let verdict = passwords.check(Some(greedy), secret("correct horse battery"), Asker::Own).await;
+            assert!(matches!(verdict, Err(PasswordError::Hash(_))), "{verdict:?}");
+        }
     }
 
     #[test]

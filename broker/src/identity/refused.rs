@@ -38,6 +38,9 @@ pub enum Refused {
         /// When the next guess is looked at.
         until: Timestamp,
     },
+    /// So many passwords wait to be looked at that this one was not.
+    #[error("too many passwords wait to be looked at; this one was not")]
+    Busy,
     /// Not a key of this identity, or one that was taken from it.
     #[error("not a key of this identity: {fingerprint}")]
     UnknownKey {
@@ -99,6 +102,7 @@ impl Refused {
             Self::Expired { .. } => "expired",
             Self::WrongPassword => "wrong-password",
             Self::TooManyPasswords { .. } => "too-many-passwords",
+            Self::Busy => "busy",
             Self::UnknownKey { .. } => "unknown-key",
             Self::RevokedKey { .. } => "revoked-key",
             Self::Key(_) => "unacceptable-key",
@@ -124,6 +128,7 @@ impl Refused {
             | Self::Expired { .. }
             | Self::WrongPassword
             | Self::TooManyPasswords { .. }
+            | Self::Busy
             | Self::UnknownKey { .. }
             | Self::RevokedKey { .. }
             | Self::Key(_)

@@ -95,6 +95,22 @@ impl Throttle {
         }
     }
 
+    /// Whether this person has lately proven two factors from there.
+    pub(super) fn is_known(&self, name: &str, source: IpAddr, now: Timestamp) -> bool {
+        let pair = self.hasher.hash_one((name, network(source)));
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.known.get(&pair).is_some_and(|last| now.duration_since(*last).abs() < KNOWN_FOR)
+    }
+
+    /// Nobody looked at the guess: it was none.
+    pub(super) fn not_looked_at(&self, name: &str, source: IpAddr) {
+        let network = network(source);
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        slot(&mut state.pairs, self.hasher.hash_one((name, network))).take_back();
+        slot(&mut state.names, self.hasher.hash_one(name)).take_back();
+        slot(&mut state.sources, self.hasher.hash_one(network)).take_back();
+    }
+
     /// The guess was right: it was not one.
     pub(super) fn succeeded(&self, name: &str, source: IpAddr) {
         let network = network(source);
