@@ -11,6 +11,7 @@ pub mod identity;
 pub mod logging;
 pub mod metrics;
 pub mod plant;
+pub mod process;
 pub mod recording;
 pub mod redact;
 pub mod session;

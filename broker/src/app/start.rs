@@ -97,6 +97,10 @@ impl StartError {
 }
 
 pub(super) async fn start(config: Config, takeover: bool) -> Result<App, StartError> {
+    let (files, wanted) = (crate::process::raise_open_files(), files_wanted(&config));
+    if files < wanted {
+        warn!(files, wanted, "Fewer files may be open than `max_connections` in `[ssh]` needs: raise the hard limit");
+    }
     let metrics = config.listen.metrics.map(|address| MetricsServer::bind(address, &config.name)).transpose()?;
     // First the ports: a second broker by mistake must not mend what the first is doing.
     let listeners = listen(&config.listen.ssh).await?;
@@ -131,6 +135,11 @@ pub(super) async fn start(config: Config, takeover: bool) -> Result<App, StartEr
         close_what_was_open(&broker, &claimed).await?;
     }
     Ok(App { broker, listeners, metrics, presence: claimed.presence })
+}
+
+/// Each connection has a socket of its own, and most have one to an asset and a recording.
+fn files_wanted(config: &Config) -> u64 {
+    u64::try_from(config.ssh.max_connections).unwrap_or(u64::MAX).saturating_mul(3).saturating_add(256)
 }
 
 /// What an earlier run of this broker left open gets its end, before anything new begins.
