@@ -114,9 +114,7 @@ impl App {
         let mut signals = signals::Signals::listen().map_err(RunError::Signals)?;
 
         let mut tasks = Tasks { running: JoinSet::new(), stop: stop.clone() };
-        for listener in listeners {
-            tasks.spawn("ssh", ssh::listen(Arc::clone(&broker), listener, stop.clone()));
-        }
+        tasks.spawn("ssh", ssh::listen(Arc::clone(&broker), listeners, stop.clone()));
         tasks.spawn("policy", plant::follow(Arc::clone(&broker), stop.clone()));
         tasks.spawn("watch", session::keep_watch(Arc::clone(&broker), stop.clone()));
         tasks.spawn("recordings", tasks::look_after_recordings(Arc::clone(&broker), stop.clone()));

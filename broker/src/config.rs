@@ -95,8 +95,12 @@ pub struct SshConfig {
     pub max_unauthenticated: usize,
     /// Connections that have not logged in, per source address.
     pub max_unauthenticated_per_source: usize,
-    /// Connections in all.
+    /// Connections in all; a share is kept for sources from which people have logged in.
     pub max_connections: usize,
+    /// Connections per source address, logged in or not.
+    pub max_connections_per_source: usize,
+    /// New connections a second per source address; eight times as many where people have logged in.
+    pub max_rate_per_source: usize,
     /// Between keepalives.
     pub keepalive: Duration,
     /// To reach an asset and log in there.
@@ -343,6 +347,8 @@ impl Check<'_> {
             max_unauthenticated: self.count(ssh.max_unauthenticated, 512),
             max_unauthenticated_per_source: self.count(ssh.max_unauthenticated_per_source, 64),
             max_connections: self.count(ssh.max_connections, 4096),
+            max_connections_per_source: self.count(ssh.max_connections_per_source, 1024),
+            max_rate_per_source: self.count(ssh.max_rate_per_source, 10),
             keepalive: self.positive(ssh.keepalive, Duration::from_secs(30)),
             dial_timeout: self.positive(ssh.dial_timeout, Duration::from_secs(10)),
         }

@@ -8,6 +8,7 @@ pub mod cli;
 pub mod config;
 pub mod demo;
 pub mod identity;
+pub(crate) mod listen;
 pub mod logging;
 pub mod metrics;
 pub mod plant;

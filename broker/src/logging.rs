@@ -1,11 +1,15 @@
 //! Log lines: for us, on stderr, without payload and without secrets. What auditors need is in the audit chain.
 
+mod counted;
+
 use std::borrow::Cow;
 use std::io::{self, Write};
 
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
+
+pub(crate) use counted::{Counted, counted, tell_counted};
 
 use crate::config::{LogConfig, LogFormat};
 

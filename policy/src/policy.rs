@@ -150,6 +150,12 @@ impl Policy {
         self.grants_of(subject).map(|grant| grant.lease).max().unwrap_or(SignedDuration::ZERO)
     }
 
+    /// How many connections to the broker they may have open at once: the most that any grant of theirs allows.
+    pub fn connections(&self, subject: &Subject) -> u32 {
+        let most = self.grants_of(subject).map(|grant| grant.terms.connections).max();
+        most.unwrap_or(crate::terms::USUAL_CONNECTIONS)
+    }
+
     /// The accounts a person is granted on a service, whatever the hour and whatever they have proven. What a forbid or
     /// a missing conduit takes away is not among them. A protocol without logins has [`AccountName::none`].
     pub fn accounts(&self, subject: &Subject, asset: &AssetId, service: &ServiceName) -> Vec<AccountName> {

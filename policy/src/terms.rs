@@ -22,6 +22,10 @@ pub struct Terms {
     pub idle: Option<SignedDuration>,
     /// How many sessions an identity may have at once by this grant.
     pub concurrent: Option<u32>,
+    /// How many connections to the broker an identity may have open at once, whatever they lead to. Of several grants the
+    /// most generous holds: [`crate::Policy::connections`].
+    #[serde(default = "usual_connections")]
+    pub connections: u32,
     /// What may be opened within the session.
     pub channels: BTreeSet<ChannelKind>,
     /// Which way files may go.
@@ -60,6 +64,7 @@ impl Terms {
             .then_with(|| unlimited_is_most(&self.max_duration, &other.max_duration))
             .then_with(|| unlimited_is_most(&self.idle, &other.idle))
             .then_with(|| unlimited_is_most(&self.concurrent, &other.concurrent))
+            .then_with(|| self.connections.cmp(&other.connections))
             .then_with(|| self.recorder_trouble.cmp(&other.recorder_trouble))
             .then_with(|| self.env.len().cmp(&other.env.len()))
             .then_with(|| self.env.cmp(&other.env))
@@ -73,6 +78,7 @@ impl Default for Terms {
             max_duration: Some(SignedDuration::from_hours(8)),
             idle: Some(SignedDuration::from_mins(30)),
             concurrent: None,
+            connections: USUAL_CONNECTIONS,
             channels: ChannelKind::USUAL.into_iter().collect(),
             file_transfer: FileTransfer::None,
             env: USUAL_ENV.map(str::to_owned).to_vec(),
@@ -80,6 +86,14 @@ impl Default for Terms {
             filter: None,
         }
     }
+}
+
+/// More than anybody works with at once, and far fewer than a broker has.
+pub(crate) const USUAL_CONNECTIONS: u32 = 32;
+
+/// Terms that were written down before there was this limit had none of it; this is what holds where none is written.
+fn usual_connections() -> u32 {
+    USUAL_CONNECTIONS
 }
 
 /// Language and terminal only: nothing that changes which program or library runs.

@@ -189,6 +189,15 @@ events! {
         reason: String,
     }
 
+    /// A person has proven who they are, and was turned away: they have as many connections open as their roles allow.
+    ConnectionRefused = "SP-1010" "connection.refused" Warning Identity Fails {
+        /// Who.
+        identity: String,
+        /// The address they came from.
+        source: String,
+        /// How many they may have open at once.
+        limit: u32,
+    }
     /// A first factor was right and no second one followed: the connection ended. So it looks when a key or a password is in the
     /// wrong hands.
     LoginAbandoned = "SP-1020" "login.abandoned" Warning Identity Fails {

@@ -102,6 +102,10 @@ pub struct Ssh {
     pub max_unauthenticated_per_source: Option<Spanned<u32>>,
     /// Connections in all.
     pub max_connections: Option<Spanned<u32>>,
+    /// Connections per source address, logged in or not.
+    pub max_connections_per_source: Option<Spanned<u32>>,
+    /// New connections a second per source address.
+    pub max_rate_per_source: Option<Spanned<u32>>,
     /// Between keepalives.
     pub keepalive: Option<Spanned<String>>,
     /// To reach an asset and log in there.

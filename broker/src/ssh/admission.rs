@@ -50,6 +50,8 @@ pub(super) enum Entry {
     Session { authorized: Box<Session<Authorized>>, typed: Option<Secret<String>> },
     /// Nothing but one plain sentence.
     Refused(String),
+    /// Known, but one connection too many: it ends with this sentence.
+    Crowded(String),
 }
 
 /// A prompt of keyboard-interactive.

@@ -81,7 +81,7 @@ impl Choosing {
     pub(super) async fn run(mut self) {
         let sentence = match self.choose().await {
             Ok(Entry::Session { authorized, typed }) => return self.enter(*authorized, typed).await,
-            Ok(Entry::Refused(sentence)) => Some(sentence),
+            Ok(Entry::Refused(sentence) | Entry::Crowded(sentence)) => Some(sentence),
             Ok(Entry::Lobby(_)) | Err(Gone) => None,
         };
         let Reader { channel, left, .. } = self.person;

@@ -1,4 +1,4 @@
-//! What every connection of this broker shares: host keys and certificates, limits, the waiting room.
+//! What every connection of this broker shares: host keys and certificates, and the door with its limits.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,9 +14,10 @@ use super::algorithms;
 use super::backlog::{CHANNEL_BUFFER, LARGEST_PACKET};
 use super::lobbies::Lobbies;
 use super::refusals::{Refusals, Wave};
-use super::waiting_room::{Limits, WaitingRoom};
 use crate::app::Broker;
 use crate::audit::AuditEvent;
+use crate::listen::{Door, Limits};
+use crate::logging::{counted, tell_counted};
 use crate::vault::SignError;
 
 /// A host certificate is signed anew after this long; it is valid for a day.
@@ -25,13 +26,15 @@ const RENEW: Duration = Duration::from_secs(3600);
 const SILENCE: Duration = Duration::from_secs(10);
 /// Whether a wave of refused logins is over is looked at this often.
 const WAVES: Duration = Duration::from_secs(10);
+/// From where people hold leases is looked up this often.
+const LEASES: Duration = Duration::from_secs(30);
 /// Every refusal takes this long, whatever its reason, counted from the request. OpenSSH's first `none` is free.
 const REJECTION: Duration = Duration::from_millis(300);
 
 /// Shared by every connection.
 pub(super) struct Front {
     pub(super) broker: Arc<Broker>,
-    pub(super) room: Arc<WaitingRoom>,
+    pub(super) door: Arc<Door>,
     pub(super) refusals: Refusals,
     pub(super) lobbies: Arc<Lobbies>,
     configs: Mutex<HashMap<String, (Instant, Arc<Config>)>>,
@@ -40,15 +43,18 @@ pub(super) struct Front {
 impl Front {
     pub(super) fn new(broker: Arc<Broker>) -> Arc<Self> {
         let ssh = &broker.config.ssh;
-        let room = WaitingRoom::new(Limits {
-            in_all: ssh.max_unauthenticated,
-            per_source: ssh.max_unauthenticated_per_source,
+        let door = Door::new(Limits {
+            in_all: ssh.max_connections,
+            per_source: ssh.max_connections_per_source,
+            waiting: ssh.max_unauthenticated,
+            waiting_per_source: ssh.max_unauthenticated_per_source,
+            rate_per_source: ssh.max_rate_per_source,
             silence: SILENCE.min(ssh.login_deadline),
             login: ssh.login_deadline,
         });
         Arc::new(Self {
             broker,
-            room,
+            door,
             refusals: Refusals::default(),
             lobbies: Arc::default(),
             configs: Mutex::default(),
@@ -66,6 +72,29 @@ impl Front {
             tokio::select! {
                 () = stop.cancelled() => return self.tell(self.refusals.all()).await,
                 () = tokio::time::sleep(WAVES) => self.tell(self.refusals.over(Instant::now())).await,
+            }
+            self.tell_turned_away();
+            tell_counted(Instant::now());
+        }
+    }
+
+    fn tell_turned_away(&self) {
+        for (turned, count) in self.door.turned_away() {
+            metrics::counter!("sallyport_connections_turned_away_total", "reason" => turned.word()).increment(count);
+            tracing::warn!(count, reason = turned.word(), "Connections were turned away before login");
+        }
+    }
+
+    /// Keeps known from where people come that hold a lease, also one that another broker of the installation granted.
+    pub(super) async fn follow_leases(self: Arc<Self>, stop: CancellationToken) {
+        loop {
+            match self.broker.store.leased_sources(self.broker.now()).await {
+                Ok(sources) => self.door.known().leased(sources.iter().filter_map(|source| source.parse().ok())),
+                Err(error) => counted!(warn, "From where people hold leases could not be looked up", %error),
+            }
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(LEASES) => {}
             }
         }
     }

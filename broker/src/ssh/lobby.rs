@@ -243,7 +243,7 @@ impl Lobby {
         let line = Lifeline::default();
         let session = self.session.another();
         let person = Person::inner(Arc::clone(&self.front), session, asset.clone(), service, line.clone());
-        let deadline = self.front.room.limits().login;
+        let deadline = self.front.door.limits().login;
         asked.reply.accept().await;
         tokio::spawn(async move {
             serve_inner(config, asked.channel, person, line, deadline).await;

@@ -41,7 +41,6 @@ mod stream;
 mod supervise;
 mod through;
 mod transfer;
-mod waiting_room;
 
 pub use channel::{Answer, ChannelError, Sentence, SessionChannel};
 pub use context::{Activity, ChannelContext, Evidence, RefusedRequest, Seat, Trouble, TroubleSignal, VIEW_ONLY_GRACE};

@@ -16,10 +16,11 @@ use super::algorithms;
 use super::front::Front;
 use super::login::{DirectTarget, Login};
 use super::refusals::{Note, Origin};
-use super::waiting_room::{Place, Progress};
 use crate::app::Broker;
 use crate::audit::AuditEvent;
 use crate::identity::{MultiFactor, Refused, Verified};
+use crate::listen::{Crowded, Pass, Progress};
+use crate::logging::counted;
 use crate::session::{Authenticated, Connecting, Form, Session, Target, not_for_you};
 use crate::vault::Secret;
 
@@ -58,7 +59,7 @@ pub(super) enum Left {
 pub(super) struct Gate {
     front: Arc<Front>,
     source: IpAddr,
-    place: Place,
+    pass: Pass,
     rounds: u32,
     names: u8,
     /// The name of the last request: whatever was proven, was proven for this name.
@@ -92,8 +93,8 @@ enum State {
 }
 
 impl Gate {
-    pub(super) fn new(front: Arc<Front>, source: IpAddr, place: Place) -> Self {
-        Self { front, source, place, rounds: 0, names: 0, name: None, state: State::Fresh, alone: None }
+    pub(super) fn new(front: Arc<Front>, source: IpAddr, pass: Pass) -> Self {
+        Self { front, source, pass, rounds: 0, names: 0, name: None, state: State::Fresh, alone: None }
     }
 
     /// Who was let in.
@@ -170,7 +171,7 @@ impl Gate {
             Ok(true) => Answer::Accept,
             Ok(false) => self.left(),
             Err(error) => {
-                tracing::error!(%error, "Keys cannot be looked up, so nobody can log in by one");
+                counted!(error, "Keys cannot be looked up, so nobody can log in by one", %error);
                 self.left()
             }
         }
@@ -244,7 +245,7 @@ impl Gate {
         match self.broker().audit.record_all(events).await {
             Ok(()) => Ok(()),
             Err(error) => {
-                tracing::error!(%error, "A login could not be audited, so it is refused");
+                counted!(error, "A login could not be audited, so it is refused", %error);
                 self.state = State::Closed;
                 Err(Answer::HangUp)
             }
@@ -289,7 +290,7 @@ impl Gate {
             }
         };
         let Some(login) = login else { return self.left() };
-        self.place.reached(Progress::FirstFactor);
+        self.pass.reached(Progress::FirstFactor);
         self.alone = Some(Alone {
             identity: verified.identity().to_string(),
             factor: verified.proof().kind.to_string(),
@@ -316,7 +317,7 @@ impl Gate {
             }
             // Without a lease, or without knowing of one, the second factor is due.
             Ok(None) => {}
-            Err(error) => tracing::warn!(%error, "Leases cannot be looked up"),
+            Err(error) => counted!(warn, "Leases cannot be looked up", %error),
         }
         match self.audit([accepted]).await {
             Ok(()) => self.second_factor_due(login, verified),
@@ -437,7 +438,7 @@ impl Gate {
             Ok(None) => Ok((proof, Vec::new())),
             Err(error) => {
                 // The login itself stands; the next one asks for a code again.
-                tracing::warn!(%error, "A lease could not be granted");
+                counted!(warn, "A lease could not be granted", %error);
                 Ok((proof, Vec::new()))
             }
         }
@@ -451,13 +452,22 @@ impl Gate {
         mut before: Vec<AuditEvent>,
         asking: Asking,
     ) -> Answer {
+        self.alone = None;
+        let limit = self.broker().policy.current().connections(proof.subject());
+        match self.pass.enter(proof.identity().as_str(), limit) {
+            Ok(()) => {}
+            Err(Crowded::Identity { limit }) => return self.crowded(&proof, limit, before).await,
+            Err(Crowded::Gone) => {
+                self.state = State::Closed;
+                return Answer::HangUp;
+            }
+        }
         before.push(AuditEvent::LoginAccepted {
             identity: proof.identity().to_string(),
             source: self.source.to_string(),
             factors: proof.proofs().iter().map(|p| p.kind.to_string()).collect(),
             lease: proof.lease().map(ToString::to_string),
         });
-        self.alone = None;
         if let Err(hang_up) = self.audit(before).await {
             return hang_up;
         }
@@ -467,6 +477,19 @@ impl Gate {
             Some(target) => direct(session, target).await,
         };
         self.proceed(next, asking)
+    }
+
+    /// Both factors stand, but the person has as many connections open as their roles allow: they are told so, and no more.
+    async fn crowded(&mut self, proof: &MultiFactor, limit: u32, mut before: Vec<AuditEvent>) -> Answer {
+        let (identity, source) = (proof.identity().to_string(), self.source.to_string());
+        before.push(AuditEvent::ConnectionRefused { identity, source, limit });
+        if let Err(hang_up) = self.audit(before).await {
+            return hang_up;
+        }
+        self.state = State::Admitted(Entry::Crowded(format!(
+            "You have {limit} connections open, and may have no more. Close one first."
+        )));
+        Answer::Accept
     }
 
     fn proceed(&mut self, next: Next, asking: Asking) -> Answer {
@@ -493,7 +516,7 @@ impl Gate {
 
 impl Drop for Gate {
     fn drop(&mut self) {
-        let ending = if self.place.ejected().is_cancelled() {
+        let ending = if self.pass.ejected() {
             "the connection had to make room"
         } else {
             "the connection ended, or the login took too long"

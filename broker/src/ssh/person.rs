@@ -21,9 +21,10 @@ use super::inner::{self, InnerGate};
 use super::lobby::Lobby;
 use super::outer::{self, Gate, Left};
 use super::through::Asked;
-use super::waiting_room::Place;
 use super::{Answer, ChannelRequest};
 use crate::audit::{AuditEvent, shortened};
+use crate::listen::Pass;
+use crate::logging::counted;
 use crate::session::{Authenticated, Session, Voice};
 
 /// Longest answer to a prompt that is looked at.
@@ -55,8 +56,8 @@ enum Door {
 
 impl Person {
     /// Somebody at the broker's own port.
-    pub(super) fn outer(front: Arc<Front>, source: IpAddr, place: Place, line: Lifeline) -> Self {
-        let gate = Gate::new(Arc::clone(&front), source, place);
+    pub(super) fn outer(front: Arc<Front>, source: IpAddr, pass: Pass, line: Lifeline) -> Self {
+        let gate = Gate::new(Arc::clone(&front), source, pass);
         Self { front, door: Door::Outer(Box::new(gate)), identity: None, line, refused: 0 }
     }
 
@@ -76,7 +77,7 @@ impl Person {
     async fn refuse(&mut self, what: &str, connection: &mut Connection) -> Result<(), Error> {
         self.refused += 1;
         if self.refused > MOST_REFUSED {
-            tracing::warn!(identity = self.identity.as_deref(), "A connection was refused too much, and was ended");
+            counted!(warn, "A connection was refused too much, and was ended", identity = self.identity.as_deref());
             return Err(Error::Disconnect);
         }
         let (what, reason) = (shortened(what), "the broker does not carry it");
@@ -88,7 +89,7 @@ impl Person {
                 reason: reason.to_owned(),
             };
             if let Err(error) = self.front.broker.audit.record(event).await {
-                tracing::error!(%error, "A refused request could not be audited");
+                counted!(error, "A refused request could not be audited", %error);
                 return Err(Error::Disconnect);
             }
         }
@@ -116,9 +117,10 @@ impl Person {
             Door::Outer(_) | Door::Inner(_) | Door::Shut => Ok(()),
         };
         waits.map_err(|Full| {
-            tracing::warn!(
-                identity = self.identity.as_deref(),
-                "A connection sent too much on a channel that waits, and was ended"
+            counted!(
+                warn,
+                "A connection sent too much on a channel that waits, and was ended",
+                identity = self.identity.as_deref()
             );
             Error::Disconnect
         })
@@ -126,10 +128,11 @@ impl Person {
 
     async fn data_received(&mut self, id: ChannelId, data: &[u8]) -> Result<(), Error> {
         if !u32::try_from(data.len()).is_ok_and(|length| length <= LARGEST_PACKET) {
-            tracing::warn!(
+            counted!(
+                warn,
+                "A connection sent too large a packet, and was ended",
                 identity = self.identity.as_deref(),
-                bytes = data.len(),
-                "A connection sent too large a packet, and was ended"
+                bytes = data.len()
             );
             return Err(Error::Disconnect);
         }
@@ -180,7 +183,9 @@ impl Handler for Person {
 
     async fn auth_password(&mut self, user: &str, password: &str) -> Result<Auth, Error> {
         match &mut self.door {
-            Door::Outer(gate) if password.len() <= LONGEST_ANSWER => outer_auth(gate.password(user, password).await),
+            Door::Outer(gate) if password.len() <= LONGEST_ANSWER => {
+                outer_auth(unless_cut(&self.line, gate.password(user, password)).await?)
+            }
             Door::Outer(gate) => outer_auth(gate.none(user)),
             Door::Inner(gate) => inner_auth(gate.other(user)),
             Door::Lobby(_) | Door::Bound(_) | Door::Shut => Err(Error::Inconsistent),
@@ -189,7 +194,9 @@ impl Handler for Person {
 
     async fn auth_publickey_offered(&mut self, user: &str, offer: PublicKeyOffer<'_>) -> Result<Auth, Error> {
         match &mut self.door {
-            Door::Outer(gate) => outer_auth(gate.offered(user, offer.public_key, offer.algorithm).await),
+            Door::Outer(gate) => {
+                outer_auth(unless_cut(&self.line, gate.offered(user, offer.public_key, offer.algorithm)).await?)
+            }
             Door::Inner(gate) => inner_auth(gate.other(user)),
             Door::Lobby(_) | Door::Bound(_) | Door::Shut => Err(Error::Inconsistent),
         }
@@ -197,7 +204,9 @@ impl Handler for Person {
 
     async fn auth_publickey(&mut self, user: &str, key: VerifiedPublicKey<'_>) -> Result<Auth, Error> {
         match &mut self.door {
-            Door::Outer(gate) => outer_auth(gate.key(user, key.public_key, key.algorithm).await),
+            Door::Outer(gate) => {
+                outer_auth(unless_cut(&self.line, gate.key(user, key.public_key, key.algorithm)).await?)
+            }
             Door::Inner(gate) => inner_auth(gate.other(user)),
             Door::Lobby(_) | Door::Bound(_) | Door::Shut => Err(Error::Inconsistent),
         }
@@ -205,7 +214,7 @@ impl Handler for Person {
 
     async fn auth_openssh_certificate(&mut self, user: &str, certificate: &Certificate) -> Result<Auth, Error> {
         match &mut self.door {
-            Door::Outer(gate) => outer_auth(gate.certificate(user, certificate).await),
+            Door::Outer(gate) => outer_auth(unless_cut(&self.line, gate.certificate(user, certificate)).await?),
             Door::Inner(gate) => inner_auth(gate.other(user)),
             Door::Lobby(_) | Door::Bound(_) | Door::Shut => Err(Error::Inconsistent),
         }
@@ -225,14 +234,13 @@ impl Handler for Person {
             Some(_) => Some(""),
         };
         match &mut self.door {
-            Door::Outer(gate) => outer_auth(gate.interactive(user, answer).await),
+            Door::Outer(gate) => outer_auth(unless_cut(&self.line, gate.interactive(user, answer)).await?),
             Door::Inner(gate) => inner_auth(gate.interactive(user, answer).await),
             Door::Lobby(_) | Door::Bound(_) | Door::Shut => Err(Error::Inconsistent),
         }
     }
 
     async fn auth_succeeded(&mut self, connection: &mut Connection) -> Result<(), Error> {
-        self.line.logged_in.cancel();
         let entry = match std::mem::replace(&mut self.door, Door::Shut) {
             Door::Outer(gate) => {
                 self.identity = gate.identity();
@@ -243,12 +251,21 @@ impl Handler for Person {
         };
         let voice = Voice::new(connection.handle(), self.line.cut.clone());
         let opening = self.front.opening();
-        self.door = match entry.ok_or(Error::Inconsistent)? {
+        let entry = entry.ok_or(Error::Inconsistent)?;
+        // Who is one too many still has to be gone by the deadline.
+        if !matches!(entry, Entry::Crowded(_)) {
+            self.line.logged_in.cancel();
+        }
+        self.door = match entry {
             Entry::Lobby(session) => {
                 let lobby = Lobby::new(Arc::clone(&self.front), session, connection.handle(), self.line.cut.clone());
                 Door::Lobby(Box::new(lobby))
             }
             Entry::Session { authorized, typed } => Door::Bound(Bound::to_session(*authorized, typed, voice, opening)),
+            Entry::Crowded(sentence) => {
+                connection.disconnect(russh::Disconnect::TooManyConnections, &sentence, "en")?;
+                Door::Shut
+            }
             Entry::Refused(sentence) => Door::Bound(Bound::refused(sentence, voice, opening)),
         };
         Ok(())
@@ -283,7 +300,7 @@ impl Handler for Person {
         match &mut self.door {
             Door::Bound(bound) => bound.open_loopback(channel, host, port, reply).await,
             Door::Lobby(lobby) if lobby.denied_too_often() => {
-                tracing::warn!(identity = self.identity.as_deref(), "A connection was denied too much, and was ended");
+                counted!(warn, "A connection was denied too much, and was ended", identity = self.identity.as_deref());
                 return Err(Error::Disconnect);
             }
             Door::Lobby(lobby) => {
@@ -474,6 +491,16 @@ impl Handler for Person {
         // Its words are counted apart: the request itself does not keep them.
         self.received(channel, protocol.len() + cookie.len()).await?;
         self.request(channel, ChannelRequest::X11, connection).await
+    }
+}
+
+/// What a stranger waits for ends with their connection: otherwise it would keep its place in the queue for a password's
+/// hash, and every other, until it is through.
+async fn unless_cut<T>(line: &Lifeline, waiting: impl Future<Output = T>) -> Result<T, Error> {
+    tokio::select! {
+        biased;
+        () = line.cut.cancelled() => Err(Error::Disconnect),
+        answer = waiting => Ok(answer),
     }
 }
 

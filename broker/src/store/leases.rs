@@ -113,6 +113,19 @@ impl Store {
         Ok(leases)
     }
 
+    /// The sources from which a lease counts, those with the newest proof first.
+    /// They are not asked for being genuine: nobody is let in by them, only room is kept.
+    pub async fn leased_sources(&self, now: Timestamp) -> Result<Vec<String>, StoreError> {
+        let rows: Vec<(String,)> = sqlx::query_as(
+            "SELECT source FROM leases WHERE revoked_at IS NULL AND proved_at <= $1 AND expires_at > $1
+                GROUP BY source ORDER BY MAX(proved_at) DESC LIMIT 10000",
+        )
+        .bind(micros(now))
+        .fetch_all(self.reader()?)
+        .await?;
+        Ok(rows.into_iter().map(|(source,)| source).collect())
+    }
+
     /// Leases, the newest proof first: of one identity or of all, those that count or all of them.
     /// Those that were not revoked carry what is wrong with them, if something is.
     pub async fn leases(

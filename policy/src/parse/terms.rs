@@ -23,6 +23,10 @@ pub(crate) fn read(log: &mut Log<'_>, value: Value<'_>, owner: &str) -> Option<T
     }
     let what = section.name_of("concurrent");
     terms.concurrent = section.take("concurrent").and_then(|value| value.number(log, &what, 1, 10_000));
+    let what = section.name_of("connections");
+    if let Some(connections) = section.take("connections").and_then(|value| value.number(log, &what, 1, 10_000)) {
+        terms.connections = connections;
+    }
     if let Some(channels) = take_channels(log, &mut section) {
         terms.channels = channels;
     }

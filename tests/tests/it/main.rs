@@ -13,6 +13,7 @@ mod evidence;
 mod failures;
 mod files;
 mod filter_cli;
+mod flood;
 mod forms;
 mod fuzz_regressions;
 mod harness;

@@ -154,7 +154,8 @@ fn initialise(at: &Path) -> PathBuf {
     let listen = text.replace("0.0.0.0:2222", &format!("127.0.0.1:{BROKER}"));
     // One client stands for hundreds of people here.
     let limits = "\n[ssh]\nnames = [\"broker\", \"127.0.0.1\"]\nmax_unauthenticated = 2000\n\
-                  max_unauthenticated_per_source = 2000\nmax_connections = 4000\n";
+                  max_unauthenticated_per_source = 2000\nmax_connections = 4000\n\
+                  max_connections_per_source = 4000\nmax_rate_per_source = 10000\n";
     fs::write(&config, listen + limits).unwrap();
     config
 }
@@ -268,7 +269,7 @@ assets = ["ews-1"]
 services = ["ssh"]
 accounts = ["operator"]
 lease = "8h"
-terms = { file_transfer = "both" }
+terms = { file_transfer = "both", connections = 4000 }
 [[role.engineer.grant]]
 assets = ["plc-1"]
 services = ["modbus"]

@@ -1,0 +1,184 @@
+//! A stranger without credentials who connects, guesses and leaves as fast as it goes; and a person who opens all they can.
+
+use std::io::Read;
+use std::net::TcpStream;
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use russh::client::{self, Handle};
+use russh::keys::{PrivateKeyWithHashAlg, load_secret_key};
+use sallyport_tests::{Person, Place, Plant, Setup, finish};
+
+struct Client;
+
+impl client::Handler for Client {
+    type Error = russh::Error;
+
+    async fn check_server_key(&mut self, _key: &russh::keys::PublicKeyOrCertificate) -> Result<bool, Self::Error> {
+        Ok(true)
+    }
+}
+
+const FLOOD: Duration = Duration::from_secs(8);
+const PER_SOURCE: usize = 16;
+
+/// Descriptors of the broker.
+fn descriptors(pid: u32) -> usize {
+    std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count()
+}
+
+/// Guesses passwords from the office, each under a new name and on a connection of its own, until `over`.
+fn guess(plant: &Plant, over: &AtomicBool) -> usize {
+    plant.network().enter(Place::Office);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let mut guesses = tokio::task::JoinSet::new();
+        let mut begun = 0;
+        while !over.load(Ordering::Relaxed) {
+            begun += 1;
+            if guesses.len() < 500 {
+                guesses.spawn(async move {
+                    let connecting = client::connect(Arc::default(), Plant::BROKER, Client);
+                    if let Ok(mut handle) = connecting.await {
+                        drop(handle.authenticate_password(format!("nobody-{begun}"), "a wrong password").await);
+                    }
+                });
+            }
+            tokio::time::sleep(Duration::from_millis(15)).await;
+            while guesses.try_join_next().is_some() {}
+        }
+        begun
+    })
+}
+
+/// How long a login from a neighbouring address takes, with key and lease.
+fn log_in_from_next_door(alice: &Person) -> Duration {
+    next_door(alice, alice.leased("ssh"))
+}
+
+fn next_door(alice: &Person, mut ssh: Command) -> Duration {
+    let started = Instant::now();
+    ssh.arg("-F").arg(alice.config()).args(["-b", "10.0.0.11", "ews-1.direct", "echo in"]);
+    assert_eq!(finish(ssh, b"").ok(), "in\n");
+    started.elapsed()
+}
+
+#[test]
+fn a_flood_of_guesses_keeps_its_bounds_and_keeps_nobody_out() {
+    // The rate is not what is tried here: what comes in has to be bounded by itself.
+    let limits = format!("[ssh]\nmax_unauthenticated_per_source = {PER_SOURCE}\nmax_rate_per_source = 1000");
+    let mut plant = Setup::standard().setting(&limits).start();
+    let alice = plant.person("alice");
+    next_door(&alice, alice.command("ssh"));
+    let quiet = log_in_from_next_door(&alice);
+    let pid = plant.broker().pid();
+    let before = descriptors(pid);
+    let over = AtomicBool::new(false);
+    let (begun, most, slowest) = thread::scope(|scope| {
+        let flood = scope.spawn(|| guess(&plant, &over));
+        let watch = scope.spawn(|| {
+            let mut most = 0;
+            while !over.load(Ordering::Relaxed) {
+                most = most.max(descriptors(pid));
+                thread::sleep(Duration::from_millis(100));
+            }
+            most
+        });
+        let (started, mut slowest) = (Instant::now(), Duration::ZERO);
+        while started.elapsed() < FLOOD {
+            slowest = slowest.max(log_in_from_next_door(&alice));
+        }
+        over.store(true, Ordering::Relaxed);
+        (flood.join().unwrap(), watch.join().unwrap(), slowest)
+    });
+    assert!(begun > 200, "only {begun} guesses were begun");
+    // Beside the flood: one person, with a session to an asset and its recording.
+    let others = 16;
+    assert!(most <= before + PER_SOURCE + others, "{most} descriptors were open, and {before} before");
+    assert!(slowest < quiet * 2 + Duration::from_secs(2), "a login took {slowest:?}, and {quiet:?} in quiet");
+    let refusals = plant.broker().log().matches("turned away before login").count();
+    assert!(refusals <= 8, "{refusals} lines of the log were about refused connections");
+}
+
+#[test]
+fn more_than_so_many_a_second_are_refused_before_the_key_exchange_on_all_addresses_together() {
+    let plant = Setup::standard()
+        .setting("[listen]\nssh = [\"10.0.0.2:2222\", \"10.0.0.2:2223\"]\n[ssh]\nmax_rate_per_source = 5")
+        .start();
+    let greeted = thread::scope(|scope| {
+        let asking = scope.spawn(|| {
+            plant.network().enter(Place::Office);
+            let started = Instant::now();
+            let ask = |n: u16| {
+                let mut connection = TcpStream::connect(("10.0.0.2", 2222 + n % 2)).ok()?;
+                connection.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+                connection.read_exact(&mut [0; 8]).ok().map(|()| connection)
+            };
+            let greeted: Vec<TcpStream> = (0..40).filter_map(ask).collect();
+            (greeted.len(), started.elapsed())
+        });
+        asking.join().unwrap()
+    });
+    let (greeted, took) = greeted;
+    let most = 5 + usize::try_from(took.as_secs() + 1).unwrap() * 5;
+    assert!((3..=most).contains(&greeted), "{greeted} of 40 were greeted within {took:?}");
+}
+
+#[test]
+fn a_person_has_as_many_connections_as_their_role_allows() {
+    let plant = Plant::start();
+    let carol = plant.person("carol");
+    let text = plant.plant_file();
+    let (before, role) = text.split_at(text.find("[[role.reader.grant]]").unwrap());
+    plant.apply(&format!("{before}{}", role.replacen("terms = {", "terms = { connections = 2,", 1)));
+    plant.settle();
+    let plant = &plant;
+    thread::scope(|scope| {
+        let client = scope.spawn(move || {
+            plant.network().enter(Place::Office);
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                let mut open = Vec::new();
+                for _ in 0..2 {
+                    let handle = log_in(&carol).await;
+                    assert!(!handle.is_closed());
+                    open.push(handle);
+                }
+                let third = log_in(&carol).await;
+                let closed = async {
+                    while !third.is_closed() {
+                        tokio::time::sleep(Duration::from_millis(10)).await;
+                    }
+                };
+                tokio::time::timeout(Duration::from_secs(5), closed).await.unwrap();
+                assert!(open.iter().all(|handle| !handle.is_closed()), "the others were ended");
+                // One that is given back can be taken again.
+                drop(open.pop());
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                let again = log_in(&carol).await;
+                tokio::time::sleep(Duration::from_millis(500)).await;
+                assert!(!again.is_closed());
+            });
+        });
+        client.join().unwrap();
+    });
+    let refused: Vec<_> = plant.audit().into_iter().filter(|event| event["code"] == "SP-1010").collect();
+    assert_eq!(refused.len(), 1, "{refused:?}");
+}
+
+/// Logs in with key and, where it is asked for, a code.
+async fn log_in(person: &Person) -> Handle<Client> {
+    let mut handle = client::connect(Arc::default(), Plant::BROKER, Client).await.unwrap();
+    let key = PrivateKeyWithHashAlg::new(Arc::new(load_secret_key(person.key(), None).unwrap()), None);
+    if !handle.authenticate_publickey(person.name.as_str(), key).await.unwrap().success() {
+        let mut answer = handle.authenticate_keyboard_interactive_start(person.name.as_str(), None).await.unwrap();
+        while let client::KeyboardInteractiveAuthResponse::InfoRequest { prompts, .. } = answer {
+            let codes = vec![person.fresh_code(); prompts.len()];
+            answer = handle.authenticate_keyboard_interactive_respond(codes).await.unwrap();
+        }
+    }
+    handle
+}
