@@ -1,14 +1,31 @@
 //! Figures for Prometheus, on a loopback listener unless the configuration says twice that it may be otherwise.
 
-use std::net::SocketAddr;
+mod answer;
 
-use metrics_exporter_prometheus::{BuildError, ExporterFuture, PrometheusBuilder};
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::listen::accept;
+use crate::logging::counted;
+
+/// Connections at once. Whoever reads figures is done in a moment: of more, the oldest must go.
+const MOST_CONNECTIONS: usize = 16;
+/// From accept to the last byte of the answer.
+const LONGEST: Duration = Duration::from_secs(5);
+/// Old samples of histograms are folded this often.
+const UPKEEP: Duration = Duration::from_secs(5);
 
 /// A bound metrics listener that does not serve yet.
 pub struct MetricsServer {
     address: SocketAddr,
-    exporter: ExporterFuture,
+    listener: TcpListener,
+    figures: PrometheusHandle,
 }
 
 /// Why there are no metrics.
@@ -20,7 +37,7 @@ pub enum MetricsError {
         /// Where.
         address: SocketAddr,
         /// Why not.
-        source: BuildError,
+        source: std::io::Error,
     },
     /// Another part of the process collects already.
     #[error("metrics are collected elsewhere in this process already")]
@@ -28,31 +45,53 @@ pub enum MetricsError {
 }
 
 impl MetricsServer {
-    /// Binds the listener and begins to collect. Must be called within the runtime.
+    /// Binds the listener and begins to collect.
     ///
     /// # Errors
     /// The port is taken, or metrics are collected already.
-    pub fn bind(address: SocketAddr, broker: &str) -> Result<Self, MetricsError> {
-        let (recorder, exporter) = PrometheusBuilder::new()
-            .with_http_listener(address)
-            .add_global_label("broker", broker)
-            .build()
-            .map_err(|source| MetricsError::Listen { address, source })?;
+    pub async fn bind(address: SocketAddr, broker: &str) -> Result<Self, MetricsError> {
+        let listener = TcpListener::bind(address).await.map_err(|source| MetricsError::Listen { address, source })?;
+        let recorder = PrometheusBuilder::new().add_global_label("broker", broker).build_recorder();
+        let figures = recorder.handle();
         metrics::set_global_recorder(recorder).map_err(|_| MetricsError::Installed)?;
         describe();
-        Ok(Self { address, exporter })
+        Ok(Self { address, listener, figures })
     }
 
     /// Serves until `stop`.
     pub async fn serve(self, stop: CancellationToken) {
         tracing::info!(address = %self.address, "Metrics are served");
-        tokio::select! {
-            () = stop.cancelled() => {}
-            ended = self.exporter => if let Err(error) = ended {
-                tracing::error!(?error, "Metrics are no longer served");
+        let figures = self.figures.clone();
+        let mut open = VecDeque::new();
+        let serving = accept(self.listener, stop.clone(), move |socket, _| take(&mut open, socket, figures.clone()));
+        let upkeep = async {
+            loop {
+                tokio::time::sleep(UPKEEP).await;
+                self.figures.run_upkeep();
             }
+        };
+        tokio::select! {
+            () = serving => {}
+            () = upkeep => {}
         }
     }
+}
+
+/// Serves a connection; of more than there may be, the oldest ends.
+fn take(open: &mut VecDeque<AbortOnDropHandle<()>>, socket: TcpStream, figures: PrometheusHandle) {
+    open.retain(|connection| !connection.is_finished());
+    if open.len() >= MOST_CONNECTIONS {
+        counted!(warn, "As many connections for metrics as allowed were open, and the oldest was ended");
+        open.pop_front();
+    }
+    open.push_back(AbortOnDropHandle::new(tokio::spawn(async move {
+        let answering = answer::answer(socket, || figures.render());
+        match tokio::time::timeout(LONGEST, answering).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::debug!(%error, "A reader of metrics has left"),
+            Err(_) => tracing::debug!("A reader of metrics was too slow"),
+        }
+    })));
 }
 
 impl std::fmt::Debug for MetricsServer {
@@ -64,9 +103,51 @@ impl std::fmt::Debug for MetricsServer {
 fn describe() {
     metrics::describe_gauge!("sallyport_build_info", "Always 1; the version is a label");
     metrics::describe_gauge!("sallyport_sessions_live", "Sessions that live in this broker");
+    metrics::describe_gauge!("sallyport_connections_waiting", "Connections that have not logged in");
+    metrics::describe_counter!(
+        "sallyport_connections_turned_away_total",
+        "Connections refused before login, by reason"
+    );
     metrics::describe_gauge!("sallyport_database_up", "1 while the database answers");
     metrics::describe_gauge!("sallyport_plant_version", "Version of the plant in force");
     metrics::describe_counter!("sallyport_plant_refused_total", "Applied plants that could not be put in force");
     metrics::describe_counter!("sallyport_clock_jumps_total", "Times the clock moved otherwise than time passed");
     metrics::gauge!("sallyport_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn those_who_hold_connections_open_keep_nobody_from_reading_figures() {
+        let figures = PrometheusBuilder::new().build_recorder().handle();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (server, stop) = (MetricsServer { address, listener, figures }, CancellationToken::new());
+        let serving = tokio::spawn(server.serve(stop.clone()));
+        let mut slow = Vec::new();
+        for _ in 0..300 {
+            let mut connection = TcpStream::connect(address).await.unwrap();
+            connection.write_all(b"GET /metrics HTTP/1.1\r\n").await.unwrap();
+            slow.push(connection);
+        }
+        let mut reader = TcpStream::connect(address).await.unwrap();
+        reader.write_all(b"GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        let mut text = String::new();
+        reader.read_to_string(&mut text).await.unwrap();
+        assert!(text.starts_with("HTTP/1.1 200 OK\r\n"), "{text}");
+        // Those that were too many are closed long before their time.
+        let mut still_open = 0;
+        for connection in &mut slow {
+            let read = tokio::time::timeout(Duration::from_millis(5), connection.read(&mut [0; 1])).await;
+            still_open += usize::from(read.is_err());
+        }
+        assert!(still_open < MOST_CONNECTIONS, "{still_open} connections are still open");
+        stop.cancel();
+        serving.await.unwrap();
+    }
 }

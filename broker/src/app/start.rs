@@ -101,7 +101,10 @@ pub(super) async fn start(config: Config, takeover: bool) -> Result<App, StartEr
     if files < wanted {
         warn!(files, wanted, "Fewer files may be open than `max_connections` in `[ssh]` needs: raise the hard limit");
     }
-    let metrics = config.listen.metrics.map(|address| MetricsServer::bind(address, &config.name)).transpose()?;
+    let metrics = match config.listen.metrics {
+        Some(address) => Some(MetricsServer::bind(address, &config.name).await?),
+        None => None,
+    };
     // First the ports: a second broker by mistake must not mend what the first is doing.
     let listeners = listen(&config.listen.ssh).await?;
 
