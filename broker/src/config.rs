@@ -154,6 +154,12 @@ impl RecordingConfig {
     pub fn retention(&self, zone: &str) -> Retention {
         self.retention.get(zone).copied().unwrap_or(self.keep)
     }
+
+    /// Whether any recording is ever removed.
+    #[must_use]
+    pub fn removes(&self) -> bool {
+        std::iter::once(&self.keep).chain(self.retention.values()).any(|keep| *keep != Retention::default())
+    }
 }
 
 impl Config {

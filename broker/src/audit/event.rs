@@ -467,10 +467,16 @@ events! {
         session: String,
         /// Which retention rule.
         reason: String,
-        /// Its head hash.
+        /// Its head hash, as the chain has it.
         recording_head: Option<String>,
-        /// Its length.
+        /// Its length, as the chain has it.
         recording_bytes: u64,
+        /// When it was closed, as the chain has it.
+        closed_at: Option<Timestamp>,
+        /// The days that its zone keeps, when it went by age.
+        keep_days: Option<u64>,
+        /// The bytes that its zone keeps on this broker, when it went by size.
+        keep_bytes: Option<u64>,
     }
     /// A recording is held: retention leaves it alone.
     RecordingHeld = "SP-4005" "recording.held" Notice Process Fails {
@@ -497,7 +503,7 @@ events! {
         /// What was found.
         detail: String,
     }
-    /// A recording does not verify.
+    /// A recording does not verify, is not the one whose end is in the chain, or is gone. It stays as it is.
     RecordingDamaged = "SP-4008" "recording.damaged" Alert Process Fails {
         /// The recording.
         session: String,
@@ -510,6 +516,18 @@ events! {
         session: String,
         /// What was read.
         what: String,
+    }
+    /// Catalogue, file and chain do not agree about a recording that retention looked at: it is not removed.
+    RecordingDisputed = "SP-4010" "recording.disputed" Alert Process Fails {
+        /// The recording.
+        session: String,
+        /// What does not agree.
+        fault: String,
+    }
+    /// The audit chain does not verify: retention removes nothing until the broker has been started on one that does.
+    RetentionStopped = "SP-4011" "retention.stopped" Alert Process Fails {
+        /// The chain's first fault.
+        fault: String,
     }
 
     /// A stream moved so much, so fast, that its record goes on with lengths and hashes instead of bytes wherever the budget for

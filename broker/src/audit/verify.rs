@@ -92,8 +92,8 @@ impl Verification {
 }
 
 /// Takes a chain entry by entry.
-pub struct Verifier<'a> {
-    keys: &'a [VerifyingKey],
+pub struct Verifier {
+    keys: Vec<VerifyingKey>,
     expected: Expected,
     head_seen: bool,
     /// The first entry that no good signature covers yet.
@@ -101,11 +101,11 @@ pub struct Verifier<'a> {
     found: Verification,
 }
 
-impl<'a> Verifier<'a> {
+impl Verifier {
     /// A verifier that trusts these keys.
-    pub fn new(keys: &'a [VerifyingKey], expected: Expected) -> Self {
+    pub fn new(keys: &[VerifyingKey], expected: Expected) -> Self {
         let found = Verification { entries: 0, first: None, head: None, signatures: 0, faults: Vec::new() };
-        Self { keys, expected, head_seen: false, uncovered: None, found }
+        Self { keys: keys.to_vec(), expected, head_seen: false, uncovered: None, found }
     }
 
     /// Takes the next entry.
@@ -140,6 +140,16 @@ impl<'a> Verifier<'a> {
     /// Takes a line that is no entry.
     pub fn unreadable(&mut self, line: u64, reason: String) {
         self.fault(Fault::Unreadable { line, reason });
+    }
+
+    /// What is wrong so far.
+    pub fn faults(&self) -> &[Fault] {
+        &self.found.faults
+    }
+
+    /// The first entry so far that no good signature covers.
+    pub fn uncovered(&self) -> Option<i64> {
+        self.uncovered
     }
 
     /// Says what was found.

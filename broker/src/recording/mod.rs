@@ -7,6 +7,9 @@
 pub mod clock;
 mod disk;
 mod handle;
+mod history;
+pub mod ledger;
+mod path;
 mod recordings;
 mod recovery;
 mod retention;
@@ -17,6 +20,7 @@ mod tests;
 
 pub use disk::{DiskLevel, DiskLow, DiskSpace};
 pub use handle::RecordingHandle;
+pub use path::{BadPath, RecordingPath};
 pub use recordings::{Recordings, RecordingsError};
 pub use recovery::{Found, Recovered};
 pub use retention::Removed;

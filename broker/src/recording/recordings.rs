@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -15,7 +15,10 @@ use tokio_util::sync::CancellationToken;
 use super::clock;
 use super::disk::{Disk, DiskLow, DiskSpace};
 use super::handle::{Open, RecordingHandle, blocking};
-use super::sink::{Faults, FileSink, make_folder, path_below};
+use super::history::History;
+use super::path::RecordingPath;
+use super::retention::Reports;
+use super::sink::{Faults, FileSink, make_folder};
 use super::syncer::{Syncer, SyncerThread};
 use crate::audit::Audit;
 use crate::config::{self, RecordingConfig};
@@ -45,6 +48,9 @@ pub(super) struct Inner {
     written: AtomicU64,
     /// Before this, the calendar is not believed and nothing is removed.
     pub(super) retain_from: Mutex<Option<Instant>>,
+    /// What the audit chain says, for retention.
+    pub(super) history: tokio::sync::Mutex<History>,
+    reports: Mutex<Reports>,
     /// Held as long as this broker lives: another with the same name would take live recordings for abandoned ones.
     _lock: File,
 }
@@ -108,6 +114,7 @@ impl Recordings {
             lock(&config.dir, broker).map_err(refuse)?.ok_or_else(|| RecordingsError::InUse(broker.to_owned()))?;
         let disk = Disk::new(&config);
         disk.space().map_err(refuse)?;
+        let history = History::new(broker, keys.public_key());
         let inner = Inner {
             disk,
             config,
@@ -122,6 +129,8 @@ impl Recordings {
             unsealed: Mutex::default(),
             written: AtomicU64::new(0),
             retain_from: Mutex::new(None),
+            history: tokio::sync::Mutex::new(history),
+            reports: Mutex::default(),
             _lock: lock,
         };
         Ok(Self { inner: Arc::new(inner) })
@@ -157,21 +166,19 @@ impl Recordings {
             config::Durability::Process => Durability::Process,
             config::Durability::Power => Durability::Power,
         };
-        if header.session.len() != 26 || !header.session.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
-            return Err(RecordError::Unavailable(format!("`{}` is not a session id", header.session)));
-        }
         let started_at = Timestamp::from_microsecond(now.unix_micros)
             .map_err(|error| RecordError::Unavailable(error.to_string()))?;
-        let below = path_below(&header.session, started_at);
+        let path = RecordingPath::new(&header.session, started_at)
+            .map_err(|error| RecordError::Unavailable(error.to_string()))?;
         let recorder = blocking(|| -> Result<_, RecordError> {
-            let path = inner.config.dir.join(&below);
-            let sink = FileSink::create(&path, inner.config.durability, &inner.syncer.syncer, inner.faults.clone())?;
+            let place = (inner.config.dir.as_path(), &path);
+            let sink = FileSink::create(place, inner.config.durability, &inner.syncer.syncer, inner.faults.clone())?;
             Recorder::start(sink, &header, &inner.keys, now)
         })?;
         let row = NewRecording {
             session: header.session.clone(),
             broker: inner.broker.clone(),
-            path: below.to_string_lossy().into_owned(),
+            path: path.to_string(),
             zone: header.zone.clone(),
             started_at,
         };
@@ -189,9 +196,12 @@ impl Recordings {
     /// Signs quiet recordings, watches the disk, removes what retention lets go, and enters late what the catalogue
     /// missed. Returns when told to stop.
     pub async fn look_after(&self, stop: CancellationToken) {
+        tokio::join!(self.tend(&stop), self.keep_houses(&stop));
+    }
+
+    async fn tend(&self, stop: &CancellationToken) {
         const TICK: Duration = Duration::from_millis(500);
         const DISK_EVERY: u64 = 20;
-        const RETENTION_EVERY: u64 = 1200;
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         for tick in 0_u64.. {
@@ -205,8 +215,26 @@ impl Recordings {
                 self.watch_disk().await;
                 self.mend().await;
             }
-            if tick % RETENTION_EVERY == RETENTION_EVERY / 20 {
-                self.keep_house().await;
+        }
+    }
+
+    /// Beside the rest: to read a long audit chain for the first time takes a while.
+    async fn keep_houses(&self, stop: &CancellationToken) {
+        const FIRST: Duration = Duration::from_secs(30);
+        const EVERY: Duration = Duration::from_secs(600);
+        let mut ticks = tokio::time::interval_at(tokio::time::Instant::now() + FIRST, EVERY);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                _ = ticks.tick() => {}
+            }
+            tokio::select! {
+                () = stop.cancelled() => return,
+                read = self.read_history() => match read {
+                    Ok(()) => self.keep_house().await,
+                    Err(error) => tracing::error!(%error, "Retention cannot read the audit chain"),
+                }
             }
         }
     }
@@ -271,6 +299,10 @@ impl Inner {
 
     pub(super) fn grown(&self, bytes: u64) {
         self.written.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    pub(super) fn reports(&self) -> MutexGuard<'_, Reports> {
+        self.reports.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn live(&self) -> Vec<Arc<Open>> {

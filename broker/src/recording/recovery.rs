@@ -1,19 +1,22 @@
 //! What a broker finds at its start: recordings that its last run did not seal. Each stands alone.
+//!
+//! Whether a recording may get a seal now is for the audit chain to say, not for the catalogue: one whose end is there already
+//! has been cut or exchanged since, and stays as it was found.
 
 use std::collections::HashSet;
-use std::fs::{File, OpenOptions};
 use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::PoisonError;
 
 use jiff::Timestamp;
 use sallyport_session_recorder::types::VerifyingKey;
-use sallyport_session_recorder::{RecoverError, Recovery, Sealed, VerifyError, recover, verify};
+use sallyport_session_recorder::{RecoverError, Recovery, State, Verification, VerifyError, recover, verify};
 
 use super::clock;
 use super::handle::blocking;
+use super::ledger::{Facts, Head, Ledger};
+use super::path::{BadPath, RecordingPath};
 use super::recordings::{Recordings, RecordingsError};
-use super::sink::open_file;
 use crate::audit::AuditEvent;
 use crate::store::recordings::{NewRecording, RecordingClosed, RecordingState};
 
@@ -36,7 +39,9 @@ pub enum Found {
         /// Bytes that were cut off.
         cut: u64,
     },
-    /// It does not verify and stays as it is.
+    /// It is the one whose end is in the audit chain; only the catalogue did not know.
+    OnRecord,
+    /// It does not verify, is not the one whose end is in the audit chain, or is gone; it stays as it is.
     Damaged(String),
 }
 
@@ -48,15 +53,32 @@ impl Recordings {
     pub async fn recover(&self) -> Result<Vec<Recovered>, RecordingsError> {
         let mut all = Vec::new();
         for recording in self.inner.store.unsealed_recordings(&self.inner.broker).await? {
-            let path = self.inner.config.dir.join(&recording.start.path);
-            all.push(self.recover_one(&recording.start.session, &path).await?);
+            let path = RecordingPath::parse(&recording.start.path, &recording.start.session);
+            all.extend(self.recover_one(&recording.start.session, path).await?);
         }
         for (path, session) in self.uncatalogued().await? {
-            if let Some(recovered) = self.adopt(&path, &session).await? {
-                all.push(recovered);
+            all.extend(self.adopt(&path, &session).await?);
+        }
+        all.extend(self.gone().await?);
+        Ok(all)
+    }
+
+    /// Sessions that were live, began on record, and have no recording any more.
+    async fn gone(&self) -> Result<Vec<Recovered>, RecordingsError> {
+        let mut gone = Vec::new();
+        for session in self.inner.store.live_sessions(Some(&self.inner.broker)).await? {
+            let session = session.start.id;
+            if self.inner.store.recording_of(&session).await?.is_none()
+                && Ledger::of_session(&self.inner.store, &session).await?.start.is_some()
+            {
+                let fault = "the audit chain has its beginning, and there is no such recording".to_owned();
+                tracing::error!(session, fault, "A recording is gone");
+                let event = AuditEvent::RecordingDamaged { session: session.clone(), fault: fault.clone() };
+                self.inner.audit.record(event).await?;
+                gone.push(Recovered { session, found: Found::Damaged(fault) });
             }
         }
-        Ok(all)
+        Ok(gone)
     }
 
     /// Closes recordings that failed in this run and could not be sealed then. What still cannot waits for the next try.
@@ -84,41 +106,38 @@ impl Recordings {
     }
 
     async fn seal_one_failed(&self, session: &str) -> Result<Option<Recovered>, RecordingsError> {
-        let path = self.inner.config.dir.join(self.inner.store.recording(session).await?.start.path);
-        match blocking(|| self.close_file(&path)) {
+        let recording = self.inner.store.recording(session).await?;
+        let facts = Ledger::of_session(&self.inner.store, session).await?;
+        let path = RecordingPath::parse(&recording.start.path, session);
+        match blocking(|| self.close_file(path, &facts)) {
             Err(CloseError::Io(error)) => {
                 tracing::warn!(session, %error, "A failed recording cannot be sealed yet");
                 Ok(None)
             }
-            outcome => self.settle_found(session, &path, outcome).await.map(Some),
+            outcome => self.settle_found(session, outcome).await,
         }
     }
 
-    async fn recover_one(&self, session: &str, path: &Path) -> Result<Recovered, RecordingsError> {
-        let outcome = blocking(|| self.close_file(path));
-        self.settle_found(session, path, outcome).await
+    async fn recover_one(
+        &self,
+        session: &str,
+        path: Result<RecordingPath, BadPath>,
+    ) -> Result<Option<Recovered>, RecordingsError> {
+        let facts = Ledger::of_session(&self.inner.store, session).await?;
+        let outcome = blocking(|| self.close_file(path, &facts));
+        self.settle_found(session, outcome).await
     }
 
+    /// Puts it on record and into the catalogue. Nothing is said of a recording that both know already.
     async fn settle_found(
         &self,
         session: &str,
-        path: &Path,
         outcome: Result<Closed, CloseError>,
-    ) -> Result<Recovered, RecordingsError> {
-        let length = std::fs::metadata(path).map_or(0, |metadata| metadata.len());
-        let (found, state, sealed) = match outcome {
-            Ok(Closed::Whole { head, interrupted }) => {
-                let state = if interrupted { RecordingState::Interrupted } else { RecordingState::Sealed };
-                (Found::Whole, state, Some((head, length)))
-            }
-            Ok(Closed::Interrupted { sealed, cut }) => {
-                let head = sealed.head_hex();
-                (Found::Interrupted { cut }, RecordingState::Interrupted, Some((head, sealed.bytes)))
-            }
-            Err(error) => (Found::Damaged(error.to_string()), RecordingState::Failed, None),
+    ) -> Result<Option<Recovered>, RecordingsError> {
+        let (found, state, head, bytes) = match outcome {
+            Ok(closed) => (closed.found, closed.state, Some(closed.head), closed.bytes),
+            Err(error) => (Found::Damaged(error.to_string()), RecordingState::Failed, None, 0),
         };
-        let head = sealed.as_ref().map(|(head, _)| head.clone());
-        let bytes = sealed.map_or(length, |(_, bytes)| bytes);
         let session = session.to_owned();
         if let Some(event) = event(&session, &found, head.clone(), bytes) {
             self.inner.audit.record(event).await?;
@@ -130,28 +149,62 @@ impl Recordings {
             Found::Whole | Found::Interrupted { .. } => {
                 tracing::warn!(session, state = state.as_str(), "A recording was found unsealed");
             }
+            Found::OnRecord => return Ok(None),
         }
-        Ok(Recovered { session, found })
+        Ok(Some(Recovered { session, found }))
     }
 
-    /// Proves the file and gives it its seal.
-    fn close_file(&self, path: &Path) -> Result<Closed, CloseError> {
+    /// Proves the file and gives it its seal, unless the chain has its end.
+    fn close_file(&self, path: Result<RecordingPath, BadPath>, facts: &Facts) -> Result<Closed, CloseError> {
         let inner = &self.inner;
-        let file = open_file(path)?;
+        let (path, folder) = (path?, &inner.config.dir);
+        if let Some(fault) = facts.faults.first() {
+            return Err(CloseError::Tampered(fault.clone()));
+        }
+        if let Some(entry) = facts.removed {
+            return Err(CloseError::Tampered(format!("the audit chain has its removal (entry {entry})")));
+        }
+        let file = path.open(folder)?;
         let length = file.metadata()?.len();
-        let trusted = self.trusted();
+        let input = BufReader::with_capacity(1 << 20, file);
+        if let Some(head) = &facts.head {
+            return self.on_record(input, head, length);
+        }
         let detail = format!("found unsealed by broker {}", inner.broker);
-        match recover(BufReader::with_capacity(1 << 20, file), length, &trusted, &inner.keys, clock::now(), &detail)? {
-            Recovery::Whole(verification) => Ok(Closed::Whole {
-                head: verification.head.clone(),
-                interrupted: verification.seal.is_some_and(|seal| seal.interruption.is_some()),
+        match recover(input, length, &self.trusted(), &inner.keys, clock::now(), &detail)? {
+            Recovery::Whole(verification) => Ok(Closed {
+                found: Found::Whole,
+                state: state_of(&verification),
+                head: verification.head,
+                bytes: length,
             }),
             Recovery::Interrupted { keep, seal, sealed, .. } => {
                 let cut = length.saturating_sub(keep);
-                put_seal(path, keep, cut, &seal)?;
-                Ok(Closed::Interrupted { sealed, cut })
+                put_seal(folder, &path, keep, cut, &seal)?;
+                Ok(Closed {
+                    found: Found::Interrupted { cut },
+                    state: RecordingState::Interrupted,
+                    head: sealed.head_hex(),
+                    bytes: sealed.bytes,
+                })
             }
         }
+    }
+
+    /// A recording whose end is in the chain is this one or it was tampered with.
+    fn on_record(&self, input: impl Read, head: &Head, length: u64) -> Result<Closed, CloseError> {
+        let verification = verify(input, &self.trusted())?;
+        if verification.is_whole() && verification.head == head.hex() {
+            let state = state_of(&verification);
+            return Ok(Closed { found: Found::OnRecord, state, head: verification.head, bytes: length });
+        }
+        Err(CloseError::Tampered(format!(
+            "the audit chain has its end (entry {}): head {} over {} bytes; the file has {length} bytes and proves head {}",
+            head.seq,
+            head.hex(),
+            head.bytes,
+            verification.head
+        )))
     }
 
     fn trusted(&self) -> Vec<VerifyingKey> {
@@ -159,24 +212,24 @@ impl Recordings {
     }
 
     /// Files that the catalogue has never heard of: the broker died between making the file and entering it.
-    async fn uncatalogued(&self) -> Result<Vec<(PathBuf, String)>, RecordingsError> {
+    async fn uncatalogued(&self) -> Result<Vec<(RecordingPath, String)>, RecordingsError> {
         let known: HashSet<String> =
             self.inner.store.recorded_sessions(&self.inner.broker).await?.into_iter().collect();
         let folder = self.inner.config.dir.clone();
-        let files = blocking(|| recording_files(&folder))
+        let mut files = blocking(|| recording_files(&folder))
             .map_err(|source| RecordingsError::Folder { path: folder.clone(), source })?;
-        Ok(files
-            .into_iter()
-            .filter_map(|path| Some((path.clone(), path.file_stem()?.to_str()?.to_owned())))
-            .filter(|(_, session)| !known.contains(session))
-            .collect())
+        files.retain(|(_, session)| !known.contains(session));
+        Ok(files)
     }
 
-    async fn adopt(&self, path: &Path, session: &str) -> Result<Option<Recovered>, RecordingsError> {
-        let verification = match blocking(|| Ok(verify(BufReader::new(open_file(path)?), &self.trusted())?)) {
+    async fn adopt(&self, path: &RecordingPath, session: &str) -> Result<Option<Recovered>, RecordingsError> {
+        let proven = || -> Result<_, CloseError> {
+            Ok(verify(BufReader::new(path.open(&self.inner.config.dir)?), &self.trusted())?)
+        };
+        let verification = match blocking(proven) {
             Ok(verification) => verification,
-            Err(error @ (CloseError::Io(_) | CloseError::Recover(_) | CloseError::Verify(_))) => {
-                tracing::warn!(path = %path.display(), %error, "A file among the recordings is not one of this broker's");
+            Err(error) => {
+                tracing::warn!(%path, %error, "A file among the recordings is not one of this broker's");
                 return Ok(None);
             }
         };
@@ -186,12 +239,12 @@ impl Recordings {
         let row = NewRecording {
             session: session.to_owned(),
             broker: self.inner.broker.clone(),
-            path: path.strip_prefix(&self.inner.config.dir).unwrap_or(path).to_string_lossy().into_owned(),
+            path: path.to_string(),
             zone: verification.header.zone.clone(),
             started_at: Timestamp::from_microsecond(verification.header.started.unix_micros).unwrap_or_default(),
         };
         match self.inner.store.add_recording(&row).await {
-            Ok(()) => self.recover_one(session, path).await.map(Some),
+            Ok(()) => self.recover_one(session, Ok(path.clone())).await,
             // No such session in this database: a restored folder, or a database that lost its end.
             Err(crate::store::StoreError::Dangling(_)) => {
                 tracing::warn!(session, "A recording belongs to no known session");
@@ -202,9 +255,12 @@ impl Recordings {
     }
 }
 
-enum Closed {
-    Whole { head: String, interrupted: bool },
-    Interrupted { sealed: Sealed, cut: u64 },
+/// A recording that has its end, and how it came by it.
+struct Closed {
+    found: Found,
+    state: RecordingState,
+    head: String,
+    bytes: u64,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -215,8 +271,20 @@ enum CloseError {
     Recover(#[from] RecoverError),
     #[error(transparent)]
     Verify(#[from] VerifyError),
+    #[error(transparent)]
+    Path(#[from] BadPath),
+    #[error("{0}")]
+    Tampered(String),
 }
 
+fn state_of(verification: &Verification) -> RecordingState {
+    match verification.state {
+        State::Interrupted => RecordingState::Interrupted,
+        State::Sealed | State::Open => RecordingState::Sealed,
+    }
+}
+
+/// What the chain does not know yet.
 fn event(session: &str, found: &Found, head: Option<String>, bytes: u64) -> Option<AuditEvent> {
     match found {
         // Its end may have missed the chain: its head must stand there.
@@ -226,6 +294,7 @@ fn event(session: &str, found: &Found, head: Option<String>, bytes: u64) -> Opti
             recording_bytes: bytes,
             detail: "whole and sealed; only the catalogue did not know".to_owned(),
         }),
+        Found::OnRecord => None,
         Found::Interrupted { cut } => Some(AuditEvent::RecordingInterrupted {
             session: session.to_owned(),
             recording_head: head,
@@ -239,23 +308,22 @@ fn event(session: &str, found: &Found, head: Option<String>, bytes: u64) -> Opti
 }
 
 /// Puts the torn end aside, cuts it off, and appends the seal.
-fn put_seal(path: &Path, keep: u64, cut: u64, seal: &[u8]) -> io::Result<()> {
+fn put_seal(folder: &Path, path: &RecordingPath, keep: u64, cut: u64, seal: &[u8]) -> io::Result<()> {
     if cut > 0 {
-        let mut torn = open_file(path)?;
+        let mut torn = path.open(folder)?;
         torn.seek(SeekFrom::Start(keep))?;
-        let aside = path.with_extension("srec.torn");
-        let mut copy = File::create(&aside)?;
+        let mut copy = path.create_torn(folder)?;
         io::copy(&mut torn.take(cut), &mut copy)?;
         copy.sync_all()?;
     }
-    let mut file = OpenOptions::new().append(true).open(path)?;
+    let mut file = path.open_end(folder)?;
     file.set_len(keep)?;
     file.write_all(seal)?;
     file.sync_all()
 }
 
-/// Every recording below the folder's days.
-fn recording_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
+/// Every recording below the folder's days, with its session.
+fn recording_files(folder: &Path) -> io::Result<Vec<(RecordingPath, String)>> {
     let mut files = Vec::new();
     for day in std::fs::read_dir(folder)? {
         let day = day?;
@@ -264,12 +332,16 @@ fn recording_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
         }
         for file in std::fs::read_dir(day.path())? {
             let file = file?;
-            let path = file.path();
-            if file.file_type()?.is_file() && path.extension().is_some_and(|extension| extension == "srec") {
-                files.push(path);
+            let (day, name) = (day.file_name(), file.file_name());
+            let (Some(day), Some(name)) = (day.to_str(), name.to_str()) else { continue };
+            let Some(session) = name.strip_suffix(".srec") else { continue };
+            if let (true, Ok(path)) =
+                (file.file_type()?.is_file(), RecordingPath::parse(&format!("{day}/{name}"), session))
+            {
+                files.push((path, session.to_owned()));
             }
         }
     }
-    files.sort();
+    files.sort_by(|(_, one), (_, other)| one.cmp(other));
     Ok(files)
 }

@@ -1,18 +1,25 @@
 //! How long recordings are kept: by age and by size, per zone, unless they are held.
+//!
+//! Age, size and hold are the audit chain's, which is signed. The catalogue only says where the file is.
 
-use std::io;
-use std::path::Path;
+use std::collections::HashSet;
 use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::RecordingPath;
+use super::handle::blocking;
+use super::history::{Broken, History};
+use super::ledger::{Facts, Head, time};
 use super::recordings::{Recordings, RecordingsError};
 use crate::audit::AuditEvent;
-use crate::store::recordings::Recording;
 
 /// After a jump of the clock, an administrator has so long to mend it.
 const DISTRUST: Duration = Duration::from_secs(24 * 3600);
+
+/// More recordings than this are not reported in one run of the broker.
+const MOST_REPORTS: usize = 1000;
 
 /// One recording that retention removed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +28,22 @@ pub struct Removed {
     pub session: String,
     /// Which rule.
     pub reason: String,
+}
+
+/// What retention has reported in this run of the broker, and what it is about to.
+#[derive(Debug, Default)]
+pub(super) struct Reports {
+    stopped: bool,
+    disputed: HashSet<String>,
+    /// Found once in the catalogue alone: the chain may only be a moment behind.
+    suspects: HashSet<String>,
+}
+
+/// A rule that lets a recording go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Rule {
+    Days(u32),
+    Bytes(u64),
 }
 
 impl Recordings {
@@ -37,72 +60,182 @@ impl Recordings {
         from.is_none_or(|from| from <= Instant::now())
     }
 
+    /// Reads the audit chain as far as it goes, which takes a while the first time. May be dropped half-way.
+    ///
+    /// # Errors
+    /// When the chain cannot be read.
+    pub(super) async fn read_history(&self) -> Result<(), RecordingsError> {
+        if self.inner.config.removes()
+            && let Err(broken) = self.inner.history.lock().await.read(&self.inner.store).await?
+        {
+            self.stop(&broken).await?;
+        }
+        Ok(())
+    }
+
     /// Removes what retention lets go. The audit chain has it before the file goes.
     ///
     /// # Errors
-    /// When the catalogue or the audit chain cannot be written; nothing is removed then that is not on record.
+    /// When the catalogue or the audit chain cannot be read or written; nothing is removed then that is not on record.
     pub async fn retain(&self, now: Timestamp) -> Result<Vec<Removed>, RecordingsError> {
         let mut removed = Vec::new();
-        for (zone, bytes) in self.inner.store.recorded_zones(&self.inner.broker).await? {
-            let keep = self.inner.config.retention(&zone);
-            let mut bytes = bytes;
-            for recording in self.inner.store.removable_recordings(&self.inner.broker, &zone).await? {
-                let Some(reason) = reason(&recording, &zone, keep, bytes, now) else { continue };
-                if self.remove(&recording, &reason, now).await? {
-                    bytes = bytes.saturating_sub(recording.bytes);
-                    removed.push(Removed { session: recording.start.session, reason });
-                }
+        if !self.inner.config.removes() {
+            return Ok(removed);
+        }
+        let mut history = self.inner.history.lock().await;
+        if let Err(broken) = history.read(&self.inner.store).await? {
+            return self.stop(&broken).await.map(|()| removed);
+        }
+        let sessions: Vec<String> = history.ledger().sessions().map(|(session, _)| session.to_owned()).collect();
+        for session in sessions {
+            if self.rule(&history, &session, now).is_none() {
+                continue;
+            }
+            match self.remove(&mut history, &session, now).await? {
+                Outcome::Removed(reason) => removed.push(Removed { session, reason }),
+                Outcome::Stays => {}
+                Outcome::Disputed(fault) => self.dispute(&session, fault).await?,
+                Outcome::Stopped(broken) => return self.stop(&broken).await.map(|()| removed),
             }
         }
+        self.report_unknown(&history).await?;
         Ok(removed)
     }
 
-    async fn remove(&self, recording: &Recording, reason: &str, now: Timestamp) -> Result<bool, RecordingsError> {
-        let session = &recording.start.session;
-        let mut write = self.inner.store.begin_quiet_write().await?;
-        // A hold that was set since the list was read wins.
-        if !self.inner.store.remove_recording(&mut write, session, now).await? {
-            return Ok(false);
+    /// The rule that lets a recording go by what the chain says of it.
+    fn rule(&self, history: &History, session: &str, now: Timestamp) -> Option<Rule> {
+        let facts = history.ledger().get(session)?;
+        let (start, closed) = (facts.start.as_ref()?, time(facts.closed_at?)?);
+        if facts.held.is_some() || facts.removed.is_some() {
+            return None;
         }
-        let event = AuditEvent::RecordingRemoved {
-            session: session.clone(),
-            reason: reason.to_owned(),
-            recording_head: recording.head.clone(),
-            recording_bytes: recording.bytes,
+        let keep = self.inner.config.retention(&start.zone);
+        let old = |days: &u32| now.duration_since(closed) > SignedDuration::from_hours(24 * i64::from(*days));
+        let by_age = keep.days.filter(old).map(Rule::Days);
+        by_age.or_else(|| keep.bytes.filter(|most| history.ledger().bytes(start) > *most).map(Rule::Bytes))
+    }
+
+    async fn remove(&self, history: &mut History, session: &str, now: Timestamp) -> Result<Outcome, RecordingsError> {
+        let inner = &self.inner;
+        let path = match self.place(session).await? {
+            Ok(path) => path,
+            Err(fault) => return Ok(Outcome::Disputed(fault)),
         };
-        self.inner.audit.record_in(&mut write, event).await?;
+        let mut write = inner.store.begin_quiet_write().await?;
+        if !inner.store.remove_recording(&mut write, session, now).await? {
+            // Held since the chain was read; or the catalogue has it as held, live or gone, and the chain has not.
+            return Ok(Outcome::Stays);
+        }
+        // From here on nobody else enters anything: what the chain says now holds until this is on record.
+        write.take_audit_head().await?;
+        if let Err(broken) = history.read(&inner.store).await? {
+            return Ok(Outcome::Stopped(broken));
+        }
+        let Some((rule, facts)) = self.rule(history, session, now).zip(history.ledger().get(session)) else {
+            return Ok(Outcome::Stays);
+        };
+        let reason = rule.in_words(facts);
+        let event = removal(session, rule, facts);
+        inner.audit.record_in(&mut write, event).await?;
         write.commit().await?;
-        let path = self.inner.config.dir.join(&recording.start.path);
-        for path in [path.clone(), path.with_extension("srec.torn")] {
-            if let Err(error) = remove_file(&path) {
-                tracing::error!(session, path = %path.display(), %error, "A recording's file could not be removed");
+        if let Err(error) = blocking(|| path.remove(&inner.config.dir)) {
+            tracing::error!(session, %path, %error, "A recording's file could not be removed");
+        }
+        if let Err(broken) = history.read(&inner.store).await? {
+            self.stop(&broken).await?;
+        }
+        Ok(Outcome::Removed(reason))
+    }
+
+    /// Where the catalogue has it, if a recording is there.
+    async fn place(&self, session: &str) -> Result<Result<RecordingPath, String>, RecordingsError> {
+        let inner = &self.inner;
+        let Some(recording) = inner.store.recording_of(session).await? else {
+            return Ok(Err("the catalogue has no such recording".to_owned()));
+        };
+        if recording.start.broker != inner.broker {
+            return Ok(Err("the catalogue has it as another broker's".to_owned()));
+        }
+        Ok(match RecordingPath::parse(&recording.start.path, session) {
+            Err(bad) => Err(bad.to_string()),
+            Ok(path) => match blocking(|| path.open(&inner.config.dir)) {
+                Err(error) => Err(format!("its file `{path}` cannot be read: {error}")),
+                Ok(_) => Ok(path),
+            },
+        })
+    }
+
+    /// What the catalogue has as closed, and the chain does not know as something to keep.
+    async fn report_unknown(&self, history: &History) -> Result<(), RecordingsError> {
+        let mut unknown = self.inner.store.closed_recordings(&self.inner.broker).await?;
+        let known = |session: &String| {
+            history.ledger().get(session).is_some_and(|facts| facts.start.is_some() && facts.closed_at.is_some())
+        };
+        unknown.retain(|session| !known(session));
+        let suspects: HashSet<String> = unknown.into_iter().take(MOST_REPORTS).collect();
+        let before = std::mem::replace(&mut self.inner.reports().suspects, suspects.clone());
+        for session in suspects.intersection(&before) {
+            let fault = "the catalogue has it as closed and kept, and the audit chain does not".to_owned();
+            self.dispute(session, fault).await?;
+        }
+        Ok(())
+    }
+
+    /// Each is reported once in a run of the broker.
+    async fn dispute(&self, session: &str, fault: String) -> Result<(), RecordingsError> {
+        {
+            let mut reports = self.inner.reports();
+            if reports.disputed.len() >= MOST_REPORTS || !reports.disputed.insert(session.to_owned()) {
+                return Ok(());
             }
         }
-        Ok(true)
+        tracing::error!(session, fault, "Retention leaves a recording alone: catalogue and audit chain do not agree");
+        self.inner.audit.record(AuditEvent::RecordingDisputed { session: session.to_owned(), fault }).await?;
+        Ok(())
+    }
+
+    async fn stop(&self, broken: &Broken) -> Result<(), RecordingsError> {
+        if std::mem::replace(&mut self.inner.reports().stopped, true) {
+            return Ok(());
+        }
+        tracing::error!(fault = %broken, "Retention removes nothing: the audit chain does not verify");
+        self.inner.audit.record(AuditEvent::RetentionStopped { fault: broken.0.clone() }).await?;
+        Ok(())
     }
 }
 
-fn reason(
-    recording: &Recording,
-    zone: &str,
-    keep: crate::config::Retention,
-    bytes: u64,
-    now: Timestamp,
-) -> Option<String> {
-    let age = now.duration_since(recording.closed_at.unwrap_or(recording.start.started_at));
-    if let Some(days) = keep.days
-        && age > SignedDuration::from_hours(24 * i64::from(days))
-    {
-        return Some(format!("zone {zone} keeps recordings for {days} days"));
-    }
-    keep.bytes
-        .filter(|most| bytes > *most)
-        .map(|most| format!("zone {zone} keeps {most} bytes of recordings, the newest"))
+/// What became of a recording that a rule lets go.
+enum Outcome {
+    Removed(String),
+    Stays,
+    Disputed(String),
+    Stopped(Broken),
 }
 
-fn remove_file(path: &Path) -> io::Result<()> {
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        other => other,
+impl Rule {
+    fn in_words(self, facts: &Facts) -> String {
+        let zone = facts.start.as_ref().map_or("", |start| &start.zone);
+        match self {
+            Self::Days(days) => format!("zone {zone} keeps recordings for {days} days"),
+            Self::Bytes(most) => format!("zone {zone} keeps {most} bytes of recordings, the newest"),
+        }
+    }
+}
+
+fn removal(session: &str, rule: Rule, facts: &Facts) -> AuditEvent {
+    AuditEvent::RecordingRemoved {
+        session: session.to_owned(),
+        reason: rule.in_words(facts),
+        recording_head: facts.head.as_ref().map(Head::hex),
+        recording_bytes: facts.head.as_ref().map_or(0, |head| head.bytes),
+        closed_at: facts.closed_at.and_then(time),
+        keep_days: match rule {
+            Rule::Days(days) => Some(u64::from(days)),
+            Rule::Bytes(_) => None,
+        },
+        keep_bytes: match rule {
+            Rule::Bytes(most) => Some(most),
+            Rule::Days(_) => None,
+        },
     }
 }

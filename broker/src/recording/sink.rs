@@ -1,15 +1,16 @@
 //! The file of one recording: append only, one `write` per append.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::fs::Mode;
 use sallyport_session_recorder::Sink;
 
+use super::path::RecordingPath;
 use super::syncer::{Syncer, Unsynced};
 use crate::config::Durability;
 
@@ -26,16 +27,15 @@ pub struct FileSink {
 impl FileSink {
     /// Makes the file, which must not exist, and the folder of the day if need be.
     pub(super) fn create(
-        path: &Path,
+        (folder, path): (&Path, &RecordingPath),
         durability: Durability,
         syncer: &Arc<Syncer>,
         faults: Option<Arc<Faults>>,
     ) -> io::Result<Self> {
-        let folder = path.parent().ok_or_else(|| io::Error::other("a recording lies in a folder"))?;
-        make_folder(folder, durability, syncer)?;
-        let file = OpenOptions::new().append(true).create_new(true).mode(0o600).open(path)?;
+        make_folder(&folder.join(path.day()), durability, syncer)?;
+        let (file, day) = path.create(folder)?;
         let sink = Self { file: Unsynced::new(file), syncer: Arc::clone(syncer), durability, length: 0, faults };
-        sync_folder(folder, durability, syncer)?;
+        sync_folder(day, durability, syncer)?;
         Ok(sink)
     }
 
@@ -86,12 +86,12 @@ pub(super) fn make_folder(folder: &Path, durability: Durability, syncer: &Arc<Sy
         Err(error) => return Err(error),
     }
     let above = folder.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    sync_folder(above, durability, syncer)
+    sync_folder(File::open(above)?, durability, syncer)
 }
 
 /// Makes a folder's entries survive a power failure: at once, or with the next grouped sync.
-fn sync_folder(folder: &Path, durability: Durability, syncer: &Arc<Syncer>) -> io::Result<()> {
-    let folder = Unsynced::new(File::open(folder)?);
+fn sync_folder(folder: File, durability: Durability, syncer: &Arc<Syncer>) -> io::Result<()> {
+    let folder = Unsynced::new(folder);
     match durability {
         Durability::Process => syncer.later(&folder),
         Durability::Power => folder.sync()?,
@@ -99,17 +99,11 @@ fn sync_folder(folder: &Path, durability: Durability, syncer: &Arc<Syncer>) -> i
     Ok(())
 }
 
-/// Opens a recording for reading. The path is the catalogue's; a link in its place is not followed.
+/// Opens a recording that was named as a file. A link in its place is not followed.
 pub fn open_file(path: &Path) -> io::Result<File> {
     use rustix::fs::{OFlags, open};
     let file = open(path, OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
     Ok(File::from(file))
-}
-
-/// The path of a recording below the folder of recordings: a folder per UTC day.
-pub(super) fn path_below(session: &str, started: jiff::Timestamp) -> PathBuf {
-    let day = started.to_zoned(jiff::tz::TimeZone::UTC).date();
-    PathBuf::from(day.to_string()).join(format!("{session}.srec"))
 }
 
 /// What a test lets happen to the disk.

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
@@ -18,10 +19,13 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
+mod recovery;
+mod retention;
+
 use super::{Faults, Found, RecordingHandle, Recordings, RecordingsError, open_file};
-use crate::audit::{Audit, AuditConfig};
+use crate::audit::{Audit, AuditConfig, AuditEvent};
 use crate::config::{Durability, RecordingConfig, Retention};
-use crate::store::recordings::{Recording, RecordingFilter, RecordingState};
+use crate::store::recordings::{Recording, RecordingState};
 use crate::store::{DatabaseConfig, Store};
 
 const T1: TrackId = TrackId(1);
@@ -97,6 +101,50 @@ impl Desk {
         .unwrap();
         write.commit().await.unwrap();
         recordings.start(header(&session)).await
+    }
+
+    /// A session that has begun on record.
+    async fn begin(&self, recordings: &Recordings, number: u8) -> RecordingHandle {
+        let handle = self.start(recordings, number).await;
+        self.audit
+            .record(AuditEvent::SessionStarted {
+                session: session(number),
+                identity: "alice".to_owned(),
+                source: "192.0.2.7".to_owned(),
+                asset: "ews-1".to_owned(),
+                zone: "cell-1".to_owned(),
+                service: "ssh".to_owned(),
+                account: "operator".to_owned(),
+                form: "jump".to_owned(),
+                rule: String::new(),
+            })
+            .await
+            .unwrap();
+        handle
+    }
+
+    /// Ends a session on record.
+    async fn end(&self, handle: RecordingHandle) {
+        let sealed = handle.seal("left", "").await.unwrap();
+        self.audit
+            .record(AuditEvent::SessionEnded {
+                session: handle.session().to_owned(),
+                identity: "alice".to_owned(),
+                asset: "ews-1".to_owned(),
+                end: "left".to_owned(),
+                detail: String::new(),
+                recording_head: Some(sealed.head_hex()),
+                recording_bytes: Some(sealed.bytes),
+            })
+            .await
+            .unwrap();
+    }
+
+    /// What somebody does who can write the database.
+    async fn sql(&self, statement: String) {
+        let mut write = self.store.begin_quiet_write().await.unwrap();
+        sqlx::query(sqlx::AssertSqlSafe(statement)).execute(&mut *write).await.unwrap();
+        write.commit().await.unwrap();
     }
 
     fn path(&self, recording: &Recording) -> PathBuf {
@@ -349,7 +397,9 @@ async fn what_a_killed_broker_left_is_sealed_as_interrupted_each_on_its_own() {
     assert_eq!(states, [Failed, Interrupted, Interrupted, Sealed]);
     assert_eq!(desk.state(&paths[1]), State::Interrupted);
     assert_eq!(desk.read(&paths[1])[0].body, [2; 100]);
-    assert_eq!(std::fs::read(paths[1].with_extension("srec.torn")).unwrap(), [1, 0, 0, 1, 0, 9, 9]);
+    let torn = paths[1].with_extension("srec.torn");
+    assert_eq!(std::fs::read(&torn).unwrap(), [1, 0, 0, 1, 0, 9, 9]);
+    assert_eq!(std::fs::metadata(&torn).unwrap().permissions().mode() & 0o777, 0o600);
     assert_eq!(desk.independent(&paths[2]).0["verdict"], "interrupted");
     assert_eq!(desk.codes().await, ["SP-4008", "SP-4007", "SP-4007", "SP-4007"]);
 }
@@ -420,45 +470,6 @@ async fn a_quiet_recording_is_signed_within_two_seconds() {
     .unwrap();
     stop.cancel();
     task.await.unwrap();
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn retention_goes_by_age_and_size_and_leaves_what_is_held() {
-    let mut desk = Desk::new().await;
-    desk.config.retention.insert("cell-1".to_owned(), Retention { days: Some(30), bytes: None });
-    let recordings = desk.open();
-    for number in 1..=3 {
-        desk.start(&recordings, number).await.seal("closed", "").await.unwrap();
-    }
-    let mut write = desk.store.begin_quiet_write().await.unwrap();
-    assert!(desk.store.hold_recording(&mut write, &session(2), true).await.unwrap());
-    write.commit().await.unwrap();
-    let now = Timestamp::now();
-    assert_eq!(recordings.retain(now).await.unwrap(), []);
-    let later = now + jiff::SignedDuration::from_hours(24 * 31);
-    let removed = recordings.retain(later).await.unwrap();
-    assert_eq!(removed.into_iter().map(|each| each.session).collect::<Vec<_>>(), [session(1), session(3)]);
-    assert!(!desk.path(&desk.catalogued(1).await).exists());
-    assert!(desk.path(&desk.catalogued(2).await).exists());
-    assert_eq!(desk.codes().await, ["SP-4004", "SP-4004"]);
-    let listed = desk.store.recordings(&RecordingFilter::default()).await.unwrap();
-    assert_eq!(listed.len(), 1);
-    assert!(listed[0].recording.legal_hold);
-    assert_eq!((listed[0].identity.as_str(), listed[0].form.as_str()), ("alice", "jump"));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn retention_by_size_removes_the_oldest_first() {
-    let mut desk = Desk::new().await;
-    let recordings = desk.open();
-    for number in 1..=3 {
-        desk.start(&recordings, number).await.seal("closed", "").await.unwrap();
-    }
-    let newest = desk.catalogued(3).await.bytes;
-    drop(recordings);
-    desk.config.keep = Retention { days: None, bytes: Some(newest + 10) };
-    let removed = desk.open().retain(Timestamp::now()).await.unwrap();
-    assert_eq!(removed.into_iter().map(|each| each.session).collect::<Vec<_>>(), [session(1), session(2)]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -48,6 +48,19 @@ impl Store {
         Ok(entries)
     }
 
+    /// The entries about a session with one of these codes, in the order of the chain.
+    pub async fn audit_of_session(&self, session: &str, codes: [&str; 4]) -> Result<Vec<Entry>, StoreError> {
+        let [one, two, three, four] = codes;
+        Ok(sqlx::query_as("SELECT * FROM audit WHERE session = $1 AND code IN ($2, $3, $4, $5) ORDER BY seq")
+            .bind(session)
+            .bind(one)
+            .bind(two)
+            .bind(three)
+            .bind(four)
+            .fetch_all(self.reader()?)
+            .await?)
+    }
+
     /// The next `limit` entries of the chain after number `after`.
     pub async fn audit_page(&self, after: i64, limit: u32) -> Result<Vec<Entry>, StoreError> {
         Ok(sqlx::query_as("SELECT * FROM audit WHERE seq > $1 ORDER BY seq LIMIT $2")

@@ -180,10 +180,12 @@ impl Store {
         self.grouped(Change::CloseRecording(closed.clone())).await
     }
 
-    /// The recordings of a broker that its last run did not seal.
+    /// The recordings of a broker that its last run did not close: not sealed, or sealed when their session's end could
+    /// not be entered any more.
     pub async fn unsealed_recordings(&self, broker: &str) -> Result<Vec<Recording>, StoreError> {
         let rows: Vec<Row> = sqlx::query_as(
-            "SELECT * FROM recordings WHERE broker = $1 AND state IN ('open', 'failed') ORDER BY started_at, session",
+            "SELECT * FROM recordings WHERE broker = $1 AND (state IN ('open', 'failed') OR state = 'sealed' AND session IN
+               (SELECT id FROM sessions WHERE broker = $1 AND ended_at IS NULL)) ORDER BY started_at, session",
         )
         .bind(broker)
         .fetch_all(self.reader()?)
@@ -200,33 +202,15 @@ impl Store {
         Ok(rows.into_iter().map(|(session,)| session).collect())
     }
 
-    /// What a broker may remove of a zone's recordings by retention, the oldest first: closed and not held.
-    pub async fn removable_recordings(&self, broker: &str, zone: &str) -> Result<Vec<Recording>, StoreError> {
-        let rows: Vec<Row> = sqlx::query_as(
-            "SELECT * FROM recordings WHERE broker = $1 AND zone = $2 AND legal_hold = 0
-             AND state IN ('sealed', 'interrupted', 'failed') ORDER BY started_at, session",
-        )
-        .bind(broker)
-        .bind(zone)
-        .fetch_all(self.reader()?)
-        .await?;
-        rows.into_iter().map(Recording::try_from).collect()
-    }
-
-    /// The zones of which a broker has files, with the bytes of all of them (held ones and open ones too).
-    pub async fn recorded_zones(&self, broker: &str) -> Result<Vec<(String, u64)>, StoreError> {
-        let rows: Vec<(String, i64)> = sqlx::query_as(
-            "SELECT zone, CAST(SUM(bytes) AS BIGINT) FROM recordings WHERE broker = $1 AND state <> 'removed'
-             GROUP BY zone ORDER BY zone",
+    /// The sessions of which the catalogue has a recording of a broker that is closed and not removed.
+    pub async fn closed_recordings(&self, broker: &str) -> Result<Vec<String>, StoreError> {
+        Ok(sqlx::query_scalar(
+            "SELECT session FROM recordings WHERE broker = $1 AND state IN ('sealed', 'interrupted', 'failed')
+             ORDER BY session",
         )
         .bind(broker)
         .fetch_all(self.reader()?)
-        .await?;
-        rows.into_iter()
-            .map(|(zone, bytes)| {
-                Ok((zone, u64::try_from(bytes).map_err(|error| StoreError::damaged("recordings", error))?))
-            })
-            .collect()
+        .await?)
     }
 
     /// Enters that a recording's file goes, unless it is held: then nothing is written and the answer is `false`. The
@@ -257,11 +241,28 @@ impl Store {
     /// The recording of the session whose id is, or begins with, what is given.
     pub async fn recording(&self, session: &str) -> Result<Recording, StoreError> {
         let id = self.session(session).await?.start.id;
+        self.recording_of(&id).await?.ok_or(StoreError::Missing { kind: "recording", key: id })
+    }
+
+    /// The recording of a session, by its whole id.
+    pub async fn recording_of(&self, session: &str) -> Result<Option<Recording>, StoreError> {
         let row: Option<Row> = sqlx::query_as("SELECT * FROM recordings WHERE session = $1")
-            .bind(&id)
+            .bind(session)
             .fetch_optional(self.reader()?)
             .await?;
-        row.map_or_else(|| Err(StoreError::Missing { kind: "recording", key: id }), Recording::try_from)
+        row.map(Recording::try_from).transpose()
+    }
+
+    /// The recording of a session with what the session was, by its whole id, unless its file is gone.
+    pub async fn listed_recording(&self, session: &str) -> Result<Option<ListedRecording>, StoreError> {
+        let row: Option<ListedRow> = sqlx::query_as(
+            "SELECT r.*, s.identity, s.source, s.asset, s.service, s.account, s.form, s.ended
+             FROM recordings r JOIN sessions s ON s.id = r.session WHERE r.session = $1 AND r.state <> 'removed'",
+        )
+        .bind(session)
+        .fetch_optional(self.reader()?)
+        .await?;
+        row.map(ListedRecording::try_from).transpose()
     }
 
     /// Recordings with their sessions, the newest first.

@@ -11,13 +11,15 @@ use ssh_key::PublicKey;
 use super::{CliError, Context, ReadKeys};
 use crate::audit::AuditEvent;
 use crate::cli::output::tell;
-use crate::recording::open_file;
+use crate::recording::{RecordingPath, open_file};
 use crate::store::recordings::{Recording, RecordingState};
 use crate::vault::KeyName;
 
 /// Where a recording is.
 pub(in crate::cli) struct Source {
     pub(in crate::cli) path: PathBuf,
+    /// Where below the folder of recordings, unless it was named as a file.
+    below: Option<(PathBuf, RecordingPath)>,
     /// What the catalogue knows of it, unless it was named as a file.
     pub(super) recording: Option<Recording>,
 }
@@ -27,7 +29,7 @@ impl Source {
     /// session's name could otherwise stand in for the session.
     pub(in crate::cli) async fn find(named: &str, context: &Context) -> Result<Self, CliError> {
         if named.contains('/') {
-            return Ok(Self { path: PathBuf::from(named), recording: None });
+            return Ok(Self { path: PathBuf::from(named), below: None, recording: None });
         }
         if named.ends_with(".srec") {
             return Err(CliError::Usage(format!(
@@ -44,14 +46,27 @@ impl Source {
             let session = &recording.start.session;
             return Err(CliError::Failed(format!("the file of recording `{session}` was removed by retention")));
         }
-        let path = context.config()?.recording.dir.join(&recording.start.path);
-        Ok(Self { path, recording: Some(recording) })
+        let below = RecordingPath::parse(&recording.start.path, &recording.start.session).map_err(CliError::failed)?;
+        let folder = context.config()?.recording.dir.clone();
+        Ok(Self { path: folder.join(below.to_string()), below: Some((folder, below)), recording: Some(recording) })
+    }
+
+    /// Whether there is no such file.
+    pub(super) fn is_absent(&self) -> bool {
+        self.file().is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)
     }
 
     pub(super) fn open(&self) -> Result<BufReader<File>, CliError> {
-        let file = open_file(&self.path)
-            .map_err(|error| CliError::Failed(format!("cannot read `{}`: {error}", self.path.display())))?;
+        let file =
+            self.file().map_err(|error| CliError::Failed(format!("cannot read `{}`: {error}", self.path.display())))?;
         Ok(BufReader::with_capacity(1 << 16, file))
+    }
+
+    fn file(&self) -> std::io::Result<File> {
+        match &self.below {
+            Some((folder, below)) => below.open(folder),
+            None => open_file(&self.path),
+        }
     }
 }
 
