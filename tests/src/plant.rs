@@ -98,7 +98,7 @@ impl Setup {
             recordings_disk: self.recordings_disk,
             tag_lists: self.tag_lists.iter().map(|(name, _)| folder.path().join(name)).collect(),
             database,
-            _postgres: self.database,
+            postgres: self.database,
             network,
             folder,
         };
@@ -122,7 +122,7 @@ pub struct Plant {
     recordings_disk: Option<&'static str>,
     tag_lists: Vec<PathBuf>,
     database: Option<String>,
-    _postgres: Option<Arc<Postgres>>,
+    postgres: Option<Arc<Postgres>>,
     network: Arc<Network>,
     folder: TempDir,
 }
@@ -322,6 +322,19 @@ impl Plant {
     /// The SQLite file, unless this plant is on PostgreSQL.
     pub fn sqlite(&self) -> Option<PathBuf> {
         self.database.is_none().then(|| self.folder.path().join("broker/sallyport.db"))
+    }
+
+    /// What somebody does who can write the database; gives what a query answered.
+    #[track_caller]
+    pub fn sql(&self, statement: &str) -> String {
+        if let (Some(postgres), Some(url)) = (&self.postgres, &self.database) {
+            return postgres.sql(Postgres::name(url), statement);
+        }
+        let script = "import sqlite3, sys\nc = sqlite3.connect(sys.argv[1], timeout=20)\n\
+                      for row in c.execute(sys.argv[2]): print(*row, sep='|')\nc.commit()";
+        let mut python = Command::new("/usr/bin/python3");
+        python.args(["-c", script]).arg(self.folder.path().join("broker/sallyport.db")).arg(statement);
+        finish(python, b"").ok()
     }
 
     /// The URL of the PostgreSQL database, if this plant is on one.

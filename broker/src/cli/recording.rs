@@ -2,6 +2,7 @@
 
 mod catalogue;
 mod frames;
+mod inventory;
 mod operations;
 mod proof;
 mod reading;
@@ -134,7 +135,8 @@ pub struct Verify {
     /// Session ids (or how they begin), or recordings' files, written with a `/`
     #[arg(required_unless_present = "all")]
     recordings: Vec<String>,
-    /// Every recording of the catalogue; one whose file is missing is a fault
+    /// The audit chain, and every recording that it or the catalogue knows: missing, cut, exchanged, removed before its
+    /// time or under a hold, each is a fault. What lies with another broker is named and not proven
     #[arg(long, conflicts_with = "recordings")]
     all: bool,
     /// Evidence key that must have signed: hex, an OpenSSH line, or a file with either [default: this installation's]

@@ -162,3 +162,27 @@ fn a_broker_that_joins_is_offered_no_plant() {
     let said = finish(init, b"").ok();
     assert!(said.contains("joins it") && !said.contains("apply -f"), "{said}");
 }
+
+#[test]
+fn a_recording_of_the_other_broker_is_elsewhere_and_one_of_its_own_is_not() {
+    let pair = Pair::start();
+    let ada = pair.person("ada");
+    ada.take_lease("ews-1");
+    assert_eq!(ssh(&ada, second_config(&ada), &[], &["ews-1", "echo in"]).ok(), "in\n");
+    pair.plant.quiet();
+    let verify = || pair.plant.sallyport(&["recording", "verify", "--all"]);
+    let verified = verify();
+    assert!(verified.ok().contains(": elsewhere (gate-2)\n"), "{verified}");
+    assert_eq!(verified.text().matches(": sealed\n").count(), 1, "{verified}");
+    assert!(verified.stderr.contains("1 recordings lie with other brokers"), "{verified}");
+
+    // Nor does it help to say of a recording that was deleted here that the other broker has it.
+    for path in sallyport_tests::recordings(&pair.plant.recordings_folder()) {
+        fs::remove_file(path).unwrap();
+    }
+    pair.plant.sql("UPDATE recordings SET broker = 'gate-2'");
+    let verified = verify();
+    verified.refused();
+    assert!(verified.text().contains("the catalogue has broker `gate-2`, the audit chain `gate-1`"), "{verified}");
+    assert!(verified.text().contains("cannot read"), "{verified}");
+}

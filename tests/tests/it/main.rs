@@ -30,6 +30,7 @@ mod store;
 mod store_audit;
 mod store_cli;
 mod store_outage;
+mod tampering;
 mod tcp;
 mod tools;
 mod traces;

@@ -1,38 +1,50 @@
 //! `sallyport recording verify`.
 
-use std::collections::BTreeMap;
-
 use sallyport_session_recorder::types::VerifyingKey;
 use sallyport_session_recorder::{State, Verification, verify as prove};
 use serde::Serialize;
 
+use super::inventory::prove_all;
 use super::source::{Source, check_identity, trusted};
 use super::{CliError, Context, Verify};
+use crate::audit::Fault;
 use crate::cli::printable;
-use crate::store::Store;
-use crate::store::audit::AuditFilter;
-use crate::store::recordings::{RecordingFilter, RecordingState};
+use crate::recording::ledger::Ledger;
+use crate::store::recordings::RecordingState;
 
 /// What is proven about one recording.
 #[derive(Debug, Serialize)]
-struct Proof {
-    recording: String,
-    /// `sealed`, `interrupted`, `unsealed`, `damaged` or `missing`.
-    verdict: &'static str,
+pub(super) struct Proof {
+    pub(super) recording: String,
+    /// `sealed`, `interrupted`, `unsealed`, `damaged`, `missing`, `removed`, or `elsewhere`.
+    pub(super) verdict: &'static str,
     /// What is wrong.
-    fault: Option<String>,
+    pub(super) fault: Option<String>,
+    /// What is not wrong, and worth knowing.
     #[serde(skip_serializing_if = "Option::is_none")]
-    verification: Option<Verification>,
+    pub(super) note: Option<String>,
+    /// The broker that has it, where that is another one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) broker: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) verification: Option<Verification>,
 }
 
 pub(super) async fn verify(arguments: Verify, context: &Context) -> Result<(), CliError> {
     let keys = trusted(&arguments.public_key, context).await?;
     let mut proofs = Vec::new();
+    let mut chain = String::new();
     if arguments.all {
-        proofs = prove_all(context, &keys).await?;
+        let inventory = prove_all(context, &keys).await?;
+        chain = format!("audit chain: whole, {} entries\n", inventory.chain.entries);
+        if !inventory.chain.whole() {
+            chain.clear();
+            proofs.push(Proof::of_chain(&inventory.chain.faults));
+        }
+        proofs.extend(inventory.proofs);
     }
     for named in &arguments.recordings {
-        proofs.push(prove_one(named.clone(), Source::find(named, context).await?, &keys));
+        proofs.push(prove_named(named, context, &keys).await?);
     }
     if context.json() {
         match proofs.as_slice() {
@@ -40,7 +52,11 @@ pub(super) async fn verify(arguments: Verify, context: &Context) -> Result<(), C
             many => context.print_json(many)?,
         }
     } else {
-        context.print(&proofs.iter().map(Proof::text).collect::<String>())?;
+        context.print(&(chain + &proofs.iter().map(Proof::text).collect::<String>()))?;
+    }
+    let elsewhere = proofs.iter().filter(|proof| proof.verdict == "elsewhere").count();
+    if elsewhere > 0 {
+        eprintln!("sallyport: {elsewhere} recordings lie with other brokers and are not proven here");
     }
     let faults = proofs.iter().filter(|proof| !proof.stands(arguments.allow_unsealed)).count();
     match faults {
@@ -50,62 +66,23 @@ pub(super) async fn verify(arguments: Verify, context: &Context) -> Result<(), C
     }
 }
 
-/// Every recording of the catalogue, and every one that the audit chain speaks of: whoever removes or exchanges a recording
-/// together with its entry in the catalogue cannot take it out of the chain.
-async fn prove_all(context: &Context, keys: &[VerifyingKey]) -> Result<Vec<Proof>, CliError> {
-    let store = context.store().await?;
-    let mut chained = chained(store).await?;
-    let filter = RecordingFilter { limit: Some(u32::MAX), ..RecordingFilter::default() };
-    let mut proofs = Vec::new();
-    for each in store.recordings(&filter).await.map_err(CliError::failed)? {
-        let named = each.recording.start.session.clone();
-        let mut proof = prove_one(named.clone(), Source::of(each.recording, context)?, keys);
-        let head = proof.verification.as_ref().map(|verification| verification.head.clone());
-        if let (None, Some(head), Some(expected)) = (&proof.fault, head, chained.remove(&named))
-            && head != expected
-        {
-            proof.fault = Some(format!("the audit chain has head {expected}, the file {head}"));
-            proof.verdict = "damaged";
-        }
-        proofs.push(proof);
-    }
-    proofs.extend(chained.into_iter().map(|(recording, head)| Proof {
-        recording,
-        verdict: "missing",
-        fault: Some(format!("the audit chain has its head {head}, the catalogue has no such recording")),
-        verification: None,
-    }));
-    Ok(proofs)
+/// One file, or one session: of that the chain is asked too, though not proven.
+async fn prove_named(named: &str, context: &Context, keys: &[VerifyingKey]) -> Result<Proof, CliError> {
+    let source = Source::find(named, context).await?;
+    let Some(session) = source.recording.as_ref().map(|recording| recording.start.session.clone()) else {
+        return Ok(prove_one(named.to_owned(), source, keys));
+    };
+    let facts = Ledger::of_session(context.store().await?, &session).await.map_err(CliError::failed)?;
+    let proof = prove_one(named.to_owned(), source, keys);
+    let head = proof.verification.as_ref().map(|verification| verification.head.clone());
+    Ok(proof.with(facts.against(head.as_deref())))
 }
 
-/// The heads of all recordings by session, as the audit chain has them, without those that retention removed.
-async fn chained(store: &Store) -> Result<BTreeMap<String, String>, CliError> {
-    let mut heads = BTreeMap::new();
-    for code in [SESSION_ENDED, RECORDING_INTERRUPTED, RECORDING_REMOVED] {
-        let filter = AuditFilter { code: Some(code.to_owned()), limit: Some(u32::MAX), ..AuditFilter::default() };
-        for entry in store.audit_entries(&filter).await.map_err(CliError::failed)? {
-            let event: serde_json::Value = serde_json::from_str(&entry.event).map_err(CliError::failed)?;
-            let Some(session) = entry.session else { continue };
-            match event["recording_head"].as_str() {
-                _ if code == RECORDING_REMOVED => heads.remove(&session),
-                Some(head) => heads.insert(session, head.to_owned()),
-                None => None,
-            };
-        }
-    }
-    Ok(heads)
-}
-
-const SESSION_ENDED: &str = "SP-3002";
-const RECORDING_REMOVED: &str = "SP-4004";
-const RECORDING_INTERRUPTED: &str = "SP-4007";
-
-fn prove_one(named: String, source: Source, keys: &[VerifyingKey]) -> Proof {
+/// Proves one file.
+pub(super) fn prove_one(named: String, source: Source, keys: &[VerifyingKey]) -> Proof {
     let verification = match source.open().and_then(|file| prove(file, keys).map_err(CliError::failed)) {
         Ok(verification) => verification,
-        Err(error) => {
-            return Proof { recording: named, verdict: "damaged", fault: Some(error.to_string()), verification: None };
-        }
+        Err(error) => return Proof::without_file(named, "damaged", Some(error.to_string())),
     };
     let fault = verification.fault.as_ref().map(ToString::to_string).or_else(|| disagreement(&verification, &source));
     let verdict = match (&fault, verification.state) {
@@ -114,7 +91,7 @@ fn prove_one(named: String, source: Source, keys: &[VerifyingKey]) -> Proof {
         (None, State::Interrupted) => "interrupted",
         (None, State::Open) => "unsealed",
     };
-    Proof { recording: named, verdict, fault, verification: Some(verification) }
+    Proof { recording: named, verdict, fault, note: None, broker: None, verification: Some(verification) }
 }
 
 /// What the catalogue says otherwise than the file: another session's file, another seal, or an older copy.
@@ -129,9 +106,35 @@ fn disagreement(verification: &Verification, source: &Source) -> Option<String> 
 }
 
 impl Proof {
+    /// About a recording whose file was not read.
+    pub(super) fn without_file(recording: String, verdict: &'static str, fault: Option<String>) -> Self {
+        Self { recording, verdict, fault, note: None, broker: None, verification: None }
+    }
+
+    /// The same with what else is wrong.
+    pub(super) fn with(mut self, faults: Vec<String>) -> Self {
+        if !faults.is_empty() {
+            self.fault = Some(self.fault.into_iter().chain(faults).collect::<Vec<_>>().join("; "));
+            self.verdict = "damaged";
+        }
+        self
+    }
+
+    /// A chain that is not whole: what it says of recordings, and what is held against it, proves nothing.
+    fn of_chain(faults: &[Fault]) -> Self {
+        let first = faults.first().map(ToString::to_string).unwrap_or_default();
+        let more = if faults.len() > 1 {
+            format!(" (and {} more; see `audit verify`)", faults.len() - 1)
+        } else {
+            String::new()
+        };
+        let fault = format!("{first}{more}; what it says of recordings is not proven");
+        Self::without_file("audit chain".to_owned(), "damaged", Some(fault))
+    }
+
     fn stands(&self, allow_unsealed: bool) -> bool {
         match self.verdict {
-            "sealed" | "interrupted" => true,
+            "sealed" | "interrupted" | "elsewhere" => true,
             "unsealed" => allow_unsealed,
             _ => false,
         }
@@ -139,10 +142,14 @@ impl Proof {
 
     fn text(&self) -> String {
         let named = printable(&self.recording);
-        let mut text = format!("{named}: {}\n", self.verdict);
+        let at = self.broker.as_ref().map(|broker| format!(" ({})", printable(broker))).unwrap_or_default();
+        let mut text = format!("{named}: {}{at}\n", self.verdict);
         let mut say = |line: String| text.push_str(&format!("  {}\n", printable(&line)));
         if let Some(fault) = &self.fault {
             say(format!("fault: {fault}"));
+        }
+        if let Some(note) = &self.note {
+            say(format!("note: {note}"));
         }
         let Some(verification) = &self.verification else { return text };
         let header = &verification.header;
