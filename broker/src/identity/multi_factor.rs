@@ -90,7 +90,7 @@ impl Identities {
             return Err(Refused::Stale { at: verified.proof().at });
         }
         let first = self.still_standing(verified, now).await?;
-        let second = self.prove_second(first.identity(), code, now).await?;
+        let second = self.prove_second(&first, code, now).await?;
         self.inner.throttle.known_source(first.identity().as_str(), first.source(), now);
         Ok(MultiFactor { proofs: vec![first.proof(), second], first, lease: None, fresh: true })
     }
@@ -103,7 +103,7 @@ impl Identities {
         now: Timestamp,
     ) -> Result<MultiFactor, Refused> {
         let first = self.still_standing(&multi_factor.first, now).await?;
-        let second = self.prove_second(first.identity(), code, now).await?;
+        let second = self.prove_second(&first, code, now).await?;
         let kept =
             multi_factor.proofs.iter().copied().filter(|proof| proof.kind.counts_as() != second.kind.counts_as());
         let proofs = kept.chain([second]).collect();

@@ -71,6 +71,12 @@ pub enum Refused {
     /// Not a code of now, nor a recovery code.
     #[error("wrong code")]
     WrongCode,
+    /// Not a code of now, but one of another time near now.
+    #[error("wrong code, right {}: is a clock wrong?", away(*.steps))]
+    WrongCodeByClock {
+        /// How many steps from now it would be right.
+        steps: i64,
+    },
     /// A code that was used before, here or on another broker.
     #[error("the code was used before")]
     UsedCode,
@@ -91,6 +97,11 @@ pub enum Refused {
     Password(#[from] PasswordError),
 }
 
+fn away(steps: i64) -> String {
+    let (count, when) = (steps.unsigned_abs(), if steps < 0 { "ago" } else { "from now" });
+    format!("{count} {} {when}", if count == 1 { "step" } else { "steps" })
+}
+
 impl Refused {
     /// A short stable word for the audit.
     #[must_use]
@@ -109,7 +120,7 @@ impl Refused {
             Self::Certificate(fault) => fault.code(),
             Self::Stale { .. } => "stale",
             Self::NoSecondFactor => "no-second-factor",
-            Self::WrongCode => "wrong-code",
+            Self::WrongCode | Self::WrongCodeByClock { .. } => "wrong-code",
             Self::UsedCode => "used-code",
             Self::TooManyCodes { .. } => "too-many-codes",
             Self::Store(_) => "store",
@@ -136,7 +147,7 @@ impl Refused {
             | Self::Stale { .. } => "Access denied.",
             // From here on the first factor was right.
             Self::NoSecondFactor => "No second factor is enrolled for you. Ask an administrator.",
-            Self::WrongCode | Self::UsedCode => "This code is not valid.",
+            Self::WrongCode | Self::WrongCodeByClock { .. } | Self::UsedCode => "This code is not valid.",
             Self::TooManyCodes { .. } => "Too many wrong codes. Wait a while, then try again.",
             Self::Store(_) | Self::Vault(_) | Self::Password(_) => "The broker cannot check this now. Try again later.",
         }

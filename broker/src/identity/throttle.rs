@@ -7,7 +7,10 @@
 //! * Per name over all sources, and per source over all names: two more seconds when there is a flood. Sources where the
 //!   person was lately are exempt.
 //! * A name that nobody has is treated exactly like any other: it is never asked here whether one exists.
-//! * Keys are not throttled: a signature cannot be guessed. Codes are, in the store, after a right first factor.
+//! * Keys are not throttled: a signature cannot be guessed.
+//! * Codes, after a right first factor: per credential and source, up to a quarter of an hour. Whoever has somebody's key and
+//!   guesses makes that key wait, where they are; its owner with another key, or from another address, is not held up. What
+//!   bounds guesses from many places together is counted in the store, for all brokers.
 //!
 //! Memory is constant: counters are slots of fixed tables, found by a keyed hash that outsiders cannot aim. Sources are whole
 //! addresses for IPv4 and /64 networks for IPv6.
@@ -47,6 +50,8 @@ pub(super) enum Admission {
 #[derive(Debug)]
 struct State {
     pairs: Vec<Counter>,
+    /// Wrong codes, per identity, credential and source.
+    codes: Vec<Counter>,
     names: Vec<Counter>,
     sources: Vec<Counter>,
     /// Where people were lately. Only a complete login enters anything here.
@@ -63,6 +68,7 @@ impl Throttle {
     pub(super) fn new() -> Self {
         let state = State {
             pairs: vec![Counter::default(); PAIRS],
+            codes: vec![Counter::default(); PAIRS],
             names: vec![Counter::default(); OTHERS],
             sources: vec![Counter::default(); OTHERS],
             known: HashMap::new(),
@@ -95,7 +101,35 @@ impl Throttle {
         }
     }
 
-    /// Whether this person has lately proven two factors from there.
+    /// Counts a code as wrong before it is looked at. `Err`: it is not looked at before this time.
+    pub(super) fn admit_code(
+        &self,
+        name: &str,
+        credential: &str,
+        source: IpAddr,
+        now: Timestamp,
+    ) -> Result<(), Timestamp> {
+        let hash = self.hasher.hash_one((name, credential, network(source)));
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mine = slot(&mut state.codes, hash);
+        let wait = code_delay(mine.wrong_within(now, CODE_FADE));
+        let until = mine.last(now) + wait;
+        if now < until {
+            return Err(until);
+        }
+        mine.wrong = mine.wrong_within(now, CODE_FADE).saturating_add(1);
+        mine.last = now.as_second();
+        Ok(())
+    }
+
+    /// The code was right.
+    pub(super) fn code_succeeded(&self, name: &str, credential: &str, source: IpAddr) {
+        let hash = self.hasher.hash_one((name, credential, network(source)));
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        *slot(&mut state.codes, hash) = Counter::default();
+    }
+
+    /// Whether this person has lately proven two factors from here.
     pub(super) fn is_known(&self, name: &str, source: IpAddr, now: Timestamp) -> bool {
         let pair = self.hasher.hash_one((name, network(source)));
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -138,7 +172,11 @@ impl Throttle {
 impl Counter {
     /// What still counts: one wrong guess is forgotten per [`FADE`].
     fn wrong(&self, now: Timestamp) -> u32 {
-        let forgotten = (now.as_second() - self.last).max(0) / FADE.as_secs();
+        self.wrong_within(now, FADE)
+    }
+
+    fn wrong_within(&self, now: Timestamp, fade: SignedDuration) -> u32 {
+        let forgotten = (now.as_second() - self.last).max(0) / fade.as_secs();
         self.wrong.saturating_sub(u32::try_from(forgotten).unwrap_or(u32::MAX))
     }
 
@@ -165,6 +203,14 @@ fn delay(wrong: u32) -> SignedDuration {
     }
 }
 
+/// Nothing for the first few codes, then twice as long each time.
+fn code_delay(wrong: u32) -> SignedDuration {
+    match wrong.checked_sub(FREE_CODES) {
+        None => SignedDuration::ZERO,
+        Some(over) => SignedDuration::from_secs(2_i64 << over.min(16)).min(LONGEST_FOR_CODES),
+    }
+}
+
 fn slot(table: &mut [Counter], hash: u64) -> &mut Counter {
     let index = usize::try_from(hash % table.len() as u64).unwrap_or(0);
     &mut table[index]
@@ -180,6 +226,12 @@ const LONGEST: SignedDuration = SignedDuration::from_secs(30);
 const KNOWN_WAIT: SignedDuration = SignedDuration::from_secs(5);
 const KNOWN_FOR: SignedDuration = SignedDuration::from_hours(24 * 30);
 const FADE: SignedDuration = SignedDuration::from_mins(2);
+/// Wrong codes that cost nothing: typing errors, a code that ran out while being typed.
+const FREE_CODES: u32 = 4;
+/// 96 guesses a day at three codes in a million: 3 in 10,000, for somebody who has the first factor already.
+const LONGEST_FOR_CODES: SignedDuration = SignedDuration::from_mins(15);
+/// Longer than the longest hold, so that whoever waits it out has not been forgotten.
+const CODE_FADE: SignedDuration = SignedDuration::from_hours(1);
 
 #[cfg(test)]
 mod tests {
@@ -242,6 +294,32 @@ mod tests {
             let _guess = admit(&throttle, "alice", HOME, 1);
         }
         assert_eq!(admit(&throttle, "alice", HOME, 1), Admission::After(KNOWN_WAIT.unsigned_abs()));
+    }
+
+    #[test]
+    fn whoever_guesses_codes_holds_up_the_credential_and_source_that_they_use_and_nobody_else() {
+        let throttle = Throttle::new();
+        let code = |credential: &str, source: &str, second| {
+            throttle.admit_code("alice", credential, source.parse().unwrap(), at(second))
+        };
+        let mut second = 0;
+        let mut looked_at = Vec::new();
+        while second < 86_400 {
+            match code("stolen", OUTSIDE, second) {
+                Ok(()) => looked_at.push(second),
+                Err(until) => second = second.max(until.as_second() - at(0).as_second()) - 1,
+            }
+            second += 1;
+        }
+        // The first few are free, and then the holds double.
+        let between: Vec<i64> = looked_at.windows(2).take(9).map(|pair| pair[1] - pair[0]).collect();
+        assert_eq!(between, [1, 1, 1, 2, 4, 8, 16, 32, 64]);
+        assert!(looked_at.len() <= 110, "{} guesses in a day", looked_at.len());
+        assert!(code("stolen", OUTSIDE, 86_400).is_err());
+        assert_eq!(code("stolen", HOME, 86_400), Ok(()), "the same key where its owner is");
+        assert_eq!(code("another", OUTSIDE, 86_400), Ok(()), "another key of theirs");
+        throttle.code_succeeded("alice", "stolen", OUTSIDE.parse().unwrap());
+        assert_eq!(code("stolen", OUTSIDE, 86_400), Ok(()));
     }
 
     #[test]

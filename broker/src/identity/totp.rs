@@ -116,6 +116,19 @@ impl TotpSettings {
         found
     }
 
+    /// At which other time a code that is not right now would be right: steps from now, as close as any within [`NEARBY`]. For the
+    /// auditor alone, whose next question is which clock is wrong. Takes the same time whatever it finds.
+    pub(crate) fn nearby(&self, seed: &Secret<Vec<u8>>, code: &str, now: Timestamp) -> Option<i64> {
+        let mut found: Option<i64> = None;
+        for away in -NEARBY..=NEARBY {
+            let expected = self.code(seed, self.step(now) + away);
+            let equal = bool::from(expected.expose().as_bytes().ct_eq(code.as_bytes()));
+            let closer = found.is_none_or(|before| away.abs() < before.abs());
+            found = if equal && closer { Some(away) } else { found };
+        }
+        found
+    }
+
     /// What an authenticator app reads from a QR code.
     #[must_use]
     pub fn uri(&self, issuer: &str, identity: &str, seed: &Secret<Vec<u8>>) -> Secret<String> {
@@ -231,6 +244,9 @@ fn percent(text: &str) -> String {
 
 /// Steps that a clock may be off, either way.
 const DRIFT: i64 = 1;
+/// Steps within which it is looked whether a wrong code is one of another time: an hour at half a minute, and a little more, for
+/// a clock that was set to summer time.
+const NEARBY: i64 = 125;
 
 #[cfg(test)]
 mod tests {
@@ -265,6 +281,19 @@ mod tests {
                 assert_eq!(settings.code(&seed(length), settings.step(at(second))).expose(), expected);
             }
         }
+    }
+
+    #[test]
+    fn a_code_of_another_hour_is_wrong_and_named() {
+        let settings = TotpSettings::default();
+        let (seed, now) = (Secret::new(b"12345678901234567890".to_vec()), at(1_790_000_000));
+        for away in [2, -2, 10, -10, 120, NEARBY, -NEARBY] {
+            let code = settings.code(&seed, settings.step(now) + away);
+            assert_eq!(settings.matching(&seed, code.expose(), now, 0), Match::None, "{away}");
+            assert_eq!(settings.nearby(&seed, code.expose(), now), Some(away));
+        }
+        let far = settings.code(&seed, settings.step(now) + NEARBY + 1);
+        assert_eq!(settings.nearby(&seed, far.expose(), now), None);
     }
 
     #[test]

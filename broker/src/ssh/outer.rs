@@ -366,7 +366,9 @@ impl Gate {
                     identity: login.identity.to_string(),
                     source: self.source.to_string(),
                     reason: match refused {
-                        Refused::WrongCode => format!("{wrong} wrong codes on one connection"),
+                        Refused::WrongCode | Refused::WrongCodeByClock { .. } => {
+                            format!("{wrong} wrong codes on one connection")
+                        }
                         other => format!("{wrong} codes on one connection, none of which counted; the last: {other}"),
                     },
                 };

@@ -71,14 +71,21 @@ impl Store {
         self.genuine(read).await
     }
 
-    /// Counts a wrong code, if so far there were as many as the caller saw. `false`: somebody else guessed in between.
-    pub async fn count_guess(&self, identity: &str, seen: i64, at: Timestamp) -> Result<bool, StoreError> {
+    /// Counts a wrong code, if so far there were as many as the caller saw: from now on there are `counted`. `false`: somebody else
+    /// guessed in between.
+    pub async fn count_guess(
+        &self,
+        identity: &str,
+        seen: i64,
+        counted: i64,
+        at: Timestamp,
+    ) -> Result<bool, StoreError> {
         let mut write = self.begin_quiet_write().await?;
         let Some(mut row) = write.totp_to_change(identity).await? else { return Ok(false) };
         if row.failures != seen {
             return Ok(false);
         }
-        row.failures += 1;
+        row.failures = counted;
         row.failed_at = Some(micros(at));
         write.put_totp(&row).await?;
         write.commit().await?;
@@ -94,7 +101,8 @@ impl Store {
             return Ok(false);
         }
         row.last_step = step;
-        (row.failures, row.failed_at) = (0, None);
+        // It was counted as a guess before it was looked at. Those of others stay: they fade.
+        row.failures = row.failures.saturating_sub(1).max(0);
         write.put_totp(&row).await?;
         write.commit().await?;
         Ok(true)

@@ -31,7 +31,7 @@ impl Store {
             .execute(&mut *write)
             .await?;
         if let Some(mut row) = write.totp_to_change(identity).await? {
-            (row.failures, row.failed_at) = (0, None);
+            row.failures = row.failures.saturating_sub(1).max(0);
             write.put_totp(&row).await?;
         }
         write.commit().await?;
