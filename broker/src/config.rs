@@ -328,7 +328,7 @@ impl Check<'_> {
         );
         let sealed = secrets.master_key_sealed.map_or_else(|| format!("{name}.cred").into(), Spanned::into_inner);
         let sealed = self.folder.join(sealed);
-        MasterKeySource::Credential(SealedCredential { sealed, program, name: credential.into_inner() })
+        MasterKeySource::Credential(Box::new(SealedCredential { sealed, program, name: credential.into_inner() }))
     }
 
     fn ssh(&mut self, ssh: file::Ssh) -> SshConfig {

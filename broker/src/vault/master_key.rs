@@ -20,7 +20,7 @@ pub enum MasterKeySource {
     /// A text file that nobody but the broker's user can read.
     File(PathBuf),
     /// A credential that systemd hands to the service; for root's commands it is opened where it is kept.
-    Credential(SealedCredential),
+    Credential(Box<SealedCredential>),
 }
 
 /// The key that seals every secret in the database.
@@ -62,7 +62,7 @@ pub enum MasterKeyError {
     },
     /// The credential is sealed, and cannot be opened here.
     #[error("the master key is sealed: {0}")]
-    Sealed(#[from] SealedError),
+    Sealed(Box<SealedError>),
     /// The file system refused.
     #[error("cannot use the master key at `{path}`: {error}")]
     Io {
@@ -160,7 +160,7 @@ fn credentials_directory() -> Option<PathBuf> {
 }
 
 fn opened(credential: &SealedCredential) -> Result<Secret<[u8; 32]>, MasterKeyError> {
-    let text = credential.open()?;
+    let text = credential.open().map_err(|error| MasterKeyError::Sealed(Box::new(error)))?;
     decode(text.expose()).ok_or_else(|| MasterKeyError::Malformed { path: credential.sealed.clone() })
 }
 
@@ -272,7 +272,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let program = "[ \"$2\" = --name=master-key ] || exit 9\ncase $1 in encrypt) exec /bin/cat >\"$4\";; decrypt) exec /bin/cat \"$3\";; esac\n";
         let credential = credential(directory.path(), program);
-        let source = MasterKeySource::Credential(credential.clone());
+        let source = MasterKeySource::Credential(Box::new(credential.clone()));
         let missing = MasterKey::load(&source).unwrap_err().to_string();
         assert!(missing.contains("systemd-creds encrypt --name=master-key MASTER.KEY"), "{missing}");
         let key = MasterKey::create(&directory.path().join("master.key")).unwrap();
@@ -289,7 +289,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let mut refusing = credential(directory.path(), "echo 'no TPM here' >&2\nexit 3\n");
         fs::write(&refusing.sealed, "sealed").unwrap();
-        let source = |credential: &SealedCredential| MasterKeySource::Credential(credential.clone());
+        let source = |credential: &SealedCredential| MasterKeySource::Credential(Box::new(credential.clone()));
         let said = MasterKey::load(&source(&refusing)).unwrap_err().to_string();
         assert!(said.contains("no TPM here") && said.contains("`sudo`"), "{said}");
         refusing.program = directory.path().join("absent");

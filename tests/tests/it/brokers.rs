@@ -125,8 +125,7 @@ fn a_second_broker_of_the_same_name_does_not_start_and_cuts_nothing() {
     fs::create_dir(&copy).unwrap();
     let mut config: toml::Table = fs::read_to_string(plant.config()).unwrap().parse().unwrap();
     let folder = plant.folder().join("broker");
-    let within = |name: &str| toml::Value::String(folder.join(name).display().to_string());
-    config["secrets"]["master_key"] = within("master.key");
+    config["secrets"]["master_key"] = toml::Value::String(folder.join("master.key").display().to_string());
     if plant.database_url().is_none() {
         config["database"]["url"] = toml::Value::String(format!("sqlite:{}", folder.join("sallyport.db").display()));
     }
