@@ -58,14 +58,17 @@ impl<W: Write> Write for Plain<W> {
     }
 }
 
-/// russh and sqlx log peers' data and statements below warnings: unless somebody names them, they stay quiet.
+/// russh and sqlx log peers' data and statements below warnings: unless somebody names them, they stay quiet. russh says nothing at all: a
+/// line of its for every unexpected packet would let a peer fill the log, and what ends a connection is logged where it was served.
 fn quiet_neighbours(filter: Targets) -> Targets {
     let named: Vec<String> = filter.iter().map(|(target, _)| target.to_owned()).collect();
-    ["russh", "sqlx", "hyper"].into_iter().fold(filter, |filter, neighbour| {
+    use tracing::level_filters::LevelFilter;
+    let neighbours = [("russh", LevelFilter::OFF), ("sqlx", LevelFilter::ERROR), ("hyper", LevelFilter::ERROR)];
+    neighbours.into_iter().fold(filter, |filter, (neighbour, level)| {
         if named.iter().any(|target| target.starts_with(neighbour)) {
             filter
         } else {
-            filter.with_target(neighbour, tracing::level_filters::LevelFilter::ERROR)
+            filter.with_target(neighbour, level)
         }
     })
 }

@@ -435,6 +435,17 @@ events! {
         /// What the terms make of it: view-only or end.
         action: String,
     }
+    /// The asset used the session's connection for itself (opened channels, again and again) and was cut off.
+    AssetMisbehaved = "SP-3011" "asset.misbehaved" Alert Process Spools {
+        /// The session.
+        session: String,
+        /// Whose.
+        identity: String,
+        /// The asset.
+        asset: String,
+        /// What it did.
+        reason: String,
+    }
 
     /// Somebody replayed a recording.
     RecordingReplayed = "SP-4001" "recording.replayed" Notice Process Fails {

@@ -19,6 +19,11 @@ pub enum End {
     },
     /// The filter of a decoded protocol refused the connection itself, in the protocol's own words.
     Denied,
+    /// The asset asked for so much that nobody had asked it for that it was cut off.
+    AssetMisbehaved {
+        /// What it asked for.
+        reason: String,
+    },
     /// The asset did not answer.
     AssetUnreachable,
     /// The asset showed another host key than the pinned one.
@@ -59,6 +64,7 @@ impl End {
             End::Stalled => "stalled",
             End::Malformed { .. } => "malformed",
             End::Denied => "denied",
+            End::AssetMisbehaved { .. } => "asset-misbehaved",
             End::AssetUnreachable => "asset-unreachable",
             End::HostKeyMismatch => "host-key-mismatch",
             End::AssetRefusedLogin => "asset-refused-login",
@@ -77,7 +83,7 @@ impl End {
     #[must_use]
     pub fn detail(&self) -> &str {
         match self {
-            End::Revoked { reason } | End::Malformed { reason } => reason,
+            End::Revoked { reason } | End::Malformed { reason } | End::AssetMisbehaved { reason } => reason,
             End::EndedBy { actor } => actor,
             End::Left
             | End::AssetClosed
@@ -104,6 +110,9 @@ impl End {
             End::Stalled => format!("{asset} took nothing for too long, so the connection was ended."),
             End::Malformed { reason } => format!("The connection to {asset} ended: {reason}."),
             End::Denied => format!("The connection to {asset} was refused by the filter of your grant."),
+            End::AssetMisbehaved { .. } => {
+                format!("{asset} tried to use the connection for itself and was cut off. Tell your administrator.")
+            }
             End::AssetUnreachable => format!("{asset} does not answer. Is it switched on and on the network?"),
             End::HostKeyMismatch => {
                 format!("{asset} did not prove who it is; nothing was sent to it. Tell your administrator.")

@@ -1,19 +1,21 @@
 //! The leg towards the asset: a new connection, a pinned host key, an injected credential.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use russh::client::{self, AuthResult, KeyboardInteractiveAuthResponse};
 use russh::keys::ssh_key::{Certificate, PrivateKey, PublicKey};
-use russh::keys::{HashAlg, PrivateKeyWithHashAlg, PublicKeyOrCertificate};
-use russh::{Channel, MethodKind, Names, SshId};
+use russh::keys::{HashAlg, PrivateKeyWithHashAlg};
+use russh::{Channel, MethodKind, SshId};
 use sallyport_policy::AccountName;
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
 use super::algorithms;
+use super::asset_handler::{AssetHandler, Conduct};
 use super::backlog::CHANNEL_BUFFER;
+use super::cut::Cuttable;
 use crate::vault::Secret;
 
 /// How often an asset may ask again for the same password by keyboard-interactive.
@@ -64,6 +66,7 @@ pub(crate) enum DialError {
 pub(crate) struct AssetConnection {
     handle: Arc<client::Handle<AssetHandler>>,
     closed: CancellationToken,
+    conduct: Arc<Conduct>,
     strict_exchange: bool,
 }
 
@@ -71,6 +74,11 @@ impl AssetConnection {
     /// Resolves when the asset has closed the connection.
     pub(crate) fn closed(&self) -> CancellationToken {
         self.closed.clone()
+    }
+
+    /// What the asset asked for by itself, where that was so much that it was cut off.
+    pub(crate) fn misbehaved(&self) -> Option<String> {
+        self.conduct.misbehaved()
     }
 
     /// Whether the key exchange was strict (OpenSSH PROTOCOL, section 1.10).
@@ -111,20 +119,17 @@ pub(crate) async fn dial(
 async fn connect(peer: Peer<'_>, credential: Credential) -> Result<AssetConnection, DialError> {
     let socket = TcpStream::connect(peer.address).await.map_err(DialError::Unreachable)?;
     socket.set_nodelay(true).map_err(DialError::Unreachable)?;
-    let seen = Arc::new(Mutex::new(Seen::default()));
+    let conduct = Arc::new(Conduct::default());
     let closed = CancellationToken::new();
-    let handler =
-        AssetHandler { pinned: peer.pinned.to_vec(), seen: Arc::clone(&seen), _closed: closed.clone().drop_guard() };
+    let handler = AssetHandler::new(peer.pinned.to_vec(), Arc::clone(&conduct), closed.clone().drop_guard());
+    let socket = Cuttable::new(socket, conduct.cut());
     let algorithms: Vec<_> = peer.pinned.iter().map(PublicKey::algorithm).collect();
     let connected = client::connect_stream(config(&algorithms), socket, handler).await;
-    let refused_key = || {
-        let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.wrong_key.take().map(|shown| DialError::HostKey { shown })
-    };
+    let refused_key = || conduct.wrong_key().map(|shown| DialError::HostKey { shown });
     let mut handle = connected.map_err(|error| refused_key().unwrap_or_else(|| classify(error)))?;
     log_in(&mut handle, peer.account, credential).await?;
-    let strict_exchange = seen.lock().unwrap_or_else(PoisonError::into_inner).strict_exchange;
-    Ok(AssetConnection { handle: Arc::new(handle), closed, strict_exchange })
+    let strict_exchange = conduct.strict_exchange();
+    Ok(AssetConnection { handle: Arc::new(handle), closed, conduct, strict_exchange })
 }
 
 fn classify(error: russh::Error) -> DialError {
@@ -202,48 +207,6 @@ fn config(pinned: &[russh::keys::Algorithm]) -> Arc<client::Config> {
         nodelay: true,
         ..client::Config::default()
     })
-}
-
-#[derive(Debug, Default)]
-struct Seen {
-    wrong_key: Option<String>,
-    strict_exchange: bool,
-}
-
-/// Answers for the asset's side of the connection; what an asset asks for by itself (agent, X11, forwarded ports) is
-/// refused by russh's defaults.
-pub(crate) struct AssetHandler {
-    pinned: Vec<PublicKey>,
-    seen: Arc<Mutex<Seen>>,
-    _closed: tokio_util::sync::DropGuard,
-}
-
-impl client::Handler for AssetHandler {
-    type Error = russh::Error;
-
-    async fn check_server_key(&mut self, shown: &PublicKeyOrCertificate) -> Result<bool, Self::Error> {
-        // Only bare keys are asked for (`host_key_certificates` is empty): a certificate here is not what was pinned.
-        let key = match shown {
-            PublicKeyOrCertificate::PublicKey { key, .. } => Some(key),
-            PublicKeyOrCertificate::Certificate(_) => None,
-        };
-        let pinned = key.is_some_and(|key| self.pinned.iter().any(|p| p.key_data() == key.key_data()));
-        if !pinned {
-            let shown = key.map_or_else(|| "a certificate".to_owned(), |k| k.fingerprint(HashAlg::Sha256).to_string());
-            self.seen.lock().unwrap_or_else(PoisonError::into_inner).wrong_key = Some(shown);
-        }
-        Ok(pinned)
-    }
-
-    async fn kex_done(
-        &mut self,
-        _shared_secret: Option<&[u8]>,
-        names: &Names,
-        _session: &mut client::Session,
-    ) -> Result<(), Self::Error> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).strict_exchange |= names.strict_kex();
-        Ok(())
-    }
 }
 
 #[cfg(test)]

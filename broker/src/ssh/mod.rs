@@ -9,6 +9,7 @@
 mod admission;
 mod algorithms;
 pub(crate) mod asset;
+mod asset_handler;
 mod backlog;
 mod bound;
 mod channel;

@@ -127,7 +127,7 @@ impl Run {
                     }
                     Due::RecorderFailed(reason) => return self.recorder_failed(recorded, &mut limits, &reason).await,
                 },
-                () = closed.cancelled() => return End::AssetClosed,
+                () = closed.cancelled() => return recorded.asset_closed(asset).await,
                 Some(report) = self.files.recv() => if let Err(end) = self.file(recorded, report).await { return end },
                 Some(request) = self.refusals.recv() => {
                     if let Err(end) = self.refused(recorded, request).await { return end }
@@ -321,6 +321,23 @@ async fn open_loopback(
 }
 
 impl Recorded {
+    /// The connection to the asset is over. Where the asset itself was cut off for what it did, that is audited.
+    async fn asset_closed(&self, asset: &AssetConnection) -> End {
+        let Some(reason) = asset.misbehaved() else { return End::AssetClosed };
+        let target = self.authorized.target.asset.to_string();
+        tracing::warn!(session = %self.id, asset = target, reason, "An asset was cut off");
+        let event = AuditEvent::AssetMisbehaved {
+            session: self.id.clone(),
+            identity: self.authorized.subject.identity.to_string(),
+            asset: target,
+            reason: reason.clone(),
+        };
+        match self.audit(event).await {
+            Ok(()) => End::AssetMisbehaved { reason },
+            Err(unrecorded) => unrecorded,
+        }
+    }
+
     /// Its id, and whose it is.
     pub(super) fn names(&self) -> (String, String) {
         (self.id.clone(), self.authorized.subject.identity.to_string())
