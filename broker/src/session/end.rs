@@ -10,8 +10,6 @@ pub enum End {
     Left,
     /// The asset closed the connection.
     AssetClosed,
-    /// The asset took nothing for so long that others on the person's connection would have stood still.
-    Stalled,
     /// A side of a decoded protocol sent what is no message of it.
     Malformed {
         /// Which side, and what was wrong.
@@ -61,7 +59,6 @@ impl End {
         match self {
             End::Left => "left",
             End::AssetClosed => "asset-closed",
-            End::Stalled => "stalled",
             End::Malformed { .. } => "malformed",
             End::Denied => "denied",
             End::AssetMisbehaved { .. } => "asset-misbehaved",
@@ -87,7 +84,6 @@ impl End {
             End::EndedBy { actor } => actor,
             End::Left
             | End::AssetClosed
-            | End::Stalled
             | End::Denied
             | End::AssetUnreachable
             | End::HostKeyMismatch
@@ -107,7 +103,6 @@ impl End {
         Some(match self {
             End::Left => return None,
             End::AssetClosed => format!("{asset} closed the connection."),
-            End::Stalled => format!("{asset} took nothing for too long, so the connection was ended."),
             End::Malformed { reason } => format!("The connection to {asset} ended: {reason}."),
             End::Denied => format!("The connection to {asset} was refused by the filter of your grant."),
             End::AssetMisbehaved { .. } => {

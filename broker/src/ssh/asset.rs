@@ -14,8 +14,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::algorithms;
 use super::asset_handler::{AssetHandler, Conduct};
-use super::backlog::CHANNEL_BUFFER;
+use super::backlog::ASSET_BUFFER;
 use super::cut::Cuttable;
+use super::flow::Flow;
 use crate::vault::Secret;
 
 /// How often an asset may ask again for the same password by keyboard-interactive.
@@ -36,6 +37,8 @@ pub(crate) struct Peer<'a> {
     pub(crate) address: SocketAddr,
     pub(crate) pinned: &'a [PublicKey],
     pub(crate) account: &'a AccountName,
+    /// What the connection will hold.
+    pub(crate) flow: Flow,
 }
 
 /// Why there is no connection to the asset.
@@ -122,7 +125,7 @@ async fn connect(peer: Peer<'_>, credential: Credential) -> Result<AssetConnecti
     let conduct = Arc::new(Conduct::default());
     let closed = CancellationToken::new();
     let handler = AssetHandler::new(peer.pinned.to_vec(), Arc::clone(&conduct), closed.clone().drop_guard());
-    let socket = Cuttable::new(socket, conduct.cut());
+    let socket = Cuttable::new(peer.flow.meter(socket), conduct.cut());
     let algorithms: Vec<_> = peer.pinned.iter().map(PublicKey::algorithm).collect();
     let connected = client::connect_stream(config(&algorithms), socket, handler).await;
     let refused_key = || conduct.wrong_key().map(|shown| DialError::HostKey { shown });
@@ -200,7 +203,7 @@ fn config(pinned: &[russh::keys::Algorithm]) -> Arc<client::Config> {
     Arc::new(client::Config {
         client_id: SshId::Standard("SSH-2.0-Sallyport".into()),
         preferred: algorithms::towards_asset(pinned),
-        channel_buffer_size: CHANNEL_BUFFER,
+        channel_buffer_size: ASSET_BUFFER,
         keepalive_interval: Some(Duration::from_secs(20)),
         keepalive_max: 3,
         inactivity_timeout: None,
@@ -221,7 +224,8 @@ mod tests {
         let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let pinned = [PrivateKey::from(Ed25519Keypair::from_seed(&[7; 32])).public_key().clone()];
         let account = "operator".parse().unwrap();
-        let peer = Peer { address: silent.local_addr().unwrap(), pinned: &pinned, account: &account };
+        let peer =
+            Peer { address: silent.local_addr().unwrap(), pinned: &pinned, account: &account, flow: Flow::default() };
         let limit = Duration::from_millis(100);
         let dialled = dial(peer, Credential::Password(Secret::new("x".to_owned())), limit);
         let dialled = tokio::time::timeout(Duration::from_secs(10), dialled).await.unwrap();

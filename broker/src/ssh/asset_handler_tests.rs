@@ -8,6 +8,7 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
 use super::*;
+use crate::ssh::Flow;
 use crate::ssh::asset::{self, AssetConnection, Credential, Peer};
 use crate::ssh::testbed::soon;
 use crate::vault::Secret;
@@ -45,7 +46,7 @@ async fn dialled() -> (AssetConnection, server::Handle) {
         let _ends_somehow = running.await;
     });
     let account = "operator".parse().unwrap();
-    let peer = Peer { address, pinned: &pinned, account: &account };
+    let peer = Peer { address, pinned: &pinned, account: &account, flow: Flow::default() };
     let credential = Credential::Password(Secret::new("x".to_owned()));
     let asset = asset::dial(peer, credential, Duration::from_secs(10)).await.unwrap();
     (asset, soon(handles.recv()).await.unwrap())

@@ -10,10 +10,10 @@ use std::sync::atomic::{AtomicBool, AtomicIsize, Ordering};
 use russh::{ChannelMsg, Sig};
 use tokio::sync::Notify;
 
-/// Messages that russh's queue of a channel takes. With 128, two full directions of a forwarded connection stood still for
-/// each other once in some twenty runs under load: the slack between a session loop and a task that is slowed has to hold
-/// several windows of small packets.
+/// Messages that russh's queue of a person's channel takes. They are taken at once; the slack is for many small packets.
 pub(super) const CHANNEL_BUFFER: usize = 1000;
+/// The same towards an asset, where the task that takes them is slowed: a full queue holds so many packets of 32 KiB.
+pub(super) const ASSET_BUFFER: usize = 128;
 /// The largest packet of data that a client may send (RFC 4254, section 5.1).
 pub(super) const LARGEST_PACKET: u32 = 32 * 1024;
 /// Messages that may wait. OpenSSH sends a terminal, its environment and one program.

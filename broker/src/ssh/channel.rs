@@ -361,22 +361,23 @@ pub(crate) fn join(
     track: sallyport_session_recorder::TrackId,
     answered: Option<mpsc::Sender<bool>>,
 ) -> Ends {
+    let id = client.id();
     let (client_read, client) = client.split();
     let (asset_read, asset) = asset.split();
     let stop = context.ending.child_token();
-    // Further channels of the person's connection cannot even be seen while this one holds it up.
-    let impatient = Drain { stop: stop.clone(), impatient: Box::new(|| true) };
     let activity = context.activity.clone();
-    // A person may leave a pager standing: as long as nobody else waits, so may the asset.
+    // A person may leave a pager standing: as long as nobody else waits, so may the asset. russh's client has no say in windows.
     let patient_if_alone = Drain { stop: stop.clone(), impatient: Box::new(move || activity.channels() > 1) };
+    let from_client = Received::windowed(client_read, id, &context.person, stop.clone());
+    let from_asset = Received::slowed(asset_read, answered, patient_if_alone, &context.asset);
     Ends {
         context,
         track,
         client,
         handle,
         asset,
-        from_client: Received::start(client_read, None, impatient),
-        from_asset: Received::start(asset_read, answered, patient_if_alone),
+        from_client,
+        from_asset,
         client_ended: AtomicBool::new(false),
         stop,
         exit: Mutex::new(None),

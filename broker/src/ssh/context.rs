@@ -8,6 +8,7 @@ use sallyport_session_recorder::{Budget, Direction, Kind, Part, RecordError, Tra
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::flow::Flow;
 use super::transfer::FileReport;
 use crate::recording::RecordingHandle;
 
@@ -62,6 +63,10 @@ pub struct ChannelContext {
     pub report: mpsc::Sender<FileReport>,
     /// Each request that the terms do not allow.
     pub refused: mpsc::Sender<RefusedRequest>,
+    /// What the person's connection holds.
+    pub person: Flow,
+    /// What the connection to the asset holds.
+    pub asset: Flow,
 }
 
 /// A request that the terms of its session do not allow.
@@ -106,8 +111,8 @@ impl Activity {
         self.last.store(micros_now(), Ordering::Relaxed);
     }
 
-    /// A further channel. Take one before a channel is opened on the asset's side too: a stalled channel waits only
-    /// while it is alone.
+    /// A further channel. Take one before a channel is opened on the asset's side too: a person who reads nothing of a channel is
+    /// waited for only while it is alone.
     pub fn seat(&self) -> Seat {
         self.channels.fetch_add(1, Ordering::Relaxed);
         Seat(Arc::clone(&self.channels))

@@ -7,6 +7,8 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
+use super::flow::Flow;
+
 /// What the task of a connection and its handler tell each other.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Lifeline {
@@ -14,6 +16,8 @@ pub(super) struct Lifeline {
     pub(super) logged_in: CancellationToken,
     /// Cancelled to cut the connection.
     pub(super) cut: CancellationToken,
+    /// What the connection holds.
+    pub(super) flow: Flow,
 }
 
 /// `S` until the token is cancelled, an aborted connection afterwards.

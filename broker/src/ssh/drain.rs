@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use russh::{ChannelMsg, ChannelReadHalf, Sig};
+use russh::{ChannelId, ChannelMsg, ChannelReadHalf, Sig};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::flow::Flow;
 use super::queue::{Pace, Queue, Weigh, cost};
 
 /// What a channel received, in order.
@@ -36,7 +37,21 @@ impl Weigh for Item {
             Item::Eof | Item::ExitStatus(_) | Item::Close | Item::Wake => 0,
         }
     }
+
+    /// A peer whose window is small sends small packets: many of them need no item each.
+    fn absorb(&mut self, next: Self) -> Option<Self> {
+        match (&mut *self, next) {
+            (Item::Data(bytes), Item::Data(more)) if bytes.len() + more.len() <= TINY => {
+                *bytes = [&bytes[..], &more[..]].concat().into();
+                None
+            }
+            (_, next) => Some(next),
+        }
+    }
 }
+
+/// Data of up to so many bytes is put together.
+const TINY: usize = 1024;
 
 /// The most that goes into one entry of the recording and one stretch for a decoder.
 pub(crate) const BATCH: usize = 256 * 1024;
@@ -87,7 +102,28 @@ impl Received {
     /// Starts the drain task. It ends when the channel closes, when `stop` is cancelled or when the queue stalls;
     /// its end frees the session loop from this channel.
     pub(crate) fn start(half: ChannelReadHalf, answers: Option<mpsc::Sender<bool>>, drain: Drain) -> Self {
-        let received = Self { queue: Queue::new(), gone: CancellationToken::new(), stalled: CancellationToken::new() };
+        Self::into(Queue::new(), half, answers, drain)
+    }
+
+    /// The same for a channel of a connection to an asset, which counts among what that holds.
+    pub(crate) fn slowed(
+        half: ChannelReadHalf,
+        answers: Option<mpsc::Sender<bool>>,
+        drain: Drain,
+        flow: &Flow,
+    ) -> Self {
+        Self::into(flow.incoming().slowed(), half, answers, drain)
+    }
+
+    /// The same for a channel of a person's connection: windows keep it short, and it never stalls. An asset that takes nothing is
+    /// waited for as long as the terms allow.
+    pub(crate) fn windowed(half: ChannelReadHalf, channel: ChannelId, flow: &Flow, stop: CancellationToken) -> Self {
+        let drain = Drain { stop, impatient: Box::new(|| false) };
+        Self::into(flow.incoming().queue(channel.into()), half, None, drain)
+    }
+
+    fn into(queue: Arc<Queue<Item>>, half: ChannelReadHalf, answers: Option<mpsc::Sender<bool>>, drain: Drain) -> Self {
+        let received = Self { queue, gone: CancellationToken::new(), stalled: CancellationToken::new() };
         tokio::spawn(drain.run(half, answers, received.clone()));
         received
     }

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::algorithms;
 use super::backlog::{CHANNEL_BUFFER, LARGEST_PACKET};
+use super::flow::WINDOW;
 use super::lobbies::Lobbies;
 use super::refusals::{Refusals, Wave};
 use crate::app::Broker;
@@ -149,6 +150,7 @@ impl Front {
             keys: vec![vault.host_key().clone()],
             certificates: vec![Certificate::clone(&certificate)],
             channel_buffer_size: CHANNEL_BUFFER,
+            window_size: WINDOW,
             maximum_packet_size: LARGEST_PACKET,
             event_buffer_size: 100,
             preferred: algorithms::towards_people(),

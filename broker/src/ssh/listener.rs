@@ -74,7 +74,7 @@ async fn serve(front: Arc<Front>, socket: TcpStream, peer: SocketAddr, slot: &Sl
     let deadline = tokio::time::Instant::now() + limits.login;
     let person = Person::outer(Arc::clone(&front), peer.ip().to_canonical(), slot.pass(), line.clone());
     let socket = Arc::new(socket);
-    let stream = Cuttable::new(Shared(Arc::clone(&socket)), &line.cut);
+    let stream = Cuttable::new(line.flow.meter(Shared(Arc::clone(&socket))), &line.cut);
     let running = tokio::select! {
         running = tokio::time::timeout(limits.silence, server::run_stream(config, stream, person)) => running,
         () = slot.ejected().cancelled() => return,

@@ -15,6 +15,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::backlog::{Backlog, Full};
 use super::choosing::{Choosing, Later, Reader};
 use super::cut::{Cuttable, Lifeline};
+use super::flow::Flow;
 use super::front::Front;
 use super::listener::DISMISSAL;
 use super::listing::Listing;
@@ -48,11 +49,11 @@ pub(super) struct Lobby {
     front: Arc<Front>,
     session: Arc<Session<Authenticated>>,
     handle: server::Handle,
-    cut: CancellationToken,
+    line: Lifeline,
     channels: HashMap<ChannelId, InLobby>,
     /// For what leads through to the plant.
     slots: Arc<Semaphore>,
-    /// Everything open on this connection: who stands still alone may be waited for.
+    /// Everything open on this connection.
     open: Activity,
     /// Cancelled with the connection.
     gone: CancellationToken,
@@ -74,17 +75,17 @@ impl Lobby {
         front: Arc<Front>,
         session: Session<Authenticated>,
         handle: server::Handle,
-        cut: CancellationToken,
+        line: Lifeline,
     ) -> Self {
         let gone = CancellationToken::new();
         let open = Activity::new();
         let identity = session.proof().identity().clone();
-        let entered = front.lobbies.enter(identity, open.clone(), handle.clone(), cut.clone());
+        let entered = front.lobbies.enter(identity, open.clone(), handle.clone(), line.cut.clone());
         Self {
             front,
             session: Arc::new(session),
             handle,
-            cut,
+            line,
             channels: HashMap::new(),
             slots: Arc::new(Semaphore::new(MOST_THROUGH)),
             open,
@@ -167,7 +168,7 @@ impl Lobby {
     fn choose(&self, channel: Channel<Msg>, terminal: ChannelRequest, backlog: Backlog, seat: Seat) -> InLobby {
         let (later, requests) = mpsc::channel(16);
         let (backlog, left) = (Arc::new(backlog), CancellationToken::new());
-        let voice = Voice::new(self.handle.clone(), self.cut.clone());
+        let voice = Voice::new(self.handle.clone(), self.line.cut.clone(), self.line.flow.clone());
         let reader = Reader { channel, backlog: Arc::clone(&backlog), left: left.clone() };
         let choosing = Choosing::new(Arc::clone(&self.session), voice, reader, terminal, requests);
         let task = tokio::spawn(async move {
@@ -217,11 +218,9 @@ impl Lobby {
             Lead::Jump { asset, service } => self.jump(asked, &asset, service, (slot, seat)).await,
             Lead::Stream(target) => {
                 let (session, gone) = (Arc::clone(&self.session), self.gone.clone());
-                let neighbours = self.open.clone();
-                // Further channels of the connection cannot even be seen while one holds it up; alone, it may wait.
-                let impatient = Box::new(move || neighbours.channels() > 1);
+                let flow = self.line.flow.clone();
                 tokio::spawn(async move {
-                    through::stream(session, target, asked, gone, impatient).await;
+                    through::stream(session, target, asked, gone, flow).await;
                     drop((slot, seat));
                 });
             }
@@ -245,8 +244,9 @@ impl Lobby {
         let person = Person::inner(Arc::clone(&self.front), session, asset.clone(), service, line.clone());
         let deadline = self.front.door.limits().login;
         asked.reply.accept().await;
+        let outer = self.line.flow.clone();
         tokio::spawn(async move {
-            serve_inner(config, asked.channel, person, line, deadline).await;
+            serve_inner(config, (asked.channel, outer), person, line, deadline).await;
             drop(place);
         });
     }
@@ -265,13 +265,13 @@ impl InLobby {
 
 async fn serve_inner(
     config: Arc<server::Config>,
-    channel: Channel<Msg>,
+    (channel, outer): (Channel<Msg>, Flow),
     person: Person,
     line: Lifeline,
     deadline: Duration,
 ) {
     let end = tokio::time::Instant::now() + deadline;
-    let stream = Cuttable::new(pipe(channel), &line.cut);
+    let stream = Cuttable::new(line.flow.meter(pipe(channel, outer)), &line.cut);
     let Ok(started) = tokio::time::timeout_at(end, server::run_stream(config, stream, person)).await else {
         return tracing::debug!("A jump was opened and nothing said");
     };

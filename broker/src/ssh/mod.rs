@@ -19,6 +19,7 @@ mod context;
 mod cut;
 pub(crate) mod drain;
 mod ends;
+pub(crate) mod flow;
 mod forward;
 mod front;
 mod inner;
@@ -45,6 +46,7 @@ mod transfer;
 
 pub use channel::{Answer, ChannelError, Sentence, SessionChannel};
 pub use context::{Activity, ChannelContext, Evidence, RefusedRequest, Seat, Trouble, TroubleSignal, VIEW_ONLY_GRACE};
+pub use flow::Flow;
 pub use forward::relay_forward;
 pub use pipe::pipe;
 pub use queue::bytes_queued;
@@ -57,6 +59,8 @@ pub use listener::listen;
 mod openssh_tests;
 #[cfg(test)]
 mod relay_tests;
+#[cfg(test)]
+mod slow_tests;
 #[cfg(test)]
 pub(crate) mod testbed;
 

@@ -136,7 +136,18 @@ impl Person {
             );
             return Err(Error::Disconnect);
         }
-        self.received(id, data.len()).await
+        self.received(id, data.len()).await?;
+        if self.line.flow.incoming().is_overrun() {
+            tracing::warn!(
+                identity = self.identity.as_deref(),
+                "A connection sent more than its windows allow, and was ended"
+            );
+            return Err(Error::Disconnect);
+        }
+        if let Some(pause) = self.line.flow.incoming().pause() {
+            tokio::time::sleep(pause).await;
+        }
+        Ok(())
     }
 
     async fn request(
@@ -249,7 +260,7 @@ impl Handler for Person {
             Door::Inner(gate) => gate.into_entry(),
             Door::Lobby(_) | Door::Bound(_) | Door::Shut => None,
         };
-        let voice = Voice::new(connection.handle(), self.line.cut.clone());
+        let voice = Voice::new(connection.handle(), self.line.cut.clone(), self.line.flow.clone());
         let opening = self.front.opening();
         let entry = entry.ok_or(Error::Inconsistent)?;
         // Who is one too many still has to be gone by the deadline.
@@ -258,7 +269,7 @@ impl Handler for Person {
         }
         self.door = match entry {
             Entry::Lobby(session) => {
-                let lobby = Lobby::new(Arc::clone(&self.front), session, connection.handle(), self.line.cut.clone());
+                let lobby = Lobby::new(Arc::clone(&self.front), session, connection.handle(), self.line.clone());
                 Door::Lobby(Box::new(lobby))
             }
             Entry::Session { authorized, typed } => Door::Bound(Bound::to_session(*authorized, typed, voice, opening)),
@@ -375,6 +386,10 @@ impl Handler for Person {
         _connection: &mut Connection,
     ) -> Result<(), Error> {
         self.data_received(channel, data).await
+    }
+
+    fn adjust_window(&mut self, channel: ChannelId, current: u32) -> u32 {
+        self.line.flow.incoming().next_window(channel.into(), current)
     }
 
     async fn window_adjusted(&mut self, channel: ChannelId, _size: u32, _: &mut Connection) -> Result<(), Error> {

@@ -9,21 +9,23 @@ use russh::{Channel, ChannelWriteHalf, server};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadHalf, WriteHalf};
 use tokio_util::sync::CancellationToken;
 
-use super::drain::{Drain, Item, Received, batch_cost, same_batch};
+use super::drain::{Item, Received, batch_cost, same_batch};
+use super::flow::Flow;
 
 /// What may stand in each direction of the pipe itself.
 const PIPE: usize = 256 * 1024;
 
 /// The channel's bytes as a stream; it ends when either side ends.
-pub fn pipe(channel: Channel<server::Msg>) -> impl AsyncRead + AsyncWrite + Unpin + Send + 'static {
+pub fn pipe(channel: Channel<server::Msg>, flow: Flow) -> impl AsyncRead + AsyncWrite + Unpin + Send + 'static {
     let (near, far) = tokio::io::duplex(PIPE);
     let (from_far, to_far) = tokio::io::split(far);
+    let id = channel.id();
     let (read, write) = channel.split();
     let write = Arc::new(write);
     let stop = CancellationToken::new();
-    let received = Received::start(read, None, Drain { stop: stop.clone(), impatient: Box::new(|| true) });
+    let received = Received::windowed(read, id, &flow, stop.clone());
     tokio::spawn(incoming(received.clone(), to_far, Arc::clone(&write), stop.clone()));
-    tokio::spawn(outgoing(from_far, write, received, stop));
+    tokio::spawn(outgoing(from_far, (write, flow), received, stop));
     near
 }
 
@@ -53,11 +55,6 @@ async fn incoming(
     };
     let outcome = tokio::select! {
         outcome = ended => outcome,
-        () = received.stalled.cancelled() => {
-            // The session inside does not read: it is not waited for, and its channel is closed.
-            stop.cancel();
-            Ok(())
-        }
         () = stop.cancelled() => Ok(()),
     };
     if let Err(error) = outcome {
@@ -73,7 +70,7 @@ async fn incoming(
 
 async fn outgoing(
     mut from_far: ReadHalf<DuplexStream>,
-    write: Arc<ChannelWriteHalf<server::Msg>>,
+    (write, flow): (Arc<ChannelWriteHalf<server::Msg>>, Flow),
     received: Received,
     stop: CancellationToken,
 ) {
@@ -85,7 +82,7 @@ async fn outgoing(
                 return Ok::<_, std::io::Error>(());
             }
             let bytes: Bytes = buffer.split().freeze();
-            if write.data_bytes(bytes).await.is_err() {
+            if flow.send(&write, None, bytes).await.is_err() {
                 return Ok(());
             }
         }

@@ -21,13 +21,15 @@ const HOLD_ABOVE: usize = 16 * 1024 * 1024;
 const TOTAL: usize = 256 * 1024 * 1024;
 /// A full queue that makes no progress for this long is stalled.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+/// A connection that holds no more than this is not slowed for what others hold.
+const LITTLE: usize = 1024 * 1024;
 /// What an item costs beside its bytes, so that one-byte packets are counted for what they are.
 const ITEM_COST: usize = 128;
 const SLOWEST: Duration = Duration::from_secs(1);
 /// Less than this within the patience is no progress: nobody would wait for it, and a neighbour should not.
 const PROGRESS: usize = 1024;
 
-static PROCESS: LazyLock<Arc<Pool>> = LazyLock::new(|| Arc::new(Pool::new(TOTAL)));
+pub(super) static PROCESS: LazyLock<Arc<Pool>> = LazyLock::new(|| Arc::new(Pool::new(TOTAL)));
 
 /// Bytes that all queues of this process hold now.
 pub fn bytes_queued() -> usize {
@@ -39,25 +41,59 @@ pub fn bytes_queued() -> usize {
 pub(crate) struct Pool {
     used: AtomicUsize,
     limit: usize,
+    /// What this one is a part of.
+    whole: Option<Arc<Pool>>,
 }
 
 impl Pool {
     pub(crate) fn new(limit: usize) -> Self {
-        Self { used: AtomicUsize::new(0), limit }
+        Self { used: AtomicUsize::new(0), limit, whole: None }
     }
 
-    fn used(&self) -> usize {
+    /// A part of another, with a limit of its own beside that of all parts together.
+    pub(crate) fn part_of(whole: &Arc<Pool>, limit: usize) -> Self {
+        Self { used: AtomicUsize::new(0), limit, whole: Some(Arc::clone(whole)) }
+    }
+
+    pub(crate) fn used(&self) -> usize {
         self.used.load(Ordering::Relaxed)
     }
 
-    fn is_full(&self) -> bool {
-        self.used() > self.limit
+    /// Whether this, or what it is a part of, holds more than it may. Who holds little does not count for full.
+    pub(crate) fn is_full(&self) -> bool {
+        let used = self.used();
+        used > self.limit || self.whole.as_deref().is_some_and(|whole| used > LITTLE && whole.is_full())
+    }
+
+    /// From 0, where half of the whole's limit is used, to 32, where all of it is.
+    pub(crate) fn pressure(&self) -> usize {
+        let whole = self.whole.as_deref().unwrap_or(self);
+        whole.used().saturating_sub(whole.limit / 2) / (whole.limit / 64).max(1)
+    }
+
+    pub(crate) fn add(&self, bytes: usize) {
+        self.used.fetch_add(bytes, Ordering::Relaxed);
+        if let Some(whole) = &self.whole {
+            whole.add(bytes);
+        }
+    }
+
+    pub(crate) fn remove(&self, bytes: usize) {
+        self.used.fetch_sub(bytes, Ordering::Relaxed);
+        if let Some(whole) = &self.whole {
+            whole.remove(bytes);
+        }
     }
 }
 
 /// Something that is queued, and how many bytes it holds.
-pub(crate) trait Weigh {
+pub(crate) trait Weigh: Sized {
     fn weight(&self) -> usize;
+
+    /// Takes the next item into this one, where both are small; gives it back where not.
+    fn absorb(&mut self, next: Self) -> Option<Self> {
+        Some(next)
+    }
 }
 
 /// One producer's and one consumer's queue; both hold it through an `Arc`.
@@ -67,6 +103,8 @@ pub(crate) struct Queue<T> {
     filled: Notify,
     emptied: Notify,
     pool: Arc<Pool>,
+    /// Its producer is slowed by its peer's window, not by this queue.
+    windowed: bool,
 }
 
 #[derive(Debug)]
@@ -99,8 +137,17 @@ impl<T: Weigh> Queue<T> {
     }
 
     pub(crate) fn within(pool: Arc<Pool>) -> Arc<Self> {
+        Arc::new(Self::empty(pool, false))
+    }
+
+    /// For a channel whose peer is given smaller windows as this fills: its producer need not be slowed.
+    pub(crate) fn windowed(pool: Arc<Pool>) -> Arc<Self> {
+        Arc::new(Self::empty(pool, true))
+    }
+
+    fn empty(pool: Arc<Pool>, windowed: bool) -> Self {
         let state = State { items: VecDeque::new(), held: 0, progress: Instant::now(), released: 0, closed: false };
-        Arc::new(Self { state: Mutex::new(state), filled: Notify::new(), emptied: Notify::new(), pool })
+        Self { state: Mutex::new(state), filled: Notify::new(), emptied: Notify::new(), pool, windowed }
     }
 
     /// Takes an item, always. What comes after `close` is dropped.
@@ -114,9 +161,16 @@ impl<T: Weigh> Queue<T> {
             state.progress = Instant::now();
             state.released = 0;
         }
-        state.items.push_back(item);
+        let weight = item.weight();
+        let rest = match state.items.back_mut() {
+            Some(last) => last.absorb(item),
+            None => Some(item),
+        };
+        // What was taken into another item costs nothing beside its bytes.
+        let cost = if rest.is_some() { cost } else { weight };
+        state.items.extend(rest);
         state.held += cost;
-        self.pool.used.fetch_add(cost, Ordering::Relaxed);
+        self.pool.add(cost);
         drop(state);
         self.filled.notify_one();
     }
@@ -132,7 +186,7 @@ impl<T: Weigh> Queue<T> {
         let mut state = self.lock();
         state.closed = true;
         state.items = VecDeque::new();
-        self.pool.used.fetch_sub(std::mem::take(&mut state.held), Ordering::Relaxed);
+        self.pool.remove(std::mem::take(&mut state.held));
         drop(state);
         self.filled.notify_one();
         self.emptied.notify_one();
@@ -191,12 +245,12 @@ impl<T: Weigh> Queue<T> {
             state.progress = Instant::now();
             state.released = 0;
         }
-        self.pool.used.fetch_sub(bytes, Ordering::Relaxed);
+        self.pool.remove(bytes);
         drop(state);
         self.emptied.notify_one();
     }
 
-    #[cfg(test)]
+    /// Everything pushed and not yet released.
     pub(crate) fn held(&self) -> usize {
         self.lock().held
     }
@@ -204,6 +258,15 @@ impl<T: Weigh> Queue<T> {
     /// How the producer should go on.
     pub(crate) fn pace(&self) -> Pace {
         let state = self.lock();
+        if self.windowed {
+            return match state.held {
+                0 => Pace::Free,
+                // Only a peer that sends more than its window gets there.
+                held if held > HOLD_ABOVE => Pace::Hold,
+                _ if self.pool.is_full() => Pace::Wait(SLOWEST),
+                _ => Pace::Free,
+            };
+        }
         let full = state.held > SLOW_ABOVE;
         if full && state.progress.elapsed() >= PATIENCE {
             return Pace::Stalled;
@@ -220,7 +283,7 @@ impl<T: Weigh> Queue<T> {
     /// When a full queue will count as stalled, if it makes no progress until then.
     pub(crate) fn stalls_at(&self) -> Option<Instant> {
         let state = self.lock();
-        (state.held > SLOW_ABOVE).then(|| state.progress + PATIENCE)
+        (!self.windowed && state.held > SLOW_ABOVE).then(|| state.progress + PATIENCE)
     }
 
     /// Waits until something was released since the last look.
@@ -237,7 +300,7 @@ impl<T: Weigh> Queue<T> {
 impl<T> Drop for Queue<T> {
     fn drop(&mut self) {
         let held = self.state.get_mut().unwrap_or_else(PoisonError::into_inner).held;
-        self.pool.used.fetch_sub(held, Ordering::Relaxed);
+        self.pool.remove(held);
     }
 }
 

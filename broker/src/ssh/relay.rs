@@ -244,7 +244,8 @@ impl Ends {
             let fits = self.asset.writable_packet_size().await.clamp(SMALL_PIECE, PIECE);
             let piece = rest.split_to(rest.len().min(fits));
             let length = piece.len();
-            self.to_asset(self.asset.data_bytes(piece)).await?;
+            self.to_asset(self.context.asset.send(&self.asset, None, piece)).await?;
+            self.context.activity.touch();
             owed.pay(length);
         }
         Ok(())
@@ -255,10 +256,8 @@ impl Ends {
             let fits = self.client.writable_packet_size().await.clamp(SMALL_PIECE, PIECE);
             let piece = rest.split_to(rest.len().min(fits));
             let length = piece.len();
-            match kind {
-                None => self.to_client(self.client.data_bytes(piece)).await?,
-                Some(kind) => self.to_client(self.client.extended_data_bytes(kind, piece)).await?,
-            }
+            self.to_client(self.context.person.send(&self.client, kind, piece)).await?;
+            self.context.activity.touch();
             owed.pay(length);
         }
         Ok(())

@@ -186,7 +186,7 @@ async fn after_the_recorder_fails_not_one_byte_reaches_the_asset() {
 }
 
 /// This many bytes up a channel that echoes, and all of them down again, both at once.
-async fn echo(channel: russh::Channel<russh::client::Msg>, size: usize) {
+pub(super) async fn echo(channel: russh::Channel<russh::client::Msg>, size: usize) {
     let (mut read, write) = channel.split();
     let sender = tokio::spawn(async move {
         let block = bytes::Bytes::from((0..=255u8).cycle().take(1024 * 1024).collect::<Vec<_>>());
@@ -206,7 +206,7 @@ async fn echo(channel: russh::Channel<russh::client::Msg>, size: usize) {
     assert_eq!(received, size);
 }
 
-fn lengths_only() -> Notebook {
+pub(super) fn lengths_only() -> Notebook {
     Notebook { lengths_only: true, ..Notebook::default() }
 }
 
@@ -250,25 +250,6 @@ async fn a_forwarded_connection_is_a_track_of_its_own() {
 async fn full_duplex_bulk_passes_through_a_forwarded_connection() {
     let bed = bed(Terms::default(), lengths_only()).await;
     echo(bed.client.channel_open_direct_tcpip("localhost", 8080, "127.0.0.1", 1).await.unwrap(), BULK).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_stalled_channel_ends_with_a_sentence_and_holds_little() {
-    let bed = bed(Terms::default(), lengths_only()).await;
-    let (read, write) = bed.client.channel_open_session().await.unwrap().split();
-    write.exec(true, "stall").await.unwrap();
-    let stalled = tokio::spawn(hear(read));
-    let flood = tokio::spawn(async move {
-        let block = bytes::Bytes::from(vec![0; 1024 * 1024]);
-        while write.data_bytes(block.clone()).await.is_ok() {}
-    });
-    // Let it fill what there is to fill.
-    tokio::time::sleep(Duration::from_secs(2)).await;
-    assert!(super::bytes_queued() < 5 * SLOW_ABOVE);
-    let heard = soon(stalled).await.unwrap();
-    assert!(heard.err.contains("the asset has not taken anything for 10 s"), "{heard:?}");
-    assert_eq!(heard.events.last().unwrap(), "close");
-    flood.abort();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -41,7 +41,6 @@ async fn await_start(ends: &Ends, mut started: oneshot::Receiver<Stream>) -> Opt
         () = ends.stop.cancelled() => None,
         stream = &mut started => stream.ok(),
         () = ends.from_client.gone.cancelled() => None,
-        () = ends.from_client.stalled.cancelled() => None,
         () = ends.from_asset.stalled.cancelled() => None,
         () = ends.from_asset.gone.cancelled() => {
             // A short program ends before the answer to its request has been passed on.
@@ -61,8 +60,7 @@ async fn run(ends: &Arc<Ends>, stream: &Arc<Stream>) -> Option<String> {
         async move { ends.pump_output(&stream).await }
     });
     let reason = tokio::select! {
-        () = ends.from_client.stalled.cancelled() => Some(not_taken("the asset has")),
-        () = ends.from_asset.stalled.cancelled() => Some(not_taken("your side has")),
+        () = ends.from_asset.stalled.cancelled() => Some(not_taken()),
         ended = &mut output => {
             input.abort();
             sentence(ended)
@@ -75,9 +73,11 @@ async fn run(ends: &Arc<Ends>, stream: &Arc<Stream>) -> Option<String> {
     reason
 }
 
-fn not_taken(who: &str) -> String {
+fn not_taken() -> String {
     let seconds = PATIENCE.as_secs();
-    format!("{who} not taken anything for {seconds} s; this channel was ended so that others on the connection go on")
+    format!(
+        "your side has not taken anything for {seconds} s; this channel was ended so that others of its session go on"
+    )
 }
 
 fn sentence(ended: Result<Result<(), Fault>, tokio::task::JoinError>) -> Option<String> {

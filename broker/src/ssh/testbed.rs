@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::channel::{Answer, SessionChannel};
 use super::context::{Activity, ChannelContext, Evidence, RefusedRequest, TroubleSignal};
 use super::drain::{Drain, Item, Received, batch_cost, joined, same_batch};
+use super::flow::Flow;
 use super::request::ChannelRequest;
 use super::transfer::FileReport;
 
@@ -153,15 +154,24 @@ pub(crate) async fn bed(terms: Terms, notebook: Notebook) -> Bed {
         trouble: TroubleSignal::new(),
         report,
         refused: refusals,
+        person: Flow::default(),
+        asset: Flow::default(),
     };
     let asset_port = listen(server_config(), {
         let asset = asset.clone();
-        move || Asset::new(asset.clone())
+        move || {
+            let flow = Flow::default();
+            (Asset::new(asset.clone(), flow.clone()), flow)
+        }
     })
     .await;
-    let gate_port = listen(server_config(), {
+    let gate_port = listen(gate_config(), {
         let context = context.clone();
-        move || Gate { context: context.clone(), asset_port, asset: None, channels: HashMap::new() }
+        move || {
+            let gate = Gate { context: context.clone(), asset_port, asset: None, channels: HashMap::new() };
+            let flow = context.person.clone();
+            (gate, flow)
+        }
     })
     .await;
     let client = connect(gate_port).await;
@@ -169,18 +179,38 @@ pub(crate) async fn bed(terms: Terms, notebook: Notebook) -> Bed {
 }
 
 fn server_config() -> Arc<server::Config> {
-    let mut rng = russh::keys::key::safe_rng();
+    Arc::new(plain_config())
+}
+
+/// As the broker has it towards an asset.
+fn asset_config() -> client::Config {
+    client::Config { channel_buffer_size: super::backlog::ASSET_BUFFER, ..client::Config::default() }
+}
+
+/// As the broker has it.
+fn gate_config() -> Arc<server::Config> {
     Arc::new(server::Config {
+        window_size: super::flow::WINDOW,
+        channel_buffer_size: super::backlog::CHANNEL_BUFFER,
+        maximum_packet_size: super::backlog::LARGEST_PACKET,
+        event_buffer_size: 100,
+        ..plain_config()
+    })
+}
+
+fn plain_config() -> server::Config {
+    let mut rng = russh::keys::key::safe_rng();
+    server::Config {
         keys: vec![PrivateKey::random(&mut rng, russh::keys::Algorithm::Ed25519).unwrap()],
         auth_rejection_time: Duration::from_millis(1),
         nodelay: true,
         ..server::Config::default()
-    })
+    }
 }
 
 async fn listen<H: server::Handler + Send + 'static>(
     config: Arc<server::Config>,
-    make: impl Fn() -> H + Send + 'static,
+    make: impl Fn() -> (H, Flow) + Send + 'static,
 ) -> u16
 where
     H::Error: std::fmt::Debug,
@@ -190,9 +220,9 @@ where
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
             stream.set_nodelay(true).unwrap();
-            let (config, handler) = (config.clone(), make());
+            let (config, (handler, flow)) = (config.clone(), make());
             tokio::spawn(async move {
-                if let Ok(running) = server::run_stream(config, stream, handler).await {
+                if let Ok(running) = server::run_stream(config, flow.meter(stream), handler).await {
                     let _ends_somehow = running.await;
                 }
             });
@@ -202,10 +232,15 @@ where
 }
 
 pub(crate) async fn connect(port: u16) -> client::Handle<Person> {
-    let config = Arc::new(client::Config { nodelay: true, ..client::Config::default() });
+    connect_with(port, client::Config::default(), &Flow::default()).await
+}
+
+/// The same with a configuration of its own.
+pub(crate) async fn connect_with(port: u16, config: client::Config, flow: &Flow) -> client::Handle<Person> {
+    let config = Arc::new(client::Config { nodelay: true, ..config });
     let stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
     stream.set_nodelay(true).unwrap();
-    let mut handle = client::connect_stream(config, stream, Person).await.unwrap();
+    let mut handle = client::connect_stream(config, flow.meter(stream), Person).await.unwrap();
     assert!(handle.authenticate_none("alice").await.unwrap().success());
     handle
 }
@@ -259,7 +294,8 @@ struct Gate {
 
 impl Gate {
     fn another(&self) -> Self {
-        Self { context: self.context.clone(), asset_port: self.asset_port, asset: None, channels: HashMap::new() }
+        let context = ChannelContext { person: Flow::default(), asset: Flow::default(), ..self.context.clone() };
+        Self { context, asset_port: self.asset_port, asset: None, channels: HashMap::new() }
     }
 
     async fn pass(
@@ -289,7 +325,7 @@ impl server::Handler for Gate {
         session: &mut server::Session,
     ) -> Result<(), Self::Error> {
         if self.asset.is_none() {
-            self.asset = Some(connect(self.asset_port).await);
+            self.asset = Some(connect_with(self.asset_port, asset_config(), &self.context.asset).await);
         }
         let _seat = self.context.activity.seat();
         let asset = self.asset.as_ref().unwrap().channel_open_session().await?;
@@ -314,21 +350,33 @@ impl server::Handler for Gate {
         if port == 22 {
             let inner = self.another();
             reply.accept().await;
+            let stream = inner.context.person.meter(super::pipe(channel, self.context.person.clone()));
             tokio::spawn(async move {
-                if let Ok(running) = server::run_stream(server_config(), super::pipe(channel), inner).await {
+                if let Ok(running) = server::run_stream(gate_config(), stream, inner).await {
                     let _ends_somehow = running.await;
                 }
             });
             return Ok(());
         }
         if self.asset.is_none() {
-            self.asset = Some(connect(self.asset_port).await);
+            self.asset = Some(connect_with(self.asset_port, asset_config(), &self.context.asset).await);
         }
         let asset = self.asset.as_ref().unwrap().channel_open_direct_tcpip(host, port, "127.0.0.1", 1).await?;
         let port = u16::try_from(port).unwrap();
         super::relay_forward(channel, asset, self.context.clone(), host, port)
             .map_err(|_| russh::Error::Inconsistent)?;
         reply.accept().await;
+        Ok(())
+    }
+
+    fn adjust_window(&mut self, channel: ChannelId, current: u32) -> u32 {
+        self.context.person.incoming().next_window(channel.into(), current)
+    }
+
+    async fn data(&mut self, _: ChannelId, _: &[u8], _: &mut server::Session) -> Result<(), Self::Error> {
+        if let Some(pause) = self.context.person.incoming().pause() {
+            tokio::time::sleep(pause).await;
+        }
         Ok(())
     }
 
@@ -407,12 +455,16 @@ impl server::Handler for Gate {
 /// An asset whose commands are what the tests need.
 struct Asset {
     log: Arc<AssetLog>,
+    /// Its connection is read no more.
+    frozen: bool,
+    /// A program that does not read stops nobody beside it, as with sshd.
+    flow: Flow,
     channels: HashMap<ChannelId, Channel<server::Msg>>,
 }
 
 impl Asset {
-    fn new(log: Arc<AssetLog>) -> Self {
-        Self { log, channels: HashMap::new() }
+    fn new(log: Arc<AssetLog>, flow: Flow) -> Self {
+        Self { log, frozen: false, flow, channels: HashMap::new() }
     }
 
     fn asked(&self, request: String) {
@@ -450,7 +502,21 @@ impl server::Handler for Asset {
     ) -> Result<(), Self::Error> {
         self.asked(format!("connect {host}:{port}"));
         reply.accept().await;
-        tokio::spawn(run("cat".to_owned(), channel, session.handle(), self.log.clone()));
+        tokio::spawn(run("cat".to_owned(), channel, (session.handle(), self.flow.clone()), self.log.clone()));
+        Ok(())
+    }
+
+    fn adjust_window(&mut self, channel: ChannelId, current: u32) -> u32 {
+        self.flow.incoming().next_window(channel.into(), current)
+    }
+
+    async fn data(&mut self, _: ChannelId, _: &[u8], _: &mut server::Session) -> Result<(), Self::Error> {
+        if let Some(pause) = self.flow.incoming().pause() {
+            tokio::time::sleep(pause).await;
+        }
+        if self.frozen {
+            std::future::pending::<()>().await;
+        }
         Ok(())
     }
 
@@ -511,14 +577,19 @@ impl server::Handler for Asset {
     ) -> Result<(), Self::Error> {
         self.asked(format!("subsystem {name}"));
         let taken = self.channels.remove(&channel).unwrap();
-        tokio::spawn(run("real /usr/lib/openssh/sftp-server".to_owned(), taken, session.handle(), self.log.clone()));
+        tokio::spawn(run(
+            "real /usr/lib/openssh/sftp-server".to_owned(),
+            taken,
+            (session.handle(), self.flow.clone()),
+            self.log.clone(),
+        ));
         session.channel_success(channel)
     }
 
     async fn shell_request(&mut self, channel: ChannelId, session: &mut server::Session) -> Result<(), Self::Error> {
         self.asked("shell".to_owned());
         let taken = self.channels.remove(&channel).unwrap();
-        tokio::spawn(run("cat".to_owned(), taken, session.handle(), self.log.clone()));
+        tokio::spawn(run("cat".to_owned(), taken, (session.handle(), self.flow.clone()), self.log.clone()));
         session.channel_success(channel)
     }
 
@@ -536,28 +607,30 @@ impl server::Handler for Asset {
         if command == "mute" {
             return Ok(());
         }
+        self.frozen |= command == "freeze";
         let taken = self.channels.remove(&channel).unwrap();
-        tokio::spawn(run(command, taken, session.handle(), self.log.clone()));
+        tokio::spawn(run(command, taken, (session.handle(), self.flow.clone()), self.log.clone()));
         session.channel_success(channel)
     }
 }
 
-async fn run(command: String, channel: Channel<server::Msg>, handle: server::Handle, log: Arc<AssetLog>) {
-    if command == "stall" {
-        // Holds the channel and never reads it.
-        tokio::time::sleep(Duration::from_secs(3600)).await;
-        drop(channel);
-        return;
-    }
+async fn run(
+    command: String,
+    channel: Channel<server::Msg>,
+    (handle, flow): (server::Handle, Flow),
+    log: Arc<AssetLog>,
+) {
     if let Some(program) = command.strip_prefix("real ").or(command.starts_with("scp ").then_some(command.as_str())) {
-        return program_on_the_asset(program, channel).await;
+        return program_on_the_asset(program, channel, &flow).await;
     }
     let id = channel.id();
     let (read, write) = channel.split();
-    let received = Received::start(read, None, Drain { stop: CancellationToken::new(), impatient: Box::new(|| false) });
+    let received = Received::windowed(read, id, &flow, CancellationToken::new());
     let mut words = command.split(' ');
     let outcome: Result<(), russh::Error> = async {
         match words.next().unwrap() {
+            // The channel is held, and never read.
+            "stall" | "freeze" => tokio::time::sleep(Duration::from_secs(3600)).await,
             "cat" | "sftp" | "scp" | "log" => {
                 while let Some(items) = received.queue.take(same_batch).await {
                     match items.first() {
@@ -629,7 +702,7 @@ async fn run(command: String, channel: Channel<server::Msg>, handle: server::Han
 }
 
 /// Runs a real program with the channel as its standard input and output.
-async fn program_on_the_asset(program: &str, channel: Channel<server::Msg>) {
+async fn program_on_the_asset(program: &str, channel: Channel<server::Msg>, flow: &Flow) {
     let mut child = tokio::process::Command::new("/bin/sh")
         .args(["-c", program])
         .stdin(Stdio::piped())
@@ -638,8 +711,9 @@ async fn program_on_the_asset(program: &str, channel: Channel<server::Msg>) {
         .spawn()
         .unwrap();
     let (mut input, mut output) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+    let channel_id = channel.id();
     let (read, write) = channel.split();
-    let received = Received::start(read, None, Drain { stop: CancellationToken::new(), impatient: Box::new(|| false) });
+    let received = Received::windowed(read, channel_id, flow, CancellationToken::new());
     let feeding = tokio::spawn(async move {
         while let Some(items) = received.queue.take(same_batch).await {
             let Some(Item::Data(_)) = items.first() else { break };
@@ -712,9 +786,13 @@ impl Bed {
 
     /// The same person, connected by a jump through the first connection.
     pub(crate) async fn jump(&mut self) {
+        self.jump_with(client::Config::default()).await;
+    }
+
+    /// The same with a configuration of its own for the connection inside.
+    pub(crate) async fn jump_with(&mut self, config: client::Config) {
         let channel = self.client.channel_open_direct_tcpip("ews-1", 22, "127.0.0.1", 1).await.unwrap();
-        let config = Arc::new(client::Config::default());
-        let mut inner = client::connect_stream(config, person_pipe(channel), Person).await.unwrap();
+        let mut inner = client::connect_stream(Arc::new(config), person_pipe(channel), Person).await.unwrap();
         assert!(inner.authenticate_none("operator").await.unwrap().success());
         self.outer = Some(std::mem::replace(&mut self.client, inner));
     }

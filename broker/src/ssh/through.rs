@@ -8,6 +8,7 @@ use russh::server::{ChannelOpenHandle, Msg};
 use sallyport_policy::{AccountName, Asset, AssetId, FactorKind, NeedFactors, Policy, Protocol, Service, ServiceName};
 use tokio_util::sync::CancellationToken;
 
+use super::flow::Flow;
 use crate::session::{Authenticated, Authorization, Caller, Form, Session, Target, not_for_you, printable};
 
 /// A direct-tcpip channel as the client asked for it.
@@ -125,11 +126,11 @@ pub(super) async fn stream(
     target: Target,
     asked: Asked,
     gone: CancellationToken,
-    impatient: Box<dyn Fn() -> bool + Send + Sync>,
+    flow: Flow,
 ) {
     let Asked { channel, reply, originator, .. } = asked;
     let asset = target.asset.clone();
-    let caller = Caller { channel, reply, originator, gone, impatient };
+    let caller = Caller { channel, reply, originator, gone, flow };
     let sentence = match authorize(&session, target).await {
         Authorization::Authorized(authorized) => {
             // Both outcomes are on the record, and the person has been told.

@@ -53,9 +53,8 @@ pub(crate) struct Filtered<F: ProtocolFilter> {
     from_asset: tokio::sync::Mutex<OwnedReadHalf>,
     to_asset: OwnedWriteHalf,
     to_person: tokio::sync::Mutex<IntoPerson>,
-    /// The person is gone; what they sent was not taken for too long.
+    /// The person is gone.
     gone: CancellationToken,
-    stalled: CancellationToken,
     core: Mutex<Core<F>>,
     /// The asset's, the person's pending bytes have become more, or the last.
     asset_due: Notify,
@@ -100,7 +99,7 @@ where
         asset: TcpStream,
     ) -> Self {
         let (from_asset, to_asset) = asset.into_split();
-        let Person { from, to, gone, stalled } = person;
+        let Person { from, to, gone } = person;
         let core = Core {
             filter,
             out: Outbound::default(),
@@ -122,7 +121,6 @@ where
             to_asset,
             to_person: to.into(),
             gone,
-            stalled,
             core: core.into(),
             asset_due: Notify::new(),
             person_due: Notify::new(),
@@ -145,7 +143,6 @@ where
         };
         tokio::select! {
             biased;
-            () = this.stalled.cancelled() => return Outcome::Stalled,
             _ = all => {}
             () = this.keep_time() => {}
             () = this.keep_rules(rules) => {}

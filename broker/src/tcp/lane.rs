@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::journal::Notes;
 use crate::ssh::drain::Received;
-use crate::ssh::{Activity, Evidence, TroubleSignal, VIEW_ONLY_GRACE};
+use crate::ssh::{Activity, Evidence, Flow, TroubleSignal, VIEW_ONLY_GRACE};
 
 /// Bytes handed to russh at a time, so that a slow person's progress shows.
 const PIECE: usize = 32 * 1024;
@@ -183,12 +183,13 @@ impl Outlet for ToAsset {
 /// The person's channel.
 pub(super) struct ToPerson {
     channel: ChannelWriteHalf<server::Msg>,
+    flow: Flow,
     gone: CancellationToken,
 }
 
 impl ToPerson {
-    pub(super) fn new(channel: ChannelWriteHalf<server::Msg>, gone: CancellationToken) -> Self {
-        Self { channel, gone }
+    pub(super) fn new(channel: ChannelWriteHalf<server::Msg>, flow: Flow, gone: CancellationToken) -> Self {
+        Self { channel, flow, gone }
     }
 
     pub(super) async fn close(&self) {
@@ -211,7 +212,7 @@ impl Outlet for ToPerson {
     async fn send(&mut self, mut bytes: Bytes) -> Result<(), Fault> {
         while !bytes.is_empty() {
             let piece = bytes.split_to(bytes.len().min(PIECE));
-            self.write(self.channel.data_bytes(piece)).await?;
+            self.write(self.flow.send(&self.channel, None, piece)).await?;
         }
         Ok(())
     }

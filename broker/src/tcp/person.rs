@@ -5,7 +5,8 @@ use russh::{Channel, server};
 use tokio_util::sync::CancellationToken;
 
 use super::lane::{Fault, Outlet, ToPerson};
-use crate::ssh::drain::{Drain, Item, Received, batch_cost, joined, same_batch};
+use crate::ssh::Flow;
+use crate::ssh::drain::{Item, Received, batch_cost, joined, same_batch};
 
 /// The person's side of a stream.
 pub(crate) struct Person {
@@ -13,8 +14,6 @@ pub(crate) struct Person {
     pub(super) to: IntoPerson,
     /// Nothing that is sent to them arrives any more.
     pub(super) gone: CancellationToken,
-    /// What they sent was not taken for too long.
-    pub(super) stalled: CancellationToken,
 }
 
 /// What a person does.
@@ -28,15 +27,16 @@ pub(super) enum Heard<'a> {
 }
 
 impl Person {
-    /// On a channel of their ssh connection. `impatient` says whether an asset that takes nothing may be waited for.
-    pub(crate) fn on_channel(channel: Channel<server::Msg>, impatient: Box<dyn Fn() -> bool + Send + Sync>) -> Self {
+    /// On a channel of their ssh connection, which holds what `flow` says.
+    pub(crate) fn on_channel(channel: Channel<server::Msg>, flow: Flow) -> Self {
+        let id = channel.id();
         let (read, write) = channel.split();
         let stop = CancellationToken::new();
-        let received = Received::start(read, None, Drain { stop: stop.clone(), impatient });
-        let (gone, stalled) = (received.gone.clone(), received.stalled.clone());
-        let to = IntoPerson::Channel(ToPerson::new(write, gone.clone()));
+        let received = Received::windowed(read, id, &flow, stop.clone());
+        let gone = received.gone.clone();
+        let to = IntoPerson::Channel(ToPerson::new(write, flow, gone.clone()));
         let from = FromPerson::Channel(FromChannel { received, stop, held: Bytes::new(), owed: 0 });
-        Self { from, to, gone, stalled }
+        Self { from, to, gone }
     }
 }
 

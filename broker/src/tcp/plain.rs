@@ -20,7 +20,6 @@ impl Person {
             from: FromPerson::Socket(FromSocket { half: read, buffer: BytesMut::new() }),
             to: IntoPerson::Socket(ToSocket(write)),
             gone: CancellationToken::new(),
-            stalled: CancellationToken::new(),
         }
     }
 }

@@ -14,7 +14,8 @@ use tokio::net::tcp::OwnedReadHalf;
 use tokio_util::sync::CancellationToken;
 
 use super::lane::{Fault, Lane, Outlet, ToAsset, ToPerson, Track};
-use crate::ssh::drain::{Drain, Item, Received, batch_cost, joined, same_batch};
+use crate::ssh::Flow;
+use crate::ssh::drain::{Item, Received, batch_cost, joined, same_batch};
 
 /// What is read from an asset at once.
 const READ: usize = 64 * 1024;
@@ -38,8 +39,6 @@ pub(crate) enum Outcome {
     Malformed(String),
     /// The filter refused the connection, in the protocol's own words.
     Denied,
-    /// The asset took nothing for so long that others on the person's connection would have stood still.
-    Stalled,
 }
 
 impl Outcome {
@@ -50,7 +49,6 @@ impl Outcome {
             Outcome::AssetReset(_) => "asset-reset",
             Outcome::Malformed(_) => "malformed",
             Outcome::Denied => "denied",
-            Outcome::Stalled => "stalled",
         }
     }
 }
@@ -74,19 +72,15 @@ enum Ended {
 }
 
 impl Relay {
-    /// Joins them. `impatient` says whether an asset that takes nothing may be waited for.
-    pub(crate) fn new(
-        track: Track,
-        channel: Channel<server::Msg>,
-        asset: TcpStream,
-        impatient: Box<dyn Fn() -> bool + Send + Sync>,
-    ) -> Self {
+    /// Joins them; `flow` is that of the person's connection.
+    pub(crate) fn new(track: Track, channel: Channel<server::Msg>, asset: TcpStream, flow: Flow) -> Self {
+        let id = channel.id();
         let (read, write) = channel.split();
         let (from_asset, to_asset) = asset.into_split();
         let stop = CancellationToken::new();
-        let from_person = Received::start(read, None, Drain { stop: stop.clone(), impatient });
+        let from_person = Received::windowed(read, id, &flow, stop.clone());
         let input = Lane::new(Direction::Input, ToAsset::new(to_asset, from_person.clone()));
-        let output = Lane::new(Direction::Output, ToPerson::new(write, from_person.gone.clone()));
+        let output = Lane::new(Direction::Output, ToPerson::new(write, flow, from_person.gone.clone()));
         Self { track, from_person, from_asset, input, output, stop }
     }
 
@@ -95,7 +89,6 @@ impl Relay {
         let Self { track, from_person, from_asset, input, output, stop: _ } = self;
         tokio::select! {
             biased;
-            () = from_person.stalled.cancelled() => Outcome::Stalled,
             outcome = both(track, from_person, from_asset, input, output) => outcome,
             () = too_late(&from_person.gone) => Outcome::Left,
         }

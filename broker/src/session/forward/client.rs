@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::FAREWELL;
-use crate::ssh::SessionChannel;
+use crate::ssh::{Flow, SessionChannel};
 use crate::vault::Secret;
 
 /// How long a client may take from login to its first channel, where that channel only hears why not.
@@ -68,20 +68,26 @@ pub struct Voice {
     handle: server::Handle,
     /// Cuts the connection of somebody who neither reads nor leaves.
     cut: CancellationToken,
+    flow: Flow,
     terminals: Arc<Mutex<BTreeSet<ChannelId>>>,
 }
 
 impl Voice {
     /// A voice for this connection, with no terminal yet.
     #[must_use]
-    pub fn new(handle: server::Handle, cut: CancellationToken) -> Self {
-        Self { handle, cut, terminals: Arc::default() }
+    pub fn new(handle: server::Handle, cut: CancellationToken, flow: Flow) -> Self {
+        Self { handle, cut, flow, terminals: Arc::default() }
     }
 
     /// The connection's handle.
     #[must_use]
     pub fn handle(&self) -> &server::Handle {
         &self.handle
+    }
+
+    /// What the connection holds.
+    pub(super) fn flow(&self) -> &Flow {
+        &self.flow
     }
 
     /// A channel has got a terminal: warnings are shown on it.

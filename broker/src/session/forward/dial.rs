@@ -9,16 +9,21 @@ use sallyport_policy::{AccountAuth, ChannelKind};
 use crate::audit::AuditEvent;
 use crate::session::authorize::Leg;
 use crate::session::{Authorized, End, Recorded};
+use crate::ssh::Flow;
 use crate::ssh::asset::{self, AssetConnection, Credential, DialError, Peer};
 use crate::vault::{AssetLogin, Extension, Secret};
 
 /// Connects, checks the host key, logs in with the account's credential.
-pub(super) async fn connect(recorded: &Recorded, typed: Option<Secret<String>>) -> Result<AssetConnection, DialError> {
+pub(super) async fn connect(
+    recorded: &Recorded,
+    typed: Option<Secret<String>>,
+    flow: Flow,
+) -> Result<AssetConnection, DialError> {
     let authorized = &recorded.authorized;
     let Leg::Ssh { pinned, auth } = &authorized.leg else { return Err(DialError::NotSsh) };
     let pinned: Vec<PublicKey> = pinned.iter().filter_map(|line| PublicKey::from_openssh(line).ok()).collect();
     let credential = credential(recorded, *auth, typed).await?;
-    let peer = Peer { address: authorized.address, pinned: &pinned, account: &authorized.target.account };
+    let peer = Peer { address: authorized.address, pinned: &pinned, account: &authorized.target.account, flow };
     asset::dial(peer, credential, authorized.broker.config.ssh.dial_timeout).await
 }
 

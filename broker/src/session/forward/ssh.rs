@@ -19,7 +19,8 @@ use crate::audit::{AuditEvent, shortened};
 use crate::session::{Authorized, End, Recorded, Session, StartRefusal};
 use crate::ssh::asset::AssetConnection;
 use crate::ssh::{
-    Activity, ChannelContext, FileOutcome, FileReport, RefusedRequest, SessionChannel, TroubleSignal, relay_forward,
+    Activity, ChannelContext, FileOutcome, FileReport, Flow, RefusedRequest, SessionChannel, TroubleSignal,
+    relay_forward,
 };
 use crate::store::files::TransferredFile;
 use crate::vault::Secret;
@@ -88,6 +89,8 @@ impl Run {
             trouble: TroubleSignal::new(),
             report,
             refused,
+            person: voice.flow().clone(),
+            asset: Flow::default(),
         };
         let (refused_files, refused_requests) = (Tally::default(), Tally::default());
         Self { asks, gone, voice, context, files, refusals, refused_files, refused_requests, served: false }
@@ -99,7 +102,7 @@ impl Run {
             biased;
             end = recorded.registered.live().switch.asked() => return Err(end),
             () = self.gone.cancelled() => return Err(End::Left),
-            dialled = connect(recorded, typed) => dialled,
+            dialled = connect(recorded, typed, self.context.asset.clone()) => dialled,
         };
         let asset = match dialled {
             Ok(asset) => asset,

@@ -20,7 +20,7 @@ use super::filter::Ruled;
 use super::limits::{Due, Limits};
 use crate::session::authorize::Leg;
 use crate::session::{Authorized, End, Recorded, Session, StartRefusal};
-use crate::ssh::{Activity, TroubleSignal};
+use crate::ssh::{Activity, Flow, TroubleSignal};
 use crate::tcp::{self, ConnectError, Filtered, Notes, Outcome, Person, Relay, Track};
 
 /// The person's side of a stream: a channel whose opening has not been answered yet.
@@ -33,15 +33,15 @@ pub struct Caller {
     pub originator: String,
     /// Cancelled when their connection is gone.
     pub gone: CancellationToken,
-    /// Whether others on their connection would suffer if this stream stood still.
-    pub impatient: Box<dyn Fn() -> bool + Send + Sync>,
+    /// What their connection holds.
+    pub flow: Flow,
 }
 
 /// The person's end, once the answer is due.
 struct Opening {
     channel: Channel<server::Msg>,
     reply: ChannelOpenHandle,
-    impatient: Box<dyn Fn() -> bool + Send + Sync>,
+    flow: Flow,
 }
 
 /// A stream that is to be carried.
@@ -92,8 +92,8 @@ impl Session<Recorded> {
 
 impl Recorded {
     async fn stream(&self, caller: Caller) -> End {
-        let Caller { channel, reply, originator, gone, impatient } = caller;
-        let opening = Opening { channel, reply, impatient };
+        let Caller { channel, reply, originator, gone, flow } = caller;
+        let opening = Opening { channel, reply, flow };
         let asset = self.authorized.target.asset.as_str();
         let (socket, protocol) = match self.connect_stream(&gone).await {
             Ok(connected) => connected,
@@ -186,7 +186,7 @@ impl Recorded {
         let Stream { track, protocol, opening, socket } = stream;
         let (first, _) = F::rules_of(self).await;
         opening.reply.accept().await;
-        let person = Person::on_channel(opening.channel, opening.impatient);
+        let person = Person::on_channel(opening.channel, opening.flow);
         self.filter_between::<F>(person, socket, (track, protocol), first).await
     }
 
@@ -219,7 +219,7 @@ impl Recorded {
         let Stream { track, opening, socket, .. } = stream;
         let mut limits = Limits::new(self, &track.activity, &track.trouble);
         opening.reply.accept().await;
-        let mut relay = Relay::new(track, opening.channel, socket, opening.impatient);
+        let mut relay = Relay::new(track, opening.channel, socket, opening.flow);
         let (end, outcome) = self.first_end(&mut limits, relay.run()).await;
         relay.close(outcome.as_ref()).await;
         end
@@ -283,6 +283,5 @@ fn end(outcome: &Outcome) -> End {
         Outcome::AssetClosed | Outcome::AssetReset(_) => End::AssetClosed,
         Outcome::Malformed(reason) => End::Malformed { reason: reason.clone() },
         Outcome::Denied => End::Denied,
-        Outcome::Stalled => End::Stalled,
     }
 }

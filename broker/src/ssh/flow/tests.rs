@@ -1,0 +1,127 @@
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
+use super::*;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+const MIB: usize = 1024 * 1024;
+
+#[test]
+fn the_more_waits_the_smaller_a_window_gets_and_never_so_small_that_russh_asks_no_more() {
+    assert_eq!(window(0, 0), WINDOW);
+    assert_eq!(window(FREE, 0), WINDOW);
+    let windows: Vec<_> = (0..256).map(|step| window(step * STEP / 4, 0)).collect();
+    assert!(windows.windows(2).all(|pair| pair[0] >= pair[1]));
+    assert_eq!(windows.last(), Some(&LEAST));
+    assert_eq!(window(usize::MAX, usize::MAX / 2), LEAST);
+}
+
+#[test]
+fn what_others_hold_makes_windows_smaller_but_stops_nobody_who_holds_little() {
+    assert!(window(2 * MIB, 8) < window(2 * MIB, 0));
+    assert_eq!(window(FREE, 32), WINDOW / 16);
+}
+
+#[test]
+fn beside_a_channel_that_is_behind_one_that_is_not_gets_large_windows_in_its_pauses() {
+    let incoming = Incoming::default();
+    let (behind, _beside) = (incoming.queue(1), incoming.queue(2));
+    assert_eq!((incoming.next_window(1, WINDOW), incoming.pause()), (WINDOW, None));
+    behind.push(Item::Data(vec![0; 6 * MIB].into()));
+    let small = incoming.next_window(1, WINDOW);
+    assert!(small < SMALL, "{small}");
+    assert_eq!((incoming.pause(), incoming.pause()), (Some(PAUSE), None));
+    assert_eq!(incoming.next_window(1, small), small, "nobody has asked for more");
+    assert_eq!(incoming.next_window(2, small), small);
+    assert_eq!(incoming.next_window(1, small), BESIDE);
+    assert_eq!(incoming.next_window(2, BESIDE), small, "the next packet is likely of the one that is behind");
+    assert_eq!(incoming.next_window(1, small), small);
+    behind.push(Item::Data(vec![0; 12 * MIB].into()));
+    assert_eq!(incoming.next_window(2, small), LEAST);
+    assert!(incoming.next_window(1, small) < SMALL, "what it costs the broker has an end");
+    behind.abandon();
+    assert_eq!(incoming.next_window(2, LEAST), WINDOW, "what a closed channel held counts no more");
+}
+
+#[test]
+fn only_channels_that_are_behind_are_paused_and_not_each_for_itself() {
+    let incoming = Incoming::default();
+    let queues: Vec<_> = (0..10).map(|channel| incoming.queue(channel)).collect();
+    queues[1..].iter().for_each(|queue| queue.push(Item::Data(vec![0; MIB].into())));
+    let paused = |channel| {
+        incoming.next_window(channel, LEAST);
+        incoming.pause().is_some()
+    };
+    assert!(!paused(0));
+    assert_eq!((0..90).filter(|turn| paused(1 + turn % 9)).count(), 10);
+}
+
+#[test]
+fn who_sends_beyond_all_windows_is_known_by_it() {
+    let incoming = Incoming::default();
+    let (one, _other) = (incoming.queue(1), incoming.queue(2));
+    one.push(Item::Data(vec![0; 17 * MIB].into()));
+    assert!(!incoming.is_overrun());
+    one.push(Item::Data(vec![0; MIB].into()));
+    assert!(incoming.is_overrun());
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_more_is_handed_over_than_is_written_and_a_few_more_bytes() {
+    let outgoing = Arc::new(Outgoing::default());
+    let (near, mut far) = tokio::io::duplex(64);
+    let mut socket = Metered::new(near, Arc::clone(&outgoing));
+    let mut handed = 0;
+    // A write that does not end.
+    assert!(now(socket.write_all(&[0; 128])).await.is_none());
+    while let Some(room) = now(outgoing.room(32 * 1024)).await {
+        room.taken();
+        handed += 32 * 1024;
+    }
+    assert!(handed > MOST_HANDED / 2 && handed <= MOST_HANDED, "{handed}");
+    tokio::time::advance(FORGOTTEN * 10).await;
+    assert!(now(outgoing.room(32 * 1024)).await.is_none(), "while something is being written, nothing is forgotten");
+    let mut read = [0; 64];
+    far.read_exact(&mut read).await.unwrap();
+    socket.write_all(&[0; 64]).await.unwrap();
+    socket.flush().await.unwrap();
+    assert!(now(outgoing.room(32 * 1024)).await.is_some(), "what is written makes room");
+    assert_eq!(outgoing.held.load(Ordering::Relaxed), 0, "room that was not used is given back");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_russh_dropped_with_a_closed_channel_is_forgotten() {
+    let outgoing = Outgoing::default();
+    while let Some(room) = now(outgoing.room(32 * 1024)).await {
+        room.taken();
+    }
+    tokio::time::timeout(FORGOTTEN * 2, outgoing.room(32 * 1024)).await.unwrap();
+}
+
+#[tokio::test]
+async fn where_all_together_have_handed_over_too_much_each_still_has_a_little() {
+    let in_all = Arc::new(Pool::new(MIB));
+    let several: Vec<_> = (0..16).map(|_| Outgoing::part_of(&in_all)).collect();
+    for one in &several {
+        one.writing.store(true, Ordering::Relaxed);
+        while let Some(room) = now(one.room(16 * 1024)).await {
+            room.taken();
+        }
+    }
+    let held: Vec<_> = several.iter().map(|one| one.held.load(Ordering::Relaxed)).collect();
+    assert!(held.iter().all(|held| *held >= ALWAYS_HANDED / 2), "{held:?}");
+    assert!(held[2..].iter().all(|held| *held <= ALWAYS_HANDED), "{held:?}");
+    drop(several);
+    assert_eq!(in_all.used(), 0);
+}
+
+/// What a future gives at once.
+async fn now<T>(future: impl Future<Output = T>) -> Option<T> {
+    let mut future = std::pin::pin!(future);
+    std::future::poll_fn(|context| {
+        std::task::Poll::Ready(match future.as_mut().poll(context) {
+            std::task::Poll::Ready(value) => Some(value),
+            std::task::Poll::Pending => None,
+        })
+    })
+    .await
+}
