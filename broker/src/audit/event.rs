@@ -374,8 +374,7 @@ events! {
         /// The path on the asset.
         path: String,
     }
-    /// A channel or request was refused: agent, X11, remote forwarding, a Unix socket, a subsystem, and a shell, a command or a
-    /// forwarded port where terms forbid it.
+    /// A channel or request was refused: what the broker carries for nobody, and what the session's terms do not allow.
     RequestRefused = "SP-3007" "request.refused" Notice Identity Spools {
         /// The session, if it had begun.
         session: Option<String>,

@@ -6,8 +6,12 @@ use std::time::{Duration, Instant};
 
 /// Sources that are remembered. A source is forgotten when it could connect as often as one that was never seen.
 const MOST_SOURCES: usize = 4096;
+/// More is no limit any longer.
+const MOST_PER_SECOND: u32 = 1_000_000;
 /// Sources that may be forgotten are looked for this often: in a flood, not for every connection.
 const PRUNE: Duration = Duration::from_millis(250);
+/// Seconds' worth that may come at once: one tool often opens several connections, a page of them, and is no flood.
+const BURST: u32 = 4;
 /// How much more often somebody may connect from where people have logged in.
 const KNOWN: u32 = 8;
 
@@ -24,10 +28,15 @@ pub(super) struct Rates {
 }
 
 impl Rates {
-    /// `per_second` connections from one source, and as many at once.
+    /// `per_second` connections from one source, and [`BURST`] times as many at once.
     pub(super) fn new(per_second: usize) -> Self {
-        let burst = u32::try_from(per_second).unwrap_or(u32::MAX).max(1);
-        Self { every: Duration::from_secs(1) / burst, burst, full_at: HashMap::new(), pruned: None }
+        let per_second = u32::try_from(per_second).unwrap_or(u32::MAX).clamp(1, MOST_PER_SECOND);
+        Self {
+            every: Duration::from_secs(1) / per_second,
+            burst: per_second * BURST,
+            full_at: HashMap::new(),
+            pruned: None,
+        }
     }
 
     /// Takes one connection out of the source's bucket; false if there is none left.
@@ -74,16 +83,16 @@ mod tests {
     #[test]
     fn a_source_gets_its_burst_and_then_its_rate() {
         let (mut rates, start) = (Rates::new(10), Instant::now());
-        assert_eq!(taken(&mut rates, source(1), false, start), 10);
+        assert_eq!(taken(&mut rates, source(1), false, start), 40);
         assert_eq!(taken(&mut rates, source(1), false, start + Duration::from_millis(500)), 5);
-        assert_eq!(taken(&mut rates, source(1), false, start + Duration::from_secs(60)), 10);
-        assert_eq!(taken(&mut rates, source(2), false, start), 10, "another source pays nothing");
+        assert_eq!(taken(&mut rates, source(1), false, start + Duration::from_secs(60)), 40);
+        assert_eq!(taken(&mut rates, source(2), false, start), 40, "another source pays nothing");
     }
 
     #[test]
     fn where_people_have_logged_in_more_may_come_at_once() {
         let (mut rates, start) = (Rates::new(10), Instant::now());
-        assert_eq!(taken(&mut rates, source(1), true, start), 80);
+        assert_eq!(taken(&mut rates, source(1), true, start), 320);
         assert_eq!(taken(&mut rates, source(1), true, start + Duration::from_secs(1)), 80);
     }
 
@@ -95,7 +104,7 @@ mod tests {
         }
         assert!(rates.full_at.len() <= MOST_SOURCES + 1);
         assert_eq!(taken(&mut rates, source(200_000), false, start), 0);
-        assert_eq!(taken(&mut rates, source(200_001), true, start), 80, "but not who is known");
-        assert_eq!(taken(&mut rates, source(200_002), false, start + Duration::from_secs(2)), 10);
+        assert_eq!(taken(&mut rates, source(200_001), true, start), 320, "but not who is known");
+        assert_eq!(taken(&mut rates, source(200_002), false, start + Duration::from_secs(2)), 20);
     }
 }

@@ -172,7 +172,7 @@ impl Incoming {
             return small;
         }
         // One pause for a packet of each.
-        if self.turn.fetch_add(1, Ordering::Relaxed) % self.behind().max(1) != 0 {
+        if !self.turn.fetch_add(1, Ordering::Relaxed).is_multiple_of(self.behind().max(1)) {
             return small;
         }
         self.pausing.store(true, Ordering::Relaxed);

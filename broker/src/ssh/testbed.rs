@@ -1,7 +1,6 @@
 //! A person's client, a bare gate and an asset in one process, with the relay between them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
 use std::collections::HashMap;
-use std::process::Stdio;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -14,6 +13,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
+
+mod program;
+
+use program::program_on_the_asset;
 
 use super::channel::{Answer, SessionChannel};
 use super::context::{Activity, ChannelContext, Evidence, RefusedRequest, TroubleSignal};
@@ -699,48 +702,6 @@ async fn run(
     if let Err(error) = outcome {
         log.requests.lock().unwrap().push(format!("ended: {error}"));
     }
-}
-
-/// Runs a real program with the channel as its standard input and output.
-async fn program_on_the_asset(program: &str, channel: Channel<server::Msg>, flow: &Flow) {
-    let mut child = tokio::process::Command::new("/bin/sh")
-        .args(["-c", program])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap();
-    let (mut input, mut output) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
-    let channel_id = channel.id();
-    let (read, write) = channel.split();
-    let received = Received::windowed(read, channel_id, flow, CancellationToken::new());
-    let feeding = tokio::spawn(async move {
-        while let Some(items) = received.queue.take(same_batch).await {
-            let Some(Item::Data(_)) = items.first() else { break };
-            if input.write_all(&joined(&items)).await.is_err() {
-                break;
-            }
-            received.queue.release(batch_cost(&items));
-        }
-    });
-    let mut block = bytes::BytesMut::new();
-    loop {
-        block.reserve(64 * 1024);
-        if output.read_buf(&mut block).await.unwrap() == 0 {
-            break;
-        }
-        if write.data_bytes(block.split().freeze()).await.is_err() {
-            break;
-        }
-    }
-    let status = child.wait().await.unwrap().code().unwrap_or(255);
-    let _the_person_may_be_gone = async {
-        write.exit_status(u32::try_from(status).unwrap()).await?;
-        write.eof().await?;
-        write.close().await
-    }
-    .await;
-    feeding.abort();
 }
 
 /// What a person's side got from a channel.
