@@ -95,8 +95,8 @@ fn too_many_a_second_are_turned_away_before_they_cost_anything() {
     let door = Door::new(Limits { rate_per_source: 10, ..limits(512, 64) });
     let now = Instant::now();
     let taken: Vec<Slot> = (0..100).filter_map(|_| door.admit(source(1), now).ok()).collect();
-    assert_eq!(taken.len(), 10);
-    assert_eq!(door.turned_away(), [(Turned::Rate, 90)]);
+    assert_eq!(taken.len(), 40);
+    assert_eq!(door.turned_away(), [(Turned::Rate, 60)]);
     assert!(door.admit(source(2), now).is_ok());
 }
 

@@ -105,6 +105,6 @@ mod tests {
         assert!(rates.full_at.len() <= MOST_SOURCES + 1);
         assert_eq!(taken(&mut rates, source(200_000), false, start), 0);
         assert_eq!(taken(&mut rates, source(200_001), true, start), 320, "but not who is known");
-        assert_eq!(taken(&mut rates, source(200_002), false, start + Duration::from_secs(2)), 20);
+        assert_eq!(taken(&mut rates, source(200_002), false, start + Duration::from_secs(2)), 40);
     }
 }
