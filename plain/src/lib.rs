@@ -8,7 +8,7 @@ use std::borrow::Cow;
 
 /// True for what a reader sees as it is: letters, marks, digits, punctuation, symbols and blanks of every script.
 ///
-/// False for what [acts](acts), for format characters and others that draw nothing, and for what no version of Unicode
+/// False for what [`acts`], for format characters and others that draw nothing, and for what no version of Unicode
 /// known here gives a meaning (unassigned, private use). A line feed is no plain character either: it begins a line of its own.
 #[must_use]
 pub fn is_plain(char: char) -> bool {
