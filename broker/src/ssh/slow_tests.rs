@@ -13,6 +13,8 @@ use super::testbed::{Bed, bed, connect_with, hear, soon};
 /// How long the slowest of a neighbour's keystrokes may take to come back, where the machine is busy with other tests too.
 const UNNOTICED: Duration = Duration::from_millis(500);
 const MIB: usize = 1024 * 1024;
+/// More than all that a broker without a say in windows would hold of it.
+const BOTH_WAYS: usize = 128 * MIB;
 
 fn small(window: u32) -> client::Config {
     client::Config { window_size: window, ..client::Config::default() }
@@ -125,10 +127,10 @@ async fn bulk_both_ways_passes_with_small_windows() {
         let channel = client.channel_open_session().await.unwrap();
         channel.exec(true, "cat").await.unwrap();
         let begun = Instant::now();
-        echo(channel, 32 * MIB).await;
+        echo(channel, BOTH_WAYS).await;
         println!("window {window}: cat {:?}", begun.elapsed());
         let begun = Instant::now();
-        echo(client.channel_open_direct_tcpip("localhost", 8080, "127.0.0.1", 1).await.unwrap(), 32 * MIB).await;
+        echo(client.channel_open_direct_tcpip("localhost", 8080, "127.0.0.1", 1).await.unwrap(), BOTH_WAYS).await;
         println!("window {window}: forward {:?}", begun.elapsed());
     }
 }
@@ -140,6 +142,6 @@ async fn bulk_both_ways_passes_with_small_windows_through_a_jump() {
         bed.jump_with(small(window)).await;
         let channel = bed.client.channel_open_session().await.unwrap();
         channel.exec(true, "cat").await.unwrap();
-        echo(channel, 32 * MIB).await;
+        echo(channel, BOTH_WAYS).await;
     }
 }
