@@ -1,5 +1,6 @@
-//! The application: what a broker is made of, and every long-lived task, started and joined in one place.
+//! The application: every long-lived task of a broker, started and joined in one place.
 
+mod follow_plant;
 mod notify;
 mod presence;
 mod signals;
@@ -9,7 +10,6 @@ mod tasks;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -20,45 +20,13 @@ pub use presence::PresenceError;
 pub(crate) use start::ISSUER;
 pub use start::StartError;
 
-use crate::audit::{Audit, AuditEvent};
+use crate::audit::AuditEvent;
+use crate::broker::Broker;
 use crate::config::Config;
-use crate::identity::Identities;
+use crate::live::Registry;
 use crate::metrics::MetricsServer;
-use crate::plant::{self, PolicyCell};
-use crate::recording::Recordings;
-use crate::session::{self, Registry};
+use crate::session;
 use crate::ssh;
-use crate::store::Store;
-use crate::vault::Vault;
-
-/// What every part of a running broker shares.
-#[derive(Debug)]
-pub struct Broker {
-    /// What the configuration means.
-    pub config: Config,
-    /// The database.
-    pub store: Store,
-    /// Keys and credentials.
-    pub vault: Vault,
-    /// The chain of security events.
-    pub audit: Audit,
-    /// The policy in force.
-    pub policy: PolicyCell,
-    /// Recordings on disk.
-    pub recordings: Recordings,
-    /// People and their factors.
-    pub identities: Identities,
-    /// The sessions that live in this broker now.
-    pub live: Arc<Registry>,
-}
-
-impl Broker {
-    /// The time, for everything that decides.
-    #[must_use]
-    pub fn now(&self) -> Timestamp {
-        Timestamp::now()
-    }
-}
 
 /// A broker that has opened everything it needs and listens, but does not serve yet.
 #[derive(Debug)]
@@ -115,7 +83,7 @@ impl App {
 
         let mut tasks = Tasks { running: JoinSet::new(), stop: stop.clone() };
         tasks.spawn("ssh", ssh::listen(Arc::clone(&broker), listeners, stop.clone()));
-        tasks.spawn("policy", plant::follow(Arc::clone(&broker), stop.clone()));
+        tasks.spawn("policy", follow_plant::follow(Arc::clone(&broker), stop.clone()));
         tasks.spawn("watch", session::keep_watch(Arc::clone(&broker), stop.clone()));
         tasks.spawn("recordings", tasks::look_after_recordings(Arc::clone(&broker), stop.clone()));
         tasks.spawn("heartbeat", tasks::heartbeat(Arc::clone(&broker), presence.instance.clone(), stop.clone()));

@@ -12,9 +12,10 @@ use russh::keys::ssh_key::PublicKey;
 use sallyport_policy::{AssetId, ServiceName};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::app::Broker;
+use crate::broker::Broker;
 use crate::identity::{MultiFactor, Refused};
-use crate::session::{Authorization, Form, Session, Target};
+use crate::live::{Form, Target};
+use crate::session::{Authorization, Session};
 
 /// For whom, and where to.
 #[derive(Debug, Clone)]

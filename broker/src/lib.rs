@@ -3,12 +3,14 @@ pub mod app;
 pub mod audit;
 #[cfg(feature = "bench-listener")]
 pub mod bench_listener;
+pub mod broker;
 pub(crate) mod capture;
 pub mod cli;
 pub mod config;
 pub mod demo;
 pub mod identity;
 pub(crate) mod listen;
+pub mod live;
 pub mod logging;
 pub mod metrics;
 pub mod plant;

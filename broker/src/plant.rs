@@ -1,18 +1,16 @@
 //! The plant in force: from the applied text in the store to the policy that decides.
 
 mod diff;
-mod follow;
 mod read;
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicI64;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use sallyport_policy::{PlantErrors, Policy};
 use tokio::sync::watch;
 use tracing::warn;
 
 pub use diff::{PlantDiff, TextDiff};
-pub use follow::follow;
 pub use read::{PlantFiles, ReadPlantError, read_files};
 
 use crate::store::{Store, StoreError};
@@ -79,7 +77,18 @@ impl PolicyCell {
         self.policy.subscribe()
     }
 
-    fn replace(&self, policy: Policy) {
+    /// Another policy is in force.
+    pub(crate) fn replace(&self, policy: Policy) {
         self.policy.send_replace(Arc::new(policy));
+    }
+
+    /// The version that was looked at last.
+    pub(crate) fn seen(&self) -> i64 {
+        self.seen.load(Ordering::Acquire)
+    }
+
+    /// This version was looked at.
+    pub(crate) fn saw(&self, version: i64) {
+        self.seen.store(version, Ordering::Release);
     }
 }

@@ -8,15 +8,16 @@ use sallyport_session_recorder::{KeyError, Keys};
 use tokio::net::TcpListener;
 use tracing::{info, warn};
 
+use super::App;
 use super::presence::{self, Claimed, PresenceError};
-use super::{App, Broker};
 use crate::audit::{Audit, AuditConfig, AuditError, AuditEvent};
+use crate::broker::Broker;
 use crate::config::Config;
 use crate::identity::{CertificateRules, CertificateRulesError, Identities, PasswordError, Settings};
+use crate::live::{End, Registry};
 use crate::metrics::{MetricsError, MetricsServer};
 use crate::plant::{PlantLoadError, PolicyCell};
 use crate::recording::{Found, Recordings, RecordingsError};
-use crate::session::{End, Registry};
 use crate::store::sessions::SessionEnd;
 use crate::store::{Store, StoreError};
 use crate::vault::{AdoptError, MasterKey, MasterKeyError, Vault, VaultError, adopt_once};

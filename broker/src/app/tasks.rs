@@ -7,8 +7,9 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use super::{Broker, notify};
+use super::notify;
 use crate::audit::{AuditError, AuditEvent};
+use crate::broker::Broker;
 use crate::identity::ClockWatch;
 use crate::store::StoreError;
 use crate::store::windows::WindowRow;

@@ -13,7 +13,7 @@ use ssh_key::{LineEnding, PrivateKey};
 
 use super::cell::Service;
 use super::{DemoError, plant, plc};
-use crate::app::Broker;
+use crate::broker::Broker;
 use crate::cli::init;
 use crate::cli::workstation::{self as client_files, known_hosts_text, ssh_config_text};
 use crate::config::Config;

@@ -7,8 +7,8 @@ use std::time::Instant;
 use jiff::SignedDuration;
 
 use super::{Connecting, Session};
-use crate::app::Broker;
 use crate::audit::AuditEvent;
+use crate::broker::Broker;
 use crate::identity::MultiFactor;
 
 /// However short the leases, a code counts for so long for what it was given for.

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::Session;
-use crate::app::Broker;
+use crate::broker::Broker;
 
 /// Accepted, nobody yet.
 #[derive(Debug)]

@@ -12,21 +12,17 @@
 mod authenticate;
 mod authorize;
 mod connecting;
-mod end;
 mod forward;
 mod record;
-mod registry;
 mod watch;
 
 pub use authenticate::Authenticated;
 pub(crate) use authenticate::JUST_GIVEN;
 pub(crate) use authorize::printable;
-pub use authorize::{Authorization, Authorized, Form, Refusal, Target, not_for_you};
+pub use authorize::{Authorization, Authorized, Refusal, not_for_you};
 pub use connecting::Connecting;
-pub use end::End;
 pub use forward::{Ask, Caller, Client, Refused, Voice};
 pub use record::{Recorded, StartRefusal};
-pub use registry::Registry;
 pub use watch::keep_watch;
 
 /// One session, at one stage.

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use sallyport_session_recorder::{Durability, Header};
 
 use super::authorize::no_more_than;
-use super::registry::{Live, Registered, Switch, Times};
-use super::{Authorized, End, Session, Target, watch};
+use super::{Authorized, Session, watch};
 use crate::audit::AuditEvent;
+use crate::live::{End, Live, Registered, Switch, Target, Times};
 use crate::recording::{self, RecordingHandle};
 use crate::store::sessions::{NewSession, SessionEnd};
 

@@ -7,11 +7,10 @@ use std::time::Duration;
 use sallyport_policy::{Decision, LiveSession, Permit, Request, decide_again, held_permit};
 use tokio_util::sync::CancellationToken;
 
-use super::End;
 use super::authorize::standing_words;
-use super::registry::{Live, Times};
-use crate::app::Broker;
+use crate::broker::Broker;
 use crate::identity::{CLOCK_JUMP, Standing};
+use crate::live::{End, Live, Times};
 
 /// A look without a cause, in case a change was announced and the announcement lost.
 const ANYWAY: Duration = Duration::from_secs(5);
@@ -19,7 +18,7 @@ const ANYWAY: Duration = Duration::from_secs(5);
 /// How long one look may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Watches for changes until the broker stops. One of the long-lived tasks of [`crate::app::App`].
+/// Watches for changes until the broker stops. One of the long-lived tasks of a broker.
 pub async fn keep_watch(broker: Arc<Broker>, stop: CancellationToken) {
     let mut changes = broker.store.changes();
     let mut policy = broker.policy.changed();

@@ -6,7 +6,8 @@ use sallyport_policy::FactorKind;
 
 use crate::audit::AuditEvent;
 use crate::identity::MultiFactor;
-use crate::session::{Authenticated, Authorization, Authorized, Session, Target, not_for_you};
+use crate::live::Target;
+use crate::session::{Authenticated, Authorization, Authorized, Session, not_for_you};
 use crate::vault::Secret;
 
 /// How often a person may answer the same question wrongly.

@@ -14,7 +14,8 @@ use super::admission::{Admission, Entry, Next};
 use super::backlog::Backlog;
 use super::listing::Listing;
 use super::{Answer, ChannelRequest, SessionChannel, say_and_close};
-use crate::session::{Ask, Authenticated, Authorized, Client, Form, Refused, Session, Target, Voice};
+use crate::live::{Form, Target};
+use crate::session::{Ask, Authenticated, Authorized, Client, Refused, Session, Voice};
 use crate::vault::Secret;
 
 /// Longest line that is read from a person.

@@ -3,7 +3,8 @@
 use sallyport_policy::{AccountName, AssetId, ServiceName};
 
 use super::admission::{Admission, Entry, Next, Question};
-use crate::session::{Authenticated, Form, Session, Target, not_for_you};
+use crate::live::{Form, Target};
+use crate::session::{Authenticated, Session, not_for_you};
 
 /// Requests of any kind before the session starts.
 const MOST_ROUNDS: u32 = 30;

@@ -12,7 +12,7 @@ use tokio_util::task::TaskTracker;
 use super::cut::{Cuttable, Lifeline};
 use super::front::Front;
 use super::person::Person;
-use crate::app::Broker;
+use crate::broker::Broker;
 use crate::listen::{Progress, Shared, Slot, accept, gone};
 use crate::logging::counted;
 

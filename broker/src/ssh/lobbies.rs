@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::Activity;
-use crate::app::Broker;
+use crate::broker::Broker;
 use crate::identity::Standing;
 
 /// A look without a change in the store: at the time, and in case the announcement of a change was lost.

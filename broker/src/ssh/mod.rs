@@ -69,7 +69,7 @@ use russh::Channel;
 use russh::server::Msg;
 use sallyport_policy::Subject;
 
-use crate::app::Broker;
+use crate::broker::Broker;
 
 /// Answers a shell, a command or a subsystem with one plain sentence on stderr, if the channel is still open.
 async fn say_and_close(channel: Option<Channel<Msg>>, sentence: String) {

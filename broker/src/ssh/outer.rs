@@ -16,12 +16,13 @@ use super::algorithms;
 use super::front::Front;
 use super::login::{DirectTarget, Login};
 use super::refusals::{Note, Origin};
-use crate::app::Broker;
 use crate::audit::AuditEvent;
+use crate::broker::Broker;
 use crate::identity::{MultiFactor, Refused, Verified};
 use crate::listen::{Crowded, Pass, Progress};
+use crate::live::{Form, Target};
 use crate::logging::counted;
-use crate::session::{Authenticated, Connecting, Form, Session, Target, not_for_you};
+use crate::session::{Authenticated, Connecting, Session, not_for_you};
 use crate::vault::Secret;
 
 /// Messages of any kind before login. OpenSSH with six keys, as many as its own server takes, needs ten.

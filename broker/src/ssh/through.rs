@@ -9,7 +9,8 @@ use sallyport_policy::{AccountName, Asset, AssetId, FactorKind, NeedFactors, Pol
 use tokio_util::sync::CancellationToken;
 
 use super::flow::Flow;
-use crate::session::{Authenticated, Authorization, Caller, Form, Session, Target, not_for_you, printable};
+use crate::live::{Form, Target};
+use crate::session::{Authenticated, Authorization, Caller, Session, not_for_you, printable};
 
 /// A direct-tcpip channel as the client asked for it.
 pub(super) struct Asked {

@@ -13,8 +13,8 @@ use super::proof::{Proof, prove_one};
 use super::source::Source;
 use super::{CliError, Context};
 use crate::audit::{Expected, Verification as ChainVerification, Verifier};
+use crate::live::End;
 use crate::recording::ledger::{Facts, Ledger, Start};
-use crate::session::End;
 use crate::store::Store;
 use crate::store::recordings::{ListedRecording, RecordingFilter};
 

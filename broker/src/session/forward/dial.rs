@@ -7,8 +7,9 @@ use russh::keys::ssh_key::PublicKey;
 use sallyport_policy::{AccountAuth, ChannelKind};
 
 use crate::audit::AuditEvent;
+use crate::live::End;
 use crate::session::authorize::Leg;
-use crate::session::{Authorized, End, Recorded};
+use crate::session::{Authorized, Recorded};
 use crate::ssh::Flow;
 use crate::ssh::asset::{self, AssetConnection, Credential, DialError, Peer};
 use crate::vault::{AssetLogin, Extension, Secret};

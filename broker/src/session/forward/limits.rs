@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::watch;
 
-use crate::session::registry::{Live, Times};
-use crate::session::{End, Recorded};
+use crate::live::{End, Live, Times};
+use crate::session::Recorded;
 use crate::ssh::{Activity, Trouble, TroubleSignal};
 
 /// Before the end by time, the person is told, this long ahead.

@@ -18,8 +18,9 @@ use sallyport_policy::RecorderTrouble;
 pub use client::{Ask, Client, Refused, Voice};
 pub use stream::Caller;
 
-use super::{End, Recorded, Session};
+use super::{Recorded, Session};
 use crate::audit::AuditEvent;
+use crate::live::End;
 use crate::ssh::VIEW_ONLY_GRACE;
 use crate::store::sessions::SessionEnd;
 

@@ -16,7 +16,8 @@ use super::limits::{Due, Limits};
 use super::tally::Tally;
 use super::{Ask, Client, FAREWELL, Refused, VIEW_ONLY_GRACE, Voice};
 use crate::audit::{AuditEvent, shortened};
-use crate::session::{Authorized, End, Recorded, Session, StartRefusal};
+use crate::live::End;
+use crate::session::{Authorized, Recorded, Session, StartRefusal};
 use crate::ssh::asset::AssetConnection;
 use crate::ssh::{
     Activity, ChannelContext, FileOutcome, FileReport, Flow, RefusedRequest, SessionChannel, TroubleSignal,

@@ -18,8 +18,9 @@ use tokio_util::sync::CancellationToken;
 use super::VIEW_ONLY_GRACE;
 use super::filter::Ruled;
 use super::limits::{Due, Limits};
+use crate::live::End;
 use crate::session::authorize::Leg;
-use crate::session::{Authorized, End, Recorded, Session, StartRefusal};
+use crate::session::{Authorized, Recorded, Session, StartRefusal};
 use crate::ssh::{Activity, Flow, TroubleSignal};
 use crate::tcp::{self, ConnectError, Filtered, Notes, Outcome, Person, Relay, Track};
 

@@ -1,7 +1,8 @@
 //! How many refusals of one kind in one session stand in the audit chain: each of a person who errs, not each of a flood.
 
 use crate::audit::AuditEvent;
-use crate::session::{End, Recorded};
+use crate::live::End;
+use crate::session::Recorded;
 
 /// Refusals that are entered one by one. The recording has every one.
 const EACH: u64 = 50;

@@ -10,8 +10,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::NotConnected;
 use crate::bench_listener::Record;
+use crate::live::End;
 use crate::session::forward::filter::Ruled;
-use crate::session::{Authorized, End, Recorded, Session, StartRefusal};
+use crate::session::{Authorized, Recorded, Session, StartRefusal};
 use crate::ssh::Evidence;
 use crate::tcp::Person;
 

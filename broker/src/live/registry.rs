@@ -20,47 +20,47 @@ pub struct Registry {
 
 /// What must be known of a live session to decide again.
 #[derive(Debug)]
-pub(super) struct Live {
-    pub(super) id: String,
-    pub(super) subject: Subject,
+pub(crate) struct Live {
+    pub(crate) id: String,
+    pub(crate) subject: Subject,
     /// The factors, with their age at the session's start: a lease that runs out does not end a session.
-    pub(super) proofs: Vec<Proof>,
-    pub(super) lease: Option<String>,
-    pub(super) started: jiff::Timestamp,
-    pub(super) target: Target,
-    pub(super) permit: Permit,
+    pub(crate) proofs: Vec<Proof>,
+    pub(crate) lease: Option<String>,
+    pub(crate) started: jiff::Timestamp,
+    pub(crate) target: Target,
+    pub(crate) permit: Permit,
     /// The limits in time; a changed policy moves them.
-    pub(super) times: watch::Sender<Times>,
-    pub(super) switch: Switch,
+    pub(crate) times: watch::Sender<Times>,
+    pub(crate) switch: Switch,
 }
 
 /// The limits in time that a session's terms set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Times {
-    pub(super) not_after: Option<jiff::Timestamp>,
-    pub(super) max_duration: Option<jiff::SignedDuration>,
-    pub(super) idle: Option<jiff::SignedDuration>,
+pub(crate) struct Times {
+    pub(crate) not_after: Option<jiff::Timestamp>,
+    pub(crate) max_duration: Option<jiff::SignedDuration>,
+    pub(crate) idle: Option<jiff::SignedDuration>,
 }
 
 impl Times {
-    pub(super) fn of(terms: &Terms) -> Self {
+    pub(crate) fn of(terms: &Terms) -> Self {
         Self { not_after: terms.not_after, max_duration: terms.max_duration, idle: terms.idle }
     }
 }
 
 /// Ends a session; the first end counts.
 #[derive(Debug, Clone)]
-pub(super) struct Switch {
+pub(crate) struct Switch {
     end: watch::Sender<Option<End>>,
 }
 
 impl Switch {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { end: watch::Sender::new(None) }
     }
 
     /// Asks for the end. A later one changes nothing.
-    pub(super) fn end(&self, end: End) {
+    pub(crate) fn end(&self, end: End) {
         self.end.send_if_modified(|current| {
             let first = current.is_none();
             if first {
@@ -71,7 +71,7 @@ impl Switch {
     }
 
     /// Resolves when somebody has asked for the end.
-    pub(super) async fn asked(&self) -> End {
+    pub(crate) async fn asked(&self) -> End {
         let mut receiver = self.end.subscribe();
         loop {
             if let Some(end) = receiver.borrow_and_update().clone() {
@@ -87,13 +87,13 @@ impl Switch {
 
 /// A session's place in the registry; it leaves when this is dropped.
 #[derive(Debug)]
-pub(super) struct Registered {
+pub(crate) struct Registered {
     registry: Arc<Registry>,
     live: Arc<Live>,
 }
 
 impl Registered {
-    pub(super) fn live(&self) -> &Live {
+    pub(crate) fn live(&self) -> &Live {
         &self.live
     }
 }
@@ -124,14 +124,14 @@ impl Registry {
         }
     }
 
-    pub(super) fn enter(self: &Arc<Self>, live: Live) -> Registered {
+    pub(crate) fn enter(self: &Arc<Self>, live: Live) -> Registered {
         let live = Arc::new(live);
         self.lock().insert(live.id.clone(), Arc::clone(&live));
         Registered { registry: Arc::clone(self), live }
     }
 
     /// The database did not take a session's end: it is entered as soon as it does.
-    pub(super) fn owe(&self, session: String, end: SessionEnd) {
+    pub(crate) fn owe(&self, session: String, end: SessionEnd) {
         self.owed.lock().unwrap_or_else(PoisonError::into_inner).push((session, end));
     }
 
@@ -154,11 +154,11 @@ impl Registry {
         refused.map_or(Ok(()), Err)
     }
 
-    pub(super) fn find(&self, id: &str) -> Option<Arc<Live>> {
+    pub(crate) fn find(&self, id: &str) -> Option<Arc<Live>> {
         self.lock().get(id).cloned()
     }
 
-    pub(super) fn snapshot(&self) -> Vec<Arc<Live>> {
+    pub(crate) fn snapshot(&self) -> Vec<Arc<Live>> {
         self.lock().values().cloned().collect()
     }
 

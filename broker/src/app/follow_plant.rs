@@ -1,21 +1,20 @@
 //! The task that puts every newly applied plant in force.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use sallyport_policy::Policy;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use crate::app::Broker;
 use crate::audit::AuditEvent;
+use crate::broker::Broker;
 use crate::store::StoreError;
 
-/// Puts every newly applied plant in force. One of the long-lived tasks of [`crate::app::App`].
+/// Puts every newly applied plant in force. One of the long-lived tasks of [`super::App`].
 ///
 /// A plant that cannot be read changes nothing: the old policy stays, loudly.
-pub async fn follow(broker: Arc<Broker>, stop: CancellationToken) {
+pub(super) async fn follow(broker: Arc<Broker>, stop: CancellationToken) {
     let mut changes = broker.store.changes();
     loop {
         if let Err(error) = take_up(&broker).await {
@@ -32,7 +31,7 @@ pub async fn follow(broker: Arc<Broker>, stop: CancellationToken) {
 async fn take_up(broker: &Broker) -> Result<(), StoreError> {
     let cell = &broker.policy;
     let newest = broker.store.current_plant_version().await?;
-    if newest == cell.seen.load(Ordering::Acquire) {
+    if newest == cell.seen() {
         return Ok(());
     }
     let Some(plant) = broker.store.current_plant().await? else { return Ok(()) };
@@ -51,7 +50,7 @@ async fn take_up(broker: &Broker) -> Result<(), StoreError> {
             }
         }
     }
-    cell.seen.store(plant.version, Ordering::Release);
+    cell.saw(plant.version);
     Ok(())
 }
 

@@ -1,0 +1,10 @@
+//! The sessions that live in this broker: where each goes, what ends it, and how it ended.
+
+mod end;
+mod registry;
+mod target;
+
+pub use end::End;
+pub use registry::Registry;
+pub(crate) use registry::{Live, Registered, Switch, Times};
+pub use target::{Form, Target};
