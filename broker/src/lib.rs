@@ -21,4 +21,5 @@ pub mod session;
 pub mod ssh;
 pub mod store;
 pub mod tcp;
+pub mod totp;
 pub mod vault;

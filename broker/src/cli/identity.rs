@@ -12,10 +12,10 @@ use serde::Serialize;
 use super::hidden_input::read_hidden;
 use super::{CliError, Context, NOT_GENUINE, Row};
 use crate::identity::admin::{Admin, AdminError, Enrollment};
-use crate::identity::{TotpAlgorithm, TotpSettings};
 use crate::store::factors::KeyRow;
 use crate::store::identities::{IdentityRow, State};
 use crate::store::{Listed, Store};
+use crate::totp::{TotpAlgorithm, TotpSettings, TotpSettingsError};
 use crate::vault::Secret;
 
 /// `sallyport identity …`
@@ -169,7 +169,7 @@ pub async fn run(command: Command, context: &Context) -> Result<(), CliError> {
             admin.remove_key(&name, &fingerprint, now).await.map_err(failed)?;
         }
         Command::Totp { name, algorithm, digits, period } => {
-            let usage = |error: crate::identity::TotpSettingsError| CliError::Usage(error.to_string());
+            let usage = |error: TotpSettingsError| CliError::Usage(error.to_string());
             let settings = TotpSettings {
                 algorithm,
                 digits: digits.try_into().map_err(usage)?,

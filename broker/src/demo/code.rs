@@ -8,8 +8,8 @@ use jiff::Timestamp;
 
 use super::{DemoError, prepare};
 use crate::config::Config;
-use crate::identity::TotpSettings;
 use crate::store::Store;
+use crate::totp::TotpSettings;
 use crate::vault::{MasterKey, Secret, Vault, VaultError};
 
 /// Why there is no code.

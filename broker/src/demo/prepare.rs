@@ -17,10 +17,10 @@ use crate::broker::Broker;
 use crate::cli::init;
 use crate::cli::workstation::{self as client_files, known_hosts_text, ssh_config_text};
 use crate::config::Config;
-use crate::identity::TotpSettings;
 use crate::identity::admin::Admin;
 use crate::plant::PlantDiff;
 use crate::store::plants::NewPlant;
+use crate::totp::TotpSettings;
 use crate::vault::KeyName;
 
 /// The folder, and what is where in it.

@@ -9,12 +9,14 @@ use jiff::Timestamp;
 use sallyport_policy::{FactorKind, IdentityId};
 
 use super::password::{Passwords, check_strength};
-use super::{KeyLineError, PasswordError, TotpSettings, WeakPassword, key, recovery};
+use super::second::recovery;
+use super::{KeyLineError, PasswordError, WeakPassword, key};
 use crate::audit::{Audit, AuditError, AuditEvent, Prepared};
 use crate::store::factors::{KeyRow, NewTotp};
 use crate::store::identities::{NewIdentity, shown_groups};
 use crate::store::leases::LeaseRow;
 use crate::store::{Store, StoreError, Write};
+use crate::totp::TotpSettings;
 use crate::vault::{Credential, Secret, Vault, VaultError};
 
 /// An administrator at work.

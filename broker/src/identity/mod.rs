@@ -4,7 +4,7 @@
 //! name + password | key | certificate ──first factor──► Verified ──second factor | lease──► MultiFactor
 //! ```
 //!
-//! The two types are proofs. [`Verified`] is made in `first_factor.rs` and [`MultiFactor`] in `multi_factor.rs`, nowhere else:
+//! The two types are proofs. [`Verified`] is made in `first_factor.rs` and [`MultiFactor`] in `multi_factor/`, nowhere else:
 //! those are the places to audit. A refusal says nothing to the outside ([`Refused::sentence`]) and everything to the log.
 //!
 //! The caller writes the audit events of a login: it knows the connection. What an administrator changes is in `admin.rs`.
@@ -17,13 +17,11 @@ mod hashing;
 mod key;
 mod multi_factor;
 mod password;
-pub mod recovery;
 mod refused;
-mod second_factor;
+mod second;
 mod source;
 mod standing;
 mod throttle;
-mod totp;
 
 use std::fmt;
 use std::sync::Arc;
@@ -38,7 +36,6 @@ pub use password::{PasswordError, WeakPassword, check_strength};
 pub use refused::Refused;
 pub use source::network;
 pub use standing::Standing;
-pub use totp::{Digits, Period, TotpAlgorithm, TotpSettings, TotpSettingsError};
 
 use crate::store::Store;
 use crate::vault::Vault;

@@ -10,7 +10,7 @@ use sqlx::FromRow;
 use super::genuine::Stored;
 use super::witness::{TOTP, Witness};
 use super::{Genuine, Store, StoreError, Write, micros, timestamp};
-use crate::identity::TotpSettings;
+use crate::totp::TotpSettings;
 use crate::vault::RowText;
 
 pub(super) use keys::Key;

@@ -5,17 +5,24 @@
 //! codes from everywhere are counted in the store too, for all brokers together: should they come from many sources at once,
 //! only who was here lately goes on as before. A session that holds a lease is not asked and not held up.
 
+pub(super) mod recovery;
+
 use jiff::{SignedDuration, Timestamp};
 use sallyport_policy::{FactorKind, IdentityId, Proof};
 
-use super::totp::Match;
-use super::{Identities, Refused, Verified, recovery};
+use super::{Identities, Refused, Verified};
 use crate::store::factors::TotpRow;
 use crate::store::{Genuine, micros};
+use crate::totp::Match;
 
 impl Identities {
     /// Checks a code and spends it.
-    pub(super) async fn prove_second(&self, first: &Verified, code: &str, now: Timestamp) -> Result<Proof, Refused> {
+    pub(in crate::identity) async fn prove_second(
+        &self,
+        first: &Verified,
+        code: &str,
+        now: Timestamp,
+    ) -> Result<Proof, Refused> {
         let identity = first.identity();
         let typed: String = code.chars().filter(|letter| !letter.is_whitespace()).take(LONGEST_CODE).collect();
         // Nothing typed is no guess: programs without a terminal answer so, and must not keep their person out.

@@ -9,11 +9,11 @@ use data_encoding::HEXLOWER;
 use crate::vault::Secret;
 
 /// How many are made at a time.
-pub const CODES: usize = 10;
+const CODES: usize = 10;
 
 /// New codes, as they are printed: `xxxx-xxxx-xxxx-xxxx`.
 #[must_use]
-pub fn new_codes() -> Vec<Secret<String>> {
+pub(crate) fn new_codes() -> Vec<Secret<String>> {
     (0..CODES).map(|_| new_code()).collect()
 }
 
