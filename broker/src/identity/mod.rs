@@ -1,7 +1,7 @@
 //! Who somebody is, and how sure the broker is of it.
 //!
 //! ```text
-//! name + password | key | certificate ──first factor──► Verified ──second factor | lease──► MultiFactor
+//! name + password | key | certificate ──first factor──► Verified ──Offer (a code) | lease──► MultiFactor
 //! ```
 //!
 //! The two types are proofs. [`Verified`] is made in `first_factor.rs` and [`MultiFactor`] in `multi_factor/`, nowhere else:
@@ -31,9 +31,10 @@ pub use certificate::{CertificateFault, CertificateRules, CertificateRulesError,
 pub use clock::{CLOCK_JUMP, ClockWatch};
 pub use first_factor::Verified;
 pub use key::{KeyFault, KeyLineError, factor_of, fingerprint, parse_line};
-pub use multi_factor::{LeaseId, MultiFactor};
+pub use multi_factor::{GrantedLease, LeaseId, MultiFactor};
 pub use password::{PasswordError, WeakPassword, check_strength};
 pub use refused::Refused;
+pub use second::Offer;
 pub use source::network;
 pub use standing::Standing;
 

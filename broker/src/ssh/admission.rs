@@ -5,7 +5,7 @@
 use sallyport_policy::FactorKind;
 
 use crate::audit::AuditEvent;
-use crate::identity::MultiFactor;
+use crate::identity::{MultiFactor, Offer};
 use crate::live::Target;
 use crate::session::{Authenticated, Authorization, Authorized, Session, not_for_you};
 use crate::vault::Secret;
@@ -137,7 +137,7 @@ impl Admission {
 pub(super) async fn prove_again(session: &Session<Authenticated>, code: &str) -> Result<MultiFactor, &'static str> {
     let broker = session.broker();
     let (identity, source) = (session.proof().identity().to_string(), session.source().to_string());
-    let proven = broker.identities.prove_again(session.proof(), code, broker.now()).await;
+    let proven = broker.identities.prove_again(session.proof(), Offer::Code(code), broker.now()).await;
     let event = match &proven {
         Ok(_) => {
             AuditEvent::FactorAccepted { identity, source, factor: "code".to_owned(), credential: "step-up".to_owned() }

@@ -18,7 +18,7 @@ use super::login::{DirectTarget, Login};
 use super::refusals::{Note, Origin};
 use crate::audit::AuditEvent;
 use crate::broker::Broker;
-use crate::identity::{MultiFactor, Refused, Verified};
+use crate::identity::{MultiFactor, Offer, Refused, Verified};
 use crate::listen::{Crowded, Pass, Progress};
 use crate::live::{Form, Target};
 use crate::logging::counted;
@@ -333,11 +333,11 @@ impl Gate {
 
     async fn second_factor(&mut self, login: Login, verified: Verified, codes: u8, code: &str) -> Answer {
         // What a terminal that is gone answers. It is no guess, and holds nobody up.
-        if code.trim().is_empty() {
+        if Offer::Code(code).is_empty() {
             return self.ask_again(login, verified, codes, String::new());
         }
         let now = self.broker().now();
-        match self.broker().identities.second_factor(&verified, code, now).await {
+        match self.broker().identities.second_factor(&verified, Offer::Code(code), now).await {
             Ok(proof) => {
                 let longest = super::longest_lease_of(self.broker(), verified.subject());
                 match self.proven(proof, longest).await {
@@ -420,8 +420,7 @@ impl Gate {
         mut proof: MultiFactor,
         longest: SignedDuration,
     ) -> Result<(MultiFactor, Vec<AuditEvent>), Answer> {
-        let second = proof.proofs().iter().filter(|p| p.kind.is_second()).max_by_key(|p| p.at).copied();
-        let factor = second.map_or_else(String::new, |p| p.kind.to_string());
+        let factor = proof.second().map_or_else(String::new, |p| p.kind.to_string());
         let (identity, source) = (proof.identity().to_string(), self.source.to_string());
         let accepted = AuditEvent::FactorAccepted {
             identity: identity.clone(),
@@ -434,8 +433,7 @@ impl Gate {
         let granted = self.broker().identities.grant_lease(&mut proof, longest, now).await;
         match granted {
             Ok(Some(lease)) => {
-                let expires_at = second.map_or(now, |p| p.at.saturating_add(longest).unwrap_or(p.at));
-                let lease = lease.to_string();
+                let (lease, expires_at) = (lease.id.to_string(), lease.expires_at);
                 Ok((proof, vec![AuditEvent::LeaseGranted { identity, source, lease, factor, expires_at }]))
             }
             Ok(None) => Ok((proof, Vec::new())),

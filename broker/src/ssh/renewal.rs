@@ -74,19 +74,18 @@ async fn ask(channel: &mut Channel<Msg>) -> Option<String> {
 async fn lease(session: &Session<Authenticated>, mut proof: MultiFactor) -> Result<&'static str, &'static str> {
     const TROUBLE: &str = "The broker cannot check this now. Try again later.";
     let broker = session.broker();
-    let second = proof.proofs().iter().filter(|proof| proof.kind.is_second()).max_by_key(|proof| proof.at).copied();
     let duration = super::longest_lease_of(broker, proof.subject()).max(JUST_GIVEN);
     let granted = broker.identities.grant_lease(&mut proof, duration, broker.now()).await.map_err(|error| {
         tracing::warn!(%error, "A lease could not be granted");
         TROUBLE
     })?;
-    if let (Some(lease), Some(second)) = (granted, second) {
+    if let Some(lease) = granted {
         let event = AuditEvent::LeaseGranted {
             identity: proof.identity().to_string(),
             source: session.source().to_string(),
-            lease: lease.to_string(),
-            factor: second.kind.to_string(),
-            expires_at: second.at.saturating_add(duration).unwrap_or(second.at),
+            lease: lease.id.to_string(),
+            factor: lease.factor.to_string(),
+            expires_at: lease.expires_at,
         };
         broker.audit.record(event).await.map_err(|error| {
             tracing::error!(%error, "A lease could not be audited");

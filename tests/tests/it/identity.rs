@@ -9,7 +9,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use sallyport::audit::{Audit, AuditConfig};
 use sallyport::identity::admin::{Admin, AdminError};
-use sallyport::identity::{CertificateRules, Identities, MultiFactor, Refused, Settings, Standing, Verified};
+use sallyport::identity::{CertificateRules, Identities, MultiFactor, Offer, Refused, Settings, Standing, Verified};
 use sallyport::store::Store;
 use sallyport::store::audit::AuditFilter;
 use sallyport::totp::TotpSettings;
@@ -150,7 +150,7 @@ on_both_engines! {
         let broker = installation.broker().await;
         let verified = alice(&broker, now()).await;
         assert_eq!(verified.credential(), "password");
-        let multi_factor = broker.second_factor(&verified, &installation.code(now()), now()).await.unwrap();
+        let multi_factor = broker.second_factor(&verified, Offer::Code(&installation.code(now())), now()).await.unwrap();
         assert_eq!(kinds(&multi_factor), [FactorKind::Password, FactorKind::Totp]);
         assert_eq!(multi_factor.subject().groups, BTreeSet::from(["maintenance".to_owned()]));
         assert!(multi_factor.lease().is_none());
@@ -215,13 +215,13 @@ on_both_engines! {
         let (one, other) = (installation.broker().await, installation.broker().await);
         let code = installation.code(now());
         let verified = alice(&one, now()).await;
-        assert!(one.second_factor(&verified, &code, now()).await.is_ok());
-        assert_eq!(word(one.second_factor(&verified, &code, now()).await), "used-code");
+        assert!(one.second_factor(&verified, Offer::Code(&code), now()).await.is_ok());
+        assert_eq!(word(one.second_factor(&verified, Offer::Code(&code), now()).await), "used-code");
         let elsewhere = alice(&other, now()).await;
-        assert_eq!(word(other.second_factor(&elsewhere, &code, now()).await), "used-code");
+        assert_eq!(word(other.second_factor(&elsewhere, Offer::Code(&code), now()).await), "used-code");
         // An earlier code, unused but older than the last one used, is void as well.
-        assert_eq!(word(other.second_factor(&elsewhere, &installation.code(after(-30)), now()).await), "used-code");
-        assert!(other.second_factor(&elsewhere, &installation.code(after(30)), now()).await.is_ok());
+        assert_eq!(word(other.second_factor(&elsewhere, Offer::Code(&installation.code(after(-30))), now()).await), "used-code");
+        assert!(other.second_factor(&elsewhere, Offer::Code(&installation.code(after(30))), now()).await.is_ok());
     }
 
     async fn the_same_code_on_two_brokers_at_the_same_instant_opens_one(database: Database) {
@@ -234,7 +234,7 @@ on_both_engines! {
             let mut tries = tokio::task::JoinSet::new();
             for (broker, verified) in [(&one, &first), (&other, &second), (&one, &first)] {
                 let (broker, verified, code) = (broker.clone(), verified.clone(), code.clone());
-                tries.spawn(async move { broker.second_factor(&verified, &code, at).await });
+                tries.spawn(async move { broker.second_factor(&verified, Offer::Code(&code), at).await });
             }
             let results = tries.join_all().await;
             let opened = results.iter().filter(|result| result.is_ok()).count();
@@ -247,13 +247,13 @@ on_both_engines! {
         let (one, other) = (installation.broker().await, installation.broker().await);
         let (first, second) = (alice(&one, now()).await, alice(&other, now()).await);
         for _ in 0..2 {
-            assert_eq!(word(one.second_factor(&first, "000000", now()).await), "wrong-code");
-            assert_eq!(word(one.second_factor(&first, "zzzz-zzzz-zzzz-zzzz", now()).await), "wrong-code");
+            assert_eq!(word(one.second_factor(&first, Offer::Code("000000"), now()).await), "wrong-code");
+            assert_eq!(word(one.second_factor(&first, Offer::Code("zzzz-zzzz-zzzz-zzzz"), now()).await), "wrong-code");
         }
-        assert_eq!(word(one.second_factor(&first, &installation.code(now()), now()).await), "too-many-codes");
-        assert_eq!(word(other.second_factor(&second, "000000", now()).await), "wrong-code", "each broker counts");
-        assert!(one.second_factor(&first, &installation.code(after(2)), after(2)).await.is_ok());
-        assert_eq!(word(one.second_factor(&first, "000000", after(2)).await), "wrong-code", "looked at again");
+        assert_eq!(word(one.second_factor(&first, Offer::Code(&installation.code(now())), now()).await), "too-many-codes");
+        assert_eq!(word(other.second_factor(&second, Offer::Code("000000"), now()).await), "wrong-code", "each broker counts");
+        assert!(one.second_factor(&first, Offer::Code(&installation.code(after(2))), after(2)).await.is_ok());
+        assert_eq!(word(one.second_factor(&first, Offer::Code("000000"), after(2)).await), "wrong-code", "looked at again");
     }
 
     async fn a_thief_who_guesses_codes_keeps_the_owner_waiting_nowhere_else(database: Database) {
@@ -262,17 +262,17 @@ on_both_engines! {
         let thief = password(&broker, "alice", PASSWORD, "203.0.113.66".parse().unwrap(), now()).await.unwrap();
         let owner = alice(&broker, now()).await;
         for _ in 0..4 {
-            assert_eq!(word(broker.second_factor(&thief, "000000", now()).await), "wrong-code");
+            assert_eq!(word(broker.second_factor(&thief, Offer::Code("000000"), now()).await), "wrong-code");
         }
-        assert_eq!(word(broker.second_factor(&thief, &installation.code(now()), now()).await), "too-many-codes");
-        assert!(broker.second_factor(&owner, &installation.code(now()), now()).await.is_ok(), "at once");
+        assert_eq!(word(broker.second_factor(&thief, Offer::Code(&installation.code(now())), now()).await), "too-many-codes");
+        assert!(broker.second_factor(&owner, Offer::Code(&installation.code(now())), now()).await.is_ok(), "at once");
     }
 
     async fn a_right_code_of_another_hour_is_named_to_the_auditor_and_not_taken(database: Database) {
         let installation = Installation::new(database).await;
         let broker = installation.broker().await;
         let verified = alice(&broker, now()).await;
-        let refused = broker.second_factor(&verified, &installation.code(after(300)), now()).await.unwrap_err();
+        let refused = broker.second_factor(&verified, Offer::Code(&installation.code(after(300))), now()).await.unwrap_err();
         assert_eq!(refused.to_string(), "wrong code, right 10 steps from now: is a clock wrong?");
         assert_eq!((refused.code(), refused.sentence()), ("wrong-code", "This code is not valid."));
     }
@@ -284,7 +284,7 @@ on_both_engines! {
         let mut guesses = tokio::task::JoinSet::new();
         for guess in 0..40 {
             let (broker, verified) = (broker.clone(), verified.clone());
-            guesses.spawn(async move { broker.second_factor(&verified, &format!("{guess:06}"), now()).await });
+            guesses.spawn(async move { broker.second_factor(&verified, Offer::Code(&format!("{guess:06}")), now()).await });
         }
         let results = guesses.join_all().await;
         let looked_at = results.iter().filter(|result| !matches!(result, Err(Refused::TooManyCodes { .. }))).count();
@@ -300,16 +300,16 @@ on_both_engines! {
         let mut tries = tokio::task::JoinSet::new();
         for (broker, verified) in [(&one, &first), (&other, &second)] {
             let (broker, verified, typed) = (broker.clone(), verified.clone(), typed.clone());
-            tries.spawn(async move { broker.second_factor(&verified, &typed, now()).await });
+            tries.spawn(async move { broker.second_factor(&verified, Offer::Code(&typed), now()).await });
         }
         let opened: Vec<_> = tries.join_all().await.into_iter().filter_map(Result::ok).collect();
         assert_eq!(opened.iter().map(kinds).collect::<Vec<_>>(), [[FactorKind::Password, FactorKind::RecoveryCode]]);
-        assert_eq!(word(one.second_factor(&first, codes[3].expose(), now()).await), "wrong-code");
-        assert!(one.second_factor(&first, codes[4].expose(), now()).await.is_ok());
+        assert_eq!(word(one.second_factor(&first, Offer::Code(codes[3].expose()), now()).await), "wrong-code");
+        assert!(one.second_factor(&first, Offer::Code(codes[4].expose()), now()).await.is_ok());
 
         let renewed = installation.admin.new_recovery_codes(&installation.alice).await.unwrap();
-        assert_eq!(word(one.second_factor(&first, codes[5].expose(), now()).await), "wrong-code", "replaced");
-        assert!(one.second_factor(&first, renewed[0].expose(), now()).await.is_ok());
+        assert_eq!(word(one.second_factor(&first, Offer::Code(codes[5].expose()), now()).await), "wrong-code", "replaced");
+        assert!(one.second_factor(&first, Offer::Code(renewed[0].expose()), now()).await.is_ok());
         let store = installation.database.open().await;
         installation.vault(&store).await.unwrap();
         assert_eq!(store.recovery_codes_left("alice").await.unwrap(), 9);
@@ -320,10 +320,10 @@ on_both_engines! {
         let broker = installation.broker().await;
         let verified = alice(&broker, now()).await;
         let code = |at| installation.code(at);
-        assert_eq!(word(broker.second_factor(&verified, &code(after(301)), after(301)).await), "stale");
-        assert_eq!(word(broker.second_factor(&verified, &code(after(-60)), after(-60)).await), "stale");
+        assert_eq!(word(broker.second_factor(&verified, Offer::Code(&code(after(301))), after(301)).await), "stale");
+        assert_eq!(word(broker.second_factor(&verified, Offer::Code(&code(after(-60))), after(-60)).await), "stale");
         installation.admin.lock(&installation.alice, "between the factors", now()).await.unwrap();
-        assert_eq!(word(broker.second_factor(&verified, &code(now()), now()).await), "locked");
+        assert_eq!(word(broker.second_factor(&verified, Offer::Code(&code(now())), now()).await), "locked");
     }
 
     async fn without_an_enrolled_factor_there_is_no_way_in(database: Database) {
@@ -334,10 +334,10 @@ on_both_engines! {
         admin.set_password(&bob, secret(PASSWORD), now()).await.unwrap();
         let verified = password(&broker, "bob", PASSWORD, home(), now()).await.unwrap();
         for code in ["000000", installation.code(now()).as_str()] {
-            assert_eq!(word(broker.second_factor(&verified, code, now()).await), "no-second-factor");
+            assert_eq!(word(broker.second_factor(&verified, Offer::Code(code), now()).await), "no-second-factor");
         }
         // Nothing typed is not even a guess.
-        assert_eq!(word(broker.second_factor(&verified, "", now()).await), "wrong-code");
+        assert_eq!(word(broker.second_factor(&verified, Offer::Code(""), now()).await), "wrong-code");
         assert!(matches!(admin.new_recovery_codes(&bob).await, Err(AdminError::NoAuthenticator(_))));
     }
 
@@ -396,8 +396,10 @@ on_both_engines! {
         let hour = SignedDuration::from_hours(1);
         let verified = alice(&one, now()).await;
         assert!(one.lease(&verified, hour, now()).await.unwrap().is_none());
-        let mut fresh = one.second_factor(&verified, &installation.code(now()), now()).await.unwrap();
-        let id = one.grant_lease(&mut fresh, hour, after(1)).await.unwrap().unwrap();
+        let mut fresh = one.second_factor(&verified, Offer::Code(&installation.code(now())), now()).await.unwrap();
+        let granted = one.grant_lease(&mut fresh, hour, after(1)).await.unwrap().unwrap();
+        assert_eq!((granted.factor, granted.expires_at), (FactorKind::Totp, after(3600)), "from the proof on");
+        let id = granted.id;
         assert!(one.grant_lease(&mut fresh, hour, after(1)).await.unwrap().is_none(), "not twice");
 
         let later = alice(&other, after(1800)).await;
@@ -427,8 +429,8 @@ on_both_engines! {
             minute += 1;
             let at = after(minute * 60);
             let verified = alice(&broker, at).await;
-            let mut fresh = broker.second_factor(&verified, &code(seed, at), at).await.unwrap();
-            let id = broker.grant_lease(&mut fresh, hour, at).await.unwrap().unwrap();
+            let mut fresh = broker.second_factor(&verified, Offer::Code(&code(seed, at)), at).await.unwrap();
+            let id = broker.grant_lease(&mut fresh, hour, at).await.unwrap().unwrap().id;
             assert!(broker.lease(&verified, hour, at).await.unwrap().is_some());
             (verified, id, at)
         };
@@ -462,11 +464,11 @@ on_both_engines! {
         let broker = installation.broker().await;
         let hour = SignedDuration::from_hours(1);
         let verified = alice(&broker, now()).await;
-        let mut fresh = broker.second_factor(&verified, &installation.code(now()), now()).await.unwrap();
+        let mut fresh = broker.second_factor(&verified, Offer::Code(&installation.code(now())), now()).await.unwrap();
         broker.grant_lease(&mut fresh, hour, now()).await.unwrap();
         let thief = password(&broker, "alice", PASSWORD, outside(), now()).await.unwrap();
         for _ in 0..8 {
-            assert!(broker.second_factor(&thief, "000000", now()).await.is_err());
+            assert!(broker.second_factor(&thief, Offer::Code("000000"), now()).await.is_err());
         }
         assert!(broker.lease(&alice(&broker, after(1)).await, hour, after(1)).await.unwrap().is_some());
     }
@@ -493,10 +495,10 @@ on_both_engines! {
         let installation = Installation::new(database).await;
         let broker = installation.broker().await;
         let verified = alice(&broker, now()).await;
-        let before = broker.second_factor(&verified, &installation.code(now()), now()).await.unwrap();
-        let used = broker.prove_again(&before, &installation.code(now()), after(1)).await;
+        let before = broker.second_factor(&verified, Offer::Code(&installation.code(now())), now()).await.unwrap();
+        let used = broker.prove_again(&before, Offer::Code(&installation.code(now())), after(1)).await;
         assert_eq!(word(used), "used-code");
-        let after_step_up = broker.prove_again(&before, &installation.code(after(600)), after(600)).await.unwrap();
+        let after_step_up = broker.prove_again(&before, Offer::Code(&installation.code(after(600))), after(600)).await.unwrap();
         assert_eq!(kinds(&after_step_up), [FactorKind::Password, FactorKind::Totp]);
         assert_eq!((after_step_up.proofs()[0].at, after_step_up.proofs()[1].at), (now(), after(600)));
     }
@@ -568,7 +570,7 @@ on_both_engines! {
         assert_eq!(std::fs::read_to_string(done.previous.unwrap()).unwrap(), old, "backups still open");
         assert!(installation.vault(&store).await.is_ok());
         let verified = alice(&broker, now()).await;
-        assert!(broker.second_factor(&verified, &installation.code(now()), now()).await.is_ok());
+        assert!(broker.second_factor(&verified, Offer::Code(&installation.code(now())), now()).await.is_ok());
         let held = vault.account_credential("ews-1", "operator").await.unwrap();
         assert!(matches!(held, Some(Credential::Password(word)) if word.expose() == "hunter2"));
         assert!(installation.codes_in_audit().await.contains(&"SP-5302".to_owned()));

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::SignedDuration;
-use sallyport::identity::{Identities, Refused, Standing};
+use sallyport::identity::{Identities, Offer, Refused, Standing};
 use sallyport::store::plants::{NewPlant, plant_sha256};
 use sallyport::store::{Store, StoreError};
 use sallyport::vault::{AdoptError, adopt_asked, adopt_once, rekey};
@@ -71,8 +71,8 @@ async fn someone(installation: &Installation, name: &str) -> IdentityId {
 async fn lease(installation: &Installation, broker: &Identities, minute: i64) -> String {
     let at = after(minute * 60);
     let verified = alice(broker, at).await;
-    let mut fresh = broker.second_factor(&verified, &installation.code(at), at).await.unwrap();
-    let id = broker.grant_lease(&mut fresh, HOUR, at).await.unwrap().unwrap().to_string();
+    let mut fresh = broker.second_factor(&verified, Offer::Code(&installation.code(at)), at).await.unwrap();
+    let id = broker.grant_lease(&mut fresh, HOUR, at).await.unwrap().unwrap().id.to_string();
     assert!(has_lease(broker, minute).await);
     id
 }
@@ -189,7 +189,7 @@ on_both_engines! {
                 sql(&installation, &format!("UPDATE totp SET {column} =
                     (SELECT {column} FROM kept_totp WHERE identity = 'mallory') WHERE identity = 'alice'")).await;
             }
-            let refused = broker.second_factor(&verified, &code(&seed, now()), now()).await;
+            let refused = broker.second_factor(&verified, Offer::Code(&code(&seed, now())), now()).await;
             assert!(matches!(refused, Err(Refused::NoSecondFactor)), "{refused:?}");
         }
     }
@@ -199,20 +199,20 @@ on_both_engines! {
         let broker = installation.broker().await;
         let codes = installation.admin.new_recovery_codes(&installation.alice).await.unwrap();
         let verified = alice(&broker, now()).await;
-        broker.second_factor(&verified, &installation.code(now()), now()).await.unwrap();
+        broker.second_factor(&verified, Offer::Code(&installation.code(now())), now()).await.unwrap();
         keep(&installation, "totp").await;
         sql(&installation, "UPDATE totp SET last_step = -1").await;
-        let again = broker.second_factor(&verified, &installation.code(now()), now()).await;
+        let again = broker.second_factor(&verified, Offer::Code(&installation.code(now())), now()).await;
         assert!(matches!(again, Err(Refused::NoSecondFactor)), "{again:?}");
         put_back(&installation, "totp").await;
 
-        assert!(broker.second_factor(&verified, codes[0].expose(), now()).await.is_ok());
+        assert!(broker.second_factor(&verified, Offer::Code(codes[0].expose()), now()).await.is_ok());
         sql(&installation, "UPDATE recovery_codes SET used_at = NULL").await;
-        assert!(broker.second_factor(&verified, codes[0].expose(), now()).await.is_err(), "used before");
+        assert!(broker.second_factor(&verified, Offer::Code(codes[0].expose()), now()).await.is_err(), "used before");
         let text = "sallyport recovery code v1\0alice\x000123456789abcdef\0".to_owned();
         let hash = plant_sha256(&[PlantFile { name: String::new(), text }]);
         sql(&installation, &format!("INSERT INTO recovery_codes (identity, code_hash) VALUES ('alice', '{hash}')")).await;
-        assert!(broker.second_factor(&verified, "0123-4567-89ab-cdef", now()).await.is_err(), "nobody printed it");
+        assert!(broker.second_factor(&verified, Offer::Code("0123-4567-89ab-cdef"), now()).await.is_err(), "nobody printed it");
         assert_eq!(store(&installation).await.recovery_codes_left("alice").await.unwrap(), 9);
     }
 
@@ -291,7 +291,7 @@ on_both_engines! {
         enroll(admin, alice_).await;
         put_back(&installation, "totp").await;
         let verified = alice(&broker, now()).await;
-        let old = broker.second_factor(&verified, &installation.code(now()), now()).await;
+        let old = broker.second_factor(&verified, Offer::Code(&installation.code(now())), now()).await;
         assert!(matches!(old, Err(Refused::NoSecondFactor)), "a replaced authenticator: {old:?}");
 
         admin.set_password(alice_, secret("a password of today"), now()).await.unwrap();
@@ -381,7 +381,7 @@ on_both_engines! {
         assert!(has_lease(&broker, 2).await);
         assert!(broker.key_known("alice", key.public_key(), now()).await.unwrap());
         let verified = alice(&broker, after(120)).await;
-        assert!(broker.second_factor(&verified, codes[0].expose(), after(120)).await.is_ok());
+        assert!(broker.second_factor(&verified, Offer::Code(codes[0].expose()), after(120)).await.is_ok());
         lease(&installation, &broker, 3).await;
         assert_eq!(store.current_plant().await.unwrap().unwrap().version, 1);
         assert_eq!(windows(&store).await, 1);

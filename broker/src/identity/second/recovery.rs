@@ -5,7 +5,10 @@
 
 use aws_lc_rs::digest;
 use data_encoding::HEXLOWER;
+use jiff::Timestamp;
+use sallyport_policy::IdentityId;
 
+use crate::identity::{Identities, Refused};
 use crate::vault::Secret;
 
 /// How many are made at a time.
@@ -27,6 +30,22 @@ pub(crate) fn hash(identity: &str, typed: &str) -> Option<String> {
         context.update(&[0]);
     }
     Some(HEXLOWER.encode(context.finish().as_ref()))
+}
+
+impl Identities {
+    pub(super) async fn spend_recovery(
+        &self,
+        identity: &IdentityId,
+        code: &str,
+        now: Timestamp,
+    ) -> Result<(), Refused> {
+        let hash = hash(identity.as_str(), code).ok_or(Refused::WrongCode)?;
+        if self.inner.store.spend_recovery_code(identity.as_str(), &hash, now).await? {
+            Ok(())
+        } else {
+            Err(Refused::WrongCode)
+        }
+    }
 }
 
 fn new_code() -> Secret<String> {
