@@ -155,6 +155,7 @@ pub(crate) fn glob_matches(pattern: &str, text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
     use super::*;
 
     #[test]
@@ -177,6 +178,34 @@ mod tests {
             ("a*b*c*d", "abcabcabd", true),
         ] {
             assert_eq!(glob_matches(pattern, text), matches, "{pattern} ~ {text}");
+        }
+    }
+
+    #[test]
+    fn only_what_can_match_more_than_one_text_is_a_pattern() {
+        for (text, pattern) in [("ews-*", true), ("ews-?", true), ("*", true), ("ews-1", false), ("", false)] {
+            assert_eq!(Glob::new(text).is_pattern(), pattern, "{text}");
+        }
+    }
+
+    #[test]
+    fn selectors_are_shown_as_they_are_written() {
+        for (selector, text) in [
+            (AssetSelector::Name("ews-1".parse().unwrap()), "ews-1"),
+            (AssetSelector::Tag("safety".to_owned()), "tag:safety"),
+            (AssetSelector::Zone("cell-1".parse().unwrap()), "zone:cell-1"),
+            (AssetSelector::Glob(Glob::new("plc-*")), "plc-*"),
+        ] {
+            assert_eq!(selector.to_string(), text);
+            assert_eq!(serde_json::to_value(&selector).unwrap(), text);
+        }
+        for (selector, text) in [
+            (IdentitySelector::Name("alice".parse().unwrap()), "alice"),
+            (IdentitySelector::Glob(Glob::new("vendor-*")), "vendor-*"),
+            (IdentitySelector::Group(Glob::new("vendor:*")), "group:vendor:*"),
+        ] {
+            assert_eq!(selector.to_string(), text);
+            assert_eq!(serde_json::to_value(&selector).unwrap(), text);
         }
     }
 
