@@ -9,6 +9,7 @@ use tracing::{error, info, warn};
 
 use crate::audit::AuditEvent;
 use crate::broker::Broker;
+use crate::redact::without_secrets;
 use crate::store::StoreError;
 
 /// Puts every newly applied plant in force. One of the long-lived tasks of [`super::App`].
@@ -42,9 +43,11 @@ async fn take_up(broker: &Broker) -> Result<(), StoreError> {
             info!(version = plant.version, sha256 = %plant.sha256, by = %plant.applied_by, "Plant is in force");
         }
         Err(errors) => {
-            error!(version = plant.version, %errors, "Plant cannot be read; the old policy stays in force");
+            // It repeats what somebody wrote into the plant, and goes into the log and the chain.
+            let errors = without_secrets(&errors.to_string());
+            error!(version = plant.version, errors, "Plant cannot be read; the old policy stays in force");
             metrics::counter!("sallyport_plant_refused_total").increment(1);
-            let event = AuditEvent::PlantRefused { version: plant.version, reason: errors.to_string() };
+            let event = AuditEvent::PlantRefused { version: plant.version, reason: errors };
             if let Err(error) = broker.audit.record(event).await {
                 error!(%error, "The refused plant is not in the audit chain");
             }

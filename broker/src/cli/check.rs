@@ -5,6 +5,7 @@ mod look;
 use serde::Serialize;
 
 use super::{CliError, Context, Row};
+use crate::redact::without_secrets;
 
 /// How one thing is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -26,15 +27,20 @@ struct Finding {
 
 impl Finding {
     fn ok(what: &'static str, says: impl Into<String>) -> Self {
-        Self { state: State::Ok, what, says: says.into(), mend: None }
+        Self::of(State::Ok, what, says.into(), None)
     }
 
     fn warn(what: &'static str, says: impl Into<String>, mend: impl Into<String>) -> Self {
-        Self { state: State::Warn, what, says: says.into(), mend: Some(mend.into()) }
+        Self::of(State::Warn, what, says.into(), Some(mend.into()))
     }
 
     fn fail(what: &'static str, says: impl Into<String>, mend: impl Into<String>) -> Self {
-        Self { state: State::Fail, what, says: says.into(), mend: Some(mend.into()) }
+        Self::of(State::Fail, what, says.into(), Some(mend.into()))
+    }
+
+    /// What is wrong repeats what somebody wrote: it may be a secret in the wrong place.
+    fn of(state: State, what: &'static str, says: String, mend: Option<String>) -> Self {
+        Self { state, what, says: without_secrets(&says), mend: mend.as_deref().map(without_secrets) }
     }
 }
 
@@ -69,4 +75,23 @@ pub async fn run(context: &Context) -> Result<(), CliError> {
     context.print_list(&findings)?;
     let failed = findings.iter().filter(|finding| finding.state == State::Fail).count();
     if failed == 0 { Ok(()) } else { Err(CliError::Failed(format!("{failed} of {} checks failed", findings.len()))) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_finding_repeats_is_no_secret() {
+        let secret = "AGE-SECRET-KEY-1HUNTER2HUNTER2";
+        for finding in [
+            Finding::ok("configuration", secret),
+            Finding::warn("plant", format!("`{secret}` is not known"), secret),
+            Finding::fail("plant", format!("version 2 does not hold: `{secret}`"), format!("see {secret}")),
+        ] {
+            let json = serde_json::to_string(&finding).unwrap_or_default();
+            let told = finding.cells().join(" ") + &json;
+            assert!(told.contains(finding.what) && !told.contains("HUNTER2"), "{told}");
+        }
+    }
 }
