@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use ed25519_dalek::SigningKey;
 use jiff::{SignedDuration, Timestamp};
 use sallyport_session_recorder::{KeyError, Keys};
 use tokio::net::TcpListener;
@@ -111,8 +112,14 @@ pub(super) async fn start(config: Config, takeover: bool) -> Result<App, StartEr
 
     let store = Store::open(&config.database).await?;
     let vault = Vault::open(store.clone(), &MasterKey::load(&config.master_key)?).await?;
-    let claimed = presence::claim(&store, &config.name, &config.audit_spool, takeover).await?;
     let evidence = vault.evidence_key()?;
+    let claimed = match presence::claim(&store, &config.name, &config.audit_spool, takeover).await {
+        Ok(claimed) => claimed,
+        Err(refused) => {
+            tell_refused(&store, &evidence, &config.name, &refused).await;
+            return Err(refused.into());
+        }
+    };
     let keys = Keys::new(&config.recording.recipients, evidence.clone())?;
     let audit = Audit::start(AuditConfig {
         store: store.clone(),
@@ -139,6 +146,25 @@ pub(super) async fn start(config: Config, takeover: bool) -> Result<App, StartEr
         close_what_was_open(&broker, &claimed).await?;
     }
     Ok(App { broker, listeners, metrics, presence: claimed.presence })
+}
+
+/// A broker that may not bear its name says so in the chain, if it can: it does not start either way, and its standard error
+/// may be read by nobody. Without a spool: the one beside this state may be another's.
+async fn tell_refused(store: &Store, key: &SigningKey, name: &str, refused: &PresenceError) {
+    let broker_seen_at = match refused {
+        PresenceError::Alive { seen_at, .. } => Some(*seen_at),
+        PresenceError::SameState { .. } => None,
+        // The file or the database is at fault, and no other broker.
+        PresenceError::Lock { .. } | PresenceError::Store(_) => return,
+    };
+    let (store, key, broker) = (store.clone(), key.clone(), name.to_owned());
+    let told = async {
+        let audit = Audit::start(AuditConfig { store, key, actor: broker.clone(), broker, spool: None }).await?;
+        audit.record(AuditEvent::BrokerRefused { broker_seen_at, reason: refused.to_string() }).await
+    };
+    if let Err(error) = told.await {
+        warn!(%error, "That this broker was refused is not in the audit chain");
+    }
 }
 
 /// Each connection has a socket of its own, and most have one to an asset and a recording.

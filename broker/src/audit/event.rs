@@ -722,6 +722,14 @@ events! {
         /// ok, low, very-low or critical. At critical no new session begins.
         level: String,
         /// Bytes free.
+    /// A broker did not start, because another of its name lives or runs beside the same state. It is the one that was refused
+    /// that says so.
+    BrokerRefused = "SP-6006" "broker.refused" Warning Process Fails {
+        /// When the other was last heard of, where that is known.
+        broker_seen_at: Option<Timestamp>,
+        /// Why, in full.
+        reason: String,
+    }
         free_bytes: u64,
         /// When it will be full at this pace, if it fills.
         full_at: Option<Timestamp>,

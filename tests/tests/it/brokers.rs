@@ -141,6 +141,12 @@ fn a_second_broker_of_the_same_name_does_not_start_and_cuts_nothing() {
     assert_eq!(live.as_array().unwrap().len(), 1, "{live}");
     assert!(plant.audit().iter().all(|entry| entry["code"] != "SP-3004" && entry["code"] != "SP-4008"));
 
+    let refused: Vec<_> = plant.audit().into_iter().filter(|entry| entry["code"] == "SP-6006").collect();
+    assert_eq!(refused.len(), 1, "{refused:?}");
+    let told = &refused[0]["event"];
+    assert!(told["broker_seen_at"].is_string() && told["reason"].as_str().unwrap().contains("is alive"), "{told}");
+    plant.sallyport(&["audit", "verify"]).ok();
+
     // The administrator's word: the first loses its name, and stops.
     let mut command = plant.network().command(sallyport_tests::Place::Gate, sallyport().to_str().unwrap());
     command.arg("--config").arg(copy.join("broker.toml")).args(["serve", "--takeover"]);
