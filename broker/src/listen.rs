@@ -10,6 +10,7 @@ mod door;
 mod known;
 mod rate;
 mod shared;
+mod turned;
 
 use std::net::SocketAddr;
 use std::time::Duration;

@@ -198,6 +198,16 @@ events! {
         /// How many they may have open at once.
         limit: u32,
     }
+    /// Connections were turned away before anybody logged in on them: their source connects too often or has too many open, or
+    /// all sources together have. Counted: at most once a minute for a source, and for all others together where they are many.
+    ConnectionsTurnedAway = "SP-1011" "connections.turned-away" Warning Process Spools {
+        /// The address they came from (of IPv6, the network); `other sources` for all others together.
+        source: String,
+        /// How many.
+        count: u64,
+        /// How many for which reason: `rate`, `source`, `waiting` or `full`, each with its number.
+        reasons: Vec<String>,
+    }
     /// A first factor was right and no second one followed: the connection ended. So it looks when a key or a password is in the
     /// wrong hands.
     LoginAbandoned = "SP-1020" "login.abandoned" Warning Identity Fails {

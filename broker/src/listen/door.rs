@@ -10,7 +10,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::known::Known;
 use super::rate::Rates;
+use super::turned::{Counts as Refused, Reasons, Turned, TurnedAway};
 use crate::identity::network;
 
 /// One part in this many is kept: of the places for known sources, of a full room for those who are about to leave it.
@@ -54,19 +55,6 @@ pub(crate) enum Progress {
     FirstFactor = 2,
 }
 
-/// Why a connection was not taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Turned {
-    /// Its source connects too often.
-    Rate,
-    /// Its source has as many open as it may.
-    Source,
-    /// As many as may wait for a login do, and who must make room has not left yet.
-    Waiting,
-    /// As many connections as allowed are open.
-    Full,
-}
-
 /// Why somebody who has logged in cannot stay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Crowded {
@@ -85,7 +73,7 @@ pub(crate) struct Door {
     limits: Limits,
     known: Known,
     open: Mutex<Open>,
-    turned: [AtomicU64; Turned::ALL.len()],
+    refused: Mutex<Refused>,
 }
 
 #[derive(Debug)]
@@ -137,20 +125,6 @@ pub(crate) struct Pass {
     ejected: CancellationToken,
 }
 
-impl Turned {
-    pub(crate) const ALL: [Self; 4] = [Self::Rate, Self::Source, Self::Waiting, Self::Full];
-
-    /// A stable word, for metrics.
-    pub(crate) fn word(self) -> &'static str {
-        match self {
-            Self::Rate => "rate",
-            Self::Source => "source",
-            Self::Waiting => "waiting",
-            Self::Full => "full",
-        }
-    }
-}
-
 impl Door {
     #[must_use]
     pub(crate) fn new(limits: Limits) -> Arc<Self> {
@@ -162,7 +136,7 @@ impl Door {
             all: Counts::default(),
             rates: Rates::new(limits.rate_per_source),
         };
-        Arc::new(Self { limits, known: Known::default(), open: Mutex::new(open), turned: Default::default() })
+        Arc::new(Self { limits, known: Known::default(), open: Mutex::new(open), refused: Mutex::default() })
     }
 
     /// The limits it was made with.
@@ -182,7 +156,8 @@ impl Door {
         let known = self.known.contains(source);
         let mut open = self.lock();
         if let Err(turned) = open.room_for(source, known, &self.limits, now) {
-            self.turned[turned as usize].fetch_add(1, Ordering::Relaxed);
+            drop(open);
+            self.refused().add(source, turned);
             return Err(turned);
         }
         let number = open.next;
@@ -201,10 +176,18 @@ impl Door {
         self.lock().all.waiting
     }
 
-    /// How many were turned away since this was last asked, by reason; nothing of those of which there were none.
-    pub(crate) fn turned_away(&self) -> Vec<(Turned, u64)> {
-        let count = |turned: Turned| (turned, self.turned[turned as usize].swap(0, Ordering::Relaxed));
-        Turned::ALL.into_iter().map(count).filter(|(_, count)| *count > 0).collect()
+    /// How many were turned away since this was last asked, by reason.
+    pub(crate) fn turned_away(&self) -> Reasons {
+        self.refused().take_reasons()
+    }
+
+    /// The same by source, since this was last asked: a bounded number of sources, and all others together.
+    pub(crate) fn sources_turned_away(&self) -> Vec<TurnedAway> {
+        self.refused().take_sources()
+    }
+
+    fn refused(&self) -> MutexGuard<'_, Refused> {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> MutexGuard<'_, Open> {

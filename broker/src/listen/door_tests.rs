@@ -86,8 +86,8 @@ fn of_all_connections_a_share_is_kept_too() {
     assert_eq!(admit(&door, 240).unwrap_err(), Turned::Full);
     let _known = (admit(&door, 250).unwrap(), admit(&door, 250).unwrap());
     assert_eq!(admit(&door, 250).unwrap_err(), Turned::Full);
-    assert_eq!(door.turned_away(), [(Turned::Full, 8)]);
-    assert_eq!(door.turned_away(), []);
+    assert_eq!(door.turned_away().each().collect::<Vec<_>>(), [(Turned::Full, 8)]);
+    assert_eq!(door.turned_away().each().collect::<Vec<_>>(), []);
 }
 
 #[test]
@@ -96,7 +96,7 @@ fn too_many_a_second_are_turned_away_before_they_cost_anything() {
     let now = Instant::now();
     let taken: Vec<Slot> = (0..100).filter_map(|_| door.admit(source(1), now).ok()).collect();
     assert_eq!(taken.len(), 40);
-    assert_eq!(door.turned_away(), [(Turned::Rate, 60)]);
+    assert_eq!(door.turned_away().each().collect::<Vec<_>>(), [(Turned::Rate, 60)]);
     assert!(door.admit(source(2), now).is_ok());
 }
 

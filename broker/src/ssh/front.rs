@@ -27,6 +27,8 @@ const RENEW: Duration = Duration::from_secs(3600);
 const SILENCE: Duration = Duration::from_secs(10);
 /// Whether a wave of refused logins is over is looked at this often.
 const WAVES: Duration = Duration::from_secs(10);
+/// Who was turned away at the door goes on the record this often.
+const SOURCES: Duration = Duration::from_secs(60);
 /// From where people hold leases is looked up this often.
 const LEASES: Duration = Duration::from_secs(30);
 /// Every refusal takes this long, whatever its reason, counted from the request. OpenSSH's first `none` is free.
@@ -67,20 +69,44 @@ impl Front {
         self.broker.config.ssh.dial_timeout + Duration::from_secs(5)
     }
 
-    /// Puts on the record how many refusals each wave had, when it is over or the broker stops.
+    /// Puts on the record how many refusals each wave had, when it is over or the broker stops; and who was turned away.
     pub(super) async fn tell_waves(self: Arc<Self>, stop: CancellationToken) {
+        let mut told = Instant::now();
         loop {
-            tokio::select! {
-                () = stop.cancelled() => return self.tell(self.refusals.all()).await,
-                () = tokio::time::sleep(WAVES) => self.tell(self.refusals.over(Instant::now())).await,
+            let stopping = tokio::select! {
+                () = stop.cancelled() => true,
+                () = tokio::time::sleep(WAVES) => false,
+            };
+            let waves = if stopping { self.refusals.all() } else { self.refusals.over(Instant::now()) };
+            self.tell(waves).await;
+            if stopping || told.elapsed() >= SOURCES {
+                told = Instant::now();
+                self.tell_sources().await;
             }
             self.tell_turned_away();
             tell_counted(Instant::now());
+            if stopping {
+                return;
+            }
+        }
+    }
+
+    /// Puts on the record who was turned away at the door.
+    async fn tell_sources(&self) {
+        for away in self.door.sources_turned_away() {
+            let event = AuditEvent::ConnectionsTurnedAway {
+                source: away.source.map_or_else(|| "other sources".to_owned(), |source| source.to_string()),
+                count: away.reasons.sum(),
+                reasons: away.reasons.each().map(|(turned, count)| format!("{} {count}", turned.word())).collect(),
+            };
+            if let Err(error) = self.broker.audit.record(event).await {
+                tracing::error!(%error, ?away, "Who was turned away at the door could not be audited");
+            }
         }
     }
 
     fn tell_turned_away(&self) {
-        for (turned, count) in self.door.turned_away() {
+        for (turned, count) in self.door.turned_away().each() {
             metrics::counter!("sallyport_connections_turned_away_total", "reason" => turned.word()).increment(count);
             tracing::warn!(count, reason = turned.word(), "Connections were turned away before login");
         }

@@ -103,11 +103,14 @@ fn a_flood_of_guesses_keeps_its_bounds_and_keeps_nobody_out() {
     assert!(refusals <= 8, "{refusals} lines of the log were about refused connections");
 }
 
+/// Settings under which the broker listens at two addresses.
+fn two_addresses(ssh: &str) -> String {
+    format!("[listen]\nssh = [\"10.0.0.2:2222\", \"10.0.0.2:2223\"]\n[ssh]\n{ssh}")
+}
+
 #[test]
 fn more_than_so_many_a_second_are_refused_before_the_key_exchange_on_all_addresses_together() {
-    let plant = Setup::standard()
-        .setting("[listen]\nssh = [\"10.0.0.2:2222\", \"10.0.0.2:2223\"]\n[ssh]\nmax_rate_per_source = 2")
-        .start();
+    let mut plant = Setup::standard().setting(&two_addresses("max_rate_per_source = 2")).start();
     let greeted = thread::scope(|scope| {
         let asking = scope.spawn(|| {
             plant.network().enter(Place::Office);
@@ -125,6 +128,54 @@ fn more_than_so_many_a_second_are_refused_before_the_key_exchange_on_all_address
     let (greeted, took) = greeted;
     let most = 8 + usize::try_from(took.as_secs() + 1).unwrap() * 2;
     assert!((3..=most).contains(&greeted), "{greeted} of 40 were greeted within {took:?}");
+    // What the auditor has of it: one entry, not one for each.
+    plant.broker().terminate();
+    let told: Vec<_> = plant.audit().into_iter().filter(|entry| entry["code"] == "SP-1011").collect();
+    assert_eq!(told.len(), 1, "{told:?}");
+    let event = &told[0]["event"];
+    assert_eq!(event["source"], "10.0.0.10");
+    assert_eq!(event["count"], 40 - greeted);
+    assert_eq!(event["reasons"][0], format!("rate {}", 40 - greeted));
+}
+
+/// How many connections from each of two sources stay open, of twelve that each opens at both addresses in turn.
+fn open_at_two_addresses(plant: &Plant) -> [usize; 2] {
+    plant.network().enter(Place::Office);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let mut all = [Vec::new(), Vec::new()];
+        for (connections, source) in all.iter_mut().zip(["10.0.0.10:0", "10.0.0.11:0"]) {
+            for port in [2222, 2223].repeat(6) {
+                let socket = tokio::net::TcpSocket::new_v4().unwrap();
+                socket.bind(source.parse().unwrap()).unwrap();
+                connections.extend(socket.connect(([10, 0, 0, 2], port).into()).await);
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        }
+        // Who must go is gone soon.
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        all.map(|connections| {
+            let is_open = |connection: &&tokio::net::TcpStream| {
+                let mut line = [0; 256];
+                while let Ok(1..) = connection.try_read(&mut line) {}
+                matches!(connection.try_read(&mut line), Err(error) if error.kind() == std::io::ErrorKind::WouldBlock)
+            };
+            connections.iter().filter(is_open).count()
+        })
+    })
+}
+
+#[test]
+fn limits_of_number_hold_for_all_addresses_together() {
+    for (settings, each, both) in [
+        ("max_unauthenticated = 5\nmax_unauthenticated_per_source = 3", 3, 5),
+        ("max_connections = 5\nmax_connections_per_source = 3", 3, 5),
+    ] {
+        let plant = Setup::standard().setting(&two_addresses(settings)).start();
+        let open = thread::scope(|scope| scope.spawn(|| open_at_two_addresses(&plant)).join().unwrap());
+        assert!(open.iter().all(|open| (1..=each).contains(open)), "{open:?} under {settings}");
+        assert!((each..=both).contains(&(open[0] + open[1])), "{open:?} under {settings}");
+    }
 }
 
 #[test]
