@@ -25,6 +25,17 @@ pub struct Explanation {
     pub forbids: Vec<ForbidRef>,
     /// What every grant says to it: first those that come closest.
     pub grants: Vec<GrantExplanation>,
+    /// What this person may have at once, whatever it leads to.
+    pub at_once: AtOnce,
+}
+
+/// What all grants of a person together let them have at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct AtOnce {
+    /// Sessions on one broker.
+    pub sessions: u32,
+    /// Connections to one broker.
+    pub connections: u32,
 }
 
 /// What one grant says to a request.
@@ -39,8 +50,10 @@ pub struct GrantExplanation {
 /// Decides, and tells why: the deciding rule, and for each grant every condition that failed.
 pub fn explain(policy: &Policy, request: &Request<'_>, now: Timestamp) -> Explanation {
     let decision = decide(policy, request, now);
+    let at_once =
+        AtOnce { sessions: policy.sessions(request.subject), connections: policy.connections(request.subject) };
     let Ok(target) = Target::of(policy, request) else {
-        return Explanation { decision, filter: None, forbids: Vec::new(), grants: Vec::new() };
+        return Explanation { decision, filter: None, forbids: Vec::new(), grants: Vec::new(), at_once };
     };
     let filter = match &decision {
         Decision::Permit(permit) => policy.filter_for(request.asset, request.service, &permit.terms),
@@ -62,7 +75,7 @@ pub fn explain(policy: &Policy, request: &Request<'_>, now: Timestamp) -> Explan
         }
     }
     grants.sort_by(|one, other| (one.distance(), &one.rule).cmp(&(other.distance(), &other.rule)));
-    Explanation { decision, filter, forbids, grants }
+    Explanation { decision, filter, forbids, grants, at_once }
 }
 
 impl GrantExplanation {
@@ -84,6 +97,8 @@ impl fmt::Display for Explanation {
         if let Some(filter) = &self.filter {
             writeln!(f, "{filter}")?;
         }
+        let AtOnce { sessions, connections } = self.at_once;
+        writeln!(f, "at once, whatever they lead to: {sessions} sessions, {connections} connections")?;
         for forbid in &self.forbids {
             writeln!(f, "  {forbid} speaks of it")?;
         }

@@ -36,7 +36,7 @@ pub use asset::{Account, AccountAuth, Asset, Conduit, Protocol, PurdueLevel, Ser
 pub use decide::{LiveSession, Request, decide, decide_again, held_permit};
 pub use decision::{Decision, Denial, DenialReason, NeedFactors, Permit, Unmet};
 pub use error::{PlantError, PlantErrors, PlantFile};
-pub use explain::{Explanation, GrantExplanation, explain};
+pub use explain::{AtOnce, Explanation, GrantExplanation, explain};
 pub use factors::{FactorKind, Proof};
 pub use filter::{BuiltIn, ClipboardWay, Filter, FilterMode, RdpFilter, RdpSecurity, VncFilter};
 pub use modbus::{ModbusFunction, ModbusRule, OperationKind, RulePoints, UnitRange, ValueLimits};

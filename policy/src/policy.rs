@@ -156,6 +156,12 @@ impl Policy {
         most.unwrap_or(crate::terms::USUAL_CONNECTIONS)
     }
 
+    /// How many sessions they may have at once on one broker: the most that any grant of theirs allows.
+    pub fn sessions(&self, subject: &Subject) -> u32 {
+        let most = self.grants_of(subject).map(|grant| grant.terms.sessions).max();
+        most.unwrap_or(crate::terms::USUAL_SESSIONS)
+    }
+
     /// The accounts a person is granted on a service, whatever the hour and whatever they have proven. What a forbid or
     /// a missing conduit takes away is not among them. A protocol without logins has [`AccountName::none`].
     pub fn accounts(&self, subject: &Subject, asset: &AssetId, service: &ServiceName) -> Vec<AccountName> {

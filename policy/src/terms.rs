@@ -26,6 +26,10 @@ pub struct Terms {
     /// most generous holds: [`crate::Policy::connections`].
     #[serde(default = "usual_connections")]
     pub connections: u32,
+    /// How many sessions an identity may have at once on one broker, whatever they lead to; how fast new ones may begin goes
+    /// by it, too. Of several grants the most generous holds: [`crate::Policy::sessions`].
+    #[serde(default = "usual_sessions")]
+    pub sessions: u32,
     /// What may be opened within the session.
     pub channels: BTreeSet<ChannelKind>,
     /// Which way files may go.
@@ -65,6 +69,7 @@ impl Terms {
             .then_with(|| unlimited_is_most(&self.idle, &other.idle))
             .then_with(|| unlimited_is_most(&self.concurrent, &other.concurrent))
             .then_with(|| self.connections.cmp(&other.connections))
+            .then_with(|| self.sessions.cmp(&other.sessions))
             .then_with(|| self.recorder_trouble.cmp(&other.recorder_trouble))
             .then_with(|| self.env.len().cmp(&other.env.len()))
             .then_with(|| self.env.cmp(&other.env))
@@ -79,6 +84,7 @@ impl Default for Terms {
             idle: Some(SignedDuration::from_mins(30)),
             concurrent: None,
             connections: USUAL_CONNECTIONS,
+            sessions: USUAL_SESSIONS,
             channels: ChannelKind::USUAL.into_iter().collect(),
             file_transfer: FileTransfer::None,
             env: USUAL_ENV.map(str::to_owned).to_vec(),
@@ -91,9 +97,16 @@ impl Default for Terms {
 /// More than anybody works with at once, and far fewer than a broker has.
 pub(crate) const USUAL_CONNECTIONS: u32 = 32;
 
+/// A tool that goes to fifty hosts at once has room, and so have as many forwarded streams as one connection carries.
+pub(crate) const USUAL_SESSIONS: u32 = 64;
+
 /// Terms that were written down before there was this limit had none of it; this is what holds where none is written.
 fn usual_connections() -> u32 {
     USUAL_CONNECTIONS
+}
+
+fn usual_sessions() -> u32 {
+    USUAL_SESSIONS
 }
 
 /// Language and terminal only: nothing that changes which program or library runs.

@@ -395,11 +395,11 @@ events! {
         /// Why not.
         reason: String,
     }
-    /// Refusals of one kind in one session have become too many to be entered one by one. Entered at every doubling; the
-    /// recording has each of them.
+    /// Refusals of one kind, in one session or because a person asks for sessions too fast, have become too many to be entered
+    /// one by one. Entered at every doubling; a session's recording has each of its own.
     RefusalsCounted = "SP-3015" "refusals.counted" Notice Identity Spools {
-        /// The session.
-        session: String,
+        /// The session, if they are one's.
+        session: Option<String>,
         /// Whose.
         identity: String,
         /// The name of the event that is no longer entered one by one.
@@ -722,6 +722,14 @@ events! {
         /// When a broker of that name was last heard of.
         broker_seen_at: Option<Timestamp>,
     }
+    /// A broker did not start, because another of its name lives or runs beside the same state. It is the one that was refused
+    /// that says so.
+    BrokerRefused = "SP-6006" "broker.refused" Warning Process Fails {
+        /// When the other was last heard of, where that is known.
+        broker_seen_at: Option<Timestamp>,
+        /// Why, in full.
+        reason: String,
+    }
     /// The clock moved otherwise than time passed.
     ClockJumped = "SP-6003" "clock.jumped" Warning Process Spools {
         /// By how much, in microseconds; negative is backwards.
@@ -732,14 +740,6 @@ events! {
         /// ok, low, very-low or critical. At critical no new session begins.
         level: String,
         /// Bytes free.
-    /// A broker did not start, because another of its name lives or runs beside the same state. It is the one that was refused
-    /// that says so.
-    BrokerRefused = "SP-6006" "broker.refused" Warning Process Fails {
-        /// When the other was last heard of, where that is known.
-        broker_seen_at: Option<Timestamp>,
-        /// Why, in full.
-        reason: String,
-    }
         free_bytes: u64,
         /// When it will be full at this pace, if it fills.
         full_at: Option<Timestamp>,

@@ -11,6 +11,7 @@ mod entry;
 mod event;
 mod searched;
 mod spool;
+mod tally;
 mod verify;
 mod writer;
 
@@ -27,6 +28,7 @@ use entry::Draft;
 pub use entry::{Entry, GENESIS, SIGNED_PREFIX, entry_from_line, entry_to_line};
 pub use event::{AuditEvent, Doer, EventKind, Outage, Severity};
 pub use searched::searched_digest;
+pub(crate) use tally::{Entered, Tally};
 pub use verify::{Expected, Fault, Verification, Verifier, verify_lines, verify_store};
 
 /// Longest text of a refused request, path or name that an entry holds, in characters.

@@ -1,5 +1,7 @@
-//! The sessions that live in this broker: where each goes, what ends it, and how it ended.
+//! The sessions that live in this broker: where each goes, what ends it, and how it ended; and
+//! what one person may take.
 
+mod allowance;
 mod end;
 mod registry;
 mod target;

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use sallyport_policy::{Permit, Proof, Subject, Terms};
 use tokio::sync::watch;
 
+use super::allowance::{Allowances, Place};
 use super::{End, Target};
 use crate::store::sessions::SessionEnd;
 use crate::store::{Store, StoreError};
@@ -16,6 +17,8 @@ pub struct Registry {
     live: Mutex<BTreeMap<String, Arc<Live>>>,
     /// Ends that the database did not take. Until it does, their sessions count as live there.
     owed: Mutex<Vec<(String, SessionEnd)>>,
+    /// What everybody has taken of this broker.
+    pub(crate) allowances: Arc<Allowances>,
 }
 
 /// What must be known of a live session to decide again.
@@ -90,6 +93,8 @@ impl Switch {
 pub(crate) struct Registered {
     registry: Arc<Registry>,
     live: Arc<Live>,
+    /// Its place among its person's.
+    _place: Place,
 }
 
 impl Registered {
@@ -124,10 +129,10 @@ impl Registry {
         }
     }
 
-    pub(crate) fn enter(self: &Arc<Self>, live: Live) -> Registered {
+    pub(crate) fn enter(self: &Arc<Self>, live: Live, place: Place) -> Registered {
         let live = Arc::new(live);
         self.lock().insert(live.id.clone(), Arc::clone(&live));
-        Registered { registry: Arc::clone(self), live }
+        Registered { registry: Arc::clone(self), live, _place: place }
     }
 
     /// The database did not take a session's end: it is entered as soon as it does.

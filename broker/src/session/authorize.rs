@@ -3,18 +3,21 @@
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Instant;
 
 use jiff::Timestamp;
 use sallyport_policy::{
-    AccountAuth, ApprovalRule, Decision, Denial, DenialReason, LiveSession, NeedFactors, Permit, Policy, Proof,
-    Protocol, Request, Subject, Unmet, ZoneId, decide,
+    AccountAuth, ApprovalRule, Decision, LiveSession, NeedFactors, Permit, Policy, Proof, Protocol, Request, Subject,
+    ZoneId, decide,
 };
 
+use super::refusal::{Refusal, printable, refusal};
 use super::{Authenticated, Session};
-use crate::audit::AuditEvent;
+use crate::audit::{AuditEvent, Entered};
 use crate::broker::Broker;
 use crate::identity::{MultiFactor, Standing};
 use crate::live::Target;
+use crate::logging::counted;
 use crate::store::sessions::{NewSession, SessionFilter};
 
 /// Permitted. Where the asset is and how its account logs in are known only here and later.
@@ -55,59 +58,16 @@ pub enum Authorization {
     Denied(Refusal),
 }
 
-/// Why not. The reason is for log and audit; the person sees [`Refusal::sentence`].
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
-    /// The policy denies it.
-    #[error("denied: {0}")]
-    Denied(String),
-    /// As many sessions as their grant allows are live, and nothing else stands in the way.
-    #[error("denied: {0} sessions by this grant are live, and it allows no more")]
-    Concurrent(u32),
-    /// The identity is locked, expired or removed.
-    #[error("the identity is not in good standing: {0}")]
-    Standing(String),
-    /// The decision could not be made or put on the record.
-    #[error("the broker cannot decide now: {0}")]
-    Unavailable(String),
-}
-
-impl Refusal {
-    /// One plain sentence. Unknown and forbidden look the same.
-    #[must_use]
-    pub fn sentence(&self, host: &str) -> String {
-        match self {
-            Refusal::Denied(_) | Refusal::Standing(_) => not_for_you(host),
-            Refusal::Concurrent(limit) => no_more_than(*limit),
-            Refusal::Unavailable(_) => "The broker can start no session now; tell your administrator.".to_owned(),
-        }
-    }
-}
-
-/// The one sentence for what does not exist, is forbidden, or is outside its time.
-#[must_use]
-pub fn not_for_you(host: &str) -> String {
-    format!("You may not reach `{}` now, or it does not exist.", printable(host))
-}
-
-/// The sentence for a limit of sessions that is reached.
-pub(super) fn no_more_than(limit: u32) -> String {
-    match limit {
-        1 => "You have 1 session there already, and your role allows no more. End it first.".to_owned(),
-        _ => format!("You have {limit} sessions there already, and your role allows no more. End one first."),
-    }
-}
-
-/// What a person wrote comes back to their terminal only as plain characters.
-pub(crate) fn printable(text: &str) -> String {
-    sallyport_plain::excerpt(text, 80)
-}
-
 impl Session<Authenticated> {
     /// Asks the policy, now, with everything that is known now: standing, factors, live sessions.
     pub async fn authorize(&self, target: Target) -> Authorization {
-        match self.decide(target).await {
+        match self.decide_in_time(target).await {
             Ok(authorization) => authorization,
+            Err(Refusal::TooFast) => {
+                counted!(warn, "Sessions were asked for too fast", identity = %self.stage.proof.identity());
+                self.count_denial();
+                Authorization::Denied(Refusal::TooFast)
+            }
             Err(refusal) => {
                 tracing::info!(identity = %self.stage.proof.identity(), reason = %refusal, "Session refused");
                 self.count_denial();
@@ -119,20 +79,58 @@ impl Session<Authenticated> {
     /// Puts on the record that somebody asked for what is no target at all.
     ///
     /// # Errors
-    /// If it cannot be put there; the person is refused either way.
+    /// If it cannot be put there, or comes too fast to be; the person is refused either way.
     pub async fn refuse_on_record(&self, host: &str, service: impl fmt::Display, reason: &str) -> Result<(), Refusal> {
         self.count_denial();
-        let event = AuditEvent::DecisionDenied {
+        let denied = |reason: &str| self.denied(printable(host), service.to_string(), String::new(), reason);
+        self.in_time(|| denied(&Refusal::TooFast.to_string())).await?;
+        self.put_denial_on_record(denied(reason)).await
+    }
+
+    /// Decides, if they have not asked too often lately: what is asked and decided is on the record each time.
+    async fn decide_in_time(&self, target: Target) -> Result<Authorization, Refusal> {
+        let Target { asset, service, account, form: _ } = &target;
+        self.in_time(|| {
+            self.denied(asset.to_string(), service.to_string(), account.to_string(), &Refusal::TooFast.to_string())
+        })
+        .await?;
+        self.decide(target).await
+    }
+
+    /// Takes one question for a session out of what this person may ask. Beyond that, `denied` is put on the record, or how many
+    /// there were of it.
+    async fn in_time(&self, denied: impl FnOnce() -> AuditEvent) -> Result<(), Refusal> {
+        let (broker, subject) = (&self.stage.broker, self.stage.proof.subject());
+        let most = broker.policy.current().sessions(subject);
+        let Err(entered) = broker.live.allowances.ask(&subject.identity, most, Instant::now()) else { return Ok(()) };
+        let denied = denied();
+        let event = match entered {
+            Entered::Itself => denied,
+            Entered::Count(refusals) => AuditEvent::RefusalsCounted {
+                session: None,
+                identity: subject.identity.to_string(),
+                kind: denied.kind().name.to_owned(),
+                refusals,
+            },
+            Entered::Nothing => return Err(Refusal::TooFast),
+        };
+        self.put_denial_on_record(event).await.and(Err(Refusal::TooFast))
+    }
+
+    fn denied(&self, asset: String, service: String, account: String, reason: &str) -> AuditEvent {
+        AuditEvent::DecisionDenied {
             identity: self.stage.proof.identity().to_string(),
             source: self.stage.source.to_string(),
-            asset: printable(host),
-            service: service.to_string(),
-            account: String::new(),
+            asset,
+            service,
+            account,
             session: None,
             reason: reason.to_owned(),
-        };
-        let recorded = self.stage.broker.audit.record(event).await;
-        recorded.map_err(|error| {
+        }
+    }
+
+    async fn put_denial_on_record(&self, event: AuditEvent) -> Result<(), Refusal> {
+        self.stage.broker.audit.record(event).await.map_err(|error| {
             tracing::error!(%error, "A refusal could not be audited");
             Refusal::Unavailable(error.to_string())
         })
@@ -174,7 +172,8 @@ impl Session<Authenticated> {
         let service = policy.asset(&target.asset).and_then(|asset| asset.services.get(&target.service));
         let Some(service) = service.filter(|service| !target.form.reaches(service.protocol)) else { return Ok(()) };
         let reason = format!("a {} service is not reached in the form `{}`", service.protocol, target.form);
-        self.refuse_on_record(target.asset.as_str(), service.port, &reason).await?;
+        let (asset, port) = (target.asset.to_string(), service.port.to_string());
+        self.put_denial_on_record(self.denied(asset, port, String::new(), &reason)).await?;
         Err(Refusal::Denied(reason))
     }
 
@@ -290,24 +289,6 @@ impl Session<Authorized> {
     pub fn target(&self) -> &Target {
         &self.stage.target
     }
-}
-
-/// A grant that would permit but for the number of sessions says so; all other denials sound alike.
-fn refusal(denial: &Denial) -> Refusal {
-    let only_too_many = |unmet: &Vec<Unmet>| match unmet.as_slice() {
-        [Unmet::Concurrent { limit, .. }] => Some(*limit),
-        _ => None,
-    };
-    match &denial.reason {
-        DenialReason::Unmet(grants) => grants.iter().find_map(|(_, unmet)| only_too_many(unmet)),
-        DenialReason::UnknownAsset(_)
-        | DenialReason::UnknownService { .. }
-        | DenialReason::UnknownAccount { .. }
-        | DenialReason::NoConduit { .. }
-        | DenialReason::Forbidden { .. }
-        | DenialReason::NoGrant => None,
-    }
-    .map_or_else(|| Refusal::Denied(denial.to_string()), Refusal::Concurrent)
 }
 
 /// How an identity stands that is not active, for log and audit.

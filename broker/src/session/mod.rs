@@ -14,15 +14,17 @@ mod authorize;
 mod connecting;
 mod forward;
 mod record;
+mod refusal;
 mod watch;
 
 pub use authenticate::Authenticated;
 pub(crate) use authenticate::JUST_GIVEN;
-pub(crate) use authorize::printable;
-pub use authorize::{Authorization, Authorized, Refusal, not_for_you};
+pub use authorize::{Authorization, Authorized};
 pub use connecting::Connecting;
 pub use forward::{Ask, Caller, Client, Refused, Voice};
 pub use record::{Recorded, StartRefusal};
+pub(crate) use refusal::printable;
+pub use refusal::{Refusal, not_for_you};
 pub use watch::keep_watch;
 
 /// One session, at one stage.

@@ -1,10 +1,11 @@
 //! The session is on the record: recording open, row in the store, event in the audit chain, place in the registry.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use sallyport_session_recorder::{Durability, Header};
 
-use super::authorize::no_more_than;
+use super::refusal::no_more_than;
 use super::{Authorized, Session, watch};
 use crate::audit::AuditEvent;
 use crate::live::{End, Live, Registered, Switch, Target, Times};
@@ -29,6 +30,9 @@ pub enum StartRefusal {
     /// As many sessions as the terms allow are live already.
     #[error("{0} sessions are live already")]
     Concurrent(u32),
+    /// The person has as many sessions on this broker as all their roles allow.
+    #[error("{0} sessions of theirs are live on this broker already, whatever they lead to")]
+    Allowance(u32),
     /// The session could not be entered into the store or the audit chain.
     #[error("the session cannot be entered into the record: {0}")]
     Record(String),
@@ -40,6 +44,9 @@ impl StartRefusal {
     pub fn sentence(&self) -> String {
         match self {
             StartRefusal::Concurrent(limit) => no_more_than(*limit),
+            StartRefusal::Allowance(limit) => {
+                format!("You have {limit} sessions open, and may have no more. End one first.")
+            }
             StartRefusal::Recording(_) | StartRefusal::Record(_) => {
                 "The session cannot be recorded now, so it does not start; tell your administrator.".to_owned()
             }
@@ -84,6 +91,9 @@ impl Authorized {
     async fn open_record(self) -> Result<Session<Recorded>, StartRefusal> {
         let authorized = self;
         let broker = Arc::clone(&authorized.broker);
+        let most = broker.policy.current().sessions(&authorized.subject);
+        let place = broker.live.allowances.place(&authorized.subject.identity, most, Instant::now());
+        let place = place.ok_or(StartRefusal::Allowance(most))?;
         broker.recordings.may_start().map_err(|error| StartRefusal::Recording(error.to_string()))?;
         let id = ulid::Ulid::generate().to_string().to_ascii_lowercase();
         let row = authorized.row(&id).map_err(|error| StartRefusal::Record(error.to_string()))?;
@@ -117,7 +127,7 @@ impl Authorized {
             authorized.withdraw(&id, &reason).await?;
             return Err(StartRefusal::Record(reason));
         }
-        let registered = broker.live.enter(Live {
+        let live = Live {
             id: id.clone(),
             subject: authorized.subject.clone(),
             proofs: authorized.proof.proofs().to_vec(),
@@ -127,7 +137,8 @@ impl Authorized {
             permit: authorized.permit.clone(),
             times: tokio::sync::watch::Sender::new(Times::of(&authorized.permit.terms)),
             switch: Switch::new(),
-        });
+        };
+        let registered = broker.live.enter(live, place);
         watch::look_at_new(&broker, registered.live()).await;
         metrics::counter!("sallyport_sessions_started_total").increment(1);
         tracing::info!(session = %id, identity = %authorized.subject.identity, asset = %authorized.target.asset, "Session started");

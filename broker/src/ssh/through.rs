@@ -100,10 +100,11 @@ impl Asked {
 
     /// Refuses it: on the record, and with a sentence.
     pub(super) async fn refuse(self, session: &Session<Authenticated>, nowhere: Nowhere) {
-        // Refused either way; that it could not be put on record is an error in the log.
+        // Refused either way; that it could not be put on record is said instead of the sentence.
         let recorded = session.refuse_on_record(&self.host, self.port, nowhere.reason).await;
         tracing::debug!(recorded = recorded.is_ok(), reason = nowhere.reason, "A channel leads nowhere");
-        self.turn_away(nowhere.sentence).await;
+        let sentence = recorded.map_or_else(|refusal| refusal.sentence(&self.host), |()| nowhere.sentence);
+        self.turn_away(sentence).await;
     }
 
     pub(super) async fn turn_away(self, reason: String) {

@@ -27,6 +27,10 @@ pub(crate) fn read(log: &mut Log<'_>, value: Value<'_>, owner: &str) -> Option<T
     if let Some(connections) = section.take("connections").and_then(|value| value.number(log, &what, 1, 10_000)) {
         terms.connections = connections;
     }
+    let what = section.name_of("sessions");
+    if let Some(sessions) = section.take("sessions").and_then(|value| value.number(log, &what, 1, 10_000)) {
+        terms.sessions = sessions;
+    }
     if let Some(channels) = take_channels(log, &mut section) {
         terms.channels = channels;
     }

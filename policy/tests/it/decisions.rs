@@ -108,6 +108,7 @@ fn an_explanation_names_every_condition_of_a_grant_that_does_not_hold() {
     let cases = run(night).unwrap();
     expect![[r#"
         deny: role night-shift, grant 1 (plant.toml:78): outside its window (Mon,Tue,Wed,Thu 22:00-06:00 Europe/Oslo, or Sat,Sun 00:00-24:00 Europe/Oslo); role process-engineer, grant 1 (plant.toml:64): outside its window (Mon,Tue,Wed,Thu,Fri 06:00-18:00 Europe/Oslo)
+        at once, whatever they lead to: 64 sessions, 32 connections
           role night-shift, grant 1 (plant.toml:78): outside its window (Mon,Tue,Wed,Thu 22:00-06:00 Europe/Oslo, or Sat,Sun 00:00-24:00 Europe/Oslo), needs webauthn, proven within 1h
           role process-engineer, grant 1 (plant.toml:64): outside its window (Mon,Tue,Wed,Thu,Fri 06:00-18:00 Europe/Oslo), needs totp or webauthn, proven within 15m
           role vendor, grant 1 (plant.toml:91): not a member of the role, does not name the account, needs totp or webauthn, proven within 1h, needs approval by 2 of role shift-lead

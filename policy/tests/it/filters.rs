@@ -203,11 +203,12 @@ fn explain_tells_the_filter_and_its_rules() {
     let request =
         Request { subject: &subject, asset: &asset, service: &service, account: &account, proofs: &proofs, live: &[] };
     let text = sallyport_policy::explain(&policy, &request, now).to_string();
-    let filter: Vec<&str> = text.lines().skip(2).take(3).collect();
+    let filter: Vec<&str> = text.lines().skip(2).take(4).collect();
     expect![[r#"
         filter setpoints:
           setpoints/1: read
           setpoints/2: write, register 100-109, unit 1, values at least 0, at most 1500, steps of at most 50
+        at once, whatever they lead to: 64 sessions, 32 connections
     "#]]
     .assert_eq(&(filter.join("\n") + "\n"));
 }

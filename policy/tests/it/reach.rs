@@ -76,6 +76,25 @@ fn the_longest_lease_is_that_of_any_grant_of_theirs() {
     }
 }
 
+#[test]
+fn how_much_somebody_may_have_at_once_is_what_the_most_generous_of_their_grants_allows() {
+    let plant = PLANT.replacen("concurrent = 2 }", "sessions = 3, connections = 4 }", 1).replacen(
+        "recorder_trouble = \"end\" }",
+        "sessions = 100, connections = 40 }",
+        1,
+    );
+    let policy = policy(&plant);
+    for (who, sessions, connections) in [
+        (subject("peter", &["Process Engineers"]), 3, 4),
+        // Another grant of theirs says nothing, and so gives what is usual.
+        (subject("somebody", &["vendor:acme"]), 100, 40),
+        (subject("alice", &[]), 64, 32),
+        (subject("without-a-role", &[]), 64, 32),
+    ] {
+        assert_eq!((policy.sessions(&who), policy.connections(&who)), (sessions, connections), "{who:?}");
+    }
+}
+
 /// A lease says when a session may begin; a live one goes on when its code has grown old, and ends with its window.
 #[test]
 fn a_live_session_is_not_ended_by_the_age_of_its_code() {

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use russh::client::{self, Handle};
 use russh::keys::{PrivateKeyWithHashAlg, load_secret_key};
-use sallyport_tests::{Person, Place, Plant, Setup, finish};
+use sallyport_tests::{Person, Place, Plant, Setup, Terminal, finish};
 
 struct Client;
 
@@ -182,9 +182,7 @@ fn limits_of_number_hold_for_all_addresses_together() {
 fn a_person_has_as_many_connections_as_their_role_allows() {
     let plant = Plant::start();
     let carol = plant.person("carol");
-    let text = plant.plant_file();
-    let (before, role) = text.split_at(text.find("[[role.reader.grant]]").unwrap());
-    plant.apply(&format!("{before}{}", role.replacen("terms = {", "terms = { connections = 2,", 1)));
+    plant.apply(&with_terms(&plant, "reader", "connections = 2"));
     plant.settle();
     let plant = &plant;
     thread::scope(|scope| {
@@ -218,6 +216,57 @@ fn a_person_has_as_many_connections_as_their_role_allows() {
     });
     let refused: Vec<_> = plant.audit().into_iter().filter(|event| event["code"] == "SP-1010").collect();
     assert_eq!(refused.len(), 1, "{refused:?}");
+}
+
+/// What the plant file says of a role, with more terms.
+fn with_terms(plant: &Plant, role: &str, terms: &str) -> String {
+    let text = plant.plant_file();
+    let (before, role) = text.split_at(text.find(&format!("[[role.{role}.grant]]")).unwrap());
+    format!("{before}{}", role.replacen("terms = {", &format!("terms = {{ {terms},"), 1))
+}
+
+#[test]
+fn a_person_has_as_many_sessions_as_their_role_allows_and_new_ones_no_faster() {
+    let plant = Plant::start();
+    let dave = plant.person("dave");
+    plant.apply(&with_terms(&plant, "fetcher", "sessions = 2"));
+    plant.settle();
+    dave.take_lease("ews-1");
+    let mut open: Vec<Terminal> = (0..2).map(|_| dave.terminal(&["ews-1"], 80, 24)).collect();
+    open.iter_mut().for_each(|terminal| terminal.expect("$"));
+    let third = dave.leased_ssh(["ews-1.direct", "echo let in"]);
+    assert!(third.refused().contains("You have 2 sessions open, and may have no more."), "{third}");
+    let denied = |reason: &str| {
+        let is_denied = |entry: &&serde_json::Value| {
+            entry["code"] == "SP-2002" && entry["event"]["reason"].as_str().unwrap().contains(reason)
+        };
+        plant.audit().iter().filter(is_denied).count()
+    };
+    assert_eq!(denied("2 sessions of theirs are live"), 1);
+    // One that is given back can be taken again.
+    open.pop();
+    plant.settle();
+    let again = || dave.leased_ssh(["ews-1.direct", "echo in"]).text().contains("in\n").then_some(());
+    sallyport_tests::eventually("a place to be free", Duration::from_secs(5), again);
+
+    // And whoever asks faster than anybody works is refused whatever they ask for.
+    let asked = 60;
+    thread::scope(|scope| scope.spawn(|| ask_too_fast(&plant, &dave, asked)).join().unwrap());
+    let fast = denied("faster than");
+    assert!((10..=40).contains(&fast), "{fast} of {asked}");
+    assert_eq!(fast + denied("not a service of the plant file"), asked);
+}
+
+/// Asks for streams to what does not exist.
+fn ask_too_fast(plant: &Plant, person: &Person, times: usize) {
+    plant.network().enter(Place::Office);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let handle = log_in(person).await;
+        for _ in 0..times {
+            handle.channel_open_direct_tcpip("nowhere", 502, "127.0.0.1", 1).await.unwrap_err();
+        }
+    });
 }
 
 /// Logs in with key and, where it is asked for, a code.

@@ -269,7 +269,7 @@ assets = ["ews-1"]
 services = ["ssh"]
 accounts = ["operator"]
 lease = "8h"
-terms = { file_transfer = "both", connections = 4000 }
+terms = { file_transfer = "both", connections = 4000, sessions = 10000 }
 [[role.engineer.grant]]
 assets = ["plc-1"]
 services = ["modbus"]
