@@ -4,39 +4,9 @@ use jiff::Timestamp;
 
 use crate::decision::{Decision, Denial, DenialReason, NeedFactors, Permit, Unmet};
 use crate::evaluate::{Moments, Target, Verdict};
-use crate::factors::Proof;
-use crate::names::{AccountName, AssetId, IdentityId, ServiceName};
 use crate::policy::Policy;
-use crate::role::{RuleRef, Subject};
-
-/// What somebody asks for, and what they have shown.
-#[derive(Debug, Clone, Copy)]
-pub struct Request<'a> {
-    /// Who asks.
-    pub subject: &'a Subject,
-    /// Which asset.
-    pub asset: &'a AssetId,
-    /// Which of its services.
-    pub service: &'a ServiceName,
-    /// With which account; [`AccountName::none`] where the protocol has no logins.
-    pub account: &'a AccountName,
-    /// What they have proven.
-    pub proofs: &'a [Proof],
-    /// The other sessions that are live now. When a live session is decided again: those that began before it, so that a
-    /// lowered limit ends the newest and not all.
-    pub live: &'a [LiveSession],
-}
-
-/// A session that is live now.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LiveSession {
-    /// Whose it is.
-    pub identity: IdentityId,
-    /// Where it goes.
-    pub asset: AssetId,
-    /// The grant that permitted it.
-    pub rule: RuleRef,
-}
+use crate::request::Request;
+use crate::role::RuleRef;
 
 /// May this be done now? Nothing may unless a grant says so, within its conduit, and no forbid speaks against it.
 ///

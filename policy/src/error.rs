@@ -1,6 +1,5 @@
 //! What is wrong with a plant file, and where.
 
-use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::Serialize;
@@ -12,14 +11,6 @@ pub struct PlantFile {
     pub name: String,
     /// The text.
     pub text: String,
-}
-
-impl PlantFile {
-    /// The tag lists that this file's services name: names of files, never paths. Whoever reads plant files from disk looks for
-    /// them beside it. What is wrong with the file is for [`crate::Policy::parse`] to say.
-    pub fn tag_lists(&self) -> BTreeSet<String> {
-        crate::parse::named_tag_lists(self)
-    }
 }
 
 /// One thing that is wrong, or that is allowed but looks like a slip, in a plant file.

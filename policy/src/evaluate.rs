@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::asset::{Asset, Service};
-use crate::decide::Request;
 use crate::decision::{DenialReason, NeedFactors, Unmet};
 use crate::factors::{FactorKind, Proof};
 use crate::names::AccountName;
 use crate::policy::Policy;
+use crate::request::Request;
 use crate::role::{ApprovalRule, Forbid, Grant};
 use crate::terms::Terms;
 

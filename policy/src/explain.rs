@@ -5,11 +5,12 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::decide::{Request, decide};
+use crate::decide::decide;
 use crate::decision::{Decision, Unmet, listed};
 use crate::duration;
 use crate::evaluate::{Moments, Target, unmet_conditions};
 use crate::policy::Policy;
+use crate::request::Request;
 use crate::resolve::ResolvedFilter;
 use crate::role::{ForbidRef, RuleRef};
 use crate::terms::Terms;

@@ -23,17 +23,20 @@ mod parse;
 mod points;
 mod policy;
 mod reach;
+mod request;
 mod resolve;
 mod role;
 mod selector;
+mod subject;
 pub mod tables;
 mod tags;
 mod terms;
 mod window;
+mod window_rule;
 mod write_window;
 
 pub use asset::{Account, AccountAuth, Asset, Conduit, Protocol, PurdueLevel, Service, Zone};
-pub use decide::{LiveSession, Request, decide, decide_again, held_permit};
+pub use decide::{decide, decide_again, held_permit};
 pub use decision::{Decision, Denial, DenialReason, NeedFactors, Permit, Unmet};
 pub use error::{PlantError, PlantErrors, PlantFile};
 pub use explain::{AtOnce, Explanation, GrantExplanation, explain};
@@ -45,16 +48,16 @@ pub use network::Network;
 pub use points::{PointError, PointRange, Table};
 pub use policy::{BreakGlass, Policy};
 pub use reach::Reach;
+pub use request::{LiveSession, Request};
 pub use resolve::{ModbusBase, ModbusRules, ProtocolRules, ResolvedFilter, ResolvedPoints, ResolvedRule, Validity};
-pub use role::{ApprovalRule, Forbid, ForbidRef, Grant, NotARule, Role, RuleRef, Subject};
+pub use role::{ApprovalRule, Forbid, ForbidRef, Grant, NotARule, Role, RuleRef};
 pub use selector::{AssetSelector, Glob, IdentitySelector};
+pub use subject::Subject;
 pub use tags::{Tag, TagList, TagType, WordOrder};
 pub use terms::{ChannelKind, FileTransfer, RecorderTrouble, Terms};
 pub use window::{DayTime, Days, Stretch, When, Window};
-pub use write_window::{
-    Beneficiary, Opening, OpeningDenial, WindowPoints, WindowPointsError, WindowRule, WindowRuleRef, WriteWindow,
-    may_open,
-};
+pub use window_rule::{Beneficiary, WindowRule, WindowRuleRef};
+pub use write_window::{Opening, OpeningDenial, WindowPoints, WindowPointsError, WriteWindow, may_open};
 
 /// Reads an instant as plant files and decision tables write it: with its offset from UTC
 /// (`2026-12-01T06:00:00+01:00`, `…Z`) or with its time zone (`2026-12-01T06:00:00[Europe/Oslo]`).

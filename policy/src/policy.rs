@@ -7,11 +7,12 @@ use jiff::SignedDuration;
 use serde::Serialize;
 
 use crate::asset::{Asset, Conduit, Service, Zone};
-use crate::error::{PlantError, PlantErrors, PlantFile};
+use crate::error::PlantError;
 use crate::filter::Filter;
-use crate::names::{AccountName, AssetId, RoleId, ServiceName, ZoneId};
-use crate::role::{Forbid, Grant, Role, Subject};
+use crate::names::{AssetId, RoleId, ServiceName, ZoneId};
+use crate::role::{Forbid, Grant, Role};
 use crate::selector::{AssetSelector, Glob};
+use crate::subject::Subject;
 use crate::tags::TagList;
 
 /// Who may do what. Made by [`Policy::parse`] only, so it holds no dangling name and no contradiction.
@@ -46,15 +47,6 @@ pub struct BreakGlass {
 }
 
 impl Policy {
-    /// Reads the plant files; their order does not matter. All that is wrong is reported at once.
-    ///
-    /// # Errors
-    ///
-    /// Every fault found: a policy with a fault is no policy.
-    pub fn parse(files: &[PlantFile]) -> Result<Self, PlantErrors> {
-        crate::parse::policy(files)
-    }
-
     /// The policy without a rule: it denies everything.
     pub fn empty() -> Self {
         Self::default()
@@ -160,14 +152,6 @@ impl Policy {
     pub fn sessions(&self, subject: &Subject) -> u32 {
         let most = self.grants_of(subject).map(|grant| grant.terms.sessions).max();
         most.unwrap_or(crate::terms::USUAL_SESSIONS)
-    }
-
-    /// The accounts a person is granted on a service, whatever the hour and whatever they have proven. What a forbid or
-    /// a missing conduit takes away is not among them. A protocol without logins has [`AccountName::none`].
-    pub fn accounts(&self, subject: &Subject, asset: &AssetId, service: &ServiceName) -> Vec<AccountName> {
-        let Some(asset) = self.asset(asset) else { return Vec::new() };
-        let Some(service) = asset.services.get(service) else { return Vec::new() };
-        crate::reach::granted_accounts(self, subject, asset, service)
     }
 
     /// The grants of every role this person holds.

@@ -4,13 +4,14 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::asset::{Asset, Service};
-use crate::decide::{LiveSession, Request, decide};
+use crate::decide::decide;
 use crate::decision::Decision;
 use crate::evaluate::Target;
 use crate::factors::Proof;
 use crate::names::{AccountName, AssetId, ServiceName};
 use crate::policy::Policy;
-use crate::role::Subject;
+use crate::request::{LiveSession, Request};
+use crate::subject::Subject;
 
 /// Something a grant names for a person, and what would be answered now.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -40,15 +41,18 @@ impl Policy {
         }
         reach
     }
+
+    /// The accounts a person is granted on a service, whatever the hour and whatever they have proven. What a forbid or
+    /// a missing conduit takes away is not among them. A protocol without logins has [`AccountName::none`].
+    pub fn accounts(&self, subject: &Subject, asset: &AssetId, service: &ServiceName) -> Vec<AccountName> {
+        let Some(asset) = self.asset(asset) else { return Vec::new() };
+        let Some(service) = asset.services.get(service) else { return Vec::new() };
+        granted_accounts(self, subject, asset, service)
+    }
 }
 
 /// The accounts that a grant names and that neither conduit nor forbid takes away.
-pub(crate) fn granted_accounts(
-    policy: &Policy,
-    subject: &Subject,
-    asset: &Asset,
-    service: &Service,
-) -> Vec<AccountName> {
+fn granted_accounts(policy: &Policy, subject: &Subject, asset: &Asset, service: &Service) -> Vec<AccountName> {
     let candidates: Vec<AccountName> = match service.protocol.has_accounts() {
         true => asset.accounts.keys().cloned().collect(),
         false => vec![AccountName::none()],

@@ -1,4 +1,4 @@
-//! Who is asking, and the rules that speak about them.
+//! Roles and forbids: the rules that speak about people.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -10,20 +10,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::asset::{Asset, Service};
 use crate::factors::FactorKind;
-use crate::names::{AccountName, IdentityId, RoleId};
+use crate::names::{AccountName, RoleId};
 use crate::selector::{AssetSelector, Glob, IdentitySelector};
+use crate::subject::Subject;
 use crate::terms::Terms;
 use crate::window::When;
-use crate::write_window::WindowRule;
-
-/// The person who asks, with the groups a directory put them in.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Subject {
-    /// The person.
-    pub identity: IdentityId,
-    /// Their directory groups.
-    pub groups: BTreeSet<String>,
-}
+use crate::window_rule::WindowRule;
 
 /// A role: grants, and the people who hold it.
 #[derive(Debug, Clone, PartialEq, Serialize)]

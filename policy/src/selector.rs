@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::asset::Asset;
 use crate::names::{AssetId, IdentityId, ZoneId};
-use crate::role::Subject;
+use crate::subject::Subject;
 
 /// A pattern in which `*` stands for any run of characters and `?` for one.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
-use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -11,14 +10,15 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::asset::{Asset, Protocol, Service};
 use crate::duration;
 use crate::modbus::{OperationKind, UnitRange};
-use crate::names::{AssetId, IdentityId, RoleId, ServiceName, WindowId};
+use crate::names::{AssetId, IdentityId, ServiceName, WindowId};
 use crate::points::{PointError, PointRange, Table};
 use crate::policy::Policy;
 use crate::resolve::{ResolvedPoints, ResolvedRule, Validity};
-use crate::role::{Role, Subject};
-use crate::selector::{AssetSelector, Glob, IdentitySelector};
+use crate::role::Role;
+use crate::subject::Subject;
 use crate::tags::Tag;
 use crate::window::Stretch;
+use crate::window_rule::{Beneficiary, WindowRule, WindowRuleRef};
 
 /// A write window, open or asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -119,74 +119,6 @@ impl Serialize for WindowPoints {
 impl<'de> Deserialize<'de> for WindowPoints {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
-    }
-}
-
-/// What a role may open for others: `[[role.NAME.window]]`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct WindowRule {
-    /// Where it stands.
-    pub rule: WindowRuleRef,
-    /// On which assets.
-    pub assets: BTreeSet<AssetSelector>,
-    /// By which of their services.
-    pub services: BTreeSet<Glob>,
-    /// For whom.
-    #[serde(rename = "for")]
-    pub people: BTreeSet<Beneficiary>,
-    /// The longest.
-    pub max: SignedDuration,
-}
-
-/// For whom a window may be opened.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Beneficiary {
-    /// Those who hold a role.
-    Role(RoleId),
-    /// Those whom this selects.
-    Identity(IdentitySelector),
-}
-
-impl Beneficiary {
-    fn is(&self, policy: &Policy, person: &Subject) -> bool {
-        match self {
-            Self::Role(role) => policy.role(role).is_some_and(|role| role.has_member(person)),
-            Self::Identity(selector) => selector.matches(person),
-        }
-    }
-}
-
-impl fmt::Display for Beneficiary {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Role(role) => write!(f, "role:{role}"),
-            Self::Identity(selector) => write!(f, "{selector}"),
-        }
-    }
-}
-
-impl Serialize for Beneficiary {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-/// Where a rule about windows stands: its role, its number among that role's, file and line.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct WindowRuleRef {
-    /// The role.
-    pub role: RoleId,
-    /// The rule's number within the role, from 1.
-    pub window: usize,
-    /// The file.
-    pub file: Arc<str>,
-    /// The line.
-    pub line: usize,
-}
-
-impl fmt::Display for WindowRuleRef {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "role {}, window {} ({}:{})", self.role, self.window, self.file, self.line)
     }
 }
 
@@ -333,6 +265,15 @@ fn target<'p>(policy: &'p Policy, window: &WriteWindow) -> Result<(&'p Asset, &'
     match window.points.tags.iter().find(unknown) {
         Some(tag) => Err(OpeningDenial::NoTag { asset: asset.id.clone(), tag: tag.clone() }),
         None => Ok((asset, service)),
+    }
+}
+
+impl Beneficiary {
+    fn is(&self, policy: &Policy, person: &Subject) -> bool {
+        match self {
+            Self::Role(role) => policy.role(role).is_some_and(|role| role.has_member(person)),
+            Self::Identity(selector) => selector.matches(person),
+        }
     }
 }
 

@@ -15,7 +15,7 @@ use crate::asset::{Asset, Protocol, Service, Zone};
 use crate::names::{AssetId, ServiceName, ZoneId};
 use crate::policy::Policy;
 use crate::selector::Glob;
-use crate::write_window::WindowRuleRef;
+use crate::window_rule::WindowRuleRef;
 
 /// The zones that the brokers stand in.
 pub(crate) fn broker_zones(zones: &BTreeMap<ZoneId, Zone>) -> BTreeSet<ZoneId> {

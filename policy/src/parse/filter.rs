@@ -2,32 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::known_tags::KnownTags;
 use super::log::{At, Log};
 use super::modbus;
 use super::value::{Alone, Key, Section, Value, word};
 use crate::filter::{BuiltIn, ClipboardWay, Filter, FilterMode, RdpFilter, RdpSecurity, VncFilter};
 use crate::names::AssetId;
-use crate::policy::Policy;
-use crate::tags::Tag;
-
-/// The tags that rules can name: those of every tag list that a Modbus service has.
-pub(crate) struct KnownTags<'p> {
-    pub(crate) tags: BTreeMap<&'p str, Vec<&'p Tag>>,
-    /// Without a fault so far, so that a tag that is not there is the rule's fault.
-    pub(crate) complete: bool,
-}
-
-impl<'p> KnownTags<'p> {
-    pub(crate) fn of(policy: &'p Policy, complete: bool) -> Self {
-        let services = policy.assets().flat_map(|asset| asset.services.values());
-        let named: BTreeSet<&String> = services.filter_map(|service| service.tag_list.as_ref()).collect();
-        let mut tags: BTreeMap<&str, Vec<&Tag>> = BTreeMap::new();
-        for tag in named.into_iter().filter_map(|name| policy.tag_lists.get(name)).flat_map(|list| list.tags()) {
-            tags.entry(&tag.name).or_default().push(tag);
-        }
-        Self { tags, complete }
-    }
-}
 
 /// `[filter.setpoints]`
 pub(crate) fn filter(log: &mut Log<'_>, key: Key<'_>, value: Value<'_>, known: &KnownTags<'_>) -> Option<Filter> {

@@ -1,6 +1,6 @@
 //! `values`: what may be written under a rule.
 
-use super::filter::KnownTags;
+use super::known_tags::KnownTags;
 use super::log::{At, Log};
 use super::value::{Alone, Section, Value};
 use crate::modbus::{RulePoints, ValueLimits};

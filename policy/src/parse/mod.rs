@@ -7,6 +7,7 @@ mod check;
 mod csv;
 mod filter;
 mod host_key;
+mod known_tags;
 mod later;
 mod limits;
 mod log;
@@ -17,6 +18,7 @@ mod rules;
 mod selectors;
 mod tags;
 mod terms;
+mod time_zone;
 mod value;
 mod when;
 
@@ -38,24 +40,30 @@ pub(crate) use value::{Alone, Key, Section, Value, instant, word};
 /// A plant of ten thousand assets is a third of this.
 const LONGEST_FILE: usize = 16 << 20;
 
-/// Reads the plant files.
-pub(crate) fn policy(files: &[PlantFile]) -> Result<Policy, PlantErrors> {
-    // Sorted, so that a grant has the same number in whatever order the files are handed in.
-    let mut sorted: Vec<&PlantFile> = files.iter().collect();
-    sorted.sort_by(|one, other| (&one.name, &one.text).cmp(&(&other.name, &other.text)));
-    let mut log = Log::new(sorted.clone());
-    let documents = documents(&mut log, &sorted);
-    // A file that is not TOML may hold any of the names that the others use: what they say would be guesswork.
-    if log.has_errors() {
-        return Err(into_errors(log));
+impl Policy {
+    /// Reads the plant files; their order does not matter. All that is wrong is reported at once.
+    ///
+    /// # Errors
+    ///
+    /// Every fault found: a policy with a fault is no policy.
+    pub fn parse(files: &[PlantFile]) -> Result<Self, PlantErrors> {
+        // Sorted, so that a grant has the same number in whatever order the files are handed in.
+        let mut sorted: Vec<&PlantFile> = files.iter().collect();
+        sorted.sort_by(|one, other| (&one.name, &one.text).cmp(&(&other.name, &other.text)));
+        let mut log = Log::new(sorted.clone());
+        let documents = documents(&mut log, &sorted);
+        // A file that is not TOML may hold any of the names that the others use: what they say would be guesswork.
+        if log.has_errors() {
+            return Err(into_errors(log));
+        }
+        let lists = tag_lists(&mut log, &sorted);
+        let policy = Sections::collect(&mut log, &documents).read(&mut log, lists);
+        if log.has_errors() {
+            return Err(into_errors(log));
+        }
+        let (_, warnings) = log.finish();
+        Ok(Policy { warnings, ..policy })
     }
-    let lists = tag_lists(&mut log, &sorted);
-    let policy = Sections::collect(&mut log, &documents).read(&mut log, lists);
-    if log.has_errors() {
-        return Err(into_errors(log));
-    }
-    let (_, warnings) = log.finish();
-    Ok(Policy { warnings, ..policy })
 }
 
 fn into_errors(log: Log<'_>) -> PlantErrors {
@@ -93,16 +101,19 @@ fn tag_lists(log: &mut Log<'_>, files: &[&PlantFile]) -> BTreeMap<String, TagLis
     lists.map(|(number, file)| (file.name.clone(), tags::tag_list(log, number, &file.name, &file.text))).collect()
 }
 
-/// The tag lists that a file names, as far as it can be read.
-pub(crate) fn named_tag_lists(file: &PlantFile) -> BTreeSet<String> {
-    if tags::is_tag_list(&file.name) || file.text.len() > LONGEST_FILE {
-        return BTreeSet::new();
+impl PlantFile {
+    /// The tag lists that this file's services name: names of files, never paths. Whoever reads plant files from disk looks for
+    /// them beside it. What is wrong with the file is for [`Policy::parse`] to say.
+    pub fn tag_lists(&self) -> BTreeSet<String> {
+        if tags::is_tag_list(&self.name) || self.text.len() > LONGEST_FILE {
+            return BTreeSet::new();
+        }
+        let (document, _) = DeTable::parse_recoverable(&self.text);
+        let assets = Value::document(0, &document).into_iter().filter(|(key, _)| key.text == "asset");
+        let services = assets.flat_map(|(_, assets)| assets.peek_all()).filter_map(|asset| asset.peek("services"));
+        let lists = services.flat_map(Value::peek_all).filter_map(|service| service.peek("tag_list")?.peek_text());
+        lists.filter(|name| plant::is_plain_name(name)).collect()
     }
-    let (document, _) = DeTable::parse_recoverable(&file.text);
-    let assets = Value::document(0, &document).into_iter().filter(|(key, _)| key.text == "asset");
-    let services = assets.flat_map(|(_, assets)| assets.peek_all()).filter_map(|asset| asset.peek("services"));
-    let lists = services.flat_map(Value::peek_all).filter_map(|service| service.peek("tag_list")?.peek_text());
-    lists.filter(|name| plant::is_plain_name(name)).collect()
 }
 
 /// The sections of all files, by kind.
@@ -160,7 +171,7 @@ impl<'t> Sections<'t> {
         check::tag_lists(log, &policy);
         names.learn(&policy);
         policy.conduits = self.conduits.iter().filter_map(|value| plant::conduit(log, *value, &names)).collect();
-        let known = filter::KnownTags::of(&policy, !log.has_errors());
+        let known = known_tags::KnownTags::of(&policy, !log.has_errors());
         let mut filters = BTreeMap::new();
         for (key, value) in unique(log, &self.filters, "filter") {
             let filter = filter::filter(log, key, value, &known);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::filter::KnownTags;
+use super::known_tags::KnownTags;
 use super::log::{At, Log};
 use super::value::{Alone, Section, Value, word};
 use super::{limits, when};

@@ -11,7 +11,7 @@ use super::selectors::{identity, take_assets, take_globs};
 use super::value::{Alone, Section, Value};
 use crate::names::RoleId;
 use crate::selector::Glob;
-use crate::write_window::{Beneficiary, WindowRule, WindowRuleRef};
+use crate::window_rule::{Beneficiary, WindowRule, WindowRuleRef};
 
 /// A longer one would be a grant.
 const LONGEST: SignedDuration = SignedDuration::from_hours(24);

@@ -237,7 +237,7 @@ pub(crate) fn instant(text: &str) -> Option<Timestamp> {
     }
     // Split here instead of by `Zoned::from_str`, which would ask the process's own time zone database.
     let (reading, zone) = text.strip_suffix(']')?.split_once('[')?;
-    let zone = super::when::timezone(zone)?;
+    let zone = super::time_zone::named(zone)?;
     zone.to_timestamp(reading.parse::<jiff::civil::DateTime>().ok()?).ok()
 }
 

@@ -1,10 +1,9 @@
 //! `when`: windows of time.
 
-use std::sync::OnceLock;
-
-use jiff::tz::{TimeZone, TimeZoneDatabase};
+use jiff::tz::TimeZone;
 
 use super::log::Log;
+use super::time_zone;
 use super::value::{Alone, Section, Value};
 use crate::window::{DayTime, Days, When, Window};
 
@@ -62,22 +61,11 @@ fn read_time(log: &mut Log<'_>, section: &mut Section<'_>, key: &'static str, un
 
 fn read_timezone(log: &mut Log<'_>, value: Value<'_>, section: &Section<'_>) -> Option<TimeZone> {
     let text = value.text(log, &section.name_of("timezone"))?;
-    let zone = timezone(text);
+    let zone = time_zone::named(text);
     if zone.is_none() {
-        let known: Vec<String> = database().available().map(|name| name.as_str().to_owned()).collect();
+        let known: Vec<String> = time_zone::known().collect();
         let message = format!("unknown time zone `{text}`");
         log.unknown(value.at, message, text, known.iter().map(String::as_str));
     }
     zone
-}
-
-/// The time zone of this name, as `Europe/Oslo`.
-pub(crate) fn timezone(name: &str) -> Option<TimeZone> {
-    database().get(name).ok().filter(|zone| zone.iana_name().is_some())
-}
-
-/// The rules built into this program: a policy must mean the same on every broker, whatever the machine has installed.
-fn database() -> &'static TimeZoneDatabase {
-    static BUNDLED: OnceLock<TimeZoneDatabase> = OnceLock::new();
-    BUNDLED.get_or_init(TimeZoneDatabase::bundled)
 }

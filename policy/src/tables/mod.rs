@@ -21,14 +21,15 @@ use std::collections::BTreeSet;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
-use crate::decide::{LiveSession, Request};
 use crate::decision::{Decision, DenialReason};
 use crate::error::{PlantErrors, PlantFile};
 use crate::explain::{Explanation, explain};
 use crate::factors::{FactorKind, Proof};
 use crate::names::{AccountName, AssetId, RoleId, ServiceName};
 use crate::policy::Policy;
-use crate::role::{RuleRef, Subject};
+use crate::request::{LiveSession, Request};
+use crate::role::RuleRef;
+use crate::subject::Subject;
 use crate::terms::{ChannelKind, FileTransfer, RecorderTrouble, Terms};
 
 /// How one case came out.

@@ -10,7 +10,7 @@ use crate::error::{PlantErrors, PlantFile};
 use crate::factors::FactorKind;
 use crate::names::AccountName;
 use crate::parse::{Alone, At, Log, Section, Value, word};
-use crate::role::Subject;
+use crate::subject::Subject;
 use crate::terms::{ChannelKind, FileTransfer, RecorderTrouble};
 
 /// The cases of a table, or everything that is wrong with it.
