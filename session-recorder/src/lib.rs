@@ -7,6 +7,7 @@
 mod budget;
 mod entry;
 pub mod export;
+mod fault;
 mod frame;
 mod header;
 mod keys;
@@ -20,14 +21,15 @@ mod walk;
 
 pub use budget::Budget;
 pub use entry::{Direction, Entry, Kind, Moment, TrackId};
+pub use fault::{Fault, FaultKind, VerifyError};
 pub use frame::{MAX_BODY, MAX_CONTENT, MAX_HEADER};
 pub use header::{Durability, Header};
 pub use keys::{KeyError, Keys, identities, public_key};
 pub use read::{OpenError, ReadError, Reader};
 pub use recorder::{Part, RecordError, Recorder, Sealed, Sink};
 pub use recover::{RecoverError, Recovery, recover};
-pub use verify::{State, Verification, VerifyError, verify};
-pub use walk::{Counts, Fault, FaultKind, Interruption, Seal};
+pub use verify::{State, Verification, verify};
+pub use walk::{Counts, Interruption, Seal};
 
 /// What the public surface of other crates shows up in this one's signatures.
 pub mod types {

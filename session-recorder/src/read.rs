@@ -1,10 +1,11 @@
 //! Reading a recording with a recipient's key. What is read is verified in passing.
 use crate::entry::{Codec, Entry, parse_entry_head};
+use crate::fault::{Fault, FaultKind, VerifyError};
 use crate::frame::{Chain, FRAME_HEAD, MAX_BODY};
 use crate::header::Header;
 use crate::keys::{KeyError, unwrap_data_key};
-use crate::verify::{Verification, VerifyError};
-use crate::walk::{Fault, FaultKind, Step, Walk};
+use crate::verify::Verification;
+use crate::walk::{Step, Walk};
 use age::x25519::Identity;
 use aws_lc_rs::aead::{Aad, LessSafeKey, Nonce};
 use ed25519_dalek::VerifyingKey;

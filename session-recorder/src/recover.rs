@@ -1,10 +1,11 @@
 //! What a broker does with a recording that it finds open: prove it, cut a torn end, seal it as interrupted.
 use crate::entry::Moment;
+use crate::fault::{Fault, FaultKind, VerifyError};
 use crate::header::Header;
 use crate::keys::Keys;
 use crate::recorder::{RecordError, Sealed, write_seal};
-use crate::verify::{Verification, VerifyError};
-use crate::walk::{Fault, FaultKind, INTERRUPTED, Interruption, Seal, Walk};
+use crate::verify::Verification;
+use crate::walk::{INTERRUPTED, Interruption, Seal, Walk};
 use ed25519_dalek::VerifyingKey;
 use std::io::Read;
 

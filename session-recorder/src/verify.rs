@@ -1,7 +1,8 @@
 //! Proving a recording with nothing but public keys.
 use crate::entry::Moment;
+use crate::fault::{Fault, VerifyError};
 use crate::header::Header;
-use crate::walk::{Fault, Seal, Walk};
+use crate::walk::{Seal, Walk};
 use data_encoding::HEXLOWER;
 use ed25519_dalek::VerifyingKey;
 use serde::Serialize;
@@ -63,26 +64,6 @@ impl Verification {
     pub fn is_whole(&self) -> bool {
         self.fault.is_none() && self.seal.is_some()
     }
-}
-
-/// Why nothing at all can be said about a recording.
-#[derive(Debug, thiserror::Error)]
-pub enum VerifyError {
-    /// The input failed.
-    #[error("the recording cannot be read: {0}")]
-    Io(#[from] std::io::Error),
-    /// The first bytes are others.
-    #[error("not a recording")]
-    NotARecording,
-    /// Made by a later version.
-    #[error("recording format {0} is not known here")]
-    Version(u16),
-    /// The header is damaged.
-    #[error("the header is damaged: {0}")]
-    Header(String),
-    /// The recording is signed by a key that is not trusted.
-    #[error("the recording is signed by an unknown key: {0}")]
-    UnknownSigner(String),
 }
 
 /// Walks through the whole recording and says what is proven.

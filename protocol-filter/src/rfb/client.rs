@@ -3,11 +3,12 @@
 use super::Filter;
 use super::encoding::{Area, Encoding};
 use super::feed::{Carry, Feed};
-use super::follow::{Follow, Reason};
+use super::follow::Follow;
 use super::held::Held;
 use super::operation::{Counted, Message, Operation};
 use super::pixel_format::PixelFormat;
 use super::rules::{NO_EXTENSION, Rules, VIEW};
+use super::sink::Reason;
 use super::tally::Tallies;
 use crate::{Journal, Kind, Phase, Side, Verdict};
 

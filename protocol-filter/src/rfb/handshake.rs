@@ -3,10 +3,12 @@
 use super::Desk;
 use super::encoding::Encodings;
 use super::feed::Feed;
-use super::follow::{Follow, Reason};
+use super::follow::Follow;
 use super::operation::{Message, Operation, Security, Version};
 use super::pixel_format::PixelFormat;
+use super::rectangle::Body;
 use super::rules::{NO_SECURITY, VIEW};
+use super::sink::Reason;
 use crate::{Ended, Phase, Side, Verdict};
 
 /// What is expected next.
@@ -338,7 +340,7 @@ impl Init {
             None => return Err("no pixel format"),
         };
         let name = name.iter().fold(0, |length, byte| length << 8 | usize::from(*byte));
-        if name > Follow::MOST_NAME {
+        if name > Body::MOST_NAME {
             return Err("a desktop's name that is longer than 4096 bytes");
         }
         Ok(Self { width: u16::from_be_bytes([*w1, *w0]), height: u16::from_be_bytes([*h1, *h0]), format, name })

@@ -5,6 +5,7 @@
 //! [`Playback`] finds it in what a tool received from its first byte on.
 
 mod client;
+mod colour;
 mod encoding;
 mod feed;
 mod follow;
@@ -19,6 +20,7 @@ mod relay;
 mod rules;
 mod screen;
 mod shown;
+mod sink;
 mod surface;
 mod tally;
 mod zrle;
@@ -31,9 +33,9 @@ pub use rules::Rules;
 pub use screen::{Screen, ScreenError};
 
 use feed::{Carry, Feed};
-use follow::Reason;
 use handshake::{Handshake, Step};
 use open::Open;
+use sink::Reason;
 
 pub use crate::{Ended, Mode};
 

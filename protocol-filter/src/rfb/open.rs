@@ -3,11 +3,12 @@
 use super::Desk;
 use super::client::{self, Client, put_key, put_pointer};
 use super::feed::Carry;
-use super::follow::{Follow, Reason};
+use super::follow::Follow;
 use super::held::Held;
 use super::operation::{Message, Operation};
 use super::relay::Relay;
 use super::rules::{RELEASE, Rules};
+use super::sink::Reason;
 use super::tally::Tallies;
 use crate::{Kind, Phase, Side};
 

@@ -1,11 +1,11 @@
 //! What a tool saw: the screen, found behind the handshake in the bytes that went to it.
 
 use super::feed::{Carry, Feed};
-use super::follow::Reason;
 use super::handshake::{Handshake, Init, version};
 use super::operation::{Security, Version};
 use super::pixel_format::PixelFormat;
 use super::screen::{Screen, ScreenError};
+use super::sink::Reason;
 
 /// A recorded connection, played back.
 ///

@@ -2,8 +2,8 @@
 
 use super::encoding::{Area, Encoding, Pixel, Rectangle};
 use super::feed::Feed;
-use super::follow::{Follow, Reason, Sink, Tile};
 use super::pixel_format::PixelFormat;
+use super::sink::{Reason, Sink, Tile};
 
 /// What is still to come of a rectangle.
 #[derive(Debug)]
@@ -38,6 +38,9 @@ enum Expect {
 }
 
 impl Body {
+    /// The most that a desktop's name may hold.
+    pub(super) const MOST_NAME: usize = 4096;
+
     pub(super) fn new(rectangle: &Rectangle, format: &PixelFormat) -> Self {
         let area = rectangle.area;
         let pixels = area.pixels() * format.bytes() as u64;
@@ -118,7 +121,7 @@ impl Body {
                 Body::NameHead => {
                     let Some(length) = feed.field().map(u32::from_be_bytes) else { return Ok(None) };
                     let length = usize::try_from(length).unwrap_or(usize::MAX);
-                    if length > Follow::MOST_NAME {
+                    if length > Self::MOST_NAME {
                         return Err("a desktop's name that is longer than 4096 bytes");
                     }
                     Body::Name { length }

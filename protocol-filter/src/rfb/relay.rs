@@ -2,11 +2,11 @@
 
 use super::Filter;
 use super::encoding::{Area, Encoding, Pixel, Rectangle};
-use super::follow::{Reason, Sink, Tile};
 use super::handshake::put_text;
 use super::operation::{Counted, Message, Operation};
 use super::pixel_format::PixelFormat;
 use super::rules::{Rules, VIEW};
+use super::sink::{Reason, Sink, Tile};
 use super::tally::Tallies;
 use crate::{Journal, Kind, Phase, Side};
 

@@ -1,10 +1,12 @@
 //! The screen, drawn again from what a server sent.
 
+use super::colour::{Colour, colour};
 use super::encoding::{Area, Encoding, Encodings, Pixel, Rectangle};
 use super::feed::Carry;
-use super::follow::{Follow, Reason, Sink, Tile};
+use super::follow::Follow;
 use super::pixel_format::PixelFormat;
-use super::surface::{Colour, Surface};
+use super::sink::{Reason, Sink, Tile};
+use super::surface::Surface;
 use super::zrle::Zrle;
 
 /// What was on the screen of a recorded session.
@@ -121,15 +123,6 @@ impl Canvas {
         (self.raw, self.drawn) = (area, 0);
         self.partial.clear();
     }
-}
-
-/// What a pixel's bytes look like.
-pub(super) fn colour(format: &PixelFormat, map: &[Colour], pixel: &[u8]) -> Colour {
-    let value = format.value(pixel);
-    if !format.is_mapped() {
-        return format.colour(value);
-    }
-    usize::try_from(value).ok().and_then(|index| map.get(index)).copied().unwrap_or_default()
 }
 
 /// `inner`, which is counted in `outer`, on the screen.

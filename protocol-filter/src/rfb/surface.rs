@@ -1,10 +1,8 @@
 //! The pixels of a screen, as it is drawn again.
 
+use super::colour::Colour;
 use super::encoding::Area;
-use super::follow::Reason;
-
-/// Red, green and blue.
-pub(super) type Colour = [u8; 3];
+use super::sink::Reason;
 
 /// Rows of pixels, four bytes each: red, green, blue, and 255.
 #[derive(Debug)]

@@ -5,12 +5,12 @@ use std::fmt;
 use miniz_oxide::inflate::stream::{InflateState, inflate};
 use miniz_oxide::{DataFormat, MZError, MZFlush, MZStatus};
 
+use super::colour::{Colour, colour};
 use super::encoding::Area;
 use super::feed::{Carry, Feed};
-use super::follow::Reason;
 use super::pixel_format::{Compact, PixelFormat};
-use super::screen::colour;
-use super::surface::{Colour, Surface};
+use super::sink::Reason;
+use super::surface::Surface;
 
 /// The stream, and the rectangle that is being drawn from it.
 pub(super) struct Zrle {
