@@ -1,5 +1,6 @@
 //! The plant in force: from the applied text in the store to the policy that decides.
 
+mod apply;
 mod diff;
 mod read;
 
@@ -10,6 +11,7 @@ use sallyport_policy::{PlantErrors, Policy};
 use tokio::sync::watch;
 use tracing::warn;
 
+pub use apply::{ApplyError, apply};
 pub use diff::{PlantDiff, TextDiff};
 pub use read::{PlantFiles, ReadPlantError, read_files};
 

@@ -66,8 +66,9 @@ pub async fn apply(arguments: Apply, context: &Context) -> Result<(), CliError> 
             applied_by: context.actor().to_owned(),
             applied_at: Timestamp::now(),
         };
-        let version =
-            context.store().await?.apply_plant(&new, context.audit().await?).await.map_err(CliError::failed)?;
+        let version = crate::plant::apply(&new, context.store().await?, context.audit().await?)
+            .await
+            .map_err(CliError::failed)?;
         plan.version = Some(version);
     }
     match (context.json(), plan.version) {

@@ -18,7 +18,7 @@ use crate::cli::init;
 use crate::cli::workstation::{self as client_files, known_hosts_text, ssh_config_text};
 use crate::config::Config;
 use crate::identity::admin::Admin;
-use crate::plant::PlantDiff;
+use crate::plant::{PlantDiff, apply};
 use crate::store::plants::NewPlant;
 use crate::totp::TotpSettings;
 use crate::vault::KeyName;
@@ -172,7 +172,7 @@ impl Place {
         let old_policy = Policy::parse(&old).ok();
         let diff = PlantDiff::between((old_policy.as_ref(), &old), (&policy, &files)).to_string();
         let new = NewPlant { files, after, diff, applied_by: "demo".to_owned(), applied_at: Timestamp::now() };
-        broker.store.apply_plant(&new, &broker.audit).await.map_err(|error| DemoError::Plant(error.to_string()))?;
+        apply(&new, &broker.store, &broker.audit).await.map_err(|error| DemoError::Plant(error.to_string()))?;
         Ok(policy)
     }
 

@@ -12,6 +12,7 @@ pub mod ledger;
 mod path;
 mod recordings;
 mod recovery;
+mod reports;
 mod retention;
 mod sink;
 mod syncer;

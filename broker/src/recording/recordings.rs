@@ -17,7 +17,7 @@ use super::disk::{Disk, DiskLow, DiskSpace};
 use super::handle::{Open, RecordingHandle, blocking};
 use super::history::History;
 use super::path::RecordingPath;
-use super::retention::Reports;
+use super::reports::Reports;
 use super::sink::{Faults, FileSink, make_folder};
 use super::syncer::{Syncer, SyncerThread};
 use crate::audit::Audit;

@@ -30,15 +30,6 @@ pub struct Removed {
     pub reason: String,
 }
 
-/// What retention has reported in this run of the broker, and what it is about to.
-#[derive(Debug, Default)]
-pub(super) struct Reports {
-    stopped: bool,
-    disputed: HashSet<String>,
-    /// Found once in the catalogue alone: the chain may only be a moment behind.
-    suspects: HashSet<String>,
-}
-
 /// A rule that lets a recording go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Rule {

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use sqlx::{AnyConnection, FromRow};
 
-use super::grouped::Change;
+use super::grouped::{Applied, Grouped};
 use super::{Store, StoreError, micros, timestamp};
 
 /// One file that was transferred.
@@ -29,7 +29,7 @@ pub struct TransferredFile {
 
 impl TransferredFile {
     /// Numbered within its session, which one broker carries.
-    pub(super) async fn insert(&self, connection: &mut AnyConnection) -> Result<(), StoreError> {
+    async fn insert(&self, connection: &mut AnyConnection) -> Result<(), StoreError> {
         let size = i64::try_from(self.size).map_err(|error| StoreError::damaged("files", error))?;
         sqlx::query(
             "INSERT INTO files (session, number, at, direction, via, path, size, sha256, complete)
@@ -50,10 +50,16 @@ impl TransferredFile {
     }
 }
 
+impl Grouped for TransferredFile {
+    fn apply<'c>(&'c self, connection: &'c mut AnyConnection) -> Applied<'c> {
+        Box::pin(async move { self.insert(connection).await.map(|()| true) })
+    }
+}
+
 impl Store {
     /// Enters a transferred file.
     pub async fn add_file(&self, file: &TransferredFile) -> Result<(), StoreError> {
-        self.grouped(Change::AddFile(Box::new(file.clone()))).await.map(drop)
+        self.grouped(file.clone()).await.map(drop)
     }
 
     /// The files of one session (by its whole id), in the order they passed.

@@ -1,45 +1,43 @@
 //! Group commit: what many sessions write at their begin and end shares transactions, so that they wait for the disk
 //! together instead of one after another.
 
+use std::collections::BTreeSet;
+use std::pin::Pin;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use sqlx::{AnyConnection, Connection as _};
 use tokio::sync::{mpsc, oneshot};
 
-use super::files::TransferredFile;
-use super::recordings::{NewRecording, RecordingClosed};
-use super::sessions::{NewSession, SessionEnd};
 use super::{Inner, Store, StoreError, Write};
 
-/// One change. It is made whole or not at all, whatever becomes of the others in its transaction.
-#[derive(Debug)]
-pub(super) enum Change {
-    /// A session begins, unless its identity has so many by the same grant already.
-    StartSession(Box<NewSession>, Option<u32>),
-    /// A session has ended.
-    EndSession(String, SessionEnd),
-    /// A file has passed.
-    AddFile(Box<TransferredFile>),
-    /// A recording has begun.
-    AddRecording(NewRecording),
-    /// A recording was closed.
-    CloseRecording(RecordingClosed),
+/// A change that can share its transaction. It is made whole or not at all, whatever becomes of the others in it.
+pub(super) trait Grouped: Send + Sync {
+    /// Makes it; says whether it changed anything.
+    fn apply<'c>(&'c self, connection: &'c mut AnyConnection) -> Applied<'c>;
+
+    /// The lock that its transaction must hold, for what it reads before it writes.
+    fn lock(&self) -> Option<&'static str> {
+        None
+    }
 }
 
+/// Says whether anything was changed.
+pub(super) type Applied<'c> = Pin<Box<dyn Future<Output = Result<bool, StoreError>> + Send + 'c>>;
+
 pub(super) struct Job {
-    change: Change,
+    change: Box<dyn Grouped>,
     done: oneshot::Sender<Result<bool, StoreError>>,
 }
 
 impl Store {
     /// Makes a change together with others that come at the same time; says whether it changed anything. Returns when it
     /// is committed.
-    pub(super) async fn grouped(&self, change: Change) -> Result<bool, StoreError> {
+    pub(super) async fn grouped(&self, change: impl Grouped + 'static) -> Result<bool, StoreError> {
         self.check_available()?;
         let (done, answer) = oneshot::channel();
         let ended = || StoreError::Unavailable("the store has been closed".to_owned());
-        self.group().send(Job { change, done }).await.map_err(|_| ended())?;
+        self.group().send(Job { change: Box::new(change), done }).await.map_err(|_| ended())?;
         answer.await.map_err(|_| ended())?
     }
 
@@ -69,15 +67,16 @@ async fn commit_groups(store: Weak<Inner>, mut queue: mpsc::Receiver<Job>) {
 }
 
 impl Store {
-    async fn commit_group(&self, changes: &[Change]) -> Vec<Result<bool, StoreError>> {
+    async fn commit_group(&self, changes: &[Box<dyn Grouped>]) -> Vec<Result<bool, StoreError>> {
         let committed = async {
             let mut write = self.begin_quiet_write().await?;
-            if changes.iter().any(|change| matches!(change, Change::StartSession(_, Some(_)))) {
-                write.lock("sessions").await?;
+            // In one order, so that no two transactions wait for each other.
+            for lock in changes.iter().filter_map(|change| change.lock()).collect::<BTreeSet<_>>() {
+                write.lock(lock).await?;
             }
             let mut results = Vec::with_capacity(changes.len());
             for change in changes {
-                results.push(apply_alone(&mut write, change).await);
+                results.push(apply_alone(&mut write, change.as_ref()).await);
             }
             write.commit().await?;
             Ok::<_, StoreError>(results)
@@ -90,21 +89,11 @@ impl Store {
 }
 
 /// Within a savepoint of its own: what fails is undone alone.
-async fn apply_alone(write: &mut Write, change: &Change) -> Result<bool, StoreError> {
+async fn apply_alone(write: &mut Write, change: &dyn Grouped) -> Result<bool, StoreError> {
     let mut savepoint = (**write).begin().await?;
-    let changed = apply(&mut savepoint, change).await?;
+    let changed = change.apply(&mut savepoint).await?;
     savepoint.commit().await?;
     Ok(changed)
-}
-
-async fn apply(connection: &mut AnyConnection, change: &Change) -> Result<bool, StoreError> {
-    match change {
-        Change::StartSession(session, most) => session.insert(connection, *most).await,
-        Change::EndSession(id, end) => end.enter(connection, id).await,
-        Change::AddFile(file) => file.insert(connection).await.map(|()| true),
-        Change::AddRecording(recording) => recording.insert(connection).await.map(|()| true),
-        Change::CloseRecording(closed) => closed.enter(connection).await,
-    }
 }
 
 /// The failure of a transaction, for each change that was in it.

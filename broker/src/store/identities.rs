@@ -6,20 +6,10 @@ use jiff::Timestamp;
 use sqlx::FromRow;
 
 use super::genuine::Stored;
+pub use super::state::State;
 use super::witness::{PASSWORD, Witness};
 use super::{Genuine, Listed, Store, StoreError, Write, micros, timestamp};
 use crate::vault::RowText;
-
-/// Whether somebody may be here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum State {
-    /// They may.
-    Active,
-    /// Not now.
-    Locked,
-    /// Never again.
-    Removed,
-}
 
 /// An identity as stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,18 +45,6 @@ pub struct NewIdentity {
     pub member_of: BTreeSet<String>,
     /// When it ends by itself.
     pub valid_until: Option<Timestamp>,
-}
-
-impl State {
-    /// The word in the store.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Active => "active",
-            Self::Locked => "locked",
-            Self::Removed => "removed",
-        }
-    }
 }
 
 impl Store {

@@ -39,7 +39,6 @@
 
 pub mod accounts;
 mod adoption;
-pub mod audit;
 pub mod brokers;
 mod changes;
 mod error;
@@ -54,6 +53,7 @@ pub mod plants;
 pub mod recordings;
 pub mod secrets;
 pub mod sessions;
+mod state;
 pub mod windows;
 mod witness;
 

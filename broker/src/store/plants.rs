@@ -1,5 +1,7 @@
 //! Plant files as they were applied, version by version. The newest is in force.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use sallyport_policy::PlantFile;
 use serde::{Deserialize, Serialize};
@@ -7,9 +9,8 @@ use sqlx::FromRow;
 
 use super::genuine::Stored;
 use super::witness::Witness;
-use super::{Store, StoreError, micros, timestamp};
-use crate::audit::{Audit, AuditError, AuditEvent};
-use crate::vault::{RowFault, RowText};
+use super::{Store, StoreError, Write, micros, timestamp};
+use crate::vault::{RowFault, RowMac, RowText};
 
 /// One applied version of the plant.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,48 +55,30 @@ pub struct NewPlant {
     pub applied_at: Timestamp,
 }
 
-/// Why a plant was not applied. Nothing has changed then.
-#[derive(Debug, thiserror::Error)]
-pub enum ApplyError {
-    /// The store could not.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The event could not be put on record.
-    #[error(transparent)]
-    Audit(#[from] AuditError),
+/// The next version of the plant, before it is written. No other can be while this lives.
+pub(crate) struct NextPlant {
+    write: Write,
+    mac: Arc<RowMac>,
+    version: i64,
 }
 
-impl Store {
-    /// Puts a plant in force: its files and the audit event in one transaction, announced. Returns the new version's number.
-    pub async fn apply_plant(&self, plant: &NewPlant, audit: &Audit) -> Result<i64, ApplyError> {
-        let sha256 = plant_sha256(&plant.files);
-        let mut write = self.begin_write().await?;
-        write.lock("plants").await?;
-        let mac = write.row_mac().await?;
-        let rows: Vec<Row> = sqlx::query_as("SELECT * FROM plants ORDER BY version DESC LIMIT 8")
-            .fetch_all(&mut *write)
-            .await
-            .map_err(StoreError::from)?;
-        if self.newest_of(&rows)?.map_or(0, |row| row.version) != plant.after {
-            return Err(StoreError::Overtaken("the plant").into());
-        }
-        // A row that is not genuine keeps its number: the new one comes after it all the same.
-        let version = rows.first().map_or(0, |row| row.version).checked_add(1);
-        let version = version.ok_or_else(|| StoreError::damaged("plants", "there is no version after the newest"))?;
-        let event = AuditEvent::PlantApplied {
-            version,
-            sha256: sha256.clone(),
-            files: plant.files.iter().map(|file| file.name.clone()).collect(),
-            diff: plant.diff.clone(),
-        };
-        let entry = audit.prepare(&event)?;
+impl NextPlant {
+    /// Its number.
+    pub(crate) fn version(&self) -> i64 {
+        self.version
+    }
+
+    /// Writes it. It is in force when the write that is given back is committed; `event` is the id of the entry of the audit
+    /// chain that tells of it, which belongs into the same write.
+    pub(crate) async fn enter(self, plant: &NewPlant, event: &str) -> Result<Write, StoreError> {
+        let Self { mut write, mac, version } = self;
         let row = Row {
             version,
             files: to_json(&plant.files)?,
-            sha256,
+            sha256: plant_sha256(&plant.files),
             applied_by: plant.applied_by.clone(),
             applied_at: micros(plant.applied_at),
-            event: Some(entry.id().to_owned()),
+            event: Some(event.to_owned()),
             mac: None,
         };
         sqlx::query("INSERT INTO plants (version, files, sha256, applied_by, applied_at) VALUES ($1, $2, $3, $4, $5)")
@@ -105,12 +88,27 @@ impl Store {
             .bind(&row.applied_by)
             .bind(row.applied_at)
             .execute(&mut *write)
-            .await
-            .map_err(StoreError::from)?;
+            .await?;
         write.set_mac(&row, Some(mac.make(&row.text()))).await?;
-        audit.record_prepared_in(&mut write, entry).await?;
-        write.commit().await?;
-        Ok(version)
+        Ok(write)
+    }
+}
+
+impl Store {
+    /// Takes the number of the next version, if the one in force still is `after`.
+    pub(crate) async fn next_plant(&self, after: i64) -> Result<NextPlant, StoreError> {
+        let mut write = self.begin_write().await?;
+        write.lock("plants").await?;
+        let mac = write.row_mac().await?;
+        let rows: Vec<Row> =
+            sqlx::query_as("SELECT * FROM plants ORDER BY version DESC LIMIT 8").fetch_all(&mut *write).await?;
+        if self.newest_of(&rows)?.map_or(0, |row| row.version) != after {
+            return Err(StoreError::Overtaken("the plant"));
+        }
+        // A row that is not genuine keeps its number: the new one comes after it all the same.
+        let version = rows.first().map_or(0, |row| row.version).checked_add(1);
+        let version = version.ok_or_else(|| StoreError::damaged("plants", "there is no version after the newest"))?;
+        Ok(NextPlant { write, mac, version })
     }
 
     /// The plant in force, if one was ever applied: the newest genuine version, and the last that the audit chain tells of.

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use sqlx::{AnyConnection, FromRow};
 
-use super::grouped::Change;
+use super::grouped::{Applied, Grouped};
 use super::{Store, StoreError, Write, micros, timestamp};
 
 /// A recording that begins.
@@ -136,7 +136,7 @@ impl RecordingFilter {
 }
 
 impl NewRecording {
-    pub(super) async fn insert(&self, connection: &mut AnyConnection) -> Result<(), StoreError> {
+    async fn insert(&self, connection: &mut AnyConnection) -> Result<(), StoreError> {
         sqlx::query(
             "INSERT INTO recordings (session, broker, path, zone, state, started_at) VALUES ($1, $2, $3, $4, 'open', $5)",
         )
@@ -151,8 +151,14 @@ impl NewRecording {
     }
 }
 
+impl Grouped for NewRecording {
+    fn apply<'c>(&'c self, connection: &'c mut AnyConnection) -> Applied<'c> {
+        Box::pin(async move { self.insert(connection).await.map(|()| true) })
+    }
+}
+
 impl RecordingClosed {
-    pub(super) async fn enter(&self, connection: &mut AnyConnection) -> Result<bool, StoreError> {
+    async fn enter(&self, connection: &mut AnyConnection) -> Result<bool, StoreError> {
         let bytes = i64::try_from(self.bytes).map_err(|error| StoreError::damaged("recordings", error))?;
         let done = sqlx::query(
             "UPDATE recordings SET state = $2, bytes = $3, head = $4, closed_at = $5
@@ -169,15 +175,21 @@ impl RecordingClosed {
     }
 }
 
+impl Grouped for RecordingClosed {
+    fn apply<'c>(&'c self, connection: &'c mut AnyConnection) -> Applied<'c> {
+        Box::pin(self.enter(connection))
+    }
+}
+
 impl Store {
     /// Enters a recording that has begun.
     pub async fn add_recording(&self, recording: &NewRecording) -> Result<(), StoreError> {
-        self.grouped(Change::AddRecording(recording.clone())).await.map(drop)
+        self.grouped(recording.clone()).await.map(drop)
     }
 
     /// Enters how a recording was closed. Says `false` for one that is not in the catalogue, or whose file is gone.
     pub async fn close_recording(&self, closed: &RecordingClosed) -> Result<bool, StoreError> {
-        self.grouped(Change::CloseRecording(closed.clone())).await
+        self.grouped(closed.clone()).await
     }
 
     /// The recordings of a broker that its last run did not close: not sealed, or sealed when their session's end could

@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use sqlx::{AnyConnection, FromRow};
 
-use super::grouped::Change;
+use super::grouped::{Applied, Grouped};
 use super::{Store, StoreError, micros, timestamp};
 
 /// A session about to begin.
@@ -111,7 +111,7 @@ impl SessionFilter {
 impl NewSession {
     /// Only under the limit; sessions of a broker that was not heard of lately are probably over and do not count, or a
     /// broker that is gone for good would keep people out for good. INVARIANT: whoever gives one holds the lock `sessions`.
-    pub(super) async fn insert(&self, connection: &mut AnyConnection, most: Option<u32>) -> Result<bool, StoreError> {
+    async fn insert(&self, connection: &mut AnyConnection, most: Option<u32>) -> Result<bool, StoreError> {
         // The grant, without the place in the file where it stands: an edit above it must not reset the count.
         let grant = self.rule.find(" (").map_or(&*self.rule, |end| &self.rule[..end + 2]);
         let entered = sqlx::query(
@@ -144,8 +144,36 @@ impl NewSession {
     }
 }
 
+/// A session begins, unless its identity has `most` by the same grant already.
+struct Begun {
+    session: NewSession,
+    most: Option<u32>,
+}
+
+impl Grouped for Begun {
+    fn apply<'c>(&'c self, connection: &'c mut AnyConnection) -> Applied<'c> {
+        Box::pin(self.session.insert(connection, self.most))
+    }
+
+    fn lock(&self) -> Option<&'static str> {
+        self.most.map(|_| "sessions")
+    }
+}
+
+/// The session `id` has ended.
+struct Ended {
+    id: String,
+    end: SessionEnd,
+}
+
+impl Grouped for Ended {
+    fn apply<'c>(&'c self, connection: &'c mut AnyConnection) -> Applied<'c> {
+        Box::pin(self.end.enter(connection, &self.id))
+    }
+}
+
 impl SessionEnd {
-    pub(super) async fn enter(&self, connection: &mut AnyConnection, id: &str) -> Result<bool, StoreError> {
+    async fn enter(&self, connection: &mut AnyConnection, id: &str) -> Result<bool, StoreError> {
         let done = sqlx::query(
             "UPDATE sessions SET ended_at = $2, ended = $3, end_detail = $4 WHERE id = $1 AND ended_at IS NULL",
         )
@@ -179,12 +207,12 @@ impl Store {
     /// Enters a session that is about to begin, unless the identity has `most` sessions by the same rule already; `false`
     /// then. Of two that race for the last place, on whichever brokers, one gets it.
     pub async fn start_session(&self, session: &NewSession, most: Option<u32>) -> Result<bool, StoreError> {
-        self.grouped(Change::StartSession(Box::new(session.clone()), most)).await
+        self.grouped(Begun { session: session.clone(), most }).await
     }
 
     /// Enters a session's end; `false` when it had ended before (the first end stays).
     pub async fn end_session(&self, id: &str, end: &SessionEnd) -> Result<bool, StoreError> {
-        self.grouped(Change::EndSession(id.to_owned(), end.clone())).await
+        self.grouped(Ended { id: id.to_owned(), end: end.clone() }).await
     }
 
     /// Asks the broker of a live session to end it; announced, so that the broker acts at once.

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 use sqlx::AnyConnection;
 
-use super::identities::State;
+use super::state::State;
 use super::{Store, StoreError};
 
 /// What the chain holds of one identity and what it was given.

@@ -5,12 +5,10 @@
 //! the primary key among them; each part with its kind and length before it. A MAC that is copied to another row does not fit.
 
 use std::fmt;
-use std::sync::{Arc, PoisonError, RwLock};
 
 use aws_lc_rs::hmac;
 
 use super::seal::{self, KeyId};
-use super::{MasterKey, MasterKeySource};
 
 /// Makes and checks the MACs of rows under one master key.
 pub(crate) struct RowMac {
@@ -111,32 +109,6 @@ impl RowText {
         self.0.extend_from_slice(&u64::try_from(bytes.len()).unwrap_or(u64::MAX).to_be_bytes());
         self.0.extend_from_slice(bytes);
         self
-    }
-}
-
-/// The key of a store's rows; read anew from where it is kept when another process has changed it.
-pub(crate) struct RowKeys {
-    source: MasterKeySource,
-    current: RwLock<Arc<RowMac>>,
-}
-
-impl RowKeys {
-    pub(super) fn new(master: &MasterKey) -> Result<Self, aws_lc_rs::error::Unspecified> {
-        Ok(Self { source: master.source().clone(), current: RwLock::new(Arc::new(master.row_mac()?)) })
-    }
-
-    pub(crate) fn current(&self) -> Arc<RowMac> {
-        Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// Looks whether the master key is another one now.
-    pub(crate) fn reload(&self) -> Option<Arc<RowMac>> {
-        let mac = Arc::new(MasterKey::load(&self.source).ok()?.row_mac().ok()?);
-        if mac.id() == self.current().id() {
-            return None;
-        }
-        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&mac);
-        Some(mac)
     }
 }
 

@@ -7,11 +7,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use sallyport::audit::{Audit, AuditConfig};
+use sallyport::audit::{Audit, AuditConfig, AuditFilter};
 use sallyport::identity::admin::{Admin, AdminError};
 use sallyport::identity::{CertificateRules, Identities, MultiFactor, Offer, Refused, Settings, Standing, Verified};
 use sallyport::store::Store;
-use sallyport::store::audit::AuditFilter;
 use sallyport::totp::TotpSettings;
 use sallyport::vault::{
     Credential, KeyName, MasterKey, MasterKeySource, RekeyError, Secret, Vault, VaultError, finish_rekey, rekey,

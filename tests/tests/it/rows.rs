@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 use sallyport::identity::{Identities, Offer, Refused, Standing};
+use sallyport::plant::apply;
 use sallyport::store::plants::{NewPlant, plant_sha256};
 use sallyport::store::{Store, StoreError};
 use sallyport::vault::{AdoptError, adopt_asked, adopt_once, rekey};
@@ -305,7 +306,7 @@ on_both_engines! {
         let store = store(&installation).await;
         let vault = installation.vault(&store).await.unwrap();
         let audit = audit(&store, &vault).await;
-        store.apply_plant(&plant("# one", 0), &audit).await.unwrap();
+        apply(&plant("# one", 0), &store, &audit).await.unwrap();
         let text = plant("# mine", 0).files;
         let forged = format!(
             "INSERT INTO plants (version, files, sha256, applied_by, applied_at) VALUES (2,
@@ -314,7 +315,7 @@ on_both_engines! {
         sql(&installation, &forged).await;
         assert_eq!(store.current_plant().await.unwrap().unwrap().files[0].text, "# one");
         // An administrator is not kept from applying the next.
-        assert_eq!(store.apply_plant(&plant("# three", 1), &audit).await.unwrap(), 3);
+        assert_eq!(apply(&plant("# three", 1), &store, &audit).await.unwrap(), 3);
         assert_eq!(store.current_plant().await.unwrap().unwrap().files[0].text, "# three");
         // The last that was applied is taken away, or edited: an older one is not in force again.
         keep(&installation, "plants").await;
@@ -370,7 +371,7 @@ on_both_engines! {
         let store = store(&installation).await;
         let vault = installation.vault(&store).await.unwrap();
         let audit = audit(&store, &vault).await;
-        store.apply_plant(&plant("# one", 0), &audit).await.unwrap();
+        apply(&plant("# one", 0), &store, &audit).await.unwrap();
         let mut write = store.begin_write().await.unwrap();
         write.open_window(&window("real"), "entry").await.unwrap();
         write.commit().await.unwrap();
@@ -400,7 +401,7 @@ on_both_engines! {
         {
             let store = store(&installation).await;
             let vault = installation.vault(&store).await.unwrap();
-            store.apply_plant(&plant("# one", 0), &audit(&store, &vault).await).await.unwrap();
+            apply(&plant("# one", 0), &store, &audit(&store, &vault).await).await.unwrap();
         }
         as_before(&installation).await;
         // Before the new release came, somebody wrote a key and unlocked bob by hand.

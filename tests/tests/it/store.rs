@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use sallyport::audit::{Audit, AuditConfig, AuditEvent};
+use sallyport::plant::{ApplyError, apply};
 use sallyport::store::brokers::BrokerSeen;
 use sallyport::store::files::TransferredFile;
 use sallyport::store::identities::NewIdentity;
-use sallyport::store::plants::{ApplyError, NewPlant, plant_sha256};
+use sallyport::store::plants::{NewPlant, plant_sha256};
 use sallyport::store::sessions::{AskEnd, NewSession, SessionEnd, SessionFilter};
 use sallyport::store::{DatabaseConfig, Engine, Store, StoreError};
 use sallyport::vault::{MasterKey, MasterKeySource, Vault};
@@ -140,10 +141,10 @@ on_both_engines! {
         assert_eq!(store.current_plant().await.unwrap(), None);
         assert_eq!(store.current_plant_version().await.unwrap(), 0);
         let text = "# ø\r\n[zone.cell-1]\nlevel = 2\t\n\n\n\"quoted\" \\ and no line end";
-        assert_eq!(store.apply_plant(&plant(text, 0), &audit).await.unwrap(), 1);
+        assert_eq!(apply(&plant(text, 0), &store, &audit).await.unwrap(), 1);
         let mut second = plant("[zone.cell-2]\n", 1);
         second.files.push(PlantFile { name: "cells/b.toml".to_owned(), text: String::new() });
-        assert_eq!(store.apply_plant(&second, &audit).await.unwrap(), 2);
+        assert_eq!(apply(&second, &store, &audit).await.unwrap(), 2);
 
         let other = database.with_key().await;
         assert_eq!(other.plant(1).await.unwrap().files, plant(text, 0).files);
@@ -163,15 +164,15 @@ on_both_engines! {
     async fn a_plant_planned_against_an_older_version_is_refused(database: Database) {
         let store = database.with_key().await;
         let audit = audit(&store).await;
-        store.apply_plant(&plant("a", 0), &audit).await.unwrap();
-        let late = store.apply_plant(&plant("b", 0), &audit).await;
+        apply(&plant("a", 0), &store, &audit).await.unwrap();
+        let late = apply(&plant("b", 0), &store, &audit).await;
         assert!(matches!(late, Err(ApplyError::Store(StoreError::Overtaken(_)))), "{late:?}");
         assert_eq!(store.current_plant_version().await.unwrap(), 1);
 
         // Of two at once exactly one wins.
         let (one, two) = (database.with_key().await, database.with_key().await);
         let (plant_1, plant_2) = (plant("c", 1), plant("d", 1));
-        let (first, second) = tokio::join!(one.apply_plant(&plant_1, &audit), two.apply_plant(&plant_2, &audit));
+        let (first, second) = tokio::join!(apply(&plant_1, &one, &audit), apply(&plant_2, &two, &audit));
         assert_eq!([first.is_ok(), second.is_ok()].iter().filter(|ok| **ok).count(), 1, "{first:?} {second:?}");
         assert_eq!(store.audit_head().await.unwrap().unwrap().0, 2);
     }
@@ -182,11 +183,11 @@ on_both_engines! {
         let mut changes = store.changes();
         let mut huge = plant("a", 0);
         huge.diff = "x".repeat(2 * 1024 * 1024);
-        assert!(matches!(store.apply_plant(&huge, &audit).await, Err(ApplyError::Audit(_))));
+        assert!(matches!(apply(&huge, &store, &audit).await, Err(ApplyError::Audit(_))));
         assert_eq!(store.current_plant().await.unwrap(), None);
         // Nor was anybody told: the next tick is that of the plant that was.
         changes.mark_unchanged();
-        store.apply_plant(&plant("b", 0), &audit).await.unwrap();
+        apply(&plant("b", 0), &store, &audit).await.unwrap();
         within(Duration::from_secs(1), "the tick", changes.changed()).await.unwrap();
         assert_eq!(store.current_plant_version().await.unwrap(), 1);
     }
@@ -194,7 +195,7 @@ on_both_engines! {
     async fn a_plant_changed_in_the_database_is_damage_not_policy(database: Database) {
         let store = database.with_key().await;
         let audit = audit(&store).await;
-        store.apply_plant(&plant("level = 2", 0), &audit).await.unwrap();
+        apply(&plant("level = 2", 0), &store, &audit).await.unwrap();
         let mut write = store.begin_write().await.unwrap();
         sqlx::query("UPDATE plants SET files = REPLACE(files, '2', '3')").execute(&mut *write).await.unwrap();
         write.commit().await.unwrap();

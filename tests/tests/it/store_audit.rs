@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use ed25519_dalek::{SigningKey, VerifyingKey};
-use sallyport::audit::{AuditEvent, Entry, Expected, entry_to_line, verify_lines, verify_store};
+use sallyport::audit::{AuditEvent, AuditFilter, Entry, Expected, entry_to_line, verify_lines, verify_store};
 use sallyport::store::Store;
-use sallyport::store::audit::AuditFilter;
 
 use crate::store::{audit, on_both_engines, within};
 

@@ -4,9 +4,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::audit::{AuditEvent, Entry, EventKind, searched_digest};
+use crate::audit::{AuditEvent, AuditFilter, Entry, EventKind, searched_digest};
 use crate::cli::{CliError, Context, Row};
-use crate::store::audit::AuditFilter;
 
 /// Which entries to list.
 #[derive(Debug, clap::Args)]

@@ -1,9 +1,9 @@
-//! The rows of the audit chain. What they mean, and how they are made, is in [`crate::audit`].
+//! The rows of the chain in the database.
 
 use jiff::Timestamp;
 
-use super::{Store, StoreError, Write, micros};
-use crate::audit::Entry;
+use super::Entry;
+use crate::store::{Store, StoreError, Write, micros};
 
 /// Which audit entries to list; every condition given must hold.
 #[derive(Debug, Clone, Default)]
