@@ -5,6 +5,7 @@ mod learn;
 mod proposal;
 mod recorded;
 mod replay;
+mod told;
 mod trial;
 
 use std::net::IpAddr;

@@ -1,5 +1,6 @@
 //! Test and explain policy decisions.
 
+mod asked;
 mod explain;
 mod operation;
 

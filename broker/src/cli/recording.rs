@@ -1,6 +1,7 @@
 //! `sallyport recording`: find, replay, verify and export recordings.
 
 mod catalogue;
+mod destination;
 mod frames;
 mod inventory;
 mod operations;
@@ -9,6 +10,7 @@ mod reading;
 mod replaying;
 mod searching;
 pub(super) mod source;
+mod verify;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -252,7 +254,7 @@ pub async fn run(command: Command, context: &Context) -> Result<(), CliError> {
         Command::List(filter) => catalogue::list(filter, context).await,
         Command::Hold { session, reason } => catalogue::hold(&session, &reason, context).await,
         Command::Release { session, reason } => catalogue::release(&session, &reason, context).await,
-        Command::Verify(arguments) => proof::verify(arguments, context).await,
+        Command::Verify(arguments) => verify::verify(arguments, context).await,
         Command::Replay(arguments) => replaying::replay(arguments, context).await,
         Command::Export(arguments) => reading::export(arguments, context).await,
         Command::Files { recording, keys } => reading::files(&recording, &keys, context).await,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use sallyport_protocol_filter::modbus::{ANSWER_PATIENCE, Filter, HEADER, Operation, Rules};
 use sallyport_protocol_filter::{Journal, Malformed, Now, Outbound, Phase, ProtocolFilter, Side};
 
-use super::replay::Told;
+use super::told::Told;
 use crate::capture::What;
 
 /// The filter, and what it has not taken or must not hear.

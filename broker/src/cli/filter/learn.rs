@@ -9,7 +9,8 @@ use sallyport_session_recorder::export::{Verdict, operations};
 
 use super::proposal::{LeftOut, Proposal};
 use super::recorded::{Phase, Recorded};
-use super::replay::{Listener, Replay, Told, Wanted};
+use super::replay::{Replay, Wanted};
+use super::told::{Listener, Told};
 use super::{CliError, Context, Learn, place};
 use crate::audit::AuditEvent;
 use crate::capture::Connection;

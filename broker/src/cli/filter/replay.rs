@@ -6,11 +6,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use sallyport_protocol_filter::modbus::{Operation, Rules};
-use sallyport_protocol_filter::{Malformed, Now, Outbound, Side};
+use sallyport_protocol_filter::modbus::Rules;
+use sallyport_protocol_filter::{Now, Outbound};
 
 use super::CliError;
 use super::flow::{Live, Midway, Stop};
+use super::told::{Cut, Listener, Told};
 use crate::capture::{Capture, CaptureError, Connection, Ending, Event, Streams, What};
 use crate::cli::output::tell;
 use crate::tcp::rules::Dated;
@@ -20,35 +21,6 @@ use crate::tcp::rules::Dated;
 pub(super) struct Wanted {
     pub(super) port: u16,
     pub(super) server: Option<IpAddr>,
-}
-
-/// Hears what happens.
-pub(super) trait Listener {
-    fn hear(&mut self, at: Timestamp, connection: &Connection, told: Told<'_>);
-
-    /// Need it hear no more?
-    fn is_done(&self) -> bool {
-        false
-    }
-}
-
-pub(super) enum Told<'a> {
-    /// A request, or the answer to one.
-    Operation(&'a Operation<'a>),
-    /// The session would have ended here.
-    Malformed(&'a Malformed),
-    /// The connection is not followed to its end.
-    Cut(Cut),
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Cut {
-    /// Bytes of this side are not in the capture.
-    Missing(Side),
-    /// Too many connections are open at once.
-    Crowded,
-    /// Much more is asked than is answered: the filter would make the client wait.
-    Unanswered,
 }
 
 /// What was found in a capture.

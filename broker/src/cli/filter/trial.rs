@@ -9,7 +9,8 @@ use sallyport_protocol_filter::modbus::{Mode, Operation, Rules, Tag};
 use sallyport_protocol_filter::{Malformed, Phase, Side, Verdict};
 use serde_json::{Map, Value, json};
 
-use super::replay::{Cut, Found, Listener, Replay, Told};
+use super::replay::{Found, Replay};
+use super::told::{Cut, Listener, Told};
 use super::{CliError, Context, Test, place};
 use crate::capture::Connection;
 use crate::cli::output::table;

@@ -3,12 +3,10 @@
 use std::path::PathBuf;
 
 use jiff::{SignedDuration, Timestamp};
-use sallyport_policy::{
-    AccountName, AssetId, Explanation, FactorKind, IdentityId, Policy, Proof, Request, ServiceName, Subject,
-    explain as because,
-};
+use sallyport_policy::{AccountName, AssetId, Explanation, FactorKind, IdentityId, Proof, ServiceName, Subject};
 use serde::Serialize;
 
+use super::asked::Asked;
 use super::operation::{self, Judged};
 use super::{CliError, Context, lines, policy};
 
@@ -54,17 +52,6 @@ pub struct Explain {
     /// Plant file, or folder of plant files; may be given several times [default: the plant in force]
     #[arg(short = 'f', long = "file", value_name = "PATH")]
     plant: Vec<PathBuf>,
-}
-
-/// What is asked about.
-pub(super) struct Asked {
-    pub(super) subject: Subject,
-    pub(super) asset: AssetId,
-    pub(super) service: ServiceName,
-    account: AccountName,
-    proofs: Vec<Proof>,
-    pub(super) at: Timestamp,
-    pub(super) now: Timestamp,
 }
 
 /// The answer.
@@ -113,13 +100,6 @@ impl Explain {
             at,
             now,
         })
-    }
-}
-
-impl Asked {
-    fn explain(&self, policy: &Policy) -> Explanation {
-        let Self { subject, asset, service, account, proofs, at, .. } = self;
-        because(policy, &Request { subject, asset, service, account, proofs, live: &[] }, *at)
     }
 }
 

@@ -13,7 +13,7 @@ use sallyport_protocol_filter::modbus::{
 use sallyport_protocol_filter::{Cause, Kind, Verdict};
 use serde::Serialize;
 
-use super::explain::Asked;
+use super::asked::Asked;
 use super::{CliError, Context};
 use crate::cli::printable;
 use crate::identity::Standing;

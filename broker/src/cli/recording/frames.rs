@@ -13,7 +13,7 @@ use jiff::{SignedDuration, Timestamp};
 use sallyport_session_recorder::{Moment, Reader};
 use serde_json::json;
 
-use super::reading::output;
+use super::destination::output;
 use super::source::{Eyes, Source};
 use super::{CliError, Context, Export, Format, not_negative};
 use album::Album;

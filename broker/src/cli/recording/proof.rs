@@ -1,15 +1,13 @@
-//! `sallyport recording verify`.
+//! What is proven about a recording.
 
 use sallyport_session_recorder::types::VerifyingKey;
 use sallyport_session_recorder::{State, Verification, verify as prove};
 use serde::Serialize;
 
-use super::inventory::prove_all;
-use super::source::{Source, check_identity, trusted};
-use super::{CliError, Context, Verify};
+use super::CliError;
+use super::source::{Source, check_identity};
 use crate::audit::Fault;
 use crate::cli::printable;
-use crate::recording::ledger::Ledger;
 use crate::store::recordings::RecordingState;
 
 /// What is proven about one recording.
@@ -28,54 +26,6 @@ pub(super) struct Proof {
     pub(super) broker: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) verification: Option<Verification>,
-}
-
-pub(super) async fn verify(arguments: Verify, context: &Context) -> Result<(), CliError> {
-    let keys = trusted(&arguments.public_key, context).await?;
-    let mut proofs = Vec::new();
-    let mut chain = String::new();
-    if arguments.all {
-        let inventory = prove_all(context, &keys).await?;
-        chain = format!("audit chain: whole, {} entries\n", inventory.chain.entries);
-        if !inventory.chain.whole() {
-            chain.clear();
-            proofs.push(Proof::of_chain(&inventory.chain.faults));
-        }
-        proofs.extend(inventory.proofs);
-    }
-    for named in &arguments.recordings {
-        proofs.push(prove_named(named, context, &keys).await?);
-    }
-    if context.json() {
-        match proofs.as_slice() {
-            [proof] if !arguments.all => context.print_json(proof)?,
-            many => context.print_json(many)?,
-        }
-    } else {
-        context.print(&(chain + &proofs.iter().map(Proof::text).collect::<String>()))?;
-    }
-    let elsewhere = proofs.iter().filter(|proof| proof.verdict == "elsewhere").count();
-    if elsewhere > 0 {
-        eprintln!("sallyport: {elsewhere} recordings lie with other brokers and are not proven here");
-    }
-    let faults = proofs.iter().filter(|proof| !proof.stands(arguments.allow_unsealed)).count();
-    match faults {
-        0 => Ok(()),
-        1 if proofs.len() == 1 => Err(CliError::Failed("the recording is not proven whole".to_owned())),
-        _ => Err(CliError::Failed(format!("{faults} of {} recordings are not proven whole", proofs.len()))),
-    }
-}
-
-/// One file, or one session: of that the chain is asked too, though not proven.
-async fn prove_named(named: &str, context: &Context, keys: &[VerifyingKey]) -> Result<Proof, CliError> {
-    let source = Source::find(named, context).await?;
-    let Some(session) = source.recording.as_ref().map(|recording| recording.start.session.clone()) else {
-        return Ok(prove_one(named.to_owned(), source, keys));
-    };
-    let facts = Ledger::of_session(context.store().await?, &session).await.map_err(CliError::failed)?;
-    let proof = prove_one(named.to_owned(), source, keys);
-    let head = proof.verification.as_ref().map(|verification| verification.head.clone());
-    Ok(proof.with(facts.against(head.as_deref())))
 }
 
 /// Proves one file.
@@ -121,7 +71,7 @@ impl Proof {
     }
 
     /// A chain that is not whole: what it says of recordings, and what is held against it, proves nothing.
-    fn of_chain(faults: &[Fault]) -> Self {
+    pub(super) fn of_chain(faults: &[Fault]) -> Self {
         let first = faults.first().map(ToString::to_string).unwrap_or_default();
         let more = if faults.len() > 1 {
             format!(" (and {} more; see `audit verify`)", faults.len() - 1)
@@ -132,7 +82,7 @@ impl Proof {
         Self::without_file("audit chain".to_owned(), "damaged", Some(fault))
     }
 
-    fn stands(&self, allow_unsealed: bool) -> bool {
+    pub(super) fn stands(&self, allow_unsealed: bool) -> bool {
         match self.verdict {
             "sealed" | "interrupted" | "elsewhere" => true,
             "unsealed" => allow_unsealed,
@@ -140,7 +90,7 @@ impl Proof {
         }
     }
 
-    fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         let named = printable(&self.recording);
         let at = self.broker.as_ref().map(|broker| format!(" ({})", printable(broker))).unwrap_or_default();
         let mut text = format!("{named}: {}{at}\n", self.verdict);

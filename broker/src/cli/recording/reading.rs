@@ -1,9 +1,7 @@
 //! `sallyport recording export` and `files`.
 
 use std::collections::BTreeSet;
-use std::io::{BufWriter, IsTerminal, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::PathBuf;
+use std::io::IsTerminal;
 
 use jiff::Timestamp;
 use sallyport_session_recorder::export::{
@@ -12,6 +10,7 @@ use sallyport_session_recorder::export::{
 use sallyport_session_recorder::{ReadError, TrackId};
 use serde::Serialize;
 
+use super::destination::output;
 use super::source::{Eyes, Source, check_identity, put_on_record};
 use super::{CliError, Context, Export, Format, ReadKeys, frames};
 use crate::audit::AuditEvent;
@@ -104,13 +103,6 @@ fn wireshark_option(track: &Track) -> Option<String> {
         // VNC it finds by itself, on any port.
         _ => None,
     }
-}
-
-pub(super) fn output(path: Option<PathBuf>) -> Result<Box<dyn Write>, CliError> {
-    let Some(path) = path else { return Ok(Box::new(BufWriter::new(std::io::stdout().lock()))) };
-    let file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
-    let file = file.map_err(|error| CliError::Failed(format!("cannot make `{}`: {error}", path.display())))?;
-    Ok(Box::new(BufWriter::new(file)))
 }
 
 /// The track asked for, or the one that somebody most likely wants to see.

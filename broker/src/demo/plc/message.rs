@@ -2,26 +2,9 @@
 //!
 //! The order of exceptions is the specification's (V1.1b3, section 7): function, quantity, address, then the value itself.
 
+use super::exception::Exception;
 use super::points::{self, Bits, Words};
 use crate::demo::process::Tank;
-
-/// Why a request is not carried out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Exception {
-    IllegalFunction = 1,
-    IllegalDataAddress = 2,
-    IllegalDataValue = 3,
-    DeviceFailure = 4,
-    /// No such unit behind this address.
-    TargetFailedToRespond = 11,
-}
-
-impl Exception {
-    /// As it is answered to `function`.
-    pub(super) fn answer(self, function: u8) -> Vec<u8> {
-        vec![function | 0x80, self as u8]
-    }
-}
 
 /// The answer to one request: function code and data, at most [`LONGEST`] bytes.
 pub(super) fn answer(tank: &mut Tank, request: &[u8]) -> Vec<u8> {

@@ -3,6 +3,7 @@
 //! Written by hand: what a server crate would add here is a dependency, and what it leaves out (limits of connections and
 //! lengths, the order of exceptions) is most of what a controller should show to a filter before it.
 
+mod exception;
 mod message;
 mod points;
 #[cfg(test)]
@@ -19,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::connections;
 use super::process::Process;
-use message::Exception;
+use exception::Exception;
 
 /// The controller, ready to serve.
 #[derive(Debug)]

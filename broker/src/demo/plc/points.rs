@@ -2,7 +2,7 @@
 //!
 //! `tags.csv` says the same for people and for plant files; a test holds the two together.
 
-use super::message::Exception;
+use super::exception::Exception;
 use crate::demo::process::{Alarm, FASTEST, Mode, Tank};
 
 /// A table of single bits.

@@ -1,0 +1,22 @@
+//! What `policy explain` is asked about.
+
+use jiff::Timestamp;
+use sallyport_policy::{AccountName, AssetId, Explanation, Policy, Proof, Request, ServiceName, Subject, explain};
+
+/// What is asked about.
+pub(super) struct Asked {
+    pub(super) subject: Subject,
+    pub(super) asset: AssetId,
+    pub(super) service: ServiceName,
+    pub(super) account: AccountName,
+    pub(super) proofs: Vec<Proof>,
+    pub(super) at: Timestamp,
+    pub(super) now: Timestamp,
+}
+
+impl Asked {
+    pub(super) fn explain(&self, policy: &Policy) -> Explanation {
+        let Self { subject, asset, service, account, proofs, at, .. } = self;
+        explain(policy, &Request { subject, asset, service, account, proofs, live: &[] }, *at)
+    }
+}
