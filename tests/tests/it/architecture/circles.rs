@@ -12,7 +12,10 @@ use super::{not_yet, root};
 const CRATES: [&str; 6] = ["plain", "policy", "protocol-filter", "session-recorder", "broker", "tests"];
 
 /// Circles that stay, each with its reason.
-const LIVED_WITH: &[(&[&str], &str)] = &[];
+const LIVED_WITH: &[(&[&str], &str)] = &[(
+    &["broker/src/recording/handle.rs", "broker/src/recording/recordings.rs"],
+    "the house opens its handles and looks after them, and a handle tells its house how it ended",
+)];
 
 #[test]
 fn no_files_stand_in_a_circle() {

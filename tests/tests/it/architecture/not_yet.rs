@@ -2,12 +2,7 @@
 
 /// File of the broker (without `.rs` or `/mod.rs`), and what it still names.
 pub(super) const ARROWS: &[(&str, &str)] = &[
-    ("bench_listener", "crate::app"),
     ("demo/prepare", "crate::cli"),
-    ("plant/follow", "crate::app"),
-    ("session/authenticate", "crate::app"),
-    ("session/authorize", "crate::app"),
-    ("session/connecting", "crate::app"),
     ("session/forward", "crate::ssh"),
     ("session/forward/client", "crate::ssh"),
     ("session/forward/client", "russh"),
@@ -21,15 +16,6 @@ pub(super) const ARROWS: &[(&str, &str)] = &[
     ("session/forward/stream", "russh"),
     ("session/forward/stream/plain", "crate::ssh"),
     ("session/forward/stream/plain", "crate::tcp"),
-    ("session/watch", "crate::app"),
-    ("ssh", "crate::app"),
-    ("ssh/front", "crate::app"),
-    ("ssh/listener", "crate::app"),
-    ("ssh/lobbies", "crate::app"),
-    ("ssh/outer", "crate::app"),
-    ("store/audit", "crate::audit"),
-    ("store/factors", "crate::identity"),
-    ("store/plants", "crate::audit"),
     ("tcp/lane", "crate::ssh"),
     ("tcp/lane", "russh"),
     ("tcp/person", "crate::ssh"),
@@ -40,22 +26,8 @@ pub(super) const ARROWS: &[(&str, &str)] = &[
 
 /// Folders and files in which there is still a circle.
 pub(super) const CIRCLES: &[&[&str]] = &[
-    &["broker/src/app", "broker/src/session", "broker/src/ssh", "broker/src/tcp", "broker/src/plant"],
-    &["broker/src/ssh"],
-    &["broker/src/cli/filter"],
-    &["broker/src/cli/policy"],
-    &["broker/src/cli/recording/frames", "broker/src/cli/recording/reading"],
-    &["broker/src/cli/recording/inventory", "broker/src/cli/recording/proof"],
+    &["broker/src/session", "broker/src/ssh", "broker/src/tcp"],
     &["broker/src/demo/cell", "broker/src/demo/plant", "broker/src/demo/prepare"],
-    &["broker/src/demo/plc"],
-    &["broker/src/recording"],
-    &["broker/src/store/files", "broker/src/store/grouped", "broker/src/store/recordings", "broker/src/store/sessions"],
-    &["broker/src/store/genuine", "broker/src/store/identities", "broker/src/store/witness"],
-    &["broker/src/vault"],
-    &["policy/src"],
-    &["protocol-filter/src/rfb/follow", "protocol-filter/src/rfb/rectangle"],
-    &["protocol-filter/src/rfb/screen", "protocol-filter/src/rfb/zrle"],
-    &["session-recorder/src"],
 ];
 
 /// Files that lie beside their folder.
