@@ -1,22 +1,17 @@
 //! The demo: a broker and a simulated plant in one process, on SQLite, in one folder.
 //!
 //! Nothing is special about it but who is on the other side: the same listener, policy, store and recorder as `serve`,
-//! with their default sizes. The assets are servers on loopback ports: an engineering workstation (SSH), a controller
-//! (Modbus/TCP) and a panel (VNC), which all work on one simulated process.
+//! with their default sizes. The assets are those of the crate `sallyport-simulated-plant`.
 
 mod banner;
-mod cell;
 mod code;
-mod connections;
-mod hmi;
 mod plant;
-mod plc;
 mod prepare;
-mod process;
-mod workstation;
+mod service;
 
 use std::path::{Path, PathBuf};
 
+use sallyport_simulated_plant::{Cell, CellError};
 use tokio_util::sync::CancellationToken;
 
 use crate::app::{App, RunError, StartError};
@@ -25,9 +20,8 @@ use crate::identity::admin::AdminError;
 use crate::logging;
 use crate::store::StoreError;
 use crate::vault::{KeyName, VaultError};
-use cell::Cell;
 pub use code::{CodeError, current_code};
-use workstation::WorkstationError;
+use service::Service;
 
 /// Where the broker of the demo listens unless told otherwise.
 pub const SSH_PORT: u16 = 2222;
@@ -74,16 +68,10 @@ pub enum DemoError {
     Plant(String),
     /// A simulated asset.
     #[error("the simulated plant: {0}")]
-    Asset(String),
+    Asset(#[from] CellError),
     /// The broker ended otherwise than in good order.
     #[error(transparent)]
     Run(#[from] RunError),
-}
-
-impl From<WorkstationError> for DemoError {
-    fn from(error: WorkstationError) -> Self {
-        Self::Asset(error.to_string())
-    }
 }
 
 /// Starts everything, says what to paste, and serves until SIGTERM or Ctrl-C.
@@ -98,8 +86,9 @@ pub async fn run(dir: &Path, ssh_port: u16, print: impl FnOnce(&str)) -> Result<
     let broker = app.broker();
 
     let user_ca = broker.vault.public_key(KeyName::UserCa);
-    let cell = Cell::bind(&place, user_ca).await?;
-    let services = cell.services()?;
+    let before = Service::ports(place.services_before());
+    let cell = Cell::bind(before, place.asset_key()?, user_ca, &place.files()).await?;
+    let services = Service::all(cell.places()?);
     let people = place.people(broker).await?;
     let policy = place.apply_plant(broker, &services).await?;
     place.write_client_files(broker, &policy, ssh_port, &services, &people)?;

@@ -1,9 +1,9 @@
 //! The plant file of the demo.
 
 use sallyport_policy::PlantFile;
+use sallyport_simulated_plant::TAGS;
 
-use super::cell::Service;
-use super::plc;
+use super::service::Service;
 
 /// The plant of these services, and the tag list of plc-1 beside it.
 pub(super) fn files(services: &[Service], host_key: &str) -> Vec<PlantFile> {
@@ -15,30 +15,30 @@ pub(super) fn files(services: &[Service], host_key: &str) -> Vec<PlantFile> {
     }
     vec![
         PlantFile { name: PLANT_FILE.to_owned(), text },
-        PlantFile { name: TAG_FILE.to_owned(), text: plc::TAGS.to_owned() },
+        PlantFile { name: TAG_FILE.to_owned(), text: TAGS.to_owned() },
     ]
 }
 
 pub(super) const PLANT_FILE: &str = "plant.toml";
 /// Named by the plant file.
-pub(super) const TAG_FILE: &str = "plc-1.csv";
+const TAG_FILE: &str = "plc-1.csv";
 const PLANT: &str = include_str!("plant.toml");
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
     use sallyport_policy::Policy;
+    use sallyport_simulated_plant::Places;
     use ssh_key::PrivateKey;
     use ssh_key::private::Ed25519Keypair;
 
     use super::*;
-    use crate::demo::cell::{EWS, HMI, PLC};
 
     #[test]
     fn the_plant_of_the_demo_holds() {
         let key = PrivateKey::from(Ed25519Keypair::from_seed(&[7; 32])).public_key().to_openssh().unwrap();
-        let services = [(EWS, 1), (PLC, 2), (HMI, 3)]
-            .map(|(service, last)| Service::new(service, ([127, 0, 0, last], 4000 + u16::from(last)).into()));
+        let place = |last: u8| ([127, 0, 0, last], 4000 + u16::from(last)).into();
+        let services = Service::all(Places { workstation: place(1), controller: place(2), panel: place(3) });
         let files = files(&services, &key);
         assert!(!files[0].text.contains('@'), "{}", files[0].text);
         let policy = Policy::parse(&files).unwrap();

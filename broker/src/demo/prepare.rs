@@ -6,13 +6,13 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
-use sallyport_policy::{IdentityId, Policy, Protocol};
+use sallyport_policy::{IdentityId, Policy};
 use serde::{Deserialize, Serialize};
 use ssh_key::private::Ed25519Keypair;
 use ssh_key::{LineEnding, PrivateKey};
 
-use super::cell::Service;
-use super::{DemoError, plant, plc};
+use super::service::Service;
+use super::{DemoError, plant};
 use crate::broker::Broker;
 use crate::cli::init;
 use crate::cli::workstation::{self as client_files, known_hosts_text, ssh_config_text};
@@ -82,10 +82,9 @@ impl Place {
         self.dir.join("ews-1")
     }
 
-    /// The port that a simulated service had before; 0 for any.
-    pub(super) fn port_before(&self, asset: &str, service: Protocol) -> u16 {
-        let mut services = self.before.iter().flat_map(|demo| &demo.services);
-        services.find(|known| known.asset == asset && known.service == service).map_or(0, |known| known.port)
+    /// The services as they were at the last start.
+    pub(super) fn services_before(&self) -> &[Service] {
+        self.before.as_ref().map_or(&[], |demo| &demo.services)
     }
 
     /// Makes the broker's folder the first time; the port is the one that was asked for this time.
@@ -162,7 +161,6 @@ impl Place {
         for file in &files {
             replace(&self.dir.join(&file.name), 0o644, file.text.as_bytes())?;
         }
-        replace(&self.dir.join(plant::TAG_FILE), 0o644, plc::TAGS.as_bytes())?;
         let policy = Policy::parse(&files).map_err(|errors| DemoError::Plant(errors.to_string()))?;
         let current = broker.store.latest_plant().await?;
         let (after, old) = current.map_or((0, Vec::new()), |plant| (plant.version, plant.files));

@@ -101,6 +101,7 @@ pub(crate) struct Received {
 impl Received {
     /// Starts the drain task. It ends when the channel closes, when `stop` is cancelled or when the queue stalls;
     /// its end frees the session loop from this channel.
+    #[cfg(test)]
     pub(crate) fn start(half: ChannelReadHalf, answers: Option<mpsc::Sender<bool>>, drain: Drain) -> Self {
         Self::into(Queue::new(), half, answers, drain)
     }

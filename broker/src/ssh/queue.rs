@@ -132,6 +132,7 @@ pub(crate) enum Pace {
 }
 
 impl<T: Weigh> Queue<T> {
+    #[cfg(test)]
     pub(crate) fn new() -> Arc<Self> {
         Self::within(Arc::clone(&PROCESS))
     }

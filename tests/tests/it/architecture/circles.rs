@@ -6,10 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::modules::Crate;
-use super::{not_yet, root};
-
-/// The crates whose files are looked at.
-const CRATES: [&str; 6] = ["plain", "policy", "protocol-filter", "session-recorder", "broker", "tests"];
+use super::{MEMBERS, not_yet, root};
 
 /// Circles that stay, each with its reason.
 const LIVED_WITH: &[(&[&str], &str)] = &[(
@@ -20,7 +17,7 @@ const LIVED_WITH: &[(&[&str], &str)] = &[(
 #[test]
 fn no_files_stand_in_a_circle() {
     let mut circles = Vec::new();
-    for name in CRATES {
+    for name in MEMBERS {
         let arrows = arrows(&Crate::read(&root().join(name).join("src/lib.rs"), false));
         circles.extend(circles_of(&arrows).into_iter().map(|circle| (told(&circle, &arrows), circle)));
     }

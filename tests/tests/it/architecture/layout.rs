@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::modules::Crate;
 use super::words::tokens;
-use super::{not_yet, read, root, sources};
+use super::{MEMBERS, not_yet, read, root, sources};
 
 /// Files that `#[path]` may bring in, with the file that does.
 const BROUGHT_IN: &[(&str, &str)] = &[
@@ -41,7 +41,7 @@ fn a_module_with_files_of_its_own_is_a_folder_with_its_head() {
 #[test]
 fn unit_tests_are_the_module_tests_of_what_they_test() {
     let mut faults = Faults::default();
-    for name in ["plain", "policy", "protocol-filter", "session-recorder", "broker", "tests"] {
+    for name in MEMBERS {
         for module in Crate::read(&root().join(name).join("src/lib.rs"), false).modules {
             for other in module.tests.iter().filter(|name| *name != "tests") {
                 let file = module.file.strip_prefix(root()).expect("of the workspace").display().to_string();

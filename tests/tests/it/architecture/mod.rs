@@ -20,6 +20,13 @@ const LEAVES: [&str; 3] = ["sallyport-policy", "sallyport-protocol-filter", "sal
 /// What all may stand on: what is safe to show. It depends on nothing.
 const GROUND: &str = "sallyport-plain";
 
+/// The folders of the workspace's members.
+const MEMBERS: [&str; 7] =
+    ["plain", "policy", "protocol-filter", "session-recorder", "simulated-plant", "broker", "tests"];
+
+/// The peers of the demo: what they share with the broker would not be tested against it.
+const SIMULATED_PLANT: &str = "sallyport-simulated-plant";
+
 /// What a leaf may not reach, however many steps away: a runtime, a socket, a database, the other side's protocols.
 const NOT_FOR_LEAVES: [&str; 6] = ["tokio", "mio", "russh", "sqlx", "async-std", "hyper"];
 
@@ -45,6 +52,15 @@ fn leaves_reach_no_runtime_and_no_socket() {
         let found: Vec<_> = NOT_FOR_LEAVES.iter().filter(|name| reached.contains(**name)).collect();
         assert!(found.is_empty(), "{leaf} reaches {found:?}");
     }
+}
+
+#[test]
+fn the_simulated_plant_knows_nothing_of_ours() {
+    let direct = Workspace::read().direct;
+    let own: Vec<_> = direct[SIMULATED_PLANT].iter().filter(|name| direct.contains_key(*name)).collect();
+    assert!(own.is_empty(), "the simulated plant depends on {own:?}");
+    let known_by: Vec<_> = direct.iter().filter(|(_, known)| known.contains(SIMULATED_PLANT)).collect();
+    assert_eq!(known_by.len(), 1, "whom else does it serve but the demo? {known_by:?}");
 }
 
 #[test]
@@ -93,8 +109,10 @@ fn every_leaf_forbids_clocks_files_and_sockets() {
 #[test]
 fn every_member_takes_the_lints_of_the_workspace() {
     let manifest: toml::Table = read(&root().join("Cargo.toml")).parse().expect("the workspace's manifest");
+    let members = manifest["workspace"]["members"].as_array().expect("members");
+    assert_eq!(members.iter().map(|member| member.as_str().expect("a path")).collect::<Vec<_>>(), MEMBERS);
     assert_eq!(manifest["workspace"]["lints"]["rust"]["unsafe_code"].as_str(), Some("forbid"));
-    for member in manifest["workspace"]["members"].as_array().expect("members") {
+    for member in members {
         let path = root().join(member.as_str().expect("a path")).join("Cargo.toml");
         let member: toml::Table = read(&path).parse().expect("a manifest");
         assert_eq!(member["lints"]["workspace"].as_bool(), Some(true), "{}", path.display());
@@ -164,9 +182,7 @@ fn both_engines_have_the_same_migrations() {
 /// Every Rust file of the workspace.
 fn sources() -> Vec<PathBuf> {
     let mut found = Vec::new();
-    let mut folders: Vec<_> = ["plain", "policy", "protocol-filter", "session-recorder", "broker", "tests"]
-        .map(|name| root().join(name))
-        .into();
+    let mut folders: Vec<_> = MEMBERS.map(|name| root().join(name)).into();
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(&folder).expect("a folder of sources") {
             let path = entry.expect("an entry").path();

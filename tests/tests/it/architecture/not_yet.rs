@@ -25,10 +25,7 @@ pub(super) const ARROWS: &[(&str, &str)] = &[
 ];
 
 /// Folders and files in which there is still a circle.
-pub(super) const CIRCLES: &[&[&str]] = &[
-    &["broker/src/session", "broker/src/ssh", "broker/src/tcp"],
-    &["broker/src/demo/cell", "broker/src/demo/plant", "broker/src/demo/prepare"],
-];
+pub(super) const CIRCLES: &[&[&str]] = &[&["broker/src/session", "broker/src/ssh", "broker/src/tcp"]];
 
 /// Files that lie beside their folder.
 pub(super) const LAYOUT: &[&str] = &[
@@ -41,7 +38,6 @@ pub(super) const LAYOUT: &[&str] = &[
     "broker/src/cli/recording.rs",
     "broker/src/cli/recording/frames.rs",
     "broker/src/config.rs",
-    "broker/src/demo/workstation/sftp.rs",
     "broker/src/listen.rs",
     "broker/src/logging.rs",
     "broker/src/metrics.rs",

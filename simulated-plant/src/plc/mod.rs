@@ -18,8 +18,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::connections;
-use super::process::Process;
+use crate::connections;
+use crate::process::Process;
 use exception::Exception;
 
 /// The controller, ready to serve.
@@ -94,7 +94,7 @@ async fn request(socket: &mut TcpStream, buffer: &mut [u8; HEADER + message::LON
 }
 
 /// The tags of the controller, for the plant file's `tag_list`.
-pub(super) const TAGS: &str = include_str!("tags.csv");
+pub const TAGS: &str = include_str!("tags.csv");
 
 const ADDRESS: [u8; 4] = [127, 0, 0, 2];
 /// Transaction (2), protocol (2), length (2), unit (1).

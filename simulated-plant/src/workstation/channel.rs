@@ -1,15 +1,17 @@
 //! A session channel of the workstation: what comes in, and what goes out.
 
-use bytes::Bytes;
-use russh::{Channel, ChannelWriteHalf, server};
-use tokio_util::sync::CancellationToken;
+use std::time::Duration;
 
-use crate::ssh::drain::{Drain, Item, Received, batch_cost, joined, same_batch};
+use bytes::Bytes;
+use russh::{Channel, ChannelMsg, ChannelReadHalf, ChannelWriteHalf, server};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 /// What the client sends, in order.
 #[derive(Debug)]
 pub(super) struct Input {
-    received: Received,
+    bytes: mpsc::Receiver<Bytes>,
+    gone: CancellationToken,
     stop: CancellationToken,
 }
 
@@ -28,28 +30,44 @@ pub(super) struct Gone;
 
 pub(super) fn split(channel: Channel<server::Msg>, terminal: bool) -> (Input, Output) {
     let (read, half) = channel.split();
-    let stop = CancellationToken::new();
-    let received = Received::start(read, None, Drain { stop: stop.clone(), impatient: Box::new(|| true) });
-    (Input { received, stop }, Output { half, terminal })
+    let (sender, bytes) = mpsc::channel(MOST_WAITING);
+    let input = Input { bytes, gone: CancellationToken::new(), stop: CancellationToken::new() };
+    tokio::spawn(input.stop.clone().run_until_cancelled_owned(receive(read, sender, input.gone.clone())));
+    (input, Output { half, terminal })
 }
+
+/// Takes what comes as it comes, to know when the client has gone. Who sends on while nothing is read for long has gone too.
+async fn receive(mut half: ChannelReadHalf, bytes: mpsc::Sender<Bytes>, gone: CancellationToken) {
+    let mut bytes = Some(bytes);
+    while let Some(message) = half.wait().await {
+        match (message, &bytes) {
+            (ChannelMsg::Data { data }, Some(to)) => {
+                if !matches!(tokio::time::timeout(PATIENCE, to.send(data)).await, Ok(Ok(()))) {
+                    break;
+                }
+            }
+            (ChannelMsg::Eof, _) => bytes = None,
+            (ChannelMsg::Close, _) => break,
+            _ => {}
+        }
+    }
+    gone.cancel();
+}
+
+/// So many packets of up to 32 KiB wait on a channel.
+const MOST_WAITING: usize = 256;
+/// How long they may wait.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 impl Input {
     /// The next bytes; `None` at the end of input and when the client has gone.
     pub(super) async fn next(&mut self) -> Option<Bytes> {
-        loop {
-            let items = self.received.queue.take(same_batch).await?;
-            self.received.queue.release(batch_cost(&items));
-            match items.first() {
-                Some(Item::Data(_)) => return Some(joined(&items)),
-                Some(Item::Eof | Item::Close) => return None,
-                _ => {}
-            }
-        }
+        self.bytes.recv().await
     }
 
     /// Resolves when the client has closed the channel.
     pub(super) async fn gone(&self) {
-        self.received.gone.cancelled().await;
+        self.gone.cancelled().await;
     }
 }
 

@@ -15,8 +15,8 @@ use std::net::SocketAddr;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use super::connections;
-use super::process::Process;
+use crate::connections;
+use crate::process::Process;
 
 /// The panel, ready to serve.
 #[derive(Debug)]

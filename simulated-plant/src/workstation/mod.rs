@@ -1,6 +1,7 @@
 //! `ews-1`: a simulated engineering workstation. A real SSH server on a loopback port that trusts the broker's user
 //! authority and nothing else, with files below one folder.
 
+mod authority;
 mod channel;
 mod line;
 mod root;
@@ -23,14 +24,14 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use super::connections;
-use super::process::Process;
-use crate::identity::{CertificateRules, CertificateRulesError};
+use crate::connections;
+use crate::process::Process;
+use authority::Authority;
 use root::Root;
 use station::Station;
 
 /// The one login.
-pub(super) const ACCOUNT: &str = "operator";
+const ACCOUNT: &str = "operator";
 
 /// The workstation, ready to serve.
 #[derive(Debug)]
@@ -43,7 +44,7 @@ pub(super) struct Workstation {
 #[derive(Debug)]
 struct Shared {
     station: Station,
-    rules: CertificateRules,
+    authority: Authority,
 }
 
 /// Why there is no workstation.
@@ -53,8 +54,6 @@ pub(super) enum WorkstationError {
     Files(std::io::Error),
     #[error("the workstation's port: {0}")]
     Port(std::io::Error),
-    #[error(transparent)]
-    Authority(#[from] CertificateRulesError),
 }
 
 impl Workstation {
@@ -82,12 +81,12 @@ impl Workstation {
             },
             ..server::Config::default()
         });
-        let shared = Shared { station: Station::new(root, process), rules: CertificateRules::new([user_ca], [])? };
+        let shared = Shared { station: Station::new(root, process), authority: Authority::new(user_ca) };
         Ok(Self { listener, config, shared: Arc::new(shared) })
     }
 
-    pub(super) fn address(&self) -> Result<SocketAddr, WorkstationError> {
-        self.listener.local_addr().map_err(WorkstationError::Port)
+    pub(super) fn address(&self) -> std::io::Result<SocketAddr> {
+        self.listener.local_addr()
     }
 
     /// Serves until `stop`.
@@ -177,8 +176,7 @@ impl Handler for Connection {
     }
 
     async fn auth_openssh_certificate(&mut self, user: &str, certificate: &Certificate) -> Result<Auth, Self::Error> {
-        let judged = self.shared.rules.check(certificate, user, self.peer, Timestamp::now());
-        match judged {
+        match self.shared.authority.admits(certificate, ACCOUNT, self.peer, Timestamp::now()) {
             Ok(()) if user == ACCOUNT => {
                 // What a real asset's own log says too: who it was, and in which session.
                 info!(asset = "ews-1", account = user, id = certificate.key_id(), "Login on the asset");

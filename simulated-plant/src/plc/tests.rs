@@ -7,7 +7,7 @@ use data_encoding::HEXUPPER;
 use expect_test::{Expect, expect};
 
 use super::*;
-use crate::demo::process::{Mode, Tank};
+use crate::process::{Mode, Tank};
 
 /// A controller whose process stands still, and a connection to it.
 struct Bench {

@@ -3,7 +3,7 @@
 //! `tags.csv` says the same for people and for plant files; a test holds the two together.
 
 use super::exception::Exception;
-use crate::demo::process::{Alarm, FASTEST, Mode, Tank};
+use crate::process::{Alarm, FASTEST, Mode, Tank};
 
 /// A table of single bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -197,7 +197,7 @@ mod tests {
     use expect_test::expect;
 
     use super::*;
-    use crate::demo::plc::TAGS;
+    use crate::plc::TAGS;
 
     /// What is at an address, as the tag list says it is to be read.
     fn read(tank: &Tank, table: &str, address: u16, kind: &str, order: &str) -> (f64, u16) {

@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use super::canvas::{Area, Canvas, HEIGHT, WIDTH};
 use super::picture::{self, Button};
 use super::*;
-use crate::demo::process::Tank;
+use crate::process::Tank;
 
 /// A viewer of a panel whose process stands still.
 struct Viewer {

@@ -4,7 +4,7 @@
 
 use super::exception::Exception;
 use super::points::{self, Bits, Words};
-use crate::demo::process::Tank;
+use crate::process::Tank;
 
 /// The answer to one request: function code and data, at most [`LONGEST`] bytes.
 pub(super) fn answer(tank: &mut Tank, request: &[u8]) -> Vec<u8> {

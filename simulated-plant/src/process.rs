@@ -1,4 +1,4 @@
-//! The process of the demo: a tank that a pump fills through one valve and that the line empties through another, with a
+//! The process: a tank that a pump fills through one valve and that the line empties through another, with a
 //! jacket that heats it. The controller and the panel work on this one tank.
 
 use std::sync::Arc;

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use rustix::fs::{FileType, Mode, OFlags};
 
 use super::root::{Root, absolute};
-use crate::demo::process::{Alarm, Process};
+use crate::process::{Alarm, Process};
 
 /// The simulated machine, shared by every session on it.
 #[derive(Debug)]
@@ -201,7 +201,7 @@ exit              leave
 mod tests {
     #![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
     use super::*;
-    use crate::demo::process::Tank;
+    use crate::process::Tank;
 
     #[test]
     fn words_are_split_as_people_expect() {

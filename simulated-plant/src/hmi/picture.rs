@@ -2,7 +2,7 @@
 
 use super::canvas::{Area, Canvas, Colour, WIDTH};
 use super::font;
-use crate::demo::process::{Alarm, Mode, Tank};
+use crate::process::{Alarm, Mode, Tank};
 
 /// A button of the panel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use super::canvas::{Area, Canvas, Colour, HEIGHT, WIDTH};
 use super::picture::{self, Button};
 use super::pixel::PixelFormat;
-use crate::demo::process::{Process, Tank};
+use crate::process::{Process, Tank};
 
 /// One viewer, from its first byte to its last.
 pub(super) async fn connection<S: AsyncRead + AsyncWrite>(stream: S, process: Process) -> io::Result<()> {
