@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::init::write_new;
 use super::{CliError, Context, Row};
 use crate::store::plants::{Plant, PlantVersion};
 
@@ -84,7 +83,9 @@ fn export(plant: &Plant, dir: Option<PathBuf>, context: &Context) -> Result<(), 
             let name = std::path::Path::new(&file.name)
                 .file_name()
                 .ok_or_else(|| CliError::Failed(format!("`{}` is not the name of a file", file.name)))?;
-            write_new(&dir.join(name), 0o640, file.text.as_bytes())?;
+            let path = dir.join(name);
+            let written = crate::install::write_new(&path, 0o640, file.text.as_bytes());
+            written.map_err(|error| CliError::Failed(format!("cannot write `{}`: {error}", path.display())))?;
         }
         return Ok(());
     }

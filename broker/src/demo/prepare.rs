@@ -14,10 +14,10 @@ use ssh_key::{LineEnding, PrivateKey};
 use super::service::Service;
 use super::{DemoError, plant};
 use crate::broker::Broker;
-use crate::cli::init;
-use crate::cli::workstation::{self as client_files, known_hosts_text, ssh_config_text};
+use crate::client_files::{BrokerAddress, known_hosts_text, ssh_config_text};
 use crate::config::Config;
 use crate::identity::admin::Admin;
+use crate::install::{Wanted, install};
 use crate::plant::{PlantDiff, apply};
 use crate::store::plants::NewPlant;
 use crate::totp::TotpSettings;
@@ -91,10 +91,8 @@ impl Place {
     pub(super) async fn configure(&self, ssh_port: u16) -> Result<Config, DemoError> {
         let (path, folder) = (self.config(), self.dir.join("broker"));
         if !path.exists() {
-            let arguments = init::Arguments { name: Some("demo".to_owned()), ..init::Arguments::in_folder(&folder) };
-            init::initialise(&folder, &arguments, "demo")
-                .await
-                .map_err(|error| DemoError::Folder(error.to_string()))?;
+            let wanted = Wanted { name: Some("demo".to_owned()), ..Wanted::default() };
+            install(&folder, &wanted, "demo").await.map_err(|error| DemoError::Folder(error.to_string()))?;
         }
         let text = fs::read_to_string(&path).map_err(|source| DemoError::File { path: path.clone(), source })?;
         let wanted = with_port(&text, ssh_port)
@@ -191,7 +189,7 @@ impl Place {
         let known_hosts = known_hosts_text(policy, &broker.config.ssh.names, &[ssh_port], &authority);
         replace(&self.dir.join("known_hosts"), 0o644, known_hosts.as_bytes())?;
 
-        let front = client_files::Broker { host: "127.0.0.1", port: ssh_port, user: Some("alice") };
+        let front = BrokerAddress { host: "127.0.0.1", port: ssh_port, user: Some("alice") };
         let mut config = ssh_config_text(policy, &front, None);
         config.push_str(&format!(
             "\nHost *\n    IdentityFile \"{dir}/alice\"\n    IdentitiesOnly yes\n    UserKnownHostsFile \"{dir}/known_hosts\"\n    \

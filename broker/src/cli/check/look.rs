@@ -8,9 +8,9 @@ use jiff::Timestamp;
 use sallyport_policy::{AccountAuth, Policy, Protocol};
 
 use super::Finding;
-use crate::cli::init::{MASTER_KEY, READER};
 use crate::cli::{Context, printable};
 use crate::config::Config;
+use crate::install::{MASTER_KEY, READER};
 use crate::store::{Store, StoreError};
 use crate::vault::{MasterKey, MasterKeySource, Vault};
 

@@ -111,7 +111,7 @@ fn default_identity(context: &Context) -> Option<PathBuf> {
     beside.is_file().then_some(beside)
 }
 
-const DEFAULT_IDENTITY: &str = crate::cli::init::READER;
+const DEFAULT_IDENTITY: &str = crate::install::READER;
 
 /// The keys given, or else this installation's evidence key.
 pub(super) async fn trusted(given: &[String], context: &Context) -> Result<Vec<VerifyingKey>, CliError> {

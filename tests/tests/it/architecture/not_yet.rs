@@ -2,7 +2,6 @@
 
 /// File of the broker (without `.rs` or `/mod.rs`), and what it still names.
 pub(super) const ARROWS: &[(&str, &str)] = &[
-    ("demo/prepare", "crate::cli"),
     ("session/forward", "crate::ssh"),
     ("session/forward/client", "crate::ssh"),
     ("session/forward/client", "russh"),

@@ -1,11 +1,11 @@
 //! What the shipped systemd unit needs: who owns what, and the master key sealed to the machine.
 
-use std::fs;
 use std::path::Path;
+use std::{fs, io};
 
 use rustix::fs::{AtFlags, CWD, Gid, Mode, Uid, chmodat, chownat};
 
-use super::CliError;
+use super::InstallError;
 use crate::config::SYSTEMD_CREDS;
 use crate::vault::{MasterKey, SealedCredential, SealedError};
 
@@ -18,44 +18,40 @@ pub(super) struct ServiceUser {
 
 impl ServiceUser {
     /// Finds it among the machine's own users; a service's user is one of these.
-    pub(super) fn find(name: &str) -> Result<Self, CliError> {
+    pub(super) fn find(name: &str) -> Result<Self, InstallError> {
         if !rustix::process::geteuid().is_root() {
-            return Err(CliError::Failed(
-                "`init --systemd` gives files to the service's user: run it as root".to_owned(),
-            ));
+            return Err(InstallError::NotRoot);
         }
-        let users = fs::read_to_string(PASSWD).map_err(|error| CliError::Failed(format!("`{PASSWD}`: {error}")))?;
-        let (uid, gid) = user_in(&users, name).ok_or_else(|| {
-            CliError::Failed(format!(
-                "there is no user `{name}` on this machine: make it first with \
-                 `useradd --system --home-dir /var/lib/sallyport --shell /usr/sbin/nologin {name}`"
-            ))
-        })?;
+        let users = fs::read_to_string(PASSWD).map_err(file(PASSWD.as_ref()))?;
+        let (uid, gid) = user_in(&users, name).ok_or_else(|| InstallError::NoUser(name.to_owned()))?;
         if uid == 0 {
-            return Err(CliError::Failed(format!("`{name}` is root: the broker is to run as a user of its own")));
+            return Err(InstallError::RootUser(name.to_owned()));
         }
         Ok(Self { uid: Uid::from_raw(uid), gid: Gid::from_raw(gid) })
     }
 
     /// The service owns its state, and nobody else looks at it.
-    pub(super) fn owns(self, state: &Path) -> Result<(), CliError> {
-        let failed = |path: &Path, error: std::io::Error| CliError::Failed(format!("`{}`: {error}", path.display()));
-        for entry in fs::read_dir(state).map_err(|error| failed(state, error))? {
-            let path = entry.map_err(|error| failed(state, error))?.path();
+    pub(super) fn owns(self, state: &Path) -> Result<(), InstallError> {
+        for entry in fs::read_dir(state).map_err(file(state))? {
+            let path = entry.map_err(file(state))?.path();
             chownat(CWD, &path, Some(self.uid), Some(self.gid), AtFlags::SYMLINK_NOFOLLOW)
-                .map_err(|error| failed(&path, error.into()))?;
+                .map_err(|error| file(&path)(error.into()))?;
         }
         // Last: from here on the service could put something there.
         chownat(CWD, state, Some(self.uid), Some(self.gid), AtFlags::SYMLINK_NOFOLLOW)
-            .map_err(|error| failed(state, error.into()))
+            .map_err(|error| file(state)(error.into()))
     }
 
     /// The service reads it and does not change it.
-    pub(super) fn reads(self, path: &Path, mode: u32) -> Result<(), CliError> {
+    pub(super) fn reads(self, path: &Path, mode: u32) -> Result<(), InstallError> {
         let given = chownat(CWD, path, None, Some(self.gid), AtFlags::SYMLINK_NOFOLLOW)
             .and_then(|()| chmodat(CWD, path, Mode::from_raw_mode(mode), AtFlags::empty()));
-        given.map_err(|error| CliError::Failed(format!("`{}`: {error}", path.display())))
+        given.map_err(|error| file(path)(error.into()))
     }
+}
+
+fn file(path: &Path) -> impl Fn(io::Error) -> InstallError {
+    move |source| InstallError::File { path: path.to_path_buf(), source }
 }
 
 /// User and group of a name in a file like `/etc/passwd`.
@@ -70,7 +66,7 @@ fn user_in(users: &str, name: &str) -> Option<(u32, u32)> {
 }
 
 /// Seals the master key into `config`'s folder; says what to type where this machine cannot.
-pub(super) fn seal(master: &MasterKey, config: &Path, key: &Path) -> Result<Option<String>, CliError> {
+pub(super) fn seal(master: &MasterKey, config: &Path, key: &Path) -> Result<Option<String>, InstallError> {
     let sealed = config.join(format!("{CREDENTIAL}.cred"));
     let credential =
         SealedCredential { name: CREDENTIAL.to_owned(), sealed: sealed.clone(), program: SYSTEMD_CREDS.into() };
@@ -82,7 +78,7 @@ pub(super) fn seal(master: &MasterKey, config: &Path, key: &Path) -> Result<Opti
             key.display(),
             sealed.display()
         ))),
-        Err(error) => Err(CliError::failed(error)),
+        Err(error) => Err(error.into()),
     }
 }
 
