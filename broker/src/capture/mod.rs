@@ -13,6 +13,4 @@ pub(crate) use file::{Capture, CaptureError};
 pub(crate) use streams::{Connection, Ending, Event, Streams, What};
 
 #[cfg(test)]
-mod file_tests;
-#[cfg(test)]
 mod tests;

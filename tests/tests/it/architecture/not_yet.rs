@@ -28,44 +28,16 @@ pub(super) const CIRCLES: &[&[&str]] = &[&["broker/src/session", "broker/src/ssh
 
 /// Files that lie beside their folder.
 pub(super) const LAYOUT: &[&str] = &[
-    "broker/src/app.rs",
-    "broker/src/audit/verify.rs",
-    "broker/src/cli/check.rs",
-    "broker/src/cli/filter.rs",
-    "broker/src/cli/init.rs",
-    "broker/src/cli/policy.rs",
-    "broker/src/cli/recording.rs",
-    "broker/src/cli/recording/frames.rs",
-    "broker/src/config.rs",
     "broker/src/listen.rs",
-    "broker/src/logging.rs",
-    "broker/src/metrics.rs",
-    "broker/src/plant.rs",
-    "broker/src/plant/diff.rs",
-    "broker/src/recording/ledger.rs",
-    "broker/src/recording/tests.rs",
     "broker/src/session/forward/stream.rs",
     "broker/src/ssh/flow.rs",
     "broker/src/ssh/testbed.rs",
-    "broker/src/store/factors.rs",
     "broker/src/tcp/filtered.rs",
     "broker/src/tcp/journal.rs",
-    "session-recorder/src/export/pcapng.rs",
-    "session-recorder/src/replay.rs",
-    "session-recorder/src/replay/clean.rs",
-    "session-recorder/src/search.rs",
-    "tests/fuzz/src/recording.rs",
-    "tests/fuzz/src/rfb.rs",
-    "tests/tests/it/filter_cli.rs",
-    "tests/tests/it/modbus.rs",
-    "tests/tests/it/recording_cli.rs",
-    "tests/tests/it/tcp.rs",
-    "tests/tests/it/vnc.rs",
 ];
 
 /// Modules of tests of other names.
 pub(super) const UNIT_TESTS: &[&str] = &[
-    "broker/src/capture/mod.rs: file_tests",
     "broker/src/ssh/mod.rs: openssh_tests",
     "broker/src/ssh/mod.rs: relay_tests",
     "broker/src/ssh/mod.rs: slow_tests",
@@ -74,7 +46,6 @@ pub(super) const UNIT_TESTS: &[&str] = &[
 
 /// Files that bring in another by `#[path]`.
 pub(super) const PATHS: &[&str] = &[
-    "broker/src/identity/certificate.rs",
     "broker/src/listen/door.rs",
     "broker/src/ssh/asset_handler.rs",
     "broker/src/ssh/queue.rs",

@@ -261,5 +261,4 @@ fn bits(address: IpAddr) -> (u128, u32) {
 }
 
 #[cfg(test)]
-#[path = "certificate_tests.rs"]
 mod tests;

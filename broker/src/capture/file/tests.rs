@@ -8,7 +8,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::Capture;
-use super::packet::Segment;
+use crate::capture::packet::Segment;
 
 fn pcap_header(link: u32, magic: u32) -> Vec<u8> {
     let words = [magic, 0x0004_0002, 0, 0, 65_535, link];

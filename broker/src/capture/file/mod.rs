@@ -207,3 +207,6 @@ impl Interface {
         i64::try_from(fraction + i128::from(self.offset_seconds) * 1_000_000).ok()
     }
 }
+
+#[cfg(test)]
+mod tests;
