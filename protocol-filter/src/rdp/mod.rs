@@ -1,8 +1,8 @@
 //! RDP, as far as it is in the clear: the negotiation of a security protocol (MS-RDPBCGR 1.3.1.1).
 //!
 //! [`Filter`] reads the connection request and its confirmation, encodes them anew, and can demand TLS or network level
-//! authentication. **What follows is passed on unread in both directions**: what is inside the TLS connection (channels, drives, clipboard, CVE-2019-0708)
-//! nobody sees here.
+//! authentication. **What follows is passed on unread in both directions**: what is inside the TLS connection (channels,
+//! drives, clipboard, CVE-2019-0708) nobody sees here.
 //!
 //! The protocols that a tool asks for are not reduced to those that the rules allow: the server repeats them inside the
 //! encrypted connection, and a tool that finds others than it asked for takes that for an attack. The rules hold all the

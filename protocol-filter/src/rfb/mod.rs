@@ -1,8 +1,9 @@
 //! RFB, the protocol of VNC (RFC 6143): a screen to look at, and by right to type and click on.
 //!
-//! [`Filter`] stands on a connection: it follows the handshake (3.3, 3.7, 3.8; security types None and VNC authentication), lets a tool ask only for encodings
-//! whose rectangles it can follow, and reads every message of both sides. [`Screen`] draws what was on the screen from the bytes that a server sent, and
-//! [`Playback`] finds it in what a tool received from its first byte on.
+//! [`Filter`] stands on a connection: it follows the handshake (3.3, 3.7, 3.8; security types None and VNC authentication),
+//! lets a tool ask only for encodings whose rectangles it can follow, and reads every message of both sides. [`Screen`]
+//! draws what was on the screen from the bytes that a server sent, and [`Playback`] finds it in what a tool received from
+//! its first byte on.
 
 mod client;
 mod colour;
