@@ -25,3 +25,4 @@ pub mod store;
 pub mod tcp;
 pub mod totp;
 pub mod vault;
+pub mod workers;

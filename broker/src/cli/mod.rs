@@ -135,7 +135,7 @@ pub fn arguments() -> Result<Arguments, ExitCode> {
 pub fn run(command: Command, context: &Context) -> Result<(), CliError> {
     // Before anything secret is read: almost every command can touch a key.
     crate::process::harden().map_err(CliError::failed)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(CliError::failed)?;
+    let runtime = crate::workers::runtime().map_err(CliError::failed)?;
     runtime.block_on(dispatch(command, context))
 }
 

@@ -7,6 +7,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 
 use super::clock;
+use super::permits::stepping_out;
 use super::recordings::Inner;
 use super::sink::FileSink;
 use crate::audit::AuditEvent;
@@ -139,7 +140,7 @@ impl RecordingHandle {
     /// # Errors
     /// When the seal cannot be written; the recording is then closed as failed, and sealed as interrupted later.
     pub async fn seal(&self, end: &str, detail: &str) -> Result<Sealed, RecordError> {
-        let (sealed, bytes) = blocking(|| self.open.seal(end, detail));
+        let (sealed, bytes) = stepping_out(|| self.open.seal(end, detail));
         let closed = RecordingClosed {
             session: self.open.session.clone(),
             state: if sealed.is_ok() { RecordingState::Sealed } else { RecordingState::Failed },
@@ -158,7 +159,7 @@ impl RecordingHandle {
         bytes: usize,
         act: impl FnOnce(&mut State) -> Result<T, RecordError>,
     ) -> Result<T, RecordError> {
-        blocking(|| self.open.record(bytes as u64, act))
+        self.open.recordings.permits.write(|| self.open.record(bytes as u64, act))
     }
 }
 
@@ -228,14 +229,5 @@ impl Open {
             metrics::counter!("sallyport_recordings_failed_total").increment(1);
         }
         result
-    }
-}
-
-/// Runs what may wait for the disk without holding up the other tasks of this worker.
-pub(super) fn blocking<T>(act: impl FnOnce() -> T) -> T {
-    use tokio::runtime::{Handle, RuntimeFlavor};
-    match Handle::try_current().map(|handle| handle.runtime_flavor()) {
-        Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(act),
-        Ok(_) | Err(_) => act(),
     }
 }

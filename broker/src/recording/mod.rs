@@ -10,6 +10,7 @@ mod handle;
 mod history;
 pub mod ledger;
 mod path;
+mod permits;
 mod recordings;
 mod recovery;
 mod reports;

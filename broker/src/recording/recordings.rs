@@ -14,9 +14,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::clock;
 use super::disk::{Disk, DiskLow, DiskSpace};
-use super::handle::{Open, RecordingHandle, blocking};
+use super::handle::{Open, RecordingHandle};
 use super::history::History;
 use super::path::RecordingPath;
+use super::permits::{Permits, stepping_out};
 use super::reports::Reports;
 use super::sink::{Faults, FileSink, make_folder};
 use super::syncer::{Syncer, SyncerThread};
@@ -39,6 +40,7 @@ pub(super) struct Inner {
     pub(super) audit: Audit,
     pub(super) disk: Disk,
     syncer: SyncerThread,
+    pub(super) permits: Permits,
     faults: Option<Arc<Faults>>,
     live: Mutex<Vec<Weak<Open>>>,
     /// Closed recordings that the catalogue does not know of yet, since the database was away.
@@ -69,8 +71,8 @@ pub enum RecordingsError {
     /// Another broker of the same name is running on it.
     #[error("another broker named `{0}` is using the folder of recordings")]
     InUse(String),
-    /// The thread that syncs cannot be started.
-    #[error("the thread that syncs recordings cannot be started: {0}")]
+    /// The threads that sync and watch cannot be started.
+    #[error("the threads that sync and watch recordings cannot be started: {0}")]
     Thread(io::Error),
     /// The catalogue cannot be read or written.
     #[error(transparent)]
@@ -114,6 +116,10 @@ impl Recordings {
             lock(&config.dir, broker).map_err(refuse)?.ok_or_else(|| RecordingsError::InUse(broker.to_owned()))?;
         let disk = Disk::new(&config);
         disk.space().map_err(refuse)?;
+        let permits = match config.durability {
+            config::Durability::Process => Permits::of_this_runtime().map_err(RecordingsError::Thread)?,
+            config::Durability::Power => Permits::none(),
+        };
         let history = History::new(broker, keys.public_key());
         let inner = Inner {
             disk,
@@ -123,6 +129,7 @@ impl Recordings {
             store,
             audit,
             syncer,
+            permits,
             faults,
             live: Mutex::default(),
             unsettled: Mutex::default(),
@@ -170,7 +177,7 @@ impl Recordings {
             .map_err(|error| RecordError::Unavailable(error.to_string()))?;
         let path = RecordingPath::new(&header.session, started_at)
             .map_err(|error| RecordError::Unavailable(error.to_string()))?;
-        let recorder = blocking(|| -> Result<_, RecordError> {
+        let recorder = stepping_out(|| -> Result<_, RecordError> {
             let place = (inner.config.dir.as_path(), &path);
             let sink = FileSink::create(place, inner.config.durability, &inner.syncer.syncer, inner.faults.clone())?;
             Recorder::start(sink, &header, &inner.keys, now)
@@ -209,7 +216,7 @@ impl Recordings {
                 () = stop.cancelled() => return,
                 _ = ticks.tick() => {}
             }
-            blocking(|| self.inner.checkpoints());
+            stepping_out(|| self.inner.checkpoints());
             self.inner.settle().await;
             if tick.is_multiple_of(DISK_EVERY) {
                 self.watch_disk().await;

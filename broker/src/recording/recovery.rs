@@ -13,9 +13,9 @@ use sallyport_session_recorder::types::VerifyingKey;
 use sallyport_session_recorder::{RecoverError, Recovery, State, Verification, VerifyError, recover, verify};
 
 use super::clock;
-use super::handle::blocking;
 use super::ledger::{Facts, Head, Ledger};
 use super::path::{BadPath, RecordingPath};
+use super::permits::stepping_out;
 use super::recordings::{Recordings, RecordingsError};
 use crate::audit::AuditEvent;
 use crate::store::recordings::{NewRecording, RecordingClosed, RecordingState};
@@ -109,7 +109,7 @@ impl Recordings {
         let recording = self.inner.store.recording(session).await?;
         let facts = Ledger::of_session(&self.inner.store, session).await?;
         let path = RecordingPath::parse(&recording.start.path, session);
-        match blocking(|| self.close_file(path, &facts)) {
+        match stepping_out(|| self.close_file(path, &facts)) {
             Err(CloseError::Io(error)) => {
                 tracing::warn!(session, %error, "A failed recording cannot be sealed yet");
                 Ok(None)
@@ -124,7 +124,7 @@ impl Recordings {
         path: Result<RecordingPath, BadPath>,
     ) -> Result<Option<Recovered>, RecordingsError> {
         let facts = Ledger::of_session(&self.inner.store, session).await?;
-        let outcome = blocking(|| self.close_file(path, &facts));
+        let outcome = stepping_out(|| self.close_file(path, &facts));
         self.settle_found(session, outcome).await
     }
 
@@ -216,7 +216,7 @@ impl Recordings {
         let known: HashSet<String> =
             self.inner.store.recorded_sessions(&self.inner.broker).await?.into_iter().collect();
         let folder = self.inner.config.dir.clone();
-        let mut files = blocking(|| recording_files(&folder))
+        let mut files = stepping_out(|| recording_files(&folder))
             .map_err(|source| RecordingsError::Folder { path: folder.clone(), source })?;
         files.retain(|(_, session)| !known.contains(session));
         Ok(files)
@@ -226,7 +226,7 @@ impl Recordings {
         let proven = || -> Result<_, CloseError> {
             Ok(verify(BufReader::new(path.open(&self.inner.config.dir)?), &self.trusted())?)
         };
-        let verification = match blocking(proven) {
+        let verification = match stepping_out(proven) {
             Ok(verification) => verification,
             Err(error) => {
                 tracing::warn!(%path, %error, "A file among the recordings is not one of this broker's");

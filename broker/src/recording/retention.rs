@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 use jiff::{SignedDuration, Timestamp};
 
 use super::RecordingPath;
-use super::handle::blocking;
 use super::history::{Broken, History};
 use super::ledger::{Facts, Head, time};
+use super::permits::stepping_out;
 use super::recordings::{Recordings, RecordingsError};
 use crate::audit::AuditEvent;
 
@@ -129,7 +129,7 @@ impl Recordings {
         let event = removal(session, rule, facts);
         inner.audit.record_in(&mut write, event).await?;
         write.commit().await?;
-        if let Err(error) = blocking(|| path.remove(&inner.config.dir)) {
+        if let Err(error) = stepping_out(|| path.remove(&inner.config.dir)) {
             tracing::error!(session, %path, %error, "A recording's file could not be removed");
         }
         if let Err(broken) = history.read(&inner.store).await? {
@@ -149,7 +149,7 @@ impl Recordings {
         }
         Ok(match RecordingPath::parse(&recording.start.path, session) {
             Err(bad) => Err(bad.to_string()),
-            Ok(path) => match blocking(|| path.open(&inner.config.dir)) {
+            Ok(path) => match stepping_out(|| path.open(&inner.config.dir)) {
                 Err(error) => Err(format!("its file `{path}` cannot be read: {error}")),
                 Ok(_) => Ok(path),
             },

@@ -112,6 +112,8 @@ pub struct Faults {
     room: AtomicU64,
     limited: std::sync::atomic::AtomicBool,
     delay_micros: AtomicU64,
+    /// A write of so many bytes hangs; none does where it is 0.
+    hangs_from: AtomicU64,
 }
 
 impl Faults {
@@ -125,6 +127,7 @@ impl Faults {
     pub fn mend(&self) {
         self.limited.store(false, Ordering::SeqCst);
         self.delay_micros.store(0, Ordering::SeqCst);
+        self.hangs_from.store(0, Ordering::SeqCst);
     }
 
     /// From now on every write takes at least this long.
@@ -132,10 +135,23 @@ impl Faults {
         self.delay_micros.store(u64::try_from(delay.as_micros()).unwrap_or(u64::MAX), Ordering::SeqCst);
     }
 
+    /// From now on every write of so many bytes or more hangs, until the disk is mended.
+    pub fn hang_from(&self, bytes: u64) {
+        self.hangs_from.store(bytes, Ordering::SeqCst);
+    }
+
+    fn hangs(&self, bytes: usize) -> bool {
+        let from = self.hangs_from.load(Ordering::SeqCst);
+        from > 0 && bytes as u64 >= from
+    }
+
     fn strike(&self, bytes: usize) -> io::Result<()> {
         let delay = self.delay_micros.load(Ordering::SeqCst);
         if delay > 0 {
             std::thread::sleep(std::time::Duration::from_micros(delay));
+        }
+        while self.hangs(bytes) {
+            std::thread::sleep(std::time::Duration::from_millis(1));
         }
         if !self.limited.load(Ordering::SeqCst) {
             return Ok(());

@@ -44,7 +44,7 @@ pub(crate) fn run(arguments: &[String]) -> ExitCode {
     sallyport::logging::begin(&config.log).expect("a log");
     let key = std::fs::read_to_string(key).expect("a public key").parse().expect("a public key");
     // As `sallyport serve` has it.
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
+    let runtime = sallyport::workers::runtime().expect("a runtime");
     runtime.block_on(async {
         let app = App::start(config, false).await.expect("a broker");
         let stand = Stand {
