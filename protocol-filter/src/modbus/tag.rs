@@ -1,5 +1,8 @@
 //! Tags: what the registers of an asset mean to people.
 
+use std::fmt;
+use std::io::Write;
+
 use super::address::{Span, Table};
 
 /// How a tag's registers make a number.
@@ -75,6 +78,9 @@ pub struct Tag {
 /// More do not tell 64-bit floats of an everyday size apart.
 const MOST_DECIMALS: usize = 17;
 
+/// A number that has a fraction is below 2^53: a sign, 16 digits, a point and the decimals.
+const LONGEST: usize = 1 + 16 + 1 + MOST_DECIMALS;
+
 /// The most registers of a tag.
 pub(super) const WIDEST: usize = 4;
 
@@ -98,18 +104,25 @@ impl Tag {
 
     /// A value of it as people write it.
     #[must_use]
-    pub fn shown(&self, value: f64) -> String {
+    pub fn shown(&self, value: f64) -> impl fmt::Display {
         let number = self.rounded(value);
-        if self.unit.is_empty() { number.to_string() } else { format!("{number} {}", self.unit) }
+        fmt::from_fn(
+            move |f| {
+                if self.unit.is_empty() { write!(f, "{number}") } else { write!(f, "{number} {}", self.unit) }
+            },
+        )
     }
 
     /// A value of it without the digits that binary fractions add: with as few decimals as it takes to mean the same as a limit, so
     /// that a value that is one meets the other.
     #[must_use]
     pub fn rounded(&self, value: f64) -> f64 {
+        if value.fract() == 0.0 {
+            // Minus zero is zero.
+            return value + 0.0;
+        }
         let near = |number: &f64| (number - value).abs() <= self.slack(value) / 2.0;
-        let mut shorter = (0..=MOST_DECIMALS).filter_map(|decimals| format!("{value:.decimals$}").parse().ok());
-        // Minus zero is zero.
+        let mut shorter = (0..=MOST_DECIMALS).filter_map(|decimals| with_decimals(value, decimals));
         shorter.find(near).unwrap_or(value) + 0.0
     }
 
@@ -203,6 +216,50 @@ impl Tag {
             ValueType::F32 => value.abs() * f64::from(f32::EPSILON),
             ValueType::F64 => value.abs() * f64::EPSILON,
             _ => (self.scale * 1e-6).abs(),
+        }
+    }
+}
+
+/// What is left of a value in so many decimals. Nothing is allocated: each answer asks this of each of its tags.
+fn with_decimals(value: f64, decimals: usize) -> Option<f64> {
+    let mut text = [0; LONGEST];
+    let mut rest = &mut text[..];
+    write!(rest, "{value:.decimals$}").ok()?;
+    let left = rest.len();
+    str::from_utf8(&text[..LONGEST - left]).ok()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// As it was before it allocated nothing.
+    fn rounded_as_text(tag: &Tag, value: f64) -> f64 {
+        let near = |number: &f64| (number - value).abs() <= tag.slack(value) / 2.0;
+        let mut shorter = (0..=MOST_DECIMALS).filter_map(|decimals| format!("{value:.decimals$}").parse().ok());
+        shorter.find(near).unwrap_or(value) + 0.0
+    }
+
+    fn tag(value_type: ValueType, scale: f64) -> Tag {
+        let (name, unit, order) = (String::new(), String::new(), WordOrder::Big);
+        Tag { name, table: Table::Registers, address: 0, value_type, order, scale, offset: 0.0, unit }
+    }
+
+    proptest! {
+        #[test]
+        fn a_value_is_rounded_as_its_decimals_say(
+            any in any::<f64>(),
+            whole in any::<i32>(),
+            scale in prop::sample::select(vec![1.0, 0.1, 0.001, 0.000_012_34, 3.0]),
+        ) {
+            for value in [any, f64::from(whole) * scale, f64::from(whole) + scale, f64::from(whole), -0.0, f64::MAX, f64::NAN] {
+                for value_type in [ValueType::I32, ValueType::F32, ValueType::F64] {
+                    let tag = tag(value_type, scale);
+                    prop_assert_eq!(tag.rounded(value).to_bits(), rounded_as_text(&tag, value).to_bits());
+                }
+            }
         }
     }
 }
