@@ -122,6 +122,8 @@ pub struct Recorder<S> {
     last_checkpoint: Moment,
     /// Blocks since the last checkpoint.
     unproven: bool,
+    /// From how many bytes on a body is compressed.
+    compressed_from: usize,
     /// Calendar minus monotonic clock, to notice a jump.
     clock_offset: i128,
     failed: bool,
@@ -131,8 +133,8 @@ pub struct Recorder<S> {
 const CHECKPOINT_MICROS: u64 = 1_000_000;
 /// A difference between the clocks beyond this is a jump.
 const JUMP_MICROS: i128 = 1_000_000;
-/// Bodies below this do not shrink.
-const WORTH_COMPRESSING: usize = 64;
+/// Below this compressing a body costs more than its bytes: a tenth of all that a poll costs, for a third of it.
+const WORTH_COMPRESSING: usize = 1024;
 /// The end of a digested body that is kept as content while the budget allows.
 const KEPT_TAIL: usize = 1024;
 
@@ -166,6 +168,7 @@ impl<S: Sink> Recorder<S> {
             habits: [Habit::default(); 3],
             last_checkpoint: at,
             unproven: false,
+            compressed_from: WORTH_COMPRESSING,
             clock_offset: clock_offset(at),
             failed: false,
         })
@@ -401,7 +404,7 @@ impl<S: Sink> Recorder<S> {
     ) -> Result<(), RecordError> {
         let workspace = &mut draft.workspace;
         let habit = kind.direction().map(|direction| &mut self.habits[direction as usize]);
-        if body.len() >= WORTH_COMPRESSING && habit.as_ref().is_none_or(|habit| habit.worth_trying()) {
+        if body.len() >= self.compressed_from && habit.as_ref().is_none_or(|habit| habit.worth_trying()) {
             let compressed = workspace.compress(body);
             if let Some(habit) = habit {
                 habit.learn(compressed.is_some());
@@ -487,3 +490,6 @@ pub(crate) fn write_seal(chain: Chain, keys: &Keys, seal: &Seal, out: &mut Vec<u
     out.extend_from_slice(&body);
     Ok(chain.after(&frame, &out[start + FRAME_HEAD..]))
 }
+
+#[cfg(test)]
+mod tests;
