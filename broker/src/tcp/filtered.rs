@@ -8,8 +8,9 @@
 //!
 //! One lock holds the filter, the record and what is pending; nobody waits while holding it. What comes of one piece that was heard
 //! is recorded in one write, and goes to the asset at once if nothing is before it. Four loops hear and speak on both sides, so
-//! that no side that does not read can stop the other from being heard.
+//! that no side that does not read can stop the other from being heard. They are one task, woken by what comes from outside alone.
 
+mod bells;
 mod closing;
 mod speaking;
 mod steps;
@@ -25,15 +26,17 @@ use sallyport_session_recorder::Budget;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use bells::{Bell, Ending, ringing};
 use steps::Fed;
 
 use super::journal::Notes;
 use super::lane::Track;
 use super::person::{FromPerson, Heard, IntoPerson, Person};
 use super::relay::{LAST_WORDS, Outcome, quiet, too_late};
+use super::seldom::seldom;
 
 /// What is read from an asset at once.
 const READ: usize = 16 * 1024;
@@ -57,15 +60,16 @@ pub(crate) struct Filtered<F: ProtocolFilter> {
     gone: CancellationToken,
     core: Mutex<Core<F>>,
     /// The asset's, the person's pending bytes have become more, or the last.
-    asset_due: Notify,
-    person_due: Notify,
+    asset_due: Bell,
+    person_due: Bell,
     /// There is room again for what the person, what the asset says; or the filter may take more.
-    person_room: Notify,
-    asset_room: Notify,
+    person_room: Bell,
+    asset_room: Bell,
     /// The filter's deadline may have moved.
-    timed: Notify,
-    /// What waits is still sent, within a bound, and nothing more is heard.
-    ending: CancellationToken,
+    timed: Bell,
+    /// The asset has ended its direction.
+    asset_over: Bell,
+    ending: Ending,
     began: Instant,
 }
 
@@ -122,12 +126,13 @@ where
             to_person: to.into(),
             gone,
             core: core.into(),
-            asset_due: Notify::new(),
-            person_due: Notify::new(),
-            person_room: Notify::new(),
-            asset_room: Notify::new(),
-            timed: Notify::new(),
-            ending: CancellationToken::new(),
+            asset_due: Bell::default(),
+            person_due: Bell::default(),
+            person_room: Bell::default(),
+            asset_room: Bell::default(),
+            timed: Bell::default(),
+            asset_over: Bell::default(),
+            ending: Ending::default(),
             began: Instant::now(),
         }
     }
@@ -141,15 +146,20 @@ where
         let all = async {
             tokio::join!(this.hear_person(), this.hear_asset(), this.speak_to_asset(), this.speak_to_person())
         };
-        tokio::select! {
-            biased;
-            _ = all => {}
-            () = this.keep_time() => {}
-            () = this.keep_rules(rules) => {}
-            () = this.last_words() => tracing::debug!("What waited for a side of a stream was not all sent"),
-            () = this.after_asset() => {}
-            () = too_late(&this.gone) => {}
-        }
+        let loops = async {
+            tokio::select! {
+                biased;
+                _ = all => {}
+                () = this.keep_time() => {}
+                () = seldom(this.keep_rules(rules)) => {}
+                () = this.last_words() => tracing::debug!("What waited for a side of a stream was not all sent"),
+                () = this.after_asset() => {}
+                () = seldom(too_late(&this.gone)) => {}
+            }
+        };
+        let bells =
+            [&this.asset_due, &this.person_due, &this.person_room, &this.asset_room, &this.timed, &this.asset_over];
+        ringing(loops, &bells, &this.ending).await;
         this.lock().outcome.clone().unwrap_or(Outcome::Left)
     }
 
@@ -157,7 +167,7 @@ where
         let mut from = self.from_person.lock().await;
         loop {
             let heard = tokio::select! {
-                () = self.ending.cancelled() => return,
+                () = self.ending.begins() => return,
                 heard = from.next() => heard,
             };
             match heard {
@@ -170,7 +180,7 @@ where
                     core.person_finished = true;
                     core.outcome.get_or_insert(Outcome::Left);
                     drop(core);
-                    self.asset_due.notify_one();
+                    self.asset_due.ring();
                     from.release();
                     return;
                 }
@@ -189,7 +199,7 @@ where
         loop {
             let mut buffer = BytesMut::new();
             tokio::select! {
-                () = self.ending.cancelled() => return,
+                () = self.ending.begins() => return,
                 ready = from.readable() => if let Err(error) = ready { return self.asset_failed(&error) },
             }
             // Made only now: a stream that stands still holds no buffer.
@@ -207,7 +217,8 @@ where
         core.asset_finished = true;
         core.outcome.get_or_insert(Outcome::AssetClosed);
         drop(core);
-        self.person_due.notify_one();
+        self.person_due.ring();
+        self.asset_over.ring();
     }
 
     /// A side has ended its direction, and not in the middle of a message. What the filter does then is done before that end is
@@ -241,7 +252,7 @@ where
             Side::Client => &self.person_room,
             Side::Server => &self.asset_room,
         };
-        while !bytes.is_empty() && !self.ending.is_cancelled() {
+        while !bytes.is_empty() && !self.ending.has_begun() {
             if self.has_room(from) {
                 match self.feed(from, &bytes[..bytes.len().min(PIECE)], std::mem::take(&mut heard)) {
                     Ok(0) => {}
@@ -260,10 +271,7 @@ where
             if self.record_input(std::mem::take(&mut heard)).is_err() {
                 return self.unrecorded().await;
             }
-            tokio::select! {
-                () = room.notified() => {}
-                () = self.ending.cancelled() => {}
-            }
+            room.heard_before(&self.ending).await;
         }
         if self.record_input(heard).is_err() {
             self.unrecorded().await;
@@ -287,8 +295,8 @@ where
     }
 
     fn room(&self) {
-        self.person_room.notify_one();
-        self.asset_room.notify_one();
+        self.person_room.ring();
+        self.asset_room.ring();
     }
 
     /// Does what the filter has to do in time. Never returns.
@@ -297,7 +305,7 @@ where
             let deadline = self.lock().filter.deadline();
             let until = deadline.map(|at| self.began + Duration::from_millis(at));
             tokio::select! {
-                () = self.timed.notified() => {}
+                () = self.timed.heard() => {}
                 () = sleep_until(until) => {}
             }
             if self.is_due() {
@@ -326,22 +334,20 @@ where
             let new = rules.borrow_and_update().clone();
             self.lock().filter.replace_rules(new);
             // What was allowed until now may have to be undone at once.
-            self.timed.notify_one();
+            self.timed.ring();
         }
         std::future::pending().await
     }
 
     /// Resolves some time after the end has come.
     async fn last_words(&self) {
-        self.ending.cancelled().await;
+        self.ending.begins().await;
         tokio::time::sleep(LAST_WORDS).await;
     }
 
     /// Resolves when the asset has ended its direction and nothing has come from the person for a while.
     async fn after_asset(&self) {
-        while !self.lock().asset_finished {
-            tokio::time::sleep(LAST_WORDS).await;
-        }
+        self.asset_over.heard().await;
         quiet(&self.track).await;
     }
 

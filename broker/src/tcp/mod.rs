@@ -15,6 +15,7 @@ mod person;
 mod plain;
 mod relay;
 pub(crate) mod rules;
+mod seldom;
 
 pub(crate) use connect::{ConnectError, connect};
 pub(crate) use filtered::Filtered;
@@ -23,3 +24,4 @@ pub(crate) use journal::Notes;
 pub(crate) use lane::Track;
 pub(crate) use person::Person;
 pub(crate) use relay::{Outcome, Relay};
+pub(crate) use seldom::seldom;

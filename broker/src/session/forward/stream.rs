@@ -209,7 +209,7 @@ impl Recorded {
         let mut relay = Filtered::new(track, protocol.as_str(), filter, person, asset);
         let (end, outcome) = tokio::select! {
             ended = self.first_end(&mut limits, relay.run(receiver)) => ended,
-            never = self.keep_rules::<F>(&sender) => match never {},
+            never = tcp::seldom(self.keep_rules::<F>(&sender)) => match never {},
         };
         relay.close(outcome.as_ref()).await;
         end
@@ -235,7 +235,7 @@ impl Recorded {
         loop {
             tokio::select! {
                 biased;
-                due = limits.due() => match due {
+                due = tcp::seldom(limits.due()) => match due {
                     Due::End(end) => return (end, None),
                     // A stream has no place for words; its end is the only message.
                     Due::Warning(_) => {}

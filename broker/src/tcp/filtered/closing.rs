@@ -84,7 +84,7 @@ where
     }
 
     pub(super) fn malformed(&self, malformed: &Malformed) {
-        if self.ending.is_cancelled() {
+        if self.ending.has_begun() {
             // Nothing more is heard: what was cut off by that end tells nothing.
             return;
         }
@@ -104,7 +104,7 @@ where
     }
 
     pub(super) fn conclude(&self, core: &mut Core<F>, outcome: Outcome) {
-        if !self.ending.is_cancelled() {
+        if !self.ending.has_begun() {
             core.outcome = Some(match (core.outcome.take(), outcome) {
                 (Some(Outcome::Left), worse @ (Outcome::Malformed(_) | Outcome::Denied | Outcome::AssetReset(_)))
                 | (Some(Outcome::AssetClosed), worse @ (Outcome::Malformed(_) | Outcome::Denied)) => worse,
@@ -112,6 +112,6 @@ where
                 (None, only) => only,
             });
         }
-        self.ending.cancel();
+        self.ending.begin();
     }
 }

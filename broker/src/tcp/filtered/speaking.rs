@@ -5,7 +5,6 @@ use std::io::{self, ErrorKind};
 use bytes::{Buf, BytesMut};
 use rustix::net::{Shutdown, shutdown};
 use sallyport_protocol_filter::{Journal, ProtocolFilter, Side};
-use tokio::sync::Notify;
 
 use super::Filtered;
 use crate::tcp::journal::Notes;
@@ -25,7 +24,7 @@ where
                     break;
                 }
                 if sending.is_empty() {
-                    self.due(&self.asset_due).await;
+                    self.asset_due.heard_before(&self.ending).await;
                     continue;
                 }
                 self.room();
@@ -61,7 +60,7 @@ where
                 break;
             }
             if sending.is_empty() {
-                self.due(&self.person_due).await;
+                self.person_due.heard_before(&self.ending).await;
                 continue;
             }
             self.room();
@@ -77,20 +76,13 @@ where
     /// What waits to be sent to a side, and whether it is the last.
     fn pending(&self, to: Side) -> (BytesMut, bool) {
         let mut core = self.lock();
-        let ending = self.ending.is_cancelled();
+        let ending = self.ending.has_begun();
         match to {
             Side::Server => {
                 core.asset_owed = !core.to_asset.is_empty();
                 (core.to_asset.split(), core.person_finished || ending)
             }
             Side::Client => (core.to_person.split(), core.asset_finished || ending),
-        }
-    }
-
-    async fn due(&self, due: &Notify) {
-        tokio::select! {
-            () = due.notified() => {}
-            () = self.ending.cancelled() => {}
         }
     }
 }

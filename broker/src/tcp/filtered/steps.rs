@@ -55,13 +55,13 @@ where
         drop(core);
         settled?;
         if earlier {
-            self.timed.notify_one();
+            self.timed.ring();
         }
         match (from, &received) {
             // An answer makes room in what is in flight.
-            (Side::Server, _) => self.person_room.notify_one(),
+            (Side::Server, _) => self.person_room.ring(),
             // It may be the asset's turn. Said only of progress: two sides that wait would wake each other for ever.
-            (Side::Client, Ok(taken)) if *taken > 0 => self.asset_room.notify_one(),
+            (Side::Client, Ok(taken)) if *taken > 0 => self.asset_room.ring(),
             (Side::Client, _) => {}
         }
         match ended {
@@ -81,10 +81,10 @@ where
             self.send_at_once(core);
         }
         if !core.to_asset.is_empty() {
-            self.asset_due.notify_one();
+            self.asset_due.ring();
         }
         if !core.to_person.is_empty() {
-            self.person_due.notify_one();
+            self.person_due.ring();
         }
         Ok(())
     }

@@ -1,7 +1,10 @@
 //! The relay between two sockets, with a filter that does as it is told.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use sallyport_policy::RecorderTrouble;
@@ -16,6 +19,7 @@ use super::Filtered;
 use crate::ssh::testbed::Notebook;
 use crate::ssh::{Activity, TroubleSignal};
 use crate::tcp::journal::Notes;
+use crate::tcp::relay::LAST_WORDS;
 use crate::tcp::{Outcome, Person, Track};
 
 /// What makes the filter break.
@@ -84,6 +88,8 @@ struct Bed {
     asset: TcpStream,
     notebook: Arc<Notebook>,
     trouble: TroubleSignal,
+    /// How often the loops were woken.
+    wakes: Arc<AtomicUsize>,
     running: JoinHandle<Outcome>,
 }
 
@@ -114,13 +120,22 @@ async fn bed(notebook: Notebook) -> Bed {
     let ((person, theirs), (to_asset, asset)) = (pair().await, pair().await);
     let filter = (Frank::default(), <[Budget; 2]>::default());
     let mut relay = Filtered::new(track, "frank", filter, Person::on_socket(theirs), to_asset);
+    let wakes = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&wakes);
     let running = tokio::spawn(async move {
         let (_rules, rules) = watch::channel(());
-        let outcome = relay.run(rules).await;
+        let outcome = {
+            let mut run = pin!(relay.run(rules));
+            poll_fn(|context| {
+                counted.fetch_add(1, Ordering::SeqCst);
+                run.as_mut().poll(context)
+            })
+            .await
+        };
         relay.close(Some(&outcome)).await;
         outcome
     });
-    Bed { person, asset, notebook, trouble, running }
+    Bed { person, asset, notebook, trouble, wakes, running }
 }
 
 /// A stream that hangs fails its test instead.
@@ -267,4 +282,22 @@ async fn an_asset_that_breaks_off_is_said_to() {
     drop(bed.person.write_all(b"more").await);
     let outcome = within(bed.running).await.unwrap();
     assert!(matches!(&outcome, Outcome::AssetReset(reason) if reason.contains("reset")), "{outcome:?}");
+}
+
+/// What one loop has for another wakes nobody: a request and its answer are two things heard, and one wake more for chance.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_is_woken_only_by_what_comes() {
+    const EXCHANGES: usize = 50;
+    let mut bed = bed(Notebook::default()).await;
+    for _ in 0..EXCHANGES {
+        bed.person.write_all(b"ask").await.unwrap();
+        arrives(&mut bed.asset, b"ask").await;
+        bed.asset.write_all(b"answer").await.unwrap();
+        arrives(&mut bed.person, b"answer").await;
+    }
+    let woken = bed.wakes.load(Ordering::SeqCst);
+    assert!(woken <= 3 * EXCHANGES, "{woken} wakes for {EXCHANGES} exchanges");
+    tokio::time::sleep(LAST_WORDS + Duration::from_millis(500)).await;
+    assert!(bed.wakes.load(Ordering::SeqCst) <= woken + 1, "a stream that stands still is left alone");
+    bed.running.abort();
 }
