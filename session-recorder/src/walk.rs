@@ -289,3 +289,29 @@ pub(crate) fn fill(input: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize
     }
     Ok(got)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A signed seal says three things about what lies before it, and each has to be so.
+    #[test]
+    fn a_seal_agrees_with_the_chain_before_it_and_no_other() {
+        let chain = Chain::start(b"header").after(b"frame", b"content");
+        let seal = Seal {
+            end: "left".to_owned(),
+            detail: String::new(),
+            at: Moment { unix_micros: 0, monotonic_micros: 0 },
+            blocks: chain.number,
+            bytes: chain.offset,
+            head: HEXLOWER.encode(&chain.head),
+            signer: String::new(),
+            counts: None,
+            interruption: None,
+        };
+        assert!(seal.agrees_with(&chain));
+        assert!(!seal.agrees_with(&Chain { number: chain.number + 1, ..chain }));
+        assert!(!seal.agrees_with(&Chain { offset: chain.offset + 1, ..chain }));
+        assert!(!seal.agrees_with(&Chain { head: [7; 32], ..chain }));
+    }
+}

@@ -1,7 +1,7 @@
 //! Hostile input: nothing panics, nothing takes memory without bound.
 use crate::desk::{DESK, parts};
 use proptest::prelude::*;
-use sallyport_session_recorder::{Reader, VerifyError, recover, verify};
+use sallyport_session_recorder::{FaultKind, MAX_CONTENT, MAX_HEADER, Reader, VerifyError, recover, verify};
 use std::io::Read;
 
 proptest! {
@@ -63,4 +63,58 @@ fn a_later_version_is_named() {
     let mut bytes = DESK.small("s1");
     bytes[9] = 2;
     assert_eq!(DESK.verify(&bytes).unwrap_err().to_string(), "recording format 2 is not known here");
+}
+
+/// Each refusal of a beginning says what it is: a reader who is told the wrong thing looks in the wrong place.
+#[test]
+fn each_wrong_beginning_is_named() {
+    let prefix = |version: u16, reserved: [u8; 2], length: usize| {
+        let mut bytes = b"\x89SPREC\r\n".to_vec();
+        bytes.extend_from_slice(&version.to_be_bytes());
+        bytes.extend_from_slice(&reserved);
+        bytes.extend_from_slice(&u32::try_from(length).unwrap().to_be_bytes());
+        bytes
+    };
+    let too_long = VerifyError::Header("too long".to_owned()).to_string();
+    let cut_off = VerifyError::Header("cut off".to_owned()).to_string();
+    let other_file = [b"\x7fELF\x02\x01\x01\0".as_slice(), &[0; 100]].concat();
+    let cases: [(&str, Vec<u8>, String); 9] = [
+        ("nothing", Vec::new(), VerifyError::NotARecording.to_string()),
+        ("the magic alone", prefix(1, [0; 2], 0)[..8].to_vec(), VerifyError::NotARecording.to_string()),
+        ("one byte short of a prefix", prefix(1, [0; 2], 0)[..15].to_vec(), VerifyError::NotARecording.to_string()),
+        ("another file", other_file, VerifyError::NotARecording.to_string()),
+        ("a later version", prefix(2, [0; 2], 0), VerifyError::Version(2).to_string()),
+        ("reserved bytes in use", prefix(1, [0, 1], 0), VerifyError::Version(1).to_string()),
+        (
+            "longer than a header may be",
+            [prefix(1, [0; 2], MAX_HEADER + 1), vec![b' '; MAX_HEADER + 1]].concat(),
+            too_long,
+        ),
+        (
+            "as long as a header may be, and cut",
+            [prefix(1, [0; 2], MAX_HEADER), vec![b' '; MAX_HEADER - 1]].concat(),
+            cut_off.clone(),
+        ),
+        ("a short header, cut", [prefix(1, [0; 2], 5), vec![b'{'; 4]].concat(), cut_off),
+    ];
+    for (what, bytes, said) in cases {
+        assert_eq!(DESK.verify(&bytes).unwrap_err().to_string(), said, "{what}");
+    }
+}
+
+/// A frame says how long its block is before anything is taken for it.
+#[test]
+fn a_block_of_no_length_or_too_long_a_one_is_no_block() {
+    let good = DESK.small("s1");
+    let start = parts(&good)[..2].concat();
+    let with = |length: usize, content: usize| {
+        let length = u32::try_from(length).unwrap().to_be_bytes();
+        let bytes = [start.as_slice(), &[1], &length, &vec![0; content]].concat();
+        let verification = DESK.verify(&bytes).unwrap();
+        (verification.fault.map(|fault| (fault.offset, fault.kind)), verification.torn_bytes)
+    };
+    let frame = Some((start.len() as u64, FaultKind::Frame));
+    assert_eq!(with(0, 0), (frame, 0));
+    assert_eq!(with(MAX_CONTENT + 1, MAX_CONTENT + 1), (frame, 0));
+    assert_eq!(with(MAX_CONTENT, MAX_CONTENT - 1), (None, (5 + MAX_CONTENT - 1) as u64));
 }

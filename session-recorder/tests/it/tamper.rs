@@ -9,6 +9,9 @@ fn an_untouched_recording_is_whole() {
     let verification = DESK.verify(&bytes).unwrap();
     assert!(verification.is_whole());
     assert_eq!(verification.state, State::Sealed);
+    assert_eq!(State::Sealed.to_string(), "sealed");
+    assert_eq!(State::Interrupted.to_string(), "interrupted");
+    assert_eq!(State::Open.to_string(), "unsealed");
     assert_eq!(verification.proven_bytes, bytes.len() as u64);
     assert_eq!(verification.checkpoints, 3);
     assert_eq!(verification.seal.unwrap().end, "closed");
