@@ -314,4 +314,27 @@ mod tests {
         assert!(!seal.agrees_with(&Chain { offset: chain.offset + 1, ..chain }));
         assert!(!seal.agrees_with(&Chain { head: [7; 32], ..chain }));
     }
+
+    /// Gives one answer after the other.
+    struct Answers(Vec<io::Result<&'static [u8]>>);
+
+    impl Read for Answers {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let Some(answer) = (!self.0.is_empty()).then(|| self.0.remove(0)) else { return Ok(0) };
+            let bytes = answer?;
+            buffer[..bytes.len()].copy_from_slice(bytes);
+            Ok(bytes.len())
+        }
+    }
+
+    #[test]
+    fn a_read_goes_on_when_interrupted_and_ends_at_any_other_error() {
+        let mut buffer = [0; 4];
+        let mut patient = Answers(vec![Ok(b"ab"), Err(io::ErrorKind::Interrupted.into()), Ok(b"cd")]);
+        assert_eq!(fill(&mut patient, &mut buffer).unwrap(), 4);
+        assert_eq!(&buffer, b"abcd");
+        let mut broken = Answers(vec![Ok(b"ab"), Err(io::ErrorKind::TimedOut.into()), Ok(b"cd")]);
+        assert_eq!(fill(&mut broken, &mut buffer).unwrap_err().kind(), io::ErrorKind::TimedOut);
+        assert_eq!(fill(&mut Answers(vec![Ok(b"ab")]), &mut buffer).unwrap(), 2);
+    }
 }
