@@ -26,6 +26,10 @@ pub(crate) use metered::Metered;
 
 /// The window of a new channel towards a person, and the largest that any gets.
 pub(crate) const WINDOW: u32 = 1024 * 1024;
+/// The same on a connection within another (`ssh -J`). What its windows let come has to find room in the window of the channel around
+/// it, even where that is down to half and no adjustment gets through: a client whose two connections are joined by a pipe writes into
+/// it, and reads nothing meanwhile.
+pub(crate) const WINDOW_WITHIN: u32 = WINDOW / 2 - 64 * 1024;
 /// So much may wait on a connection before windows shrink.
 const FREE: usize = 512 * 1024;
 /// For each of these beyond it, windows are halved.
@@ -70,6 +74,12 @@ pub struct Flow {
 }
 
 impl Flow {
+    /// Of a connection within a channel of another.
+    pub(crate) fn within_another() -> Self {
+        let incoming = Incoming { largest: WINDOW_WITHIN, ..Incoming::default() };
+        Self { incoming: Arc::new(incoming), outgoing: Arc::default() }
+    }
+
     /// What has come and was not passed on.
     pub(crate) fn incoming(&self) -> &Incoming {
         &self.incoming
@@ -108,6 +118,8 @@ impl Flow {
 /// What came on the channels of one connection and was not passed on.
 #[derive(Debug)]
 pub(crate) struct Incoming {
+    /// The largest window of a channel.
+    largest: u32,
     pool: Arc<Pool>,
     /// The same of channels whose windows nobody can make smaller.
     slowed: Arc<Pool>,
@@ -124,6 +136,7 @@ pub(crate) struct Incoming {
 impl Default for Incoming {
     fn default() -> Self {
         Self {
+            largest: WINDOW,
             pool: Arc::new(Pool::part_of(&PROCESS, usize::MAX)),
             slowed: Arc::new(Pool::part_of(&PROCESS, MOST_SLOWED)),
             queues: Mutex::default(),
@@ -162,7 +175,7 @@ impl Incoming {
     /// meanwhile: so a channel beside it that asked for more gets a large window then.
     pub(crate) fn next_window(&self, channel: u32, current: u32) -> u32 {
         let (held, pressure) = (self.pool.used(), self.pool.pressure());
-        let small = window(held, pressure);
+        let small = window(held, pressure).min(self.largest);
         if steps(held, pressure) <= TO_SMALL {
             return small;
         }

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::algorithms;
 use super::backlog::{CHANNEL_BUFFER, LARGEST_PACKET};
-use super::flow::WINDOW;
+use super::flow::{WINDOW, WINDOW_WITHIN};
 use super::lobbies::Lobbies;
 use super::refusals::{Refusals, Wave};
 use crate::audit::AuditEvent;
@@ -41,6 +41,13 @@ pub(super) struct Front {
     pub(super) refusals: Refusals,
     pub(super) lobbies: Arc<Lobbies>,
     configs: Mutex<HashMap<String, (Instant, Arc<Config>)>>,
+}
+
+/// How a connection stands: on a socket, or within a channel of another.
+struct Layer {
+    keepalive: Option<Duration>,
+    /// The largest window of its channels.
+    window: u32,
 }
 
 impl Front {
@@ -142,7 +149,12 @@ impl Front {
     /// For the broker's own port.
     pub(super) fn outer(&self) -> Result<Arc<Config>, SignError> {
         let methods = [MethodKind::PublicKey, MethodKind::Password];
-        self.config("", &self.broker.config.ssh.names, &methods, Some(self.broker.config.ssh.keepalive))
+        self.config(
+            "",
+            &self.broker.config.ssh.names,
+            &methods,
+            Layer { keepalive: Some(self.broker.config.ssh.keepalive), window: WINDOW },
+        )
     }
 
     /// For the inner login of a jump: the broker answers in the asset's name, by a certificate of its host CA.
@@ -150,7 +162,7 @@ impl Front {
         let names = [asset.id.to_string(), asset.address.to_string()];
         let methods = [MethodKind::None, MethodKind::KeyboardInteractive];
         // The outer connection's keepalives find a dead client; a second layer would only cost.
-        self.config(asset.id.as_str(), &names, &methods, None)
+        self.config(asset.id.as_str(), &names, &methods, Layer { keepalive: None, window: WINDOW_WITHIN })
     }
 
     fn config(
@@ -158,7 +170,7 @@ impl Front {
         key: &str,
         names: &[String],
         methods: &[MethodKind],
-        keepalive: Option<Duration>,
+        layer: Layer,
     ) -> Result<Arc<Config>, SignError> {
         let mut configs = self.configs.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((made, config)) = configs.get(key)
@@ -176,7 +188,7 @@ impl Front {
             keys: vec![vault.host_key().clone()],
             certificates: vec![Certificate::clone(&certificate)],
             channel_buffer_size: CHANNEL_BUFFER,
-            window_size: WINDOW,
+            window_size: layer.window,
             maximum_packet_size: LARGEST_PACKET,
             event_buffer_size: 100,
             preferred: algorithms::towards_people(),
@@ -184,7 +196,7 @@ impl Front {
             max_auth_attempts: 60,
             // Idle limits are the terms' matter; russh's own would cut quiet sessions.
             inactivity_timeout: None,
-            keepalive_interval: keepalive,
+            keepalive_interval: layer.keepalive,
             keepalive_max: 3,
             nodelay: true,
             ..Config::default()

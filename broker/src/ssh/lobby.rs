@@ -239,7 +239,7 @@ impl Lobby {
             }
             None => return asked.turn_away(not_for_you(asset.as_str())).await,
         };
-        let line = Lifeline::default();
+        let line = Lifeline { flow: Flow::within_another(), ..Lifeline::default() };
         let session = self.session.another();
         let person = Person::inner(Arc::clone(&self.front), session, asset.clone(), service, line.clone());
         let deadline = self.front.door.limits().login;

@@ -25,6 +25,35 @@ fn a_gibibyte_goes_both_ways_at_once() {
     }
 }
 
+/// PuTTY's `plink`, by itself and through another one. That one is behind a pipe, and whoever writes into it reads nothing meanwhile.
+#[test]
+fn plink_passes_bulk_both_ways_in_both_forms() {
+    let plant = Plant::start();
+    let alice = plant.person("alice");
+    alice.take_lease("ews-1");
+    for form in Form::BOTH {
+        alice.leased_ssh([form.host("ews-1").as_str(), "true"]).ok();
+    }
+    let line = format!(
+        r#"
+        cd {folder} && puttygen {key} -o key.ppk -O private
+        of() {{ ssh -F {config} -G broker | sed -n "s/^$1 //p"; }}
+        host=$(of hostname) port=$(of port)
+        known=$(ssh-keyscan -p "$port" -t ed25519 "$host" 2>/dev/null | ssh-keygen -lf - | cut -d' ' -f2)
+        plink="plink -batch -i key.ppk -hostkey $known -P $port"
+        both_ways() {{ head -c 256M /dev/zero | timeout 60 "$@" cat | wc -c; }}
+        both_ways $plink -l alice:operator@ews-1 "$host"
+        both_ways $plink -proxycmd "$plink -l alice -nc %host:22 $host" -l operator ews-1
+        "#,
+        folder = alice.folder().display(),
+        key = alice.key().display(),
+        config = alice.config().display(),
+    );
+    let counted = finish_within(Duration::from_secs(150), shell(&alice, &line), b"").text();
+    let counted: Vec<_> = counted.lines().filter_map(|line| line.trim().parse::<u64>().ok()).collect();
+    assert_eq!(counted, [256 << 20; 2]);
+}
+
 #[test]
 fn an_asset_that_does_not_read_costs_no_memory_and_nobody_else() {
     let mut plant = Plant::start();

@@ -1,4 +1,8 @@
-//! A socket that tells when everything that russh had for it is written.
+//! A socket that tells when everything that russh had for it is written, and does not keep russh from reading meanwhile.
+//!
+//! russh reads nothing while it writes. A peer that waits with its reading until it has sent would wait for ever: PuTTY's `plink`
+//! does as another one's `-proxycmd`, through a pipe. So what the socket does not take at once waits here, and goes on whenever
+//! russh reads. No more waits than the broker has handed over, which is counted, and a little for what russh says by itself.
 
 use std::io;
 use std::pin::Pin;
@@ -6,28 +10,67 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
 
+use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::Outgoing;
 
+/// What may wait beside what was handed over: window adjustments and answers to requests, which a peer causes.
+pub(super) const BESIDE_HANDED: usize = 32 * 1024;
+
 /// `S`, and a count of what was handed over for it.
 pub(crate) struct Metered<S> {
     socket: S,
+    /// Taken from russh, and not yet by the socket.
+    behind: BytesMut,
     outgoing: Arc<Outgoing>,
 }
 
 impl<S> Metered<S> {
     pub(super) fn new(socket: S, outgoing: Arc<Outgoing>) -> Self {
-        Self { socket, outgoing }
+        Self { socket, behind: BytesMut::new(), outgoing }
+    }
+
+    /// Bytes that may wait here now.
+    fn room(&self) -> usize {
+        let may = self.outgoing.held.load(Ordering::Acquire) + BESIDE_HANDED;
+        may.saturating_sub(self.behind.len())
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
+impl<S: AsyncWrite + Unpin> Metered<S> {
+    /// Writes what waits, as far as the socket takes it.
+    fn poll_catch_up(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.behind.is_empty() {
+            match ready!(Pin::new(&mut self.socket).poll_write(context, &self.behind))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                written => self.behind.advance(written),
+            }
+        }
+        // What one slow moment took is given back.
+        self.behind = BytesMut::new();
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_all_written(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_catch_up(context))?;
+        ready!(Pin::new(&mut self.socket).poll_flush(context))?;
+        self.outgoing.all_written();
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Metered<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if !self.behind.is_empty()
+            && let Poll::Ready(Err(error)) = self.poll_all_written(context)
+        {
+            return Poll::Ready(Err(error));
+        }
         Pin::new(&mut self.socket).poll_read(context, buffer)
     }
 }
@@ -35,17 +78,30 @@ impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
 impl<S: AsyncWrite + Unpin> AsyncWrite for Metered<S> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.outgoing.writing.store(true, Ordering::Release);
-        Pin::new(&mut self.socket).poll_write(context, bytes)
+        if self.poll_catch_up(context)?.is_ready()
+            && let Poll::Ready(written) = Pin::new(&mut self.socket).poll_write(context, bytes)?
+        {
+            return Poll::Ready(Ok(written));
+        }
+        match self.room().min(bytes.len()) {
+            0 => Poll::Pending,
+            taken => {
+                self.behind.extend_from_slice(&bytes[..taken]);
+                Poll::Ready(Ok(taken))
+            }
+        }
     }
 
-    /// russh flushes when its buffer is written, and only then.
+    /// russh flushes when its buffer is written, and only then. It does not wait for what waits here.
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(Pin::new(&mut self.socket).poll_flush(context))?;
-        self.outgoing.all_written();
-        Poll::Ready(Ok(()))
+        match self.poll_all_written(context) {
+            Poll::Pending if !self.behind.is_empty() => Poll::Ready(Ok(())),
+            other => other,
+        }
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_all_written(context))?;
         Pin::new(&mut self.socket).poll_shutdown(context)
     }
 }

@@ -43,6 +43,18 @@ fn beside_a_channel_that_is_behind_one_that_is_not_gets_large_windows_in_its_pau
 }
 
 #[test]
+fn what_a_connection_within_another_lets_come_finds_room_in_the_window_around_it() {
+    let within = Flow::within_another();
+    assert_eq!(within.incoming().next_window(1, WINDOW_WITHIN), WINDOW_WITHIN);
+    // russh enlarges a window that is less than half; a packet has at least 64 bytes beside its up to 32 KiB.
+    let (most, room) = (WINDOW_WITHIN + WINDOW_WITHIN / 256, WINDOW / 2);
+    assert!(most < room, "{most} bytes may come where {room} have room");
+    let behind = within.incoming().queue(1);
+    behind.push(Item::Data(vec![0; 6 * MIB].into()));
+    assert!(within.incoming().next_window(1, WINDOW_WITHIN) < SMALL);
+}
+
+#[test]
 fn only_channels_that_are_behind_are_paused_and_not_each_for_itself() {
     let incoming = Incoming::default();
     let queues: Vec<_> = (0..10).map(|channel| incoming.queue(channel)).collect();
@@ -71,8 +83,8 @@ async fn no_more_is_handed_over_than_is_written_and_a_few_more_bytes() {
     let (near, mut far) = tokio::io::duplex(64);
     let mut socket = Metered::new(near, Arc::clone(&outgoing));
     let mut handed = 0;
-    // A write that does not end.
-    assert!(now(socket.write_all(&[0; 128])).await.is_none());
+    // A write that is not all taken.
+    assert!(now(async { (socket.write_all(&[0; 128]).await, socket.flush().await) }).await.is_some());
     while let Some(room) = now(outgoing.room(32 * 1024)).await {
         room.taken();
         handed += 32 * 1024;
@@ -82,10 +94,60 @@ async fn no_more_is_handed_over_than_is_written_and_a_few_more_bytes() {
     assert!(now(outgoing.room(32 * 1024)).await.is_none(), "while something is being written, nothing is forgotten");
     let mut read = [0; 64];
     far.read_exact(&mut read).await.unwrap();
-    socket.write_all(&[0; 64]).await.unwrap();
-    socket.flush().await.unwrap();
+    assert!(now(socket.read_u8()).await.is_none());
     assert!(now(outgoing.room(32 * 1024)).await.is_some(), "what is written makes room");
     assert_eq!(outgoing.held.load(Ordering::Relaxed), 0, "room that was not used is given back");
+}
+
+#[tokio::test]
+async fn what_a_peer_does_not_take_keeps_nobody_from_reading_what_it_sends() {
+    let outgoing = Arc::new(Outgoing::default());
+    let (near, mut far) = tokio::io::duplex(64);
+    let mut socket = Metered::new(near, Arc::clone(&outgoing));
+    now(outgoing.room(MIB / 2)).await.unwrap().taken();
+    let sent: Vec<u8> = (0..MIB / 2).map(|at| (at % 251) as u8).collect();
+    now(async { (socket.write_all(&sent).await.unwrap(), socket.flush().await.unwrap()) }).await.unwrap();
+    far.write_all(b"meanwhile").await.unwrap();
+    let mut read = [0; 9];
+    now(socket.read_exact(&mut read)).await.unwrap().unwrap();
+    assert_eq!(&read, b"meanwhile");
+
+    // Whoever reads on sends on, in order; and the end comes after it.
+    let peer = tokio::spawn(async move {
+        let mut taken = vec![0; sent.len()];
+        far.read_exact(&mut taken).await.unwrap();
+        assert!(taken == sent);
+        far.write_all(b"got").await.unwrap();
+        far.read_to_end(&mut taken).await.unwrap();
+        assert!(taken[sent.len()..] == sent[..]);
+        sent
+    });
+    let mut read = [0; 3];
+    socket.read_exact(&mut read).await.unwrap();
+    assert_eq!(outgoing.held.load(Ordering::Relaxed), 0, "all of it is written");
+    let again: Vec<u8> = (0..MIB / 2).map(|at| (at % 251) as u8).collect();
+    now(outgoing.room(MIB / 2)).await.unwrap().taken();
+    socket.write_all(&again).await.unwrap();
+    socket.shutdown().await.unwrap();
+    drop(socket);
+    assert!(peer.await.unwrap() == again);
+}
+
+#[tokio::test]
+async fn no_more_waits_for_a_peer_than_was_handed_over_and_what_russh_says_itself() {
+    let outgoing = Arc::new(Outgoing::default());
+    let (near, _far) = tokio::io::duplex(64);
+    let mut socket = Metered::new(near, Arc::clone(&outgoing));
+    let mut taken = 0;
+    while let Some(written) = now(socket.write(&[0; 1000])).await {
+        taken += written.unwrap();
+    }
+    assert_eq!(taken, 64 + metered::BESIDE_HANDED, "a stranger gets no more");
+    now(outgoing.room(100_000)).await.unwrap().taken();
+    while let Some(written) = now(socket.write(&[0; 1000])).await {
+        taken += written.unwrap();
+    }
+    assert_eq!(taken, 64 + metered::BESIDE_HANDED + 100_000 + MESSAGE);
 }
 
 #[tokio::test(start_paused = true)]
