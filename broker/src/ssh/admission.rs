@@ -15,7 +15,7 @@ const ANSWERS: u8 = 3;
 
 /// A question that is due before the session may start.
 #[derive(Debug)]
-pub(super) struct Admission {
+pub(in crate::ssh) struct Admission {
     session: Session<Authenticated>,
     target: Target,
     due: Due,
@@ -33,7 +33,7 @@ enum Due {
 
 /// What comes next.
 #[derive(Debug)]
-pub(super) enum Next {
+pub(in crate::ssh) enum Next {
     /// Ask the person.
     Ask(Admission),
     /// No more questions.
@@ -44,7 +44,7 @@ pub(super) enum Next {
 
 /// What a person is let into.
 #[derive(Debug)]
-pub(super) enum Entry {
+pub(in crate::ssh) enum Entry {
     /// No target: the lobby, and jumps from it.
     Lobby(Session<Authenticated>),
     /// A permitted session, with what was typed for the account.
@@ -57,14 +57,14 @@ pub(super) enum Entry {
 
 /// A prompt of keyboard-interactive.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Question {
-    pub(super) instruction: String,
-    pub(super) prompt: String,
+pub(in crate::ssh) struct Question {
+    pub(in crate::ssh) instruction: String,
+    pub(in crate::ssh) prompt: String,
 }
 
 impl Admission {
     /// Asks the policy, and says what is due.
-    pub(super) async fn begin(session: Session<Authenticated>, target: Target) -> Next {
+    pub(in crate::ssh) async fn begin(session: Session<Authenticated>, target: Target) -> Next {
         match session.authorize(target.clone()).await {
             Authorization::Authorized(authorized) if authorized.asks_for_password() => {
                 let question = Question {
@@ -96,12 +96,12 @@ impl Admission {
     }
 
     /// What is asked.
-    pub(super) fn question(&self) -> Question {
+    pub(in crate::ssh) fn question(&self) -> Question {
         self.question.clone()
     }
 
     /// Takes an answer to the question that was asked.
-    pub(super) async fn answer(self, answer: &str) -> Next {
+    pub(in crate::ssh) async fn answer(self, answer: &str) -> Next {
         match self.due {
             // They may have taken their time: what was permitted then is asked again.
             Due::Password => match self.session.authorize(self.target.clone()).await {
@@ -134,7 +134,10 @@ impl Admission {
 }
 
 /// Checks a code and puts the outcome on the record; what cannot be recorded does not count.
-pub(super) async fn prove_again(session: &Session<Authenticated>, code: &str) -> Result<MultiFactor, &'static str> {
+pub(in crate::ssh) async fn prove_again(
+    session: &Session<Authenticated>,
+    code: &str,
+) -> Result<MultiFactor, &'static str> {
     let broker = session.broker();
     let (identity, source) = (session.proof().identity().to_string(), session.source().to_string());
     let proven = broker.identities.prove_again(session.proof(), Offer::Code(code), broker.now()).await;

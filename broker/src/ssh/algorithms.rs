@@ -48,7 +48,7 @@ const KEYS: &[Algorithm] = &[
 
 /// What is offered to people.
 #[must_use]
-pub(super) fn towards_people() -> Preferred {
+pub(in crate::ssh) fn towards_people() -> Preferred {
     Preferred {
         kex: Cow::Borrowed(EXCHANGES),
         key: Cow::Borrowed(KEYS),
@@ -63,7 +63,7 @@ pub(super) fn towards_people() -> Preferred {
 /// What is offered to an asset whose pinned host keys have these types: no other type is asked for, so that the asset
 /// shows the pinned key.
 #[must_use]
-pub(super) fn towards_asset(pinned: &[Algorithm]) -> Preferred {
+pub(in crate::ssh) fn towards_asset(pinned: &[Algorithm]) -> Preferred {
     let mut keys: Vec<Algorithm> = Vec::new();
     for algorithm in pinned {
         match algorithm {
@@ -86,7 +86,7 @@ pub(super) fn towards_asset(pinned: &[Algorithm]) -> Preferred {
 
 /// Whether a signature algorithm that a client names may be used: SHA-1 signatures may not, whatever key they come from.
 #[must_use]
-pub(super) fn signature_allowed(algorithm: &Algorithm) -> bool {
+pub(in crate::ssh) fn signature_allowed(algorithm: &Algorithm) -> bool {
     KEYS.contains(algorithm)
 }
 

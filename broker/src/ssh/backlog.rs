@@ -11,11 +11,11 @@ use russh::{ChannelMsg, Sig};
 use tokio::sync::Notify;
 
 /// Messages that russh's queue of a person's channel takes. They are taken at once; the slack is for many small packets.
-pub(super) const CHANNEL_BUFFER: usize = 1000;
+pub(in crate::ssh) const CHANNEL_BUFFER: usize = 1000;
 /// The same towards an asset, where the task that takes them is slowed: a full queue holds so many packets of 32 KiB.
-pub(super) const ASSET_BUFFER: usize = 128;
+pub(in crate::ssh) const ASSET_BUFFER: usize = 128;
 /// The largest packet of data that a client may send (RFC 4254, section 5.1).
-pub(super) const LARGEST_PACKET: u32 = 32 * 1024;
+pub(in crate::ssh) const LARGEST_PACKET: u32 = 32 * 1024;
 /// Messages that may wait. OpenSSH sends a terminal, its environment and one program.
 const MOST_MESSAGES: isize = 100;
 /// Bytes that may wait. Clients send nothing before the answer to their program's request, or little.
@@ -23,7 +23,7 @@ const MOST_BYTES: isize = 64 * 1024;
 
 /// What waits on one channel. Who takes may be ahead of who counts.
 #[derive(Debug, Default)]
-pub(super) struct Backlog {
+pub(in crate::ssh) struct Backlog {
     messages: AtomicIsize,
     bytes: AtomicIsize,
     ended: AtomicBool,
@@ -32,31 +32,31 @@ pub(super) struct Backlog {
 
 /// More has come than may wait.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Full;
+pub(in crate::ssh) struct Full;
 
 impl Backlog {
     /// One more message of so many bytes has come.
-    pub(super) fn add(&self, bytes: usize) -> Result<(), Full> {
+    pub(in crate::ssh) fn add(&self, bytes: usize) -> Result<(), Full> {
         self.messages.fetch_add(1, Ordering::Relaxed);
         self.bytes.fetch_add(signed(bytes), Ordering::Relaxed);
         if self.has_room() { Ok(()) } else { Err(Full) }
     }
 
     /// A message was taken.
-    pub(super) fn take(&self, message: &ChannelMsg) {
+    pub(in crate::ssh) fn take(&self, message: &ChannelMsg) {
         self.messages.fetch_sub(1, Ordering::Relaxed);
         self.bytes.fetch_sub(signed(weight(message)), Ordering::Relaxed);
         self.taken.notify_one();
     }
 
     /// From now on the channel has a task that takes at once, or is closed: nothing waits any more.
-    pub(super) fn end(&self) {
+    pub(in crate::ssh) fn end(&self) {
         self.ended.store(true, Ordering::Relaxed);
         self.taken.notify_one();
     }
 
     /// Resolves when no more waits than may.
-    pub(super) async fn room(&self) {
+    pub(in crate::ssh) async fn room(&self) {
         while !self.has_room() {
             self.taken.notified().await;
         }

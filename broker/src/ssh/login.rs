@@ -10,25 +10,25 @@ const LONGEST: usize = 256;
 /// The grammar is `identity [ ":" [ account "@" ] asset ]`. The asset is kept as written: it may be a plant name or an
 /// address, and only the policy knows.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Login {
+pub(in crate::ssh) struct Login {
     /// The person.
-    pub(super) identity: IdentityId,
+    pub(in crate::ssh) identity: IdentityId,
     /// Where they want to go in the direct form; `None` is the lobby (and `-J`).
-    pub(super) target: Option<DirectTarget>,
+    pub(in crate::ssh) target: Option<DirectTarget>,
 }
 
 /// The part behind the colon.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct DirectTarget {
+pub(in crate::ssh) struct DirectTarget {
     /// The login on the asset, where the person named one.
-    pub(super) account: Option<AccountName>,
+    pub(in crate::ssh) account: Option<AccountName>,
     /// The asset as written.
-    pub(super) host: String,
+    pub(in crate::ssh) host: String,
 }
 
 /// What is wrong with a user name. Never shown to the person: an unknown name looks the same.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(super) enum LoginError {
+pub(in crate::ssh) enum LoginError {
     /// Longer than any name can be.
     #[error("user name longer than {LONGEST} bytes")]
     TooLong,
@@ -48,7 +48,7 @@ impl Login {
     ///
     /// # Errors
     /// Any name outside the grammar.
-    pub(super) fn parse(name: &str) -> Result<Login, LoginError> {
+    pub(in crate::ssh) fn parse(name: &str) -> Result<Login, LoginError> {
         if name.len() > LONGEST {
             return Err(LoginError::TooLong);
         }

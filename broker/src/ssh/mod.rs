@@ -1,93 +1,46 @@
 //! The SSH legs: towards the person and towards the asset.
 //!
 //! ```text
-//! listener ─► Person ─┬─ outer gate ─► lobby ──jump──► Person ── inner gate ─► bound ─► session
-//!  (limits)  (russh)  │                    └──through──────────────────────► stream ─► session
-//!                     └────────────────────── direct form ────────────────────► bound ─► session
+//! server: listener ─► handler ─┬─ login ─► lobby ──jump──► handler ── login ─► session: a channel each
+//!                              │             └──direct-tcpip────────────────► a stream
+//!                              └───────────────── direct form ──────────────► session: a channel each
 //! ```
+//!
+//! | room | holds |
+//! |---|---|
+//! | `server/` | what accepts and logs in, and the handler that russh calls |
+//! | `lobby/` | who is logged in without a target: the list, the choice, the fresh code, jumps and streams |
+//! | `session/` | the two connections of one session |
+//! | `channel/` | one channel: read, recorded, sent on; what a connection holds |
+//! | `transfer/` | the file transfers in a channel: sftp, scp, and which command is which |
 
+mod abortable;
 mod admission;
 mod algorithms;
-pub(crate) mod asset;
-mod asset_handler;
 mod backlog;
-mod bound;
-mod channel;
-mod choosing;
-mod command;
-mod context;
-mod cut;
-pub(crate) mod drain;
-mod ends;
-pub(crate) mod flow;
-mod forward;
-mod front;
-mod inner;
-mod listener;
-mod listing;
-mod lobbies;
+pub(crate) mod channel;
 mod lobby;
 mod login;
-mod outer;
-mod person;
-mod pipe;
-mod queue;
 mod refusals;
-mod relay;
-mod renewal;
-mod request;
-mod scp;
-mod sftp;
-mod sftp_packet;
-mod stream;
-mod supervise;
-mod through;
+mod server;
+pub(crate) mod session;
 mod transfer;
 
-pub use channel::{Answer, ChannelError, Sentence, SessionChannel};
-pub use context::{Activity, ChannelContext, Evidence, RefusedRequest, Seat, Trouble, TroubleSignal, VIEW_ONLY_GRACE};
-pub use flow::Flow;
-pub use forward::relay_forward;
-pub use pipe::pipe;
-pub use queue::bytes_queued;
-pub use request::ChannelRequest;
+#[cfg(test)]
+pub(crate) mod tests;
+
+pub(in crate::ssh) use channel::say_and_close;
+pub use channel::{
+    Activity, Answer, ChannelContext, ChannelError, ChannelRequest, Evidence, Flow, RefusedRequest, Seat, Sentence,
+    SessionChannel, Trouble, TroubleSignal, VIEW_ONLY_GRACE, bytes_queued, pipe, relay_forward,
+};
+pub use server::listen;
 pub use transfer::{FileOutcome, FileReport, Transferred, Via, Way};
 
-pub use listener::listen;
-
-#[cfg(test)]
-mod openssh_tests;
-#[cfg(test)]
-mod relay_tests;
-#[cfg(test)]
-mod slow_tests;
-#[cfg(test)]
-pub(crate) mod testbed;
-
 use jiff::SignedDuration;
-use russh::Channel;
-use russh::server::Msg;
 use sallyport_policy::Subject;
 
 use crate::broker::Broker;
-
-/// Answers a shell, a command or a subsystem with one plain sentence on stderr, if the channel is still open.
-async fn say_and_close(channel: Option<Channel<Msg>>, sentence: String) {
-    let Some(channel) = channel else { return };
-    let (_, writer) = channel.split();
-    let said = async {
-        writer.extended_data_bytes(1, format!("sallyport: {sentence}\r\n")).await?;
-        writer.exit_status(REFUSED).await?;
-        writer.eof().await?;
-        writer.close().await
-    };
-    if said.await.is_err() {
-        tracing::debug!("The person left before the answer");
-    }
-}
-
-/// The exit status of what was refused. 255 would look like a broken connection to scp and Ansible.
-const REFUSED: u32 = 1;
 
 /// The longest lease that any grant of theirs allows, within the broker's own bound.
 fn longest_lease_of(broker: &Broker, subject: &Subject) -> SignedDuration {

@@ -21,7 +21,7 @@ const MOST_SOURCES: usize = 4096;
 
 /// Where refusals come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Origin {
+pub(in crate::ssh) enum Origin {
     /// One source.
     Network(IpAddr),
     /// All that came when as many as can be remembered were busy.
@@ -30,7 +30,7 @@ pub(super) enum Origin {
 
 /// What to do with a refusal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Note {
+pub(in crate::ssh) enum Note {
     /// Record it.
     Record,
     /// Record that a wave has begun, instead.
@@ -41,15 +41,15 @@ pub(super) enum Note {
 
 /// A wave that is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Wave {
-    pub(super) origin: Origin,
+pub(in crate::ssh) struct Wave {
+    pub(in crate::ssh) origin: Origin,
     /// Refusals that were not recorded one by one.
-    pub(super) refusals: u64,
+    pub(in crate::ssh) refusals: u64,
 }
 
 /// The buckets.
 #[derive(Debug, Default)]
-pub(super) struct Refusals {
+pub(in crate::ssh) struct Refusals {
     buckets: Mutex<HashMap<Origin, Bucket>>,
 }
 
@@ -63,7 +63,7 @@ struct Bucket {
 
 impl Refusals {
     /// One more refusal from `source` at `now`.
-    pub(super) fn note(&self, source: IpAddr, now: Instant) -> Note {
+    pub(in crate::ssh) fn note(&self, source: IpAddr, now: Instant) -> Note {
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
         let mut origin = Origin::Network(network(source));
         if buckets.len() >= MOST_SOURCES && !buckets.contains_key(&origin) {
@@ -84,12 +84,12 @@ impl Refusals {
     }
 
     /// The waves that are over at `now`: each is given once.
-    pub(super) fn over(&self, now: Instant) -> Vec<Wave> {
+    pub(in crate::ssh) fn over(&self, now: Instant) -> Vec<Wave> {
         self.take(|bucket| bucket.refilled(now) >= BURST / 2)
     }
 
     /// Every wave, over or not.
-    pub(super) fn all(&self) -> Vec<Wave> {
+    pub(in crate::ssh) fn all(&self) -> Vec<Wave> {
         self.take(|_| true)
     }
 

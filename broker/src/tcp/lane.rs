@@ -12,7 +12,7 @@ use tokio::net::tcp::OwnedWriteHalf;
 use tokio_util::sync::CancellationToken;
 
 use super::journal::Notes;
-use crate::ssh::drain::Received;
+use crate::ssh::channel::reader::Received;
 use crate::ssh::{Activity, Evidence, Flow, TroubleSignal, VIEW_ONLY_GRACE};
 
 /// Bytes handed to russh at a time, so that a slow person's progress shows.
@@ -228,7 +228,7 @@ mod tests {
     use std::collections::HashMap;
 
     use super::*;
-    use crate::ssh::testbed::Notebook;
+    use crate::ssh::tests::bed::Notebook;
 
     #[test]
     fn after_an_operation_that_cannot_be_written_down_nothing_passes() {

@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::lane::{Fault, Outlet, ToPerson};
 use crate::ssh::Flow;
-use crate::ssh::drain::{Item, Received, batch_cost, joined, same_batch};
+use crate::ssh::channel::reader::{Item, Received, batch_cost, joined, same_batch};
 
 /// The person's side of a stream.
 pub(crate) struct Person {

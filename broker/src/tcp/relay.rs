@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::lane::{Fault, Lane, Outlet, ToAsset, ToPerson, Track};
 use crate::ssh::Flow;
-use crate::ssh::drain::{Item, Received, batch_cost, joined, same_batch};
+use crate::ssh::channel::reader::{Item, Received, batch_cost, joined, same_batch};
 
 /// What is read from an asset at once.
 const READ: usize = 64 * 1024;

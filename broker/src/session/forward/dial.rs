@@ -11,7 +11,7 @@ use crate::live::End;
 use crate::session::authorize::Leg;
 use crate::session::{Authorized, Recorded};
 use crate::ssh::Flow;
-use crate::ssh::asset::{self, AssetConnection, Credential, DialError, Peer};
+use crate::ssh::session::asset::{self, AssetConnection, Credential, DialError, Peer};
 use crate::vault::{AssetLogin, Extension, Secret};
 
 /// Connects, checks the host key, logs in with the account's credential.

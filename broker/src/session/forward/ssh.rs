@@ -17,7 +17,7 @@ use super::{Ask, Client, FAREWELL, Refused, VIEW_ONLY_GRACE, Voice};
 use crate::audit::{AuditEvent, Tally, shortened};
 use crate::live::End;
 use crate::session::{Authorized, Recorded, Session, StartRefusal};
-use crate::ssh::asset::AssetConnection;
+use crate::ssh::session::asset::AssetConnection;
 use crate::ssh::{
     Activity, ChannelContext, FileOutcome, FileReport, Flow, RefusedRequest, SessionChannel, TroubleSignal,
     relay_forward,

@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::Filtered;
-use crate::ssh::testbed::Notebook;
+use crate::ssh::tests::bed::Notebook;
 use crate::ssh::{Activity, TroubleSignal};
 use crate::tcp::journal::Notes;
 use crate::tcp::relay::LAST_WORDS;

@@ -30,25 +30,12 @@ pub(super) const CIRCLES: &[&[&str]] = &[&["broker/src/session", "broker/src/ssh
 pub(super) const LAYOUT: &[&str] = &[
     "broker/src/listen.rs",
     "broker/src/session/forward/stream.rs",
-    "broker/src/ssh/flow.rs",
-    "broker/src/ssh/testbed.rs",
     "broker/src/tcp/filtered.rs",
     "broker/src/tcp/journal.rs",
 ];
 
 /// Modules of tests of other names.
-pub(super) const UNIT_TESTS: &[&str] = &[
-    "broker/src/ssh/mod.rs: openssh_tests",
-    "broker/src/ssh/mod.rs: relay_tests",
-    "broker/src/ssh/mod.rs: slow_tests",
-    "broker/src/ssh/mod.rs: testbed",
-];
+pub(super) const UNIT_TESTS: &[&str] = &[];
 
 /// Files that bring in another by `#[path]`.
-pub(super) const PATHS: &[&str] = &[
-    "broker/src/listen/door.rs",
-    "broker/src/ssh/asset_handler.rs",
-    "broker/src/ssh/queue.rs",
-    "broker/src/ssh/scp.rs",
-    "broker/src/ssh/sftp.rs",
-];
+pub(super) const PATHS: &[&str] = &["broker/src/listen/door.rs"];

@@ -1,0 +1,169 @@
+//! One channel's two ends: the only ways to the recorder, to the asset and to the person.
+use std::sync::atomic::AtomicBool;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use russh::{ChannelWriteHalf, client, server};
+use sallyport_policy::RecorderTrouble;
+use sallyport_session_recorder::{Budget, Direction, Kind, RecordError, TrackId};
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+
+use super::context::{ChannelContext, VIEW_ONLY_GRACE};
+use super::reader::Received;
+use crate::ssh::transfer::{FileOutcome, FileReport, Malformed, Step, Store, Via};
+
+/// Why a channel ends before its time.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Fault {
+    /// The session is ending, or the channel's other pump has failed.
+    #[error("the session is ending")]
+    Ending,
+    #[error("recording failed")]
+    Recorder,
+    /// The recorder takes no entry as long as that; it is sound otherwise.
+    #[error("it is too long to be recorded")]
+    TooLong,
+    #[error(transparent)]
+    Malformed(#[from] Malformed),
+    #[error("file transfers can no longer be reported")]
+    Report,
+}
+
+/// One channel's two ends and what its tasks share.
+pub(crate) struct Ends {
+    pub(crate) context: ChannelContext,
+    pub(crate) track: TrackId,
+    pub(crate) client: ChannelWriteHalf<server::Msg>,
+    /// For exit signals, which a channel's own half cannot send; a forwarded connection has none.
+    pub(crate) handle: Option<server::Handle>,
+    pub(crate) asset: ChannelWriteHalf<client::Msg>,
+    pub(crate) from_client: Received,
+    pub(crate) from_asset: Received,
+    /// The person's side has ended; more may come from the asset.
+    pub(crate) client_ended: AtomicBool,
+    /// Cancelled when this channel must stop where it stands.
+    pub(crate) stop: CancellationToken,
+    /// How the channel ended, for its `Closed` entry.
+    pub(crate) exit: Mutex<Option<Value>>,
+}
+
+impl Ends {
+    pub(crate) fn record_decoded(&self, direction: Direction, bytes: &Bytes, store: Store) -> Result<(), Fault> {
+        self.record(|context| match store {
+            Store::Message => context.recording.append(self.track, direction.content(), bytes),
+            Store::Content => context.recording.append_bulk(self.track, direction, bytes, &mut Budget::none()),
+        })
+    }
+
+    pub(crate) async fn say_step(&self, step: Step) -> Result<(), Fault> {
+        match step {
+            Step::Forward(..) => Ok(()),
+            Step::Operation(body) => self.record_json(Kind::Operation, &body),
+            Step::File(via, path, outcome) => self.report(via, path, outcome).await,
+        }
+    }
+
+    /// Records a file's operation and reports it.
+    pub(crate) async fn report(&self, via: Via, path: String, outcome: FileOutcome) -> Result<(), Fault> {
+        let report = FileReport { track: self.track, via, path, outcome };
+        self.record_json(Kind::Operation, &report.operation())?;
+        self.context.report.send(report).await.map_err(|_| Fault::Report)
+    }
+
+    /// Records a JSON entry on this channel's track.
+    pub(crate) fn record_json(&self, kind: Kind, body: &Value) -> Result<(), Fault> {
+        self.record(|context| context.recording.append(self.track, kind, body.to_string().as_bytes()))
+    }
+
+    /// The one way to the recorder: after its first failure nothing gets past here.
+    pub(crate) fn record(&self, append: impl FnOnce(&ChannelContext) -> Result<(), RecordError>) -> Result<(), Fault> {
+        if self.context.trouble.trouble().is_some() {
+            return Err(Fault::Recorder);
+        }
+        append(&self.context).map_err(|error| match error {
+            RecordError::TooLong(_) => Fault::TooLong,
+            error => {
+                self.context.trouble.recorder_failed(&error);
+                Fault::Recorder
+            }
+        })
+    }
+
+    /// What becomes of output that could not be recorded: shown within the grace of `view-only`, else withheld.
+    pub(crate) fn shown(&self, recorded: Result<(), Fault>) -> Result<(), Fault> {
+        match (recorded, self.context.terms.recorder_trouble, self.context.trouble.trouble()) {
+            (Err(Fault::Recorder), RecorderTrouble::ViewOnly, Some(trouble))
+                if trouble.since.elapsed() < VIEW_ONLY_GRACE =>
+            {
+                Ok(())
+            }
+            (recorded, _, _) => recorded,
+        }
+    }
+
+    /// A recorder's failure refuses the input from then on; whether the channel goes on is for the terms to say.
+    pub(crate) async fn unless_view_only(&self, outcome: Result<(), Fault>, told: &mut bool) -> Result<(), Fault> {
+        match (outcome, self.context.terms.recorder_trouble) {
+            (Err(Fault::Recorder), RecorderTrouble::ViewOnly) => {
+                if !std::mem::replace(told, true) {
+                    self.say("recording failed: input is refused from now on, and the session will end").await;
+                }
+                Ok(())
+            }
+            (outcome, _) => outcome,
+        }
+    }
+
+    /// Writes to the asset, unless it is gone (then there is nobody to write to) or the channel must stop.
+    pub(crate) async fn to_asset(&self, write: impl Future<Output = Result<(), russh::Error>>) -> Result<(), Fault> {
+        self.write(&self.from_asset.gone, write).await
+    }
+
+    /// The same towards the person.
+    pub(crate) async fn to_client(&self, write: impl Future<Output = Result<(), russh::Error>>) -> Result<(), Fault> {
+        self.write(&self.from_client.gone, write).await
+    }
+
+    async fn write(
+        &self,
+        gone: &CancellationToken,
+        write: impl Future<Output = Result<(), russh::Error>>,
+    ) -> Result<(), Fault> {
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => Err(Fault::Ending),
+            sent = write => {
+                if sent.is_err() {
+                    gone.cancel();
+                }
+                Ok(())
+            }
+            () = gone.cancelled() => Ok(()),
+        }
+    }
+
+    /// One sentence to the person, on standard error; given up soon if they do not read.
+    pub(crate) async fn say(&self, sentence: &str) {
+        const SOON: Duration = Duration::from_secs(1);
+        let line = Bytes::from(format!("sallyport: {sentence}\r\n"));
+        let write = self.client.extended_data_bytes(1, line);
+        tokio::select! {
+            said = tokio::time::timeout(SOON, write) => {
+                if !matches!(said, Ok(Ok(()))) {
+                    tracing::debug!(sentence, "The person could not be told");
+                }
+            }
+            () = self.from_client.gone.cancelled() => {}
+        }
+    }
+
+    pub(crate) fn note_exit(&self, exit: Value) {
+        *self.exit.lock().unwrap_or_else(PoisonError::into_inner) = Some(exit);
+    }
+
+    pub(crate) fn take_exit(&self) -> Option<Value> {
+        self.exit.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}

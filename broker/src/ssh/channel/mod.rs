@@ -1,0 +1,30 @@
+//! One channel of a person, joined to one of the asset: read, recorded, sent on; and what a connection holds meanwhile.
+//!
+//! ```text
+//! reader ─► queue ─► pumps ─► ends: recorded, then sent ─► the other side
+//! ```
+
+mod content;
+mod context;
+mod ends;
+pub(crate) mod flow;
+mod loopback;
+mod pipe;
+mod pumps;
+mod queue;
+pub(crate) mod reader;
+mod refusal;
+mod request;
+mod session_channel;
+mod supervise;
+
+pub use context::{Activity, ChannelContext, Evidence, RefusedRequest, Seat, Trouble, TroubleSignal, VIEW_ONLY_GRACE};
+pub use flow::Flow;
+pub use loopback::relay_forward;
+pub use pipe::pipe;
+pub use queue::bytes_queued;
+#[cfg(test)]
+pub(in crate::ssh) use queue::{PATIENCE, SLOW_ABOVE};
+pub(in crate::ssh) use refusal::say_and_close;
+pub use request::ChannelRequest;
+pub use session_channel::{Answer, ChannelError, Sentence, SessionChannel};

@@ -1,0 +1,22 @@
+//! What somebody hears on a channel that comes to nothing.
+
+use russh::Channel;
+use russh::server::Msg;
+
+/// Answers a shell, a command or a subsystem with one plain sentence on stderr, if the channel is still open.
+pub(in crate::ssh) async fn say_and_close(channel: Option<Channel<Msg>>, sentence: String) {
+    let Some(channel) = channel else { return };
+    let (_, writer) = channel.split();
+    let said = async {
+        writer.extended_data_bytes(1, format!("sallyport: {sentence}\r\n")).await?;
+        writer.exit_status(REFUSED).await?;
+        writer.eof().await?;
+        writer.close().await
+    };
+    if said.await.is_err() {
+        tracing::debug!("The person left before the answer");
+    }
+}
+
+/// The exit status of what was refused. 255 would look like a broken connection to scp and Ansible.
+const REFUSED: u32 = 1;

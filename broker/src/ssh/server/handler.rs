@@ -1,0 +1,571 @@
+//! The one russh handler for people: it translates callbacks into the typed stages behind each door.
+
+use std::borrow::Cow;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use russh::keys::ssh_key::Certificate;
+use russh::server::{
+    Auth, ChannelOpenHandle, Handler, Msg, PublicKeyOffer, Response, Session as Connection, VerifiedPublicKey,
+};
+use russh::{Channel, ChannelId, ChannelOpenFailure, MethodKind, MethodSet, Pty, Sig};
+use sallyport_policy::{AssetId, ServiceName};
+
+use super::jump_login::{self, InnerGate};
+use super::outer_login::{self, Gate, Left};
+use super::serve;
+use super::shared::Server;
+use crate::audit::{AuditEvent, shortened};
+use crate::listen::Pass;
+use crate::logging::counted;
+use crate::session::{Authenticated, Session, Voice};
+use crate::ssh::abortable::Lifeline;
+use crate::ssh::admission::{Entry, Question};
+use crate::ssh::backlog::{Full, LARGEST_PACKET};
+use crate::ssh::lobby::{Asked, Later, Lobby};
+use crate::ssh::session::SessionConnection;
+use crate::ssh::{Answer, ChannelRequest};
+
+/// Longest answer to a prompt that is looked at.
+const LONGEST_ANSWER: usize = 1024;
+/// Requests for what is carried for nobody, before they are a flood of the record and end the connection.
+const MOST_REFUSED: u32 = 100;
+/// Why the handler ends a connection.
+pub(in crate::ssh) type Error = russh::Error;
+
+/// One connection of a person, outer or inner.
+pub(in crate::ssh) struct PersonHandler {
+    server: Arc<Server>,
+    door: Door,
+    /// Who, once they are known.
+    identity: Option<String>,
+    line: Lifeline,
+    /// Requests that were refused, each of which is on the record.
+    refused: u32,
+}
+
+enum Door {
+    Outer(Box<Gate>),
+    Inner(Box<InnerGate>),
+    Lobby(Box<Lobby>),
+    Session(SessionConnection),
+    /// Between two doors; nothing is open.
+    Shut,
+}
+
+impl PersonHandler {
+    /// Somebody at the broker's own port.
+    pub(in crate::ssh) fn outer(server: Arc<Server>, source: IpAddr, pass: Pass, line: Lifeline) -> Self {
+        let gate = Gate::new(Arc::clone(&server), source, pass);
+        Self { server, door: Door::Outer(Box::new(gate)), identity: None, line, refused: 0 }
+    }
+
+    /// Somebody known, inside a jump.
+    pub(in crate::ssh) fn inner(
+        server: Arc<Server>,
+        session: Session<Authenticated>,
+        asset: AssetId,
+        service: ServiceName,
+        line: Lifeline,
+    ) -> Self {
+        let identity = Some(session.proof().identity().to_string());
+        Self {
+            server,
+            door: Door::Inner(Box::new(InnerGate::new(session, asset, service))),
+            identity,
+            line,
+            refused: 0,
+        }
+    }
+
+    /// A request that this version carries for nobody: refused, on the record, and said to whoever runs `ssh -v`.
+    async fn refuse(&mut self, what: &str, connection: &mut Connection) -> Result<(), Error> {
+        self.refused += 1;
+        if self.refused > MOST_REFUSED {
+            counted!(warn, "A connection was refused too much, and was ended", identity = self.identity.as_deref());
+            return Err(Error::Disconnect);
+        }
+        let (what, reason) = (shortened(what), "the broker does not carry it");
+        if let Some(identity) = self.identity.clone() {
+            let event = AuditEvent::RequestRefused {
+                session: None,
+                identity,
+                request: what.clone(),
+                reason: reason.to_owned(),
+            };
+            if let Err(error) = self.server.broker.audit.record(event).await {
+                counted!(error, "A refused request could not be audited", %error);
+                return Err(Error::Disconnect);
+            }
+        }
+        connection.debug(true, &format!("sallyport: {what} refused: {reason}"), "en")
+    }
+
+    /// A channel of a kind that this version carries for nobody.
+    async fn refuse_channel(
+        &mut self,
+        reply: ChannelOpenHandle,
+        what: &str,
+        connection: &mut Connection,
+    ) -> Result<(), Error> {
+        self.refuse(what, connection).await?;
+        let reason = "the broker does not carry it".to_owned();
+        reply.reject(ChannelOpenFailure::Other { code: 1, reason }).await;
+        Ok(())
+    }
+
+    /// So many bytes have come for a channel. What nobody takes ends the connection before it fills russh's own queue.
+    async fn received(&mut self, id: ChannelId, bytes: usize) -> Result<(), Error> {
+        let waits = match &mut self.door {
+            Door::Session(session) => session.received(id, bytes),
+            Door::Lobby(lobby) => lobby.received(id, bytes).await,
+            Door::Outer(_) | Door::Inner(_) | Door::Shut => Ok(()),
+        };
+        waits.map_err(|Full| {
+            counted!(
+                warn,
+                "A connection sent too much on a channel that waits, and was ended",
+                identity = self.identity.as_deref()
+            );
+            Error::Disconnect
+        })
+    }
+
+    async fn data_received(&mut self, id: ChannelId, data: &[u8]) -> Result<(), Error> {
+        if !u32::try_from(data.len()).is_ok_and(|length| length <= LARGEST_PACKET) {
+            counted!(
+                warn,
+                "A connection sent too large a packet, and was ended",
+                identity = self.identity.as_deref(),
+                bytes = data.len()
+            );
+            return Err(Error::Disconnect);
+        }
+        self.received(id, data.len()).await?;
+        if self.line.flow.incoming().is_overrun() {
+            tracing::warn!(
+                identity = self.identity.as_deref(),
+                "A connection sent more than its windows allow, and was ended"
+            );
+            return Err(Error::Disconnect);
+        }
+        if let Some(pause) = self.line.flow.incoming().pause() {
+            tokio::time::sleep(pause).await;
+        }
+        Ok(())
+    }
+
+    async fn request(
+        &mut self,
+        id: ChannelId,
+        request: ChannelRequest,
+        connection: &mut Connection,
+    ) -> Result<(), Error> {
+        self.received(id, request.weight()).await?;
+        match request {
+            ChannelRequest::Agent => self.refuse("agent forwarding", connection).await?,
+            ChannelRequest::X11 => self.refuse("X11 forwarding", connection).await?,
+            _ => {}
+        }
+        let answer = match &mut self.door {
+            Door::Session(session) => session.request(id, request).await,
+            Door::Lobby(lobby) => lobby.request(id, request).await,
+            Door::Outer(_) | Door::Inner(_) | Door::Shut => Answer::Failure,
+        };
+        match answer {
+            // The relay says the sentence of a refusal itself, on a channel that must look started.
+            Answer::Success | Answer::Refused(_) => connection.channel_success(id),
+            Answer::Failure => connection.channel_failure(id),
+        }
+    }
+}
+
+impl Handler for PersonHandler {
+    type Error = Error;
+
+    async fn authentication_banner(&mut self) -> Result<Option<String>, Error> {
+        let notice = &self.server.broker.config.ssh.login_notice;
+        let outer = matches!(self.door, Door::Outer(_));
+        Ok((outer && !notice.is_empty()).then(|| format!("{}\n", notice.trim_end())))
+    }
+
+    async fn auth_none(&mut self, user: &str) -> Result<Auth, Error> {
+        match &mut self.door {
+            Door::Outer(gate) => outer_auth(gate.none(user)),
+            Door::Inner(gate) => inner_auth(gate.none(user).await),
+            Door::Lobby(_) | Door::Session(_) | Door::Shut => Err(Error::Inconsistent),
+        }
+    }
+
+    async fn auth_password(&mut self, user: &str, password: &str) -> Result<Auth, Error> {
+        match &mut self.door {
+            Door::Outer(gate) if password.len() <= LONGEST_ANSWER => {
+                outer_auth(unless_cut(&self.line, gate.password(user, password)).await?)
+            }
+            Door::Outer(gate) => outer_auth(gate.none(user)),
+            Door::Inner(gate) => inner_auth(gate.other(user)),
+            Door::Lobby(_) | Door::Session(_) | Door::Shut => Err(Error::Inconsistent),
+        }
+    }
+
+    async fn auth_publickey_offered(&mut self, user: &str, offer: PublicKeyOffer<'_>) -> Result<Auth, Error> {
+        match &mut self.door {
+            Door::Outer(gate) => {
+                outer_auth(unless_cut(&self.line, gate.offered(user, offer.public_key, offer.algorithm)).await?)
+            }
+            Door::Inner(gate) => inner_auth(gate.other(user)),
+            Door::Lobby(_) | Door::Session(_) | Door::Shut => Err(Error::Inconsistent),
+        }
+    }
+
+    async fn auth_publickey(&mut self, user: &str, key: VerifiedPublicKey<'_>) -> Result<Auth, Error> {
+        match &mut self.door {
+            Door::Outer(gate) => {
+                outer_auth(unless_cut(&self.line, gate.key(user, key.public_key, key.algorithm)).await?)
+            }
+            Door::Inner(gate) => inner_auth(gate.other(user)),
+            Door::Lobby(_) | Door::Session(_) | Door::Shut => Err(Error::Inconsistent),
+        }
+    }
+
+    async fn auth_openssh_certificate(&mut self, user: &str, certificate: &Certificate) -> Result<Auth, Error> {
+        match &mut self.door {
+            Door::Outer(gate) => outer_auth(unless_cut(&self.line, gate.certificate(user, certificate)).await?),
+            Door::Inner(gate) => inner_auth(gate.other(user)),
+            Door::Lobby(_) | Door::Session(_) | Door::Shut => Err(Error::Inconsistent),
+        }
+    }
+
+    async fn auth_keyboard_interactive<'a>(
+        &'a mut self,
+        user: &str,
+        _submethods: &str,
+        response: Option<Response<'a>>,
+    ) -> Result<Auth, Error> {
+        // One question, one answer: whatever else comes in the same message is not looked at.
+        let answer = response.map(|mut answers| answers.next().unwrap_or_default());
+        let answer = match &answer {
+            None => None,
+            Some(bytes) if bytes.len() <= LONGEST_ANSWER => Some(std::str::from_utf8(bytes).unwrap_or_default()),
+            Some(_) => Some(""),
+        };
+        match &mut self.door {
+            Door::Outer(gate) => outer_auth(unless_cut(&self.line, gate.interactive(user, answer)).await?),
+            Door::Inner(gate) => inner_auth(gate.interactive(user, answer).await),
+            Door::Lobby(_) | Door::Session(_) | Door::Shut => Err(Error::Inconsistent),
+        }
+    }
+
+    async fn auth_succeeded(&mut self, connection: &mut Connection) -> Result<(), Error> {
+        let entry = match std::mem::replace(&mut self.door, Door::Shut) {
+            Door::Outer(gate) => {
+                self.identity = gate.identity();
+                gate.into_entry()
+            }
+            Door::Inner(gate) => gate.into_entry(),
+            Door::Lobby(_) | Door::Session(_) | Door::Shut => None,
+        };
+        let voice = Voice::new(connection.handle(), self.line.cut.clone(), self.line.flow.clone());
+        let opening = self.server.opening();
+        let entry = entry.ok_or(Error::Inconsistent)?;
+        // Who is one too many still has to be gone by the deadline.
+        if !matches!(entry, Entry::Crowded(_)) {
+            self.line.logged_in.cancel();
+        }
+        self.door = match entry {
+            Entry::Lobby(session) => {
+                let lobby = Lobby::new(Arc::clone(&self.server), session, connection.handle(), self.line.clone());
+                Door::Lobby(Box::new(lobby))
+            }
+            Entry::Session { authorized, typed } => {
+                Door::Session(SessionConnection::to_session(*authorized, typed, voice, opening))
+            }
+            Entry::Crowded(sentence) => {
+                connection.disconnect(russh::Disconnect::TooManyConnections, &sentence, "en")?;
+                Door::Shut
+            }
+            Entry::Refused(sentence) => Door::Session(SessionConnection::refused(sentence, voice, opening)),
+        };
+        Ok(())
+    }
+
+    async fn channel_open_session(
+        &mut self,
+        channel: Channel<Msg>,
+        reply: ChannelOpenHandle,
+        _connection: &mut Connection,
+    ) -> Result<(), Error> {
+        match &mut self.door {
+            Door::Session(session) => session.open_session(channel, reply).await,
+            Door::Lobby(lobby) => lobby.open_session(channel, reply).await,
+            Door::Outer(_) | Door::Inner(_) | Door::Shut => {
+                reply.reject(ChannelOpenFailure::AdministrativelyProhibited).await;
+            }
+        }
+        Ok(())
+    }
+
+    async fn channel_open_direct_tcpip(
+        &mut self,
+        channel: Channel<Msg>,
+        host: &str,
+        port: u32,
+        originator: &str,
+        originator_port: u32,
+        reply: ChannelOpenHandle,
+        _connection: &mut Connection,
+    ) -> Result<(), Error> {
+        match &mut self.door {
+            Door::Session(session) => session.open_loopback(channel, host, port, reply).await,
+            Door::Lobby(lobby) if lobby.denied_too_often() => {
+                counted!(warn, "A connection was denied too much, and was ended", identity = self.identity.as_deref());
+                return Err(Error::Disconnect);
+            }
+            Door::Lobby(lobby) => {
+                let asked = Asked::new(channel, reply, host, port, (originator, originator_port));
+                if let Some(jump) = lobby.through(asked).await {
+                    serve::jump(&self.server, jump).await;
+                }
+            }
+            Door::Outer(_) | Door::Inner(_) | Door::Shut => {
+                reply.reject(ChannelOpenFailure::AdministrativelyProhibited).await;
+            }
+        }
+        Ok(())
+    }
+
+    async fn channel_open_x11(
+        &mut self,
+        _channel: Channel<Msg>,
+        _originator: &str,
+        _originator_port: u32,
+        reply: ChannelOpenHandle,
+        connection: &mut Connection,
+    ) -> Result<(), Error> {
+        self.refuse_channel(reply, "an X11 channel", connection).await
+    }
+
+    async fn channel_open_forwarded_tcpip(
+        &mut self,
+        _channel: Channel<Msg>,
+        _host: &str,
+        _port: u32,
+        _originator: &str,
+        _originator_port: u32,
+        reply: ChannelOpenHandle,
+        connection: &mut Connection,
+    ) -> Result<(), Error> {
+        self.refuse_channel(reply, "a forwarded connection from a client", connection).await
+    }
+
+    async fn channel_open_direct_streamlocal(
+        &mut self,
+        _channel: Channel<Msg>,
+        path: &str,
+        reply: ChannelOpenHandle,
+        connection: &mut Connection,
+    ) -> Result<(), Error> {
+        let what = format!("a connection to the Unix socket {}", path.escape_debug());
+        self.refuse_channel(reply, &what, connection).await
+    }
+
+    async fn tcpip_forward(
+        &mut self,
+        address: &str,
+        port: &mut u32,
+        connection: &mut Connection,
+    ) -> Result<bool, Error> {
+        self.refuse(&format!("remote forward of {}:{port}", address.escape_debug()), connection).await?;
+        Ok(false)
+    }
+
+    async fn streamlocal_forward(&mut self, path: &str, connection: &mut Connection) -> Result<bool, Error> {
+        self.refuse(&format!("remote forward of the Unix socket {}", path.escape_debug()), connection).await?;
+        Ok(false)
+    }
+
+    async fn data(&mut self, channel: ChannelId, data: &[u8], _connection: &mut Connection) -> Result<(), Error> {
+        self.data_received(channel, data).await
+    }
+
+    async fn extended_data(
+        &mut self,
+        channel: ChannelId,
+        _kind: u32,
+        data: &[u8],
+        _connection: &mut Connection,
+    ) -> Result<(), Error> {
+        self.data_received(channel, data).await
+    }
+
+    fn adjust_window(&mut self, channel: ChannelId, current: u32) -> u32 {
+        self.line.flow.incoming().next_window(channel.into(), current)
+    }
+
+    async fn window_adjusted(&mut self, channel: ChannelId, _size: u32, _: &mut Connection) -> Result<(), Error> {
+        self.received(channel, 0).await
+    }
+
+    async fn channel_eof(&mut self, channel: ChannelId, _connection: &mut Connection) -> Result<(), Error> {
+        self.received(channel, 0).await
+    }
+
+    async fn channel_close(&mut self, channel: ChannelId, _connection: &mut Connection) -> Result<(), Error> {
+        match &mut self.door {
+            Door::Session(session) => session.closed(channel),
+            Door::Lobby(lobby) => lobby.closed(channel),
+            Door::Outer(_) | Door::Inner(_) | Door::Shut => {}
+        }
+        Ok(())
+    }
+
+    async fn pty_request(
+        &mut self,
+        channel: ChannelId,
+        term: &str,
+        cols: u32,
+        rows: u32,
+        width: u32,
+        height: u32,
+        modes: &[(Pty, u32)],
+        connection: &mut Connection,
+    ) -> Result<(), Error> {
+        let request =
+            ChannelRequest::Pty { term: term.to_owned(), cols, rows, pixels: (width, height), modes: modes.to_vec() };
+        self.request(channel, request, connection).await
+    }
+
+    async fn env_request(
+        &mut self,
+        channel: ChannelId,
+        name: &str,
+        value: &str,
+        connection: &mut Connection,
+    ) -> Result<(), Error> {
+        let request = ChannelRequest::Env { name: name.to_owned(), value: value.to_owned() };
+        self.request(channel, request, connection).await
+    }
+
+    async fn shell_request(&mut self, channel: ChannelId, connection: &mut Connection) -> Result<(), Error> {
+        self.request(channel, ChannelRequest::Shell, connection).await
+    }
+
+    async fn exec_request(
+        &mut self,
+        channel: ChannelId,
+        command: &[u8],
+        connection: &mut Connection,
+    ) -> Result<(), Error> {
+        self.request(channel, ChannelRequest::Exec(command.to_vec()), connection).await
+    }
+
+    async fn subsystem_request(
+        &mut self,
+        channel: ChannelId,
+        name: &str,
+        connection: &mut Connection,
+    ) -> Result<(), Error> {
+        self.request(channel, ChannelRequest::Subsystem(name.to_owned()), connection).await
+    }
+
+    async fn window_change_request(
+        &mut self,
+        channel: ChannelId,
+        cols: u32,
+        rows: u32,
+        width: u32,
+        height: u32,
+        _connection: &mut Connection,
+    ) -> Result<(), Error> {
+        self.received(channel, 0).await?;
+        let pixels = (width, height);
+        match &mut self.door {
+            Door::Session(session) => session.window_changed(channel, cols, rows, pixels).await,
+            Door::Lobby(lobby) => lobby.later(channel, Later::Window { cols, rows, pixels }),
+            Door::Outer(_) | Door::Inner(_) | Door::Shut => {}
+        }
+        Ok(())
+    }
+
+    async fn signal(&mut self, channel: ChannelId, signal: Sig, _connection: &mut Connection) -> Result<(), Error> {
+        let name = if let Sig::Custom(name) = &signal { name.len() } else { 0 };
+        self.received(channel, name).await?;
+        match &mut self.door {
+            Door::Session(session) => session.signal(channel, signal).await,
+            Door::Lobby(lobby) => lobby.later(channel, Later::Signal(signal)),
+            Door::Outer(_) | Door::Inner(_) | Door::Shut => {}
+        }
+        Ok(())
+    }
+
+    async fn agent_request(&mut self, channel: ChannelId, connection: &mut Connection) -> Result<bool, Error> {
+        // Answered and recorded by this; what is returned would answer a second time, if the client still waited.
+        self.request(channel, ChannelRequest::Agent, connection).await?;
+        Ok(false)
+    }
+
+    async fn x11_request(
+        &mut self,
+        channel: ChannelId,
+        _single: bool,
+        protocol: &str,
+        cookie: &str,
+        _screen: u32,
+        connection: &mut Connection,
+    ) -> Result<(), Error> {
+        // Its words are counted apart: the request itself does not keep them.
+        self.received(channel, protocol.len() + cookie.len()).await?;
+        self.request(channel, ChannelRequest::X11, connection).await
+    }
+}
+
+/// What a stranger waits for ends with their connection: otherwise it would keep its place in the queue for a password's
+/// hash, and every other, until it is through.
+async fn unless_cut<T>(line: &Lifeline, waiting: impl Future<Output = T>) -> Result<T, Error> {
+    tokio::select! {
+        biased;
+        () = line.cut.cancelled() => Err(Error::Disconnect),
+        answer = waiting => Ok(answer),
+    }
+}
+
+fn outer_auth(answer: outer_login::Answer) -> Result<Auth, Error> {
+    let methods = |kinds: &[MethodKind]| Some(MethodSet::from(kinds));
+    match answer {
+        outer_login::Answer::Accept => Ok(Auth::Accept),
+        outer_login::Answer::Partial => Ok(Auth::Reject {
+            proceed_with_methods: methods(&[MethodKind::KeyboardInteractive]),
+            partial_success: true,
+        }),
+        outer_login::Answer::Reject(Left::First) => Ok(Auth::Reject {
+            proceed_with_methods: methods(&[MethodKind::PublicKey, MethodKind::Password]),
+            partial_success: false,
+        }),
+        outer_login::Answer::Reject(Left::Second) => Ok(Auth::Reject {
+            proceed_with_methods: methods(&[MethodKind::KeyboardInteractive]),
+            partial_success: false,
+        }),
+        outer_login::Answer::Ask(question) => Ok(ask(question)),
+        outer_login::Answer::HangUp => Err(Error::Disconnect),
+    }
+}
+
+fn inner_auth(answer: jump_login::Answer) -> Result<Auth, Error> {
+    match answer {
+        jump_login::Answer::Accept => Ok(Auth::Accept),
+        jump_login::Answer::Reject => Ok(Auth::Reject {
+            proceed_with_methods: Some(MethodSet::from(&[MethodKind::KeyboardInteractive][..])),
+            partial_success: false,
+        }),
+        jump_login::Answer::Ask(question) => Ok(ask(question)),
+        jump_login::Answer::HangUp => Err(Error::Disconnect),
+    }
+}
+
+fn ask(question: Question) -> Auth {
+    Auth::Partial {
+        name: Cow::Borrowed(""),
+        instructions: Cow::Owned(question.instruction),
+        prompts: Cow::Owned(vec![(Cow::Owned(question.prompt), false)]),
+    }
+}

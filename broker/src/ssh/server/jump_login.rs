@@ -1,0 +1,143 @@
+//! The inner login of `ssh -J`: the outer one has proven who it is, so that nothing is asked unless something is due.
+
+use sallyport_policy::{AccountName, AssetId, ServiceName};
+
+use crate::live::{Form, Target};
+use crate::session::{Authenticated, Session, not_for_you};
+use crate::ssh::admission::{Admission, Entry, Next, Question};
+
+/// Requests of any kind before the session starts.
+const MOST_ROUNDS: u32 = 30;
+
+/// What to answer.
+#[derive(Debug)]
+pub(in crate::ssh) enum Answer {
+    /// Let in, if only to hear a sentence.
+    Accept,
+    /// Only keyboard-interactive goes on.
+    Reject,
+    /// Ask this.
+    Ask(Question),
+    /// Close the connection.
+    HangUp,
+}
+
+/// The inner login of one jump to one service.
+#[derive(Debug)]
+pub(in crate::ssh) struct InnerGate {
+    session: Session<Authenticated>,
+    asset: AssetId,
+    service: ServiceName,
+    rounds: u32,
+    name: Option<String>,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    Fresh,
+    Admission(Admission),
+    Admitted(Entry),
+    Closed,
+}
+
+impl InnerGate {
+    pub(in crate::ssh) fn new(session: Session<Authenticated>, asset: AssetId, service: ServiceName) -> Self {
+        Self { session, asset, service, rounds: 0, name: None, state: State::Fresh }
+    }
+
+    pub(in crate::ssh) fn into_entry(self) -> Option<Entry> {
+        match self.state {
+            State::Admitted(entry) => Some(entry),
+            State::Fresh | State::Admission(_) | State::Closed => None,
+        }
+    }
+
+    /// `none`: the usual way in.
+    pub(in crate::ssh) async fn none(&mut self, name: &str) -> Answer {
+        if !self.request(name) {
+            return Answer::HangUp;
+        }
+        match self.state {
+            State::Fresh => self.begin(name, false).await,
+            State::Admission(_) => Answer::Reject,
+            State::Admitted(_) | State::Closed => Answer::HangUp,
+        }
+    }
+
+    pub(in crate::ssh) fn other(&mut self, name: &str) -> Answer {
+        if self.request(name) { Answer::Reject } else { Answer::HangUp }
+    }
+
+    /// keyboard-interactive, begun (`None`) or answered.
+    pub(in crate::ssh) async fn interactive(&mut self, name: &str, answer: Option<&str>) -> Answer {
+        if !self.request(name) {
+            return Answer::HangUp;
+        }
+        match (std::mem::replace(&mut self.state, State::Fresh), answer) {
+            (State::Fresh, None) => self.begin(name, true).await,
+            (State::Admission(admission), None) => {
+                let question = admission.question();
+                self.state = State::Admission(admission);
+                Answer::Ask(question)
+            }
+            (State::Admission(admission), Some(answer)) => {
+                let next = admission.answer(answer).await;
+                self.proceed(next, true)
+            }
+            (State::Fresh, Some(_)) => Answer::Reject,
+            (State::Admitted(_) | State::Closed, _) => {
+                self.state = State::Closed;
+                Answer::HangUp
+            }
+        }
+    }
+
+    fn request(&mut self, name: &str) -> bool {
+        self.rounds += 1;
+        if self.name.as_deref() != Some(name) {
+            self.name = Some(name.to_owned());
+            // What was admitted, was admitted for another account.
+            self.state = State::Fresh;
+        }
+        if self.rounds > MOST_ROUNDS {
+            self.state = State::Closed;
+        }
+        !matches!(self.state, State::Closed)
+    }
+
+    async fn begin(&mut self, name: &str, interactive: bool) -> Answer {
+        // `operator@ews-1` is what a hurried person writes; the asset is known already and must be the same.
+        let account = match name.rsplit_once('@') {
+            Some((account, host)) if host.eq_ignore_ascii_case(self.asset.as_str()) => account,
+            Some(_) | None => name,
+        };
+        let next = match account.parse::<AccountName>() {
+            Ok(account) => {
+                let target =
+                    Target { asset: self.asset.clone(), service: self.service.clone(), account, form: Form::Jump };
+                Admission::begin(self.session.another(), target).await
+            }
+            Err(_) => Next::Enter(Entry::Refused(not_for_you(self.asset.as_str()))),
+        };
+        self.proceed(next, interactive)
+    }
+
+    fn proceed(&mut self, next: Next, interactive: bool) -> Answer {
+        match next {
+            Next::Ask(admission) => {
+                let question = admission.question();
+                self.state = State::Admission(admission);
+                if interactive { Answer::Ask(question) } else { Answer::Reject }
+            }
+            Next::Enter(entry) => {
+                self.state = State::Admitted(entry);
+                Answer::Accept
+            }
+            Next::Reject => {
+                self.state = State::Closed;
+                Answer::HangUp
+            }
+        }
+    }
+}

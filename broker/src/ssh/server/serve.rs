@@ -1,0 +1,178 @@
+//! Serves one connection of a person until it is over: at the broker's own port, or inside a jump. Until the login, it may
+//! be dismissed; a session's connection only ends with it, or when the broker stops.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use russh::server::{self, Config};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::handler::PersonHandler;
+use super::shared::Server;
+use crate::listen::{Progress, Shared, Slot, gone};
+use crate::logging::counted;
+use crate::session::not_for_you;
+use crate::ssh::abortable::{Abortable, Lifeline};
+use crate::ssh::channel::flow::Flow;
+use crate::ssh::lobby::Jump;
+use crate::ssh::pipe;
+
+/// How long connections may take to close when the broker stops.
+pub(super) const FAREWELL: Duration = Duration::from_secs(5);
+/// How long somebody who has not logged in may take to hear that they must go. russh says nothing during a key
+/// exchange, and a stranger's exchange need never end.
+const DISMISSAL: Duration = Duration::from_millis(50);
+
+/// A connection that is about to speak.
+struct Connection<S> {
+    config: Arc<Config>,
+    stream: S,
+    handler: PersonHandler,
+    line: Lifeline,
+    /// Whoever has said nothing that is SSH by then is gone.
+    speaks_by: Instant,
+    name: String,
+}
+
+/// Why a connection must go, and how long it may take to hear that.
+struct Dismissal {
+    reason: &'static str,
+    patience: Duration,
+}
+
+/// Serves a connection at the broker's own port.
+pub(super) async fn outer(
+    server: Arc<Server>,
+    socket: TcpStream,
+    peer: SocketAddr,
+    slot: &Slot,
+    stop: CancellationToken,
+) {
+    let config = match server.outer() {
+        Ok(config) => config,
+        Err(error) => return counted!(error, "No host certificate, so no connection", %error),
+    };
+    if let Err(error) = socket.set_nodelay(true) {
+        return tracing::debug!(%peer, %error, "The connection was gone at once");
+    }
+    let limits = server.door.limits();
+    metrics::gauge!("sallyport_connections_waiting")
+        .set(f64::from(u32::try_from(server.door.waiting()).unwrap_or(u32::MAX)));
+    let line = Lifeline::default();
+    let (begin, source) = (Instant::now(), peer.ip().to_canonical());
+    let handler = PersonHandler::outer(Arc::clone(&server), source, slot.pass(), line.clone());
+    let socket = Arc::new(socket);
+    let dismissed = {
+        let (logged_in, socket) = (line.logged_in.clone(), Arc::clone(&socket));
+        async move {
+            let overdue = async {
+                tokio::select! {
+                    biased;
+                    () = slot.ejected().cancelled() => "too many connections wait for their login",
+                    () = tokio::time::sleep_until(begin + limits.login) => TOO_LONG,
+                    () = gone(&socket) => "the client has gone",
+                }
+            };
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => Dismissal { reason: "the broker is stopping", patience: FAREWELL },
+                dismissal = unless_logged_in(&logged_in, overdue) => dismissal,
+            }
+        }
+    };
+    let (speaks_by, name) = (begin + limits.silence, peer.to_string());
+    let connection = Connection { config, stream: Shared(socket), handler, line, speaks_by, name };
+    serve(connection, dismissed, || slot.pass().reached(Progress::Identified)).await;
+}
+
+/// Begins to serve the connection inside a jump. No socket is opened before its login is through.
+pub(super) async fn jump(server: &Arc<Server>, jump: Jump) {
+    let Jump { asked, asset, service, session, outer, place } = jump;
+    let policy = server.broker.policy.current();
+    let config = match policy.asset(&asset).map(|asset| server.inner(asset)) {
+        Some(Ok(config)) => config,
+        Some(Err(error)) => {
+            tracing::error!(%error, "No host certificate, so no jump");
+            return asked.turn_away("the broker cannot answer for this asset now".to_owned()).await;
+        }
+        None => return asked.turn_away(not_for_you(asset.as_str())).await,
+    };
+    let line = Lifeline { flow: Flow::within_another(), ..Lifeline::default() };
+    let name = format!("a jump to {asset}");
+    let handler = PersonHandler::inner(Arc::clone(server), session, asset, service, line.clone());
+    let login = server.door.limits().login;
+    asked.reply.accept().await;
+    let end = Instant::now() + login;
+    let stream = pipe(asked.channel, outer);
+    tokio::spawn(async move {
+        let logged_in = line.logged_in.clone();
+        let overdue = async {
+            tokio::time::sleep_until(end).await;
+            TOO_LONG
+        };
+        let connection = Connection { config, stream, handler, line, speaks_by: end, name };
+        serve(connection, unless_logged_in(&logged_in, overdue), || {}).await;
+        // It keeps its place until it is really over.
+        drop(place);
+    });
+}
+
+const TOO_LONG: &str = "the login took too long";
+
+/// Resolves when a connection that has not logged in must go. Never for one that has.
+async fn unless_logged_in(logged_in: &CancellationToken, overdue: impl Future<Output = &'static str>) -> Dismissal {
+    tokio::select! {
+        biased;
+        () = logged_in.cancelled() => std::future::pending().await,
+        reason = overdue => Dismissal { reason, patience: DISMISSAL },
+    }
+}
+
+/// Until login, deadline, dismissal or cut, whichever comes first; from the login on, until it ends.
+async fn serve<S>(connection: Connection<S>, dismissed: impl Future<Output = Dismissal>, identified: impl FnOnce())
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let Connection { config, stream, handler, line, speaks_by, name } = connection;
+    let stream = Abortable::new(line.flow.meter(stream), &line.cut);
+    let mut dismissed = pin!(dismissed);
+    let running = tokio::select! {
+        running = tokio::time::timeout_at(speaks_by, server::run_stream(config, stream, handler)) => running,
+        Dismissal { reason, .. } = &mut dismissed => return tracing::debug!(name, reason, "Dismissed before a word"),
+    };
+    let Ok(Ok(mut running)) = running else {
+        return tracing::debug!(name, "Said nothing that is SSH");
+    };
+    identified();
+    let handle = running.handle();
+    let Dismissal { reason, patience } = tokio::select! {
+        result = &mut running => return log_end(&name, &result),
+        dismissal = &mut dismissed => dismissal,
+    };
+    // Sessions end by themselves when the broker stops, and say so; the cut is for what hangs.
+    let closed = async {
+        if handle.disconnect(russh::Disconnect::ByApplication, reason.to_owned(), "en".to_owned()).await.is_ok() {
+            log_end(&name, &(&mut running).await);
+        }
+    };
+    if tokio::time::timeout(patience, closed).await.is_err() {
+        tracing::debug!(name, reason, "Connection cut");
+        // The handler ends with it, wherever it waits, and leaves every queue.
+        line.cut.cancel();
+        log_end(&name, &running.await);
+    }
+}
+
+/// How clients leave is their matter: most just close the socket.
+fn log_end(name: impl fmt::Display, result: &Result<(), russh::Error>) {
+    match result {
+        Ok(()) => tracing::debug!(%name, "Connection closed"),
+        Err(error) => tracing::debug!(%name, %error, "Connection closed"),
+    }
+}

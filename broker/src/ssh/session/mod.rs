@@ -1,0 +1,7 @@
+//! The two connections of one session: the person's, as far as it asks for channels, and the broker's own to the asset.
+
+pub(crate) mod asset;
+mod asset_handler;
+mod connection;
+
+pub(in crate::ssh) use connection::SessionConnection;

@@ -1,0 +1,532 @@
+//! The sftp filter: bytes of both directions in, verdicts and operations out. No input or output of its own.
+//!
+//! Only whole packets are judged and passed, so that a verdict never depends on how the stream was cut. Known request
+//! types and extensions pass, everything else is answered here. A refused request never reaches the asset; its answer
+//! takes its place among the asset's answers, so that a client that pipelines sees them in the order of its requests.
+mod packet;
+
+use std::collections::{HashMap, VecDeque};
+
+use bytes::Bytes;
+use sallyport_policy::FileTransfer;
+use serde_json::json;
+
+use self::packet as wire;
+use self::packet::{Answer, Framer, Request};
+use super::{Content, FileOutcome, Malformed, Step, Store, Via, Way};
+
+/// Requests that may be under way at once; OpenSSH's client has 64 and a few.
+const MAX_OUTSTANDING: usize = 4096;
+/// Files and folders that may be open at once.
+const MAX_OPEN: usize = 1024;
+/// With this many requests under way the client pipelines, and a short wait for more costs it nothing.
+const PIPELINED: usize = 16;
+
+/// The longest path that Linux takes (PATH_MAX), and so the longest that is passed on.
+const LONGEST_PATH: usize = 4096;
+/// What the paths of requests under way may hold together.
+const MOST_PATHS: usize = 1024 * 1024;
+
+/// The state of one sftp connection.
+#[derive(Debug)]
+pub(crate) struct Sftp {
+    rights: FileTransfer,
+    client: Framer,
+    asset: Framer,
+    greeted: bool,
+    answered_greeting: bool,
+    pending: VecDeque<Pending>,
+    under_way: usize,
+    /// Bytes in the paths of requests under way.
+    paths: usize,
+    open: HashMap<Vec<u8>, Open>,
+}
+
+/// What waits for its turn to be answered.
+#[derive(Debug)]
+enum Pending {
+    /// Asked of the asset; `None` when its answer has gone already.
+    Asset(u32, Option<Asked>),
+    /// Our own answer, due when everything before it is answered.
+    Ours(Bytes),
+}
+
+#[derive(Debug)]
+enum Asked {
+    Open { path: String, flags: u32 },
+    OpenDir,
+    Close { handle: Vec<u8> },
+    Read { handle: Vec<u8>, offset: u64, length: usize },
+    Write { handle: Vec<u8> },
+    Change { what: &'static str, path: String, other: Option<String> },
+    Look,
+}
+
+/// An open file or folder.
+#[derive(Debug)]
+struct Open {
+    path: String,
+    /// What it was opened for; zero for a folder.
+    flags: u32,
+    closing: bool,
+    up: Option<Content>,
+    down: Option<Content>,
+    write_failed: bool,
+    read_to_end: bool,
+}
+
+impl Sftp {
+    pub(crate) fn new(rights: FileTransfer) -> Self {
+        Self {
+            rights,
+            client: Framer::default(),
+            asset: Framer::default(),
+            greeted: false,
+            answered_greeting: false,
+            pending: VecDeque::new(),
+            under_way: 0,
+            paths: 0,
+            open: HashMap::new(),
+        }
+    }
+
+    /// The client's next bytes. What comes before a malformed packet still counts.
+    pub(crate) fn client_sent(&mut self, bytes: Bytes, steps: &mut Vec<Step>) -> Result<(), Malformed> {
+        let Some(stream) = self.client.join(bytes)? else { return Ok(()) };
+        let mut run = Run::new(&stream);
+        let outcome = loop {
+            let end = match Framer::cut(run.rest()) {
+                Ok(Some(end)) => end,
+                Ok(None) => break Ok(()),
+                Err(malformed) => break Err(malformed),
+            };
+            match self.judge(run.packet(end), steps, &mut run) {
+                Ok(Verdict::Pass(store)) => run.pass(end, store, steps),
+                Ok(Verdict::Replace(bytes)) => {
+                    run.skip(end, steps);
+                    steps.push(Step::Forward(bytes, Store::Message));
+                }
+                Ok(Verdict::Refuse) => run.skip(end, steps),
+                Err(malformed) => break Err(malformed),
+            }
+        };
+        self.client.keep(run.finish(steps));
+        outcome
+    }
+
+    /// The asset's next bytes, with our own answers where their turn has come.
+    pub(crate) fn asset_sent(&mut self, bytes: Bytes, steps: &mut Vec<Step>) -> Result<(), Malformed> {
+        let Some(stream) = self.asset.join(bytes)? else { return Ok(()) };
+        let mut run = Run::new(&stream);
+        let outcome = loop {
+            let end = match Framer::cut(run.rest()) {
+                Ok(Some(end)) => end,
+                Ok(None) => break Ok(()),
+                Err(malformed) => break Err(malformed),
+            };
+            match self.answered(run.packet(end), steps, &mut run) {
+                Ok(Verdict::Pass(store)) => run.pass(end, store, steps),
+                Ok(Verdict::Replace(bytes)) => {
+                    run.skip(end, steps);
+                    steps.push(Step::Forward(bytes, Store::Message));
+                }
+                Ok(Verdict::Refuse) => run.skip(end, steps),
+                Err(malformed) => break Err(malformed),
+            }
+            if self.answer_is_due() {
+                run.flush(steps);
+                self.due_answers(steps);
+            }
+        };
+        self.asset.keep(run.finish(steps));
+        outcome
+    }
+
+    /// Is an answer of ours next in turn?
+    pub(crate) fn answer_is_due(&self) -> bool {
+        matches!(self.pending.front(), Some(Pending::Ours(_)))
+    }
+
+    /// Our own answers whose turn has come. Call it between two stretches of the asset's stream.
+    pub(crate) fn due_answers(&mut self, steps: &mut Vec<Step>) {
+        while let Some(Pending::Ours(_)) = self.pending.front() {
+            if let Some(Pending::Ours(bytes)) = self.pending.pop_front() {
+                steps.push(Step::Forward(bytes, Store::Message));
+            }
+            self.drop_answered();
+        }
+    }
+
+    /// Does the client pipeline, so that more of the same is about to come from both sides?
+    pub(crate) fn expects_more(&self) -> bool {
+        self.under_way >= PIPELINED
+    }
+
+    /// The stream has ended: files that were never closed.
+    pub(crate) fn finish(&mut self, steps: &mut Vec<Step>) {
+        let mut open: Vec<_> = self.open.drain().map(|(_, open)| open).collect();
+        open.sort_by(|one, other| one.path.cmp(&other.path));
+        for file in open {
+            file.report(false, Some("the file was not closed"), steps);
+        }
+    }
+
+    fn judge(&mut self, packet: &[u8], steps: &mut Vec<Step>, run: &mut Run<'_>) -> Result<Verdict, Malformed> {
+        let (id, request) = wire::request(packet)?;
+        if let Request::Init(version) = request {
+            if self.greeted || version < wire::VERSION {
+                return Err(Malformed("an sftp greeting that does not belong here"));
+            }
+            self.greeted = true;
+            return Ok(Verdict::Replace(wire::init()));
+        }
+        if !self.greeted {
+            return Err(Malformed("an sftp request before the greeting"));
+        }
+        if self.pending.len() >= MAX_OUTSTANDING {
+            return Err(Malformed("too many sftp requests at once"));
+        }
+        if self.pending.iter().any(|pending| matches!(pending, Pending::Asset(asked, Some(_)) if *asked == id)) {
+            return Err(Malformed("an sftp request id is in use already"));
+        }
+        let store = if matches!(request, Request::Write { .. }) { Store::Content } else { Store::Message };
+        let permitted = self.permit(&request).and_then(|asked| match self.paths + asked.paths() {
+            paths if paths > MOST_PATHS => Err(Refusal::failure("too many paths at once".to_owned())),
+            _ => Ok(asked),
+        });
+        match permitted {
+            Ok(asked) => {
+                self.paths += asked.paths();
+                self.pending.push_back(Pending::Asset(id, Some(asked)));
+                self.under_way += 1;
+                Ok(Verdict::Pass(store))
+            }
+            Err(refusal) => {
+                if let Some((path, what)) = refusal.file {
+                    run.flush(steps);
+                    steps.push(Step::File(Via::Sftp, path, FileOutcome::Refused(what)));
+                }
+                let answer = wire::status(id, refusal.code, &refusal.message);
+                self.pending.push_back(Pending::Ours(answer));
+                Ok(Verdict::Refuse)
+            }
+        }
+    }
+
+    fn permit(&mut self, request: &Request<'_>) -> Result<Asked, Refusal> {
+        if request.longest_path() > LONGEST_PATH {
+            return Err(Refusal::failure(format!("a path is longer than {LONGEST_PATH} bytes")));
+        }
+        let asked = match request {
+            Request::Open { path, flags } => self.permit_open(path, *flags)?,
+            Request::OpenDir { .. } => {
+                self.may_open_another()?;
+                Asked::OpenDir
+            }
+            Request::Close { handle } => {
+                self.at(handle)?.closing = true;
+                Asked::Close { handle: handle.to_vec() }
+            }
+            Request::Read { handle, offset, length } => {
+                let file = self.at(handle)?;
+                if file.flags & wire::OPEN_READ == 0 {
+                    return Err(file.not_opened_for("read"));
+                }
+                file.down.get_or_insert_with(Content::new);
+                let length = usize::try_from(*length).unwrap_or(usize::MAX);
+                Asked::Read { handle: handle.to_vec(), offset: *offset, length }
+            }
+            Request::Write { handle, offset, data } => {
+                let file = self.at(handle)?;
+                if file.flags & wire::OPEN_WRITE == 0 {
+                    return Err(file.not_opened_for("write"));
+                }
+                file.up.get_or_insert_with(Content::new).piece(*offset, data);
+                Asked::Write { handle: handle.to_vec() }
+            }
+            Request::ReadDir { handle } | Request::LookAt { handle } => {
+                self.at(handle)?;
+                Asked::Look
+            }
+            Request::Look => Asked::Look,
+            Request::Change { what, path, other } => {
+                let (path, other) = (text(path), other.map(text));
+                self.needs(Way::Upload, what, &path)?;
+                Asked::Change { what, path, other }
+            }
+            Request::ChangeAt { what, handle } => {
+                let path = self.at(handle)?.path.clone();
+                self.needs(Way::Upload, what, &path)?;
+                Asked::Change { what, path, other: None }
+            }
+            Request::Copy { from, to } => {
+                let source = self.at(from)?;
+                if source.flags & wire::OPEN_READ == 0 {
+                    return Err(source.not_opened_for("read"));
+                }
+                let path = source.path.clone();
+                let target = self.at(to)?;
+                if target.flags & wire::OPEN_WRITE == 0 {
+                    return Err(target.not_opened_for("write"));
+                }
+                let other = Some(target.path.clone());
+                self.needs(Way::Upload, "copy", &path)?;
+                Asked::Change { what: "copy", path, other }
+            }
+            Request::Unknown | Request::Init(_) => return Err(Refusal::unsupported()),
+        };
+        Ok(asked)
+    }
+
+    fn permit_open(&self, path: &[u8], flags: u32) -> Result<Asked, Refusal> {
+        let path = text(path);
+        if flags & !wire::OPEN_KNOWN != 0 {
+            return Err(Refusal::unsupported());
+        }
+        if flags & !wire::OPEN_READ != 0 {
+            self.needs(Way::Upload, "open-write", &path)?;
+        }
+        if flags & wire::OPEN_READ != 0 || flags == 0 {
+            self.needs(Way::Download, "open-read", &path)?;
+        }
+        self.may_open_another()?;
+        Ok(Asked::Open { path, flags })
+    }
+
+    fn needs(&self, way: Way, what: &'static str, path: &str) -> Result<(), Refusal> {
+        let granted = match way {
+            Way::Upload => self.rights.may_upload(),
+            Way::Download => self.rights.may_download(),
+        };
+        if granted { Ok(()) } else { Err(Refusal::not_granted(way, self.rights, what, path)) }
+    }
+
+    fn may_open_another(&self) -> Result<(), Refusal> {
+        let opening =
+            |pending: &&Pending| matches!(pending, Pending::Asset(_, Some(Asked::Open { .. } | Asked::OpenDir)));
+        if self.open.len() + self.pending.iter().filter(opening).count() < MAX_OPEN {
+            Ok(())
+        } else {
+            Err(Refusal::failure("too many files are open".to_owned()))
+        }
+    }
+
+    fn at(&mut self, handle: &[u8]) -> Result<&mut Open, Refusal> {
+        self.open
+            .get_mut(handle)
+            .filter(|open| !open.closing)
+            .ok_or_else(|| Refusal::failure("no file is open by this handle".to_owned()))
+    }
+
+    fn answered(&mut self, packet: &[u8], steps: &mut Vec<Step>, run: &mut Run<'_>) -> Result<Verdict, Malformed> {
+        let (id, answer) = wire::answer(packet)?;
+        if let Answer::Version(version) = answer {
+            if !self.greeted || self.answered_greeting || version != wire::VERSION {
+                return Err(Malformed("the asset's sftp greeting is not version 3"));
+            }
+            self.answered_greeting = true;
+            return Ok(Verdict::Replace(wire::version(packet)?));
+        }
+        let asked = self
+            .pending
+            .iter_mut()
+            .find_map(|pending| match pending {
+                Pending::Asset(asked_id, asked) if *asked_id == id => asked.take(),
+                Pending::Asset(..) | Pending::Ours(_) => None,
+            })
+            .ok_or(Malformed("the asset answered what was not asked"))?;
+        self.under_way -= 1;
+        self.paths -= asked.paths();
+        self.drop_answered();
+        let mut said = Vec::new();
+        let store = self.take_answer(asked, &answer, &mut said)?;
+        if !said.is_empty() {
+            run.flush(steps);
+            steps.append(&mut said);
+        }
+        Ok(Verdict::Pass(store))
+    }
+
+    fn take_answer(&mut self, asked: Asked, answer: &Answer<'_>, said: &mut Vec<Step>) -> Result<Store, Malformed> {
+        match (asked, answer) {
+            (Asked::Open { path, flags }, Answer::Handle(handle)) => self.opened(handle, path, flags)?,
+            (Asked::OpenDir, Answer::Handle(handle)) => self.opened(handle, String::new(), 0)?,
+            (Asked::Read { handle, offset, length }, Answer::Data(data)) => {
+                if data.len() > length {
+                    return Err(Malformed("the asset sent more than was asked for"));
+                }
+                if let Some(down) = self.open.get_mut(&handle).and_then(|file| file.down.as_mut()) {
+                    down.piece(offset, data);
+                }
+                return Ok(Store::Content);
+            }
+            (Asked::Read { handle, offset, .. }, Answer::Status(code)) => {
+                if let Some(file) = self.open.get_mut(&handle) {
+                    let reached = file.down.as_ref().is_some_and(|down| down.is_sequential() && offset >= down.next());
+                    file.read_to_end |= *code == wire::FX_EOF && reached;
+                }
+            }
+            (Asked::Write { handle }, Answer::Status(code)) => {
+                if let Some(file) = self.open.get_mut(&handle) {
+                    file.write_failed |= *code != wire::FX_OK;
+                }
+            }
+            (Asked::Close { handle }, Answer::Status(code)) => {
+                if let Some(file) = self.open.remove(&handle) {
+                    file.report(*code == wire::FX_OK, None, said);
+                }
+            }
+            (Asked::Change { what, path, other }, Answer::Status(code)) => {
+                if what != "fsync" {
+                    said.push(Step::Operation(
+                        json!({ "op": what, "via": "sftp", "path": path, "to": other, "status": code }),
+                    ));
+                }
+            }
+            (Asked::Open { .. } | Asked::OpenDir | Asked::Look, Answer::Status(_)) | (Asked::Look, Answer::Told) => {}
+            _ => return Err(Malformed("the asset's answer does not fit what was asked")),
+        }
+        Ok(Store::Message)
+    }
+
+    fn opened(&mut self, handle: &[u8], path: String, flags: u32) -> Result<(), Malformed> {
+        let open = Open { path, flags, closing: false, up: None, down: None, write_failed: false, read_to_end: false };
+        match self.open.insert(handle.to_vec(), open) {
+            None => Ok(()),
+            Some(_) => Err(Malformed("the asset gave the same sftp handle twice")),
+        }
+    }
+
+    fn drop_answered(&mut self) {
+        while let Some(Pending::Asset(_, None)) = self.pending.front() {
+            self.pending.pop_front();
+        }
+    }
+}
+
+impl Asked {
+    /// What its paths hold.
+    fn paths(&self) -> usize {
+        match self {
+            Asked::Open { path, .. } => path.len(),
+            Asked::Change { path, other, .. } => path.len() + other.as_ref().map_or(0, String::len),
+            Asked::OpenDir | Asked::Close { .. } | Asked::Read { .. } | Asked::Write { .. } | Asked::Look => 0,
+        }
+    }
+}
+
+impl Open {
+    fn report(self, closed: bool, note: Option<&'static str>, steps: &mut Vec<Step>) {
+        let up = self.up.or_else(|| (self.flags & wire::OPEN_WRITE != 0).then(Content::new));
+        if let Some(up) = up {
+            let note = note.or(self.write_failed.then_some("the asset refused a write"));
+            let file = up.finish(Way::Upload, closed && !self.write_failed, note);
+            steps.push(Step::File(Via::Sftp, self.path.clone(), FileOutcome::Transferred(file)));
+        }
+        if let Some(down) = self.down {
+            let note = note.or((!self.read_to_end).then_some("the file was not read to its end"));
+            let file = down.finish(Way::Download, closed && self.read_to_end, note);
+            steps.push(Step::File(Via::Sftp, self.path, FileOutcome::Transferred(file)));
+        }
+    }
+
+    fn not_opened_for(&self, what: &'static str) -> Refusal {
+        Refusal {
+            code: wire::FX_PERMISSION_DENIED,
+            message: format!("sallyport: the file was not opened for this ({what})"),
+            file: Some((self.path.clone(), what)),
+        }
+    }
+}
+
+/// Why a request is answered here, and what with.
+#[derive(Debug)]
+struct Refusal {
+    code: u32,
+    message: String,
+    file: Option<(String, &'static str)>,
+}
+
+impl Refusal {
+    fn not_granted(way: Way, rights: FileTransfer, what: &'static str, path: &str) -> Self {
+        Self {
+            code: wire::FX_PERMISSION_DENIED,
+            message: format!("sallyport: {way} is not granted here (file_transfer = \"{rights}\")"),
+            file: Some((path.to_owned(), what)),
+        }
+    }
+
+    fn failure(message: String) -> Self {
+        Self { code: wire::FX_FAILURE, message: format!("sallyport: {message}"), file: None }
+    }
+
+    fn unsupported() -> Self {
+        Self {
+            code: wire::FX_OP_UNSUPPORTED,
+            message: "sallyport: this sftp request is not supported".to_owned(),
+            file: None,
+        }
+    }
+}
+
+enum Verdict {
+    Pass(Store),
+    Replace(Bytes),
+    Refuse,
+}
+
+fn text(path: &[u8]) -> String {
+    String::from_utf8_lossy(path).into_owned()
+}
+
+/// Collects neighbouring packets that pass the same way into one stretch without copying them.
+struct Run<'a> {
+    stream: &'a Bytes,
+    start: usize,
+    at: usize,
+    store: Store,
+}
+
+impl<'a> Run<'a> {
+    fn new(stream: &'a Bytes) -> Self {
+        Self { stream, start: 0, at: 0, store: Store::Message }
+    }
+
+    fn rest(&self) -> &'a [u8] {
+        self.stream.get(self.at..).unwrap_or_default()
+    }
+
+    /// The body of the packet that ends `end` bytes on.
+    fn packet(&self, end: usize) -> &'a [u8] {
+        self.rest().get(4..end).unwrap_or_default()
+    }
+
+    fn pass(&mut self, end: usize, store: Store, steps: &mut Vec<Step>) {
+        if store != self.store {
+            self.flush(steps);
+            self.store = store;
+        }
+        self.at += end;
+    }
+
+    fn skip(&mut self, end: usize, steps: &mut Vec<Step>) {
+        self.flush(steps);
+        self.at += end;
+        self.start = self.at;
+    }
+
+    fn flush(&mut self, steps: &mut Vec<Step>) {
+        if self.start < self.at {
+            steps.push(Step::Forward(self.stream.slice(self.start..self.at), self.store));
+            self.start = self.at;
+        }
+    }
+
+    fn finish(mut self, steps: &mut Vec<Step>) -> &'a [u8] {
+        self.flush(steps);
+        self.rest()
+    }
+}
+
+#[cfg(test)]
+mod tests;
