@@ -7,7 +7,6 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use jiff::SignedDuration;
 use russh::keys::ssh_key::PublicKey;
 use sallyport_policy::{AssetId, ServiceName};
 use tokio::net::{TcpListener, TcpStream};
@@ -15,6 +14,7 @@ use tokio::net::{TcpListener, TcpStream};
 use crate::broker::Broker;
 use crate::identity::{MultiFactor, Refused};
 use crate::live::{Form, Target};
+use crate::login::lease::longest;
 use crate::session::{Authorization, Session};
 
 /// For whom, and where to.
@@ -105,6 +105,6 @@ async fn forward(
 async fn proof(broker: &Broker, stand: &Stand, from: SocketAddr) -> Result<MultiFactor, NotForwarded> {
     let now = broker.now();
     let verified = broker.identities.first_factor_key(&stand.identity, &stand.key, from.ip(), now).await?;
-    let longest = SignedDuration::try_from(broker.config.longest_lease).unwrap_or(SignedDuration::ZERO);
+    let longest = longest(broker, verified.subject());
     broker.identities.lease(&verified, longest, now).await?.ok_or(NotForwarded::NoLease)
 }

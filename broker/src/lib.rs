@@ -14,6 +14,7 @@ pub(crate) mod install;
 pub(crate) mod listen;
 pub mod live;
 pub mod logging;
+pub(crate) mod login;
 pub mod metrics;
 pub mod plant;
 pub mod process;

@@ -24,6 +24,7 @@ use crate::audit::AuditEvent;
 use crate::broker::Broker;
 use crate::config::Config;
 use crate::live::Registry;
+use crate::login::Entrance;
 use crate::metrics::MetricsServer;
 use crate::session;
 use crate::ssh;
@@ -82,7 +83,9 @@ impl App {
         let mut signals = signals::Signals::listen().map_err(RunError::Signals)?;
 
         let mut tasks = Tasks { running: JoinSet::new(), stop: stop.clone() };
-        tasks.spawn("ssh", ssh::listen(Arc::clone(&broker), listeners, stop.clone()));
+        let entrance = Entrance::new(Arc::clone(&broker));
+        tasks.spawn("entrance", Arc::clone(&entrance).keep(stop.clone()));
+        tasks.spawn("ssh", ssh::listen(entrance, listeners, stop.clone()));
         tasks.spawn("policy", follow_plant::follow(Arc::clone(&broker), stop.clone()));
         tasks.spawn("watch", session::keep_watch(Arc::clone(&broker), stop.clone()));
         tasks.spawn("recordings", tasks::look_after_recordings(Arc::clone(&broker), stop.clone()));

@@ -79,7 +79,45 @@ impl Verified {
     }
 }
 
+/// What somebody shows as their first factor.
+#[derive(Debug)]
+pub enum Claim<'a> {
+    /// A password, as it was typed.
+    Password(Secret<String>),
+    /// A key, whose signature the door has verified.
+    Key(&'a PublicKey),
+    /// A certificate, for whose key the door has verified a signature.
+    Certificate(&'a Certificate),
+}
+
+impl Claim<'_> {
+    /// For the audit of a refusal: which kind it would have been is not known then.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Claim::Password(_) => PASSWORD,
+            Claim::Key(_) => "key",
+            Claim::Certificate(_) => "certificate",
+        }
+    }
+}
+
 impl Identities {
+    /// A name and what is shown for it.
+    pub async fn first_factor(
+        &self,
+        name: &str,
+        claim: Claim<'_>,
+        source: IpAddr,
+        now: Timestamp,
+    ) -> Result<Verified, Refused> {
+        match claim {
+            Claim::Password(password) => self.first_factor_password(name, password, source, now).await,
+            Claim::Key(key) => self.first_factor_key(name, key, source, now).await,
+            Claim::Certificate(certificate) => self.first_factor_certificate(name, certificate, source, now).await,
+        }
+    }
+
     /// A name and a password. Takes as long for a name that nobody has.
     ///
     /// Wrong ones make the next from the same source wait; nobody else (see `throttle.rs`).

@@ -1,13 +1,13 @@
 //! Who somebody is, and how sure the broker is of it.
 //!
 //! ```text
-//! name + password | key | certificate ──first factor──► Verified ──Offer (a code) | lease──► MultiFactor
+//! name + Claim (password, key, certificate) ──► Verified ──Offer (a code) | lease──► MultiFactor
 //! ```
 //!
 //! The two types are proofs. [`Verified`] is made in `first_factor.rs` and [`MultiFactor`] in `multi_factor/`, nowhere else:
 //! those are the places to audit. A refusal says nothing to the outside ([`Refused::sentence`]) and everything to the log.
 //!
-//! The caller writes the audit events of a login: it knows the connection. What an administrator changes is in `admin.rs`.
+//! What is proven here is put on record by `login/`, which knows the connection. What an administrator changes is in `admin.rs`.
 
 pub mod admin;
 mod certificate;
@@ -29,7 +29,7 @@ use std::sync::atomic::AtomicBool;
 
 pub use certificate::{CertificateFault, CertificateRules, CertificateRulesError, Revoked};
 pub use clock::{CLOCK_JUMP, ClockWatch};
-pub use first_factor::Verified;
+pub use first_factor::{Claim, Verified};
 pub use key::{KeyFault, KeyLineError, factor_of, fingerprint, parse_line};
 pub use multi_factor::{GrantedLease, LeaseId, MultiFactor};
 pub use password::{PasswordError, WeakPassword, check_strength};

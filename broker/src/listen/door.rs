@@ -1,7 +1,7 @@
 //! Who has connected: bounded in number and rate, per source and in all, and never a way to keep others out.
 //!
 //! A full waiting room does not refuse the newcomer (a flood would then lock everybody out); it ends the connection that has
-//! shown least and waited longest. Somebody who has sent an SSH identification outlives the silent ones, somebody whose first
+//! shown least and waited longest. Somebody who has said something outlives the silent ones, somebody whose first
 //! factor was right outlives both, and among equals those who come from where people have logged in.
 //!
 //! INVARIANT: whatever is open is counted, until it is really over. One that was told to go still counts against its source;
@@ -67,7 +67,7 @@ pub(crate) enum Crowded {
     Gone,
 }
 
-/// The door of one protocol, over all its addresses.
+/// The door of a broker, over all its addresses and whatever is spoken behind them.
 #[derive(Debug)]
 pub(crate) struct Door {
     limits: Limits,
@@ -303,12 +303,6 @@ impl Slot {
     pub(crate) fn pass(&self) -> Pass {
         self.pass.clone()
     }
-
-    /// Cancelled when this connection must make room.
-    #[must_use]
-    pub(crate) fn ejected(&self) -> &CancellationToken {
-        &self.pass.ejected
-    }
 }
 
 impl Drop for Slot {
@@ -321,6 +315,11 @@ impl Pass {
     /// Notes how far the connection has come; never back.
     pub(crate) fn reached(&self, progress: Progress) {
         self.progress.fetch_max(progress as u8, Ordering::Relaxed);
+    }
+
+    /// Resolves when the connection must make room.
+    pub(crate) async fn must_make_room(&self) {
+        self.ejected.cancelled().await;
     }
 
     /// Whether the connection must make room.

@@ -4,15 +4,10 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use jiff::SignedDuration;
-
 use super::{Connecting, Session};
-use crate::audit::AuditEvent;
 use crate::broker::Broker;
 use crate::identity::MultiFactor;
 
-/// However short the leases, a code counts for so long for what it was given for.
-pub(crate) const JUST_GIVEN: SignedDuration = SignedDuration::from_mins(1);
 /// Denials at once on one connection, each of which is on the record. One a second is no flood: a tool that tries again and
 /// again outside its window must not take the others on its connection down.
 const MOST_DENIALS: u64 = 100;
@@ -53,32 +48,6 @@ impl Session<Authenticated> {
     #[must_use]
     pub fn proven_again(&self, proof: MultiFactor) -> Session<Authenticated> {
         Session { stage: Authenticated { proof, ..self.stage.clone() } }
-    }
-
-    /// The same person, where a second factor counts that they have proven since, on another connection from the same
-    /// machine with the same credential.
-    pub(crate) async fn renewed(&self) -> Option<Session<Authenticated>> {
-        let Authenticated { broker, source, proof, .. } = &self.stage;
-        let now = broker.now();
-        let bound = SignedDuration::try_from(broker.config.longest_lease).unwrap_or(SignedDuration::ZERO);
-        let longest = broker.policy.current().longest_lease(proof.subject()).min(bound).max(JUST_GIVEN);
-        let newer = match broker.identities.newer_lease(proof, longest, now).await {
-            Ok(newer) => newer?,
-            Err(error) => {
-                tracing::warn!(%error, "Leases cannot be looked up");
-                return None;
-            }
-        };
-        let used = newer.lease().map(|lease| AuditEvent::LeaseUsed {
-            identity: newer.identity().to_string(),
-            source: source.to_string(),
-            lease: lease.to_string(),
-        });
-        if let Err(error) = broker.audit.record(used?).await {
-            tracing::error!(%error, "The use of a lease could not be audited, so it does not count");
-            return None;
-        }
-        Some(self.proven_again(newer))
     }
 
     /// The same person, for another session of the same connection.

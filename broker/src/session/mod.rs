@@ -18,7 +18,6 @@ mod refusal;
 mod watch;
 
 pub use authenticate::Authenticated;
-pub(crate) use authenticate::JUST_GIVEN;
 pub use authorize::{Authorization, Authorized};
 pub use connecting::Connecting;
 pub use forward::{Ask, Caller, Client, Refused, Voice};

@@ -15,13 +15,10 @@
 //! | `transfer/` | the file transfers in a channel: sftp, scp, and which command is which |
 
 mod abortable;
-mod admission;
 mod algorithms;
 mod backlog;
 pub(crate) mod channel;
 mod lobby;
-mod login;
-mod refusals;
 mod server;
 pub(crate) mod session;
 mod transfer;
@@ -34,16 +31,5 @@ pub use channel::{
     Activity, Answer, ChannelContext, ChannelError, ChannelRequest, Evidence, Flow, RefusedRequest, Seat, Sentence,
     SessionChannel, Trouble, TroubleSignal, VIEW_ONLY_GRACE, bytes_queued, pipe, relay_forward,
 };
-pub use server::listen;
+pub(crate) use server::listen;
 pub use transfer::{FileOutcome, FileReport, Transferred, Via, Way};
-
-use jiff::SignedDuration;
-use sallyport_policy::Subject;
-
-use crate::broker::Broker;
-
-/// The longest lease that any grant of theirs allows, within the broker's own bound.
-fn longest_lease_of(broker: &Broker, subject: &Subject) -> SignedDuration {
-    let bound = SignedDuration::try_from(broker.config.longest_lease).unwrap_or(SignedDuration::ZERO);
-    broker.policy.current().longest_lease(subject).min(bound)
-}

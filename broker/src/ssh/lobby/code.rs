@@ -6,12 +6,10 @@ use std::time::Duration;
 
 use russh::server::Msg;
 use russh::{Channel, ChannelMsg};
-use sallyport_policy::Proof;
 
-use crate::audit::AuditEvent;
-use crate::identity::MultiFactor;
-use crate::session::{Authenticated, JUST_GIVEN, Session};
-use crate::ssh::admission::prove_again;
+use crate::identity::Offer;
+use crate::login::step_up;
+use crate::session::{Authenticated, Session};
 use crate::ssh::say_and_close;
 
 /// How long a person may look for their code.
@@ -38,13 +36,11 @@ pub(in crate::ssh) async fn renew(mut channel: Channel<Msg>, session: Arc<Sessio
 }
 
 async fn given(channel: &mut Channel<Msg>, session: &Session<Authenticated>) -> Result<&'static str, &'static str> {
-    let now = session.broker().now();
-    let just_given = |proof: &Proof| proof.kind.is_second() && now.duration_since(proof.at) < JUST_GIVEN;
-    if session.proof().proofs().iter().any(just_given) {
-        return lease(session, session.proof().clone()).await;
+    if step_up::just_given(session) {
+        return step_up::renew(session, session.proof().clone()).await;
     }
     let code = tokio::time::timeout(PATIENCE, ask(channel)).await.ok().flatten().ok_or("No code was given.")?;
-    lease(session, prove_again(session, &code).await?).await
+    step_up::renew(session, step_up::prove_again(session, Offer::Code(&code)).await?).await
 }
 
 async fn ask(channel: &mut Channel<Msg>) -> Option<String> {
@@ -69,32 +65,4 @@ async fn ask(channel: &mut Channel<Msg>) -> Option<String> {
             _ => {}
         }
     }
-}
-
-async fn lease(session: &Session<Authenticated>, mut proof: MultiFactor) -> Result<&'static str, &'static str> {
-    const TROUBLE: &str = "The broker cannot check this now. Try again later.";
-    let broker = session.broker();
-    let duration = crate::ssh::longest_lease_of(broker, proof.subject()).max(JUST_GIVEN);
-    let granted = broker.identities.grant_lease(&mut proof, duration, broker.now()).await.map_err(|error| {
-        tracing::warn!(%error, "A lease could not be granted");
-        TROUBLE
-    })?;
-    if let Some(lease) = granted {
-        let event = AuditEvent::LeaseGranted {
-            identity: proof.identity().to_string(),
-            source: session.source().to_string(),
-            lease: lease.id.to_string(),
-            factor: lease.factor.to_string(),
-            expires_at: lease.expires_at,
-        };
-        broker.audit.record(event).await.map_err(|error| {
-            tracing::error!(%error, "A lease could not be audited");
-            TROUBLE
-        })?;
-    }
-    Ok(if duration > JUST_GIVEN {
-        "Thank you. Connect again: the code counts for as long as your role allows."
-    } else {
-        "Thank you. Connect again within a minute."
-    })
 }

@@ -12,8 +12,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::listing::Listing;
 use crate::live::{Form, Target};
+use crate::login::{Admission, Entry, Next};
 use crate::session::{Ask, Authenticated, Authorized, Client, Refused, Session, Voice};
-use crate::ssh::admission::{Admission, Entry, Next};
 use crate::ssh::backlog::Backlog;
 use crate::ssh::{Answer, ChannelRequest, SessionChannel, say_and_close};
 use crate::vault::Secret;

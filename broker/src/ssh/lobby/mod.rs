@@ -23,10 +23,10 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::AbortOnDropHandle;
 
 use self::code::renew;
-use self::direct_tcpip::{Lead, Nowhere};
 use self::listing::Listing;
 use self::menu::{Choosing, Reader};
 use self::registry::Entered;
+use crate::login::target::{Lead, Nowhere};
 use crate::session::{Authenticated, Session, Voice};
 use crate::ssh::abortable::Lifeline;
 use crate::ssh::backlog::{Backlog, Full};

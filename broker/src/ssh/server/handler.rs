@@ -1,6 +1,5 @@
 //! The one russh handler for people: it translates callbacks into the typed stages behind each door.
 
-use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -11,23 +10,21 @@ use russh::server::{
 use russh::{Channel, ChannelId, ChannelOpenFailure, MethodKind, MethodSet, Pty, Sig};
 use sallyport_policy::{AssetId, ServiceName};
 
-use super::jump_login::{self, InnerGate};
-use super::outer_login::{self, Gate, Left};
+use super::jump_login::{self, JumpLogin};
+use super::outer_login::{OuterLogin, ask};
 use super::serve;
 use super::shared::Server;
 use crate::audit::{AuditEvent, shortened};
 use crate::listen::Pass;
 use crate::logging::counted;
+use crate::login::Entry;
 use crate::session::{Authenticated, Session, Voice};
 use crate::ssh::abortable::Lifeline;
-use crate::ssh::admission::{Entry, Question};
 use crate::ssh::backlog::{Full, LARGEST_PACKET};
 use crate::ssh::lobby::{Asked, Later, Lobby};
 use crate::ssh::session::SessionConnection;
 use crate::ssh::{Answer, ChannelRequest};
 
-/// Longest answer to a prompt that is looked at.
-const LONGEST_ANSWER: usize = 1024;
 /// Requests for what is carried for nobody, before they are a flood of the record and end the connection.
 const MOST_REFUSED: u32 = 100;
 /// Why the handler ends a connection.
@@ -45,8 +42,8 @@ pub(in crate::ssh) struct PersonHandler {
 }
 
 enum Door {
-    Outer(Box<Gate>),
-    Inner(Box<InnerGate>),
+    Outer(Box<OuterLogin>),
+    Inner(Box<JumpLogin>),
     Lobby(Box<Lobby>),
     Session(SessionConnection),
     /// Between two doors; nothing is open.
@@ -56,8 +53,8 @@ enum Door {
 impl PersonHandler {
     /// Somebody at the broker's own port.
     pub(in crate::ssh) fn outer(server: Arc<Server>, source: IpAddr, pass: Pass, line: Lifeline) -> Self {
-        let gate = Gate::new(Arc::clone(&server), source, pass);
-        Self { server, door: Door::Outer(Box::new(gate)), identity: None, line, refused: 0 }
+        let login = OuterLogin::new(Arc::clone(&server.entrance), source, pass);
+        Self { server, door: Door::Outer(Box::new(login)), identity: None, line, refused: 0 }
     }
 
     /// Somebody known, inside a jump.
@@ -71,7 +68,7 @@ impl PersonHandler {
         let identity = Some(session.proof().identity().to_string());
         Self {
             server,
-            door: Door::Inner(Box::new(InnerGate::new(session, asset, service))),
+            door: Door::Inner(Box::new(JumpLogin::new(session, asset, service))),
             identity,
             line,
             refused: 0,
@@ -191,47 +188,40 @@ impl Handler for PersonHandler {
 
     async fn auth_none(&mut self, user: &str) -> Result<Auth, Error> {
         match &mut self.door {
-            Door::Outer(gate) => outer_auth(gate.none(user)),
-            Door::Inner(gate) => inner_auth(gate.none(user).await),
+            Door::Outer(login) => login.none(user),
+            Door::Inner(login) => inner_auth(login.none(user).await),
             Door::Lobby(_) | Door::Session(_) | Door::Shut => Err(Error::Inconsistent),
         }
     }
 
     async fn auth_password(&mut self, user: &str, password: &str) -> Result<Auth, Error> {
         match &mut self.door {
-            Door::Outer(gate) if password.len() <= LONGEST_ANSWER => {
-                outer_auth(unless_cut(&self.line, gate.password(user, password)).await?)
-            }
-            Door::Outer(gate) => outer_auth(gate.none(user)),
-            Door::Inner(gate) => inner_auth(gate.other(user)),
+            Door::Outer(login) => unless_cut(&self.line, login.password(user, password)).await,
+            Door::Inner(login) => inner_auth(login.other(user)),
             Door::Lobby(_) | Door::Session(_) | Door::Shut => Err(Error::Inconsistent),
         }
     }
 
     async fn auth_publickey_offered(&mut self, user: &str, offer: PublicKeyOffer<'_>) -> Result<Auth, Error> {
         match &mut self.door {
-            Door::Outer(gate) => {
-                outer_auth(unless_cut(&self.line, gate.offered(user, offer.public_key, offer.algorithm)).await?)
-            }
-            Door::Inner(gate) => inner_auth(gate.other(user)),
+            Door::Outer(login) => unless_cut(&self.line, login.offered(user, offer.public_key, offer.algorithm)).await,
+            Door::Inner(login) => inner_auth(login.other(user)),
             Door::Lobby(_) | Door::Session(_) | Door::Shut => Err(Error::Inconsistent),
         }
     }
 
     async fn auth_publickey(&mut self, user: &str, key: VerifiedPublicKey<'_>) -> Result<Auth, Error> {
         match &mut self.door {
-            Door::Outer(gate) => {
-                outer_auth(unless_cut(&self.line, gate.key(user, key.public_key, key.algorithm)).await?)
-            }
-            Door::Inner(gate) => inner_auth(gate.other(user)),
+            Door::Outer(login) => unless_cut(&self.line, login.key(user, key.public_key, key.algorithm)).await,
+            Door::Inner(login) => inner_auth(login.other(user)),
             Door::Lobby(_) | Door::Session(_) | Door::Shut => Err(Error::Inconsistent),
         }
     }
 
     async fn auth_openssh_certificate(&mut self, user: &str, certificate: &Certificate) -> Result<Auth, Error> {
         match &mut self.door {
-            Door::Outer(gate) => outer_auth(unless_cut(&self.line, gate.certificate(user, certificate)).await?),
-            Door::Inner(gate) => inner_auth(gate.other(user)),
+            Door::Outer(login) => unless_cut(&self.line, login.certificate(user, certificate)).await,
+            Door::Inner(login) => inner_auth(login.other(user)),
             Door::Lobby(_) | Door::Session(_) | Door::Shut => Err(Error::Inconsistent),
         }
     }
@@ -244,25 +234,21 @@ impl Handler for PersonHandler {
     ) -> Result<Auth, Error> {
         // One question, one answer: whatever else comes in the same message is not looked at.
         let answer = response.map(|mut answers| answers.next().unwrap_or_default());
-        let answer = match &answer {
-            None => None,
-            Some(bytes) if bytes.len() <= LONGEST_ANSWER => Some(std::str::from_utf8(bytes).unwrap_or_default()),
-            Some(_) => Some(""),
-        };
+        let answer = answer.as_deref().map(|bytes| std::str::from_utf8(bytes).unwrap_or_default());
         match &mut self.door {
-            Door::Outer(gate) => outer_auth(unless_cut(&self.line, gate.interactive(user, answer)).await?),
-            Door::Inner(gate) => inner_auth(gate.interactive(user, answer).await),
+            Door::Outer(login) => unless_cut(&self.line, login.interactive(user, answer)).await,
+            Door::Inner(login) => inner_auth(login.interactive(user, answer).await),
             Door::Lobby(_) | Door::Session(_) | Door::Shut => Err(Error::Inconsistent),
         }
     }
 
     async fn auth_succeeded(&mut self, connection: &mut Connection) -> Result<(), Error> {
         let entry = match std::mem::replace(&mut self.door, Door::Shut) {
-            Door::Outer(gate) => {
-                self.identity = gate.identity();
-                gate.into_entry()
-            }
-            Door::Inner(gate) => gate.into_entry(),
+            Door::Outer(login) => login.into_entered().map(|(identity, entry)| {
+                self.identity = Some(identity.to_string());
+                entry
+            }),
+            Door::Inner(login) => login.into_entry(),
             Door::Lobby(_) | Door::Session(_) | Door::Shut => None,
         };
         let voice = Voice::new(connection.handle(), self.line.cut.clone(), self.line.flow.clone());
@@ -521,32 +507,11 @@ impl Handler for PersonHandler {
 
 /// What a stranger waits for ends with their connection: otherwise it would keep its place in the queue for a password's
 /// hash, and every other, until it is through.
-async fn unless_cut<T>(line: &Lifeline, waiting: impl Future<Output = T>) -> Result<T, Error> {
+async fn unless_cut<T>(line: &Lifeline, waiting: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
     tokio::select! {
         biased;
         () = line.cut.cancelled() => Err(Error::Disconnect),
-        answer = waiting => Ok(answer),
-    }
-}
-
-fn outer_auth(answer: outer_login::Answer) -> Result<Auth, Error> {
-    let methods = |kinds: &[MethodKind]| Some(MethodSet::from(kinds));
-    match answer {
-        outer_login::Answer::Accept => Ok(Auth::Accept),
-        outer_login::Answer::Partial => Ok(Auth::Reject {
-            proceed_with_methods: methods(&[MethodKind::KeyboardInteractive]),
-            partial_success: true,
-        }),
-        outer_login::Answer::Reject(Left::First) => Ok(Auth::Reject {
-            proceed_with_methods: methods(&[MethodKind::PublicKey, MethodKind::Password]),
-            partial_success: false,
-        }),
-        outer_login::Answer::Reject(Left::Second) => Ok(Auth::Reject {
-            proceed_with_methods: methods(&[MethodKind::KeyboardInteractive]),
-            partial_success: false,
-        }),
-        outer_login::Answer::Ask(question) => Ok(ask(question)),
-        outer_login::Answer::HangUp => Err(Error::Disconnect),
+        answer = waiting => answer,
     }
 }
 
@@ -559,13 +524,5 @@ fn inner_auth(answer: jump_login::Answer) -> Result<Auth, Error> {
         }),
         jump_login::Answer::Ask(question) => Ok(ask(question)),
         jump_login::Answer::HangUp => Err(Error::Disconnect),
-    }
-}
-
-fn ask(question: Question) -> Auth {
-    Auth::Partial {
-        name: Cow::Borrowed(""),
-        instructions: Cow::Owned(question.instruction),
-        prompts: Cow::Owned(vec![(Cow::Owned(question.prompt), false)]),
     }
 }

@@ -1,10 +1,9 @@
 //! The inner login of `ssh -J`: the outer one has proven who it is, so that nothing is asked unless something is due.
 
-use sallyport_policy::{AccountName, AssetId, ServiceName};
+use sallyport_policy::{AssetId, ServiceName};
 
-use crate::live::{Form, Target};
+use crate::login::{Admission, Entry, Next, Question, target};
 use crate::session::{Authenticated, Session, not_for_you};
-use crate::ssh::admission::{Admission, Entry, Next, Question};
 
 /// Requests of any kind before the session starts.
 const MOST_ROUNDS: u32 = 30;
@@ -24,7 +23,7 @@ pub(in crate::ssh) enum Answer {
 
 /// The inner login of one jump to one service.
 #[derive(Debug)]
-pub(in crate::ssh) struct InnerGate {
+pub(in crate::ssh) struct JumpLogin {
     session: Session<Authenticated>,
     asset: AssetId,
     service: ServiceName,
@@ -41,7 +40,7 @@ enum State {
     Closed,
 }
 
-impl InnerGate {
+impl JumpLogin {
     pub(in crate::ssh) fn new(session: Session<Authenticated>, asset: AssetId, service: ServiceName) -> Self {
         Self { session, asset, service, rounds: 0, name: None, state: State::Fresh }
     }
@@ -107,18 +106,9 @@ impl InnerGate {
     }
 
     async fn begin(&mut self, name: &str, interactive: bool) -> Answer {
-        // `operator@ews-1` is what a hurried person writes; the asset is known already and must be the same.
-        let account = match name.rsplit_once('@') {
-            Some((account, host)) if host.eq_ignore_ascii_case(self.asset.as_str()) => account,
-            Some(_) | None => name,
-        };
-        let next = match account.parse::<AccountName>() {
-            Ok(account) => {
-                let target =
-                    Target { asset: self.asset.clone(), service: self.service.clone(), account, form: Form::Jump };
-                Admission::begin(self.session.another(), target).await
-            }
-            Err(_) => Next::Enter(Entry::Refused(not_for_you(self.asset.as_str()))),
+        let next = match target::jump(&self.asset, &self.service, name) {
+            Some(target) => Admission::begin(self.session.another(), target).await,
+            None => Next::Enter(Entry::Refused(not_for_you(self.asset.as_str()))),
         };
         self.proceed(next, interactive)
     }

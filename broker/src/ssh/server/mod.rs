@@ -12,5 +12,5 @@ mod outer_login;
 mod serve;
 mod shared;
 
-pub use listener::listen;
+pub(crate) use listener::listen;
 pub(in crate::ssh) use shared::Server;

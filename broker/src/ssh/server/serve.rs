@@ -5,7 +5,6 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use russh::server::{self, Config};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -15,19 +14,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::handler::PersonHandler;
 use super::shared::Server;
-use crate::listen::{Progress, Shared, Slot, gone};
+use crate::listen::{Dismissal, Pass, Progress, Shared, dismissed, overdue};
 use crate::logging::counted;
 use crate::session::not_for_you;
 use crate::ssh::abortable::{Abortable, Lifeline};
 use crate::ssh::channel::flow::Flow;
 use crate::ssh::lobby::Jump;
 use crate::ssh::pipe;
-
-/// How long connections may take to close when the broker stops.
-pub(super) const FAREWELL: Duration = Duration::from_secs(5);
-/// How long somebody who has not logged in may take to hear that they must go. russh says nothing during a key
-/// exchange, and a stranger's exchange need never end.
-const DISMISSAL: Duration = Duration::from_millis(50);
 
 /// A connection that is about to speak.
 struct Connection<S> {
@@ -40,18 +33,12 @@ struct Connection<S> {
     name: String,
 }
 
-/// Why a connection must go, and how long it may take to hear that.
-struct Dismissal {
-    reason: &'static str,
-    patience: Duration,
-}
-
 /// Serves a connection at the broker's own port.
 pub(super) async fn outer(
     server: Arc<Server>,
     socket: TcpStream,
     peer: SocketAddr,
-    slot: &Slot,
+    pass: Pass,
     stop: CancellationToken,
 ) {
     let config = match server.outer() {
@@ -61,34 +48,18 @@ pub(super) async fn outer(
     if let Err(error) = socket.set_nodelay(true) {
         return tracing::debug!(%peer, %error, "The connection was gone at once");
     }
-    let limits = server.door.limits();
-    metrics::gauge!("sallyport_connections_waiting")
-        .set(f64::from(u32::try_from(server.door.waiting()).unwrap_or(u32::MAX)));
+    let limits = server.entrance.door.limits();
     let line = Lifeline::default();
-    let (begin, source) = (Instant::now(), peer.ip().to_canonical());
-    let handler = PersonHandler::outer(Arc::clone(&server), source, slot.pass(), line.clone());
+    let begin = Instant::now();
+    let handler = PersonHandler::outer(Arc::clone(&server), peer.ip(), pass.clone(), line.clone());
     let socket = Arc::new(socket);
     let dismissed = {
-        let (logged_in, socket) = (line.logged_in.clone(), Arc::clone(&socket));
-        async move {
-            let overdue = async {
-                tokio::select! {
-                    biased;
-                    () = slot.ejected().cancelled() => "too many connections wait for their login",
-                    () = tokio::time::sleep_until(begin + limits.login) => TOO_LONG,
-                    () = gone(&socket) => "the client has gone",
-                }
-            };
-            tokio::select! {
-                biased;
-                () = stop.cancelled() => Dismissal { reason: "the broker is stopping", patience: FAREWELL },
-                dismissal = unless_logged_in(&logged_in, overdue) => dismissal,
-            }
-        }
+        let (pass, socket, logged_in) = (pass.clone(), Arc::clone(&socket), line.logged_in.clone());
+        async move { dismissed(&pass, &socket, &logged_in, begin + limits.login, &stop).await }
     };
     let (speaks_by, name) = (begin + limits.silence, peer.to_string());
     let connection = Connection { config, stream: Shared(socket), handler, line, speaks_by, name };
-    serve(connection, dismissed, || slot.pass().reached(Progress::Identified)).await;
+    serve(connection, dismissed, || pass.reached(Progress::Identified)).await;
 }
 
 /// Begins to serve the connection inside a jump. No socket is opened before its login is through.
@@ -106,32 +77,17 @@ pub(super) async fn jump(server: &Arc<Server>, jump: Jump) {
     let line = Lifeline { flow: Flow::within_another(), ..Lifeline::default() };
     let name = format!("a jump to {asset}");
     let handler = PersonHandler::inner(Arc::clone(server), session, asset, service, line.clone());
-    let login = server.door.limits().login;
+    let login = server.entrance.door.limits().login;
     asked.reply.accept().await;
     let end = Instant::now() + login;
     let stream = pipe(asked.channel, outer);
     tokio::spawn(async move {
         let logged_in = line.logged_in.clone();
-        let overdue = async {
-            tokio::time::sleep_until(end).await;
-            TOO_LONG
-        };
         let connection = Connection { config, stream, handler, line, speaks_by: end, name };
-        serve(connection, unless_logged_in(&logged_in, overdue), || {}).await;
+        serve(connection, overdue(&logged_in, end), || {}).await;
         // It keeps its place until it is really over.
         drop(place);
     });
-}
-
-const TOO_LONG: &str = "the login took too long";
-
-/// Resolves when a connection that has not logged in must go. Never for one that has.
-async fn unless_logged_in(logged_in: &CancellationToken, overdue: impl Future<Output = &'static str>) -> Dismissal {
-    tokio::select! {
-        biased;
-        () = logged_in.cancelled() => std::future::pending().await,
-        reason = overdue => Dismissal { reason, patience: DISMISSAL },
-    }
 }
 
 /// Until login, deadline, dismissal or cut, whichever comes first; from the login on, until it ends.

@@ -24,7 +24,8 @@ pub(super) const ARROWS: &[(&str, &str)] = &[
 ];
 
 /// Folders and files in which there is still a circle.
-pub(super) const CIRCLES: &[&[&str]] = &[&["broker/src/session", "broker/src/ssh", "broker/src/tcp"]];
+pub(super) const CIRCLES: &[&[&str]] =
+    &[&["broker/src/session", "broker/src/ssh", "broker/src/tcp", "broker/src/login"]];
 
 /// Files that lie beside their folder.
 pub(super) const LAYOUT: &[&str] = &[

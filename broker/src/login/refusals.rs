@@ -10,6 +10,7 @@ use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::audit::AuditEvent;
 use crate::identity::network;
 
 /// Refusals of one source that are recorded at once.
@@ -21,7 +22,7 @@ const MOST_SOURCES: usize = 4096;
 
 /// Where refusals come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(in crate::ssh) enum Origin {
+pub(super) enum Origin {
     /// One source.
     Network(IpAddr),
     /// All that came when as many as can be remembered were busy.
@@ -30,7 +31,7 @@ pub(in crate::ssh) enum Origin {
 
 /// What to do with a refusal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::ssh) enum Note {
+pub(super) enum Note {
     /// Record it.
     Record,
     /// Record that a wave has begun, instead.
@@ -39,17 +40,32 @@ pub(in crate::ssh) enum Note {
     Counted,
 }
 
+impl Note {
+    /// What to record, if anything: the refusal itself, or that a wave has begun.
+    pub(super) fn event(self, refusal: AuditEvent) -> Option<AuditEvent> {
+        match self {
+            Note::Counted => None,
+            Note::Record => Some(refusal),
+            Note::WaveBegins(origin) => Some(AuditEvent::LoginThrottled {
+                identity: None,
+                source: origin.to_string(),
+                reason: "refused logins from this source come faster than they are recorded".to_owned(),
+            }),
+        }
+    }
+}
+
 /// A wave that is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::ssh) struct Wave {
-    pub(in crate::ssh) origin: Origin,
+pub(super) struct Wave {
+    pub(super) origin: Origin,
     /// Refusals that were not recorded one by one.
-    pub(in crate::ssh) refusals: u64,
+    pub(super) refusals: u64,
 }
 
 /// The buckets.
 #[derive(Debug, Default)]
-pub(in crate::ssh) struct Refusals {
+pub(super) struct Refusals {
     buckets: Mutex<HashMap<Origin, Bucket>>,
 }
 
@@ -63,7 +79,7 @@ struct Bucket {
 
 impl Refusals {
     /// One more refusal from `source` at `now`.
-    pub(in crate::ssh) fn note(&self, source: IpAddr, now: Instant) -> Note {
+    pub(super) fn note(&self, source: IpAddr, now: Instant) -> Note {
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
         let mut origin = Origin::Network(network(source));
         if buckets.len() >= MOST_SOURCES && !buckets.contains_key(&origin) {
@@ -84,12 +100,12 @@ impl Refusals {
     }
 
     /// The waves that are over at `now`: each is given once.
-    pub(in crate::ssh) fn over(&self, now: Instant) -> Vec<Wave> {
+    pub(super) fn over(&self, now: Instant) -> Vec<Wave> {
         self.take(|bucket| bucket.refilled(now) >= BURST / 2)
     }
 
     /// Every wave, over or not.
-    pub(in crate::ssh) fn all(&self) -> Vec<Wave> {
+    pub(super) fn all(&self) -> Vec<Wave> {
         self.take(|_| true)
     }
 
@@ -97,6 +113,17 @@ impl Refusals {
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
         let waves = buckets.iter_mut().filter(|(_, bucket)| bucket.wave > 0 && over(bucket));
         waves.map(|(origin, bucket)| Wave { origin: *origin, refusals: std::mem::take(&mut bucket.wave) }).collect()
+    }
+}
+
+impl Wave {
+    /// For the record.
+    pub(super) fn event(&self) -> AuditEvent {
+        AuditEvent::LoginThrottled {
+            identity: None,
+            source: self.origin.to_string(),
+            reason: format!("{} refused logins were not recorded one by one", self.refusals),
+        }
     }
 }
 

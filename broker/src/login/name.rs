@@ -1,4 +1,4 @@
-//! The user name of an SSH login, taken apart: `alice`, `alice:ews-1`, `alice:operator@ews-1`.
+//! The name that somebody logs in under, taken apart: `alice`, `alice:ews-1`, `alice:operator@ews-1`.
 
 use sallyport_policy::{AccountName, IdentityId};
 
@@ -10,25 +10,25 @@ const LONGEST: usize = 256;
 /// The grammar is `identity [ ":" [ account "@" ] asset ]`. The asset is kept as written: it may be a plant name or an
 /// address, and only the policy knows.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::ssh) struct Login {
+pub(super) struct LoginName {
     /// The person.
-    pub(in crate::ssh) identity: IdentityId,
+    pub(super) identity: IdentityId,
     /// Where they want to go in the direct form; `None` is the lobby (and `-J`).
-    pub(in crate::ssh) target: Option<DirectTarget>,
+    pub(super) target: Option<DirectTarget>,
 }
 
 /// The part behind the colon.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::ssh) struct DirectTarget {
+pub(super) struct DirectTarget {
     /// The login on the asset, where the person named one.
-    pub(in crate::ssh) account: Option<AccountName>,
+    pub(super) account: Option<AccountName>,
     /// The asset as written.
-    pub(in crate::ssh) host: String,
+    pub(super) host: String,
 }
 
 /// What is wrong with a user name. Never shown to the person: an unknown name looks the same.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(in crate::ssh) enum LoginError {
+pub(super) enum LoginError {
     /// Longer than any name can be.
     #[error("user name longer than {LONGEST} bytes")]
     TooLong,
@@ -43,16 +43,16 @@ pub(in crate::ssh) enum LoginError {
     Asset,
 }
 
-impl Login {
+impl LoginName {
     /// Takes a user name apart.
     ///
     /// # Errors
     /// Any name outside the grammar.
-    pub(in crate::ssh) fn parse(name: &str) -> Result<Login, LoginError> {
+    pub(super) fn parse(name: &str) -> Result<LoginName, LoginError> {
         if name.len() > LONGEST {
             return Err(LoginError::TooLong);
         }
-        // An identity may contain a colon only as the group prefix of a federated name, which is not offered over SSH:
+        // An identity may contain a colon only as the group prefix of a federated name, which is not offered here:
         // the first colon always starts the target.
         let (identity, target) = match name.split_once(':') {
             None => (name, None),
@@ -60,7 +60,7 @@ impl Login {
         };
         let identity = identity.parse().map_err(|_| LoginError::Identity)?;
         let target = target.map(DirectTarget::parse).transpose()?;
-        Ok(Login { identity, target })
+        Ok(LoginName { identity, target })
     }
 }
 
@@ -84,7 +84,7 @@ mod tests {
     use super::*;
 
     fn check(name: &str, expected: &str) {
-        let found = match Login::parse(name) {
+        let found = match LoginName::parse(name) {
             Err(error) => format!("error: {error}"),
             Ok(login) => match login.target {
                 None => format!("{}", login.identity),

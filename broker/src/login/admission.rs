@@ -1,21 +1,25 @@
 //! Between a proven person and a permitted session: the questions that are still due, one at a time.
 //!
-//! Both doors use it: the direct form during the outer login, the jump form during the inner one.
+//! Every form uses it: the direct one during the login, the jump during the login inside, the list after a choice.
 
-use sallyport_policy::FactorKind;
+use sallyport_policy::{FactorKind, Protocol};
 
-use crate::audit::AuditEvent;
-use crate::identity::{MultiFactor, Offer};
+use super::name::DirectTarget;
+use super::step_up::prove_again;
+use super::target::{self, Nowhere};
+use crate::identity::Offer;
 use crate::live::Target;
 use crate::session::{Authenticated, Authorization, Authorized, Session, not_for_you};
 use crate::vault::Secret;
 
+/// Longest answer that is looked at.
+const LONGEST_ANSWER: usize = 1024;
 /// How often a person may answer the same question wrongly.
 const ANSWERS: u8 = 3;
 
 /// A question that is due before the session may start.
 #[derive(Debug)]
-pub(in crate::ssh) struct Admission {
+pub(crate) struct Admission {
     session: Session<Authenticated>,
     target: Target,
     due: Due,
@@ -33,7 +37,7 @@ enum Due {
 
 /// What comes next.
 #[derive(Debug)]
-pub(in crate::ssh) enum Next {
+pub(crate) enum Next {
     /// Ask the person.
     Ask(Admission),
     /// No more questions.
@@ -44,7 +48,7 @@ pub(in crate::ssh) enum Next {
 
 /// What a person is let into.
 #[derive(Debug)]
-pub(in crate::ssh) enum Entry {
+pub(crate) enum Entry {
     /// No target: the lobby, and jumps from it.
     Lobby(Session<Authenticated>),
     /// A permitted session, with what was typed for the account.
@@ -55,16 +59,30 @@ pub(in crate::ssh) enum Entry {
     Crowded(String),
 }
 
-/// A prompt of keyboard-interactive.
+/// A question, as it is shown; what is typed as the answer is not.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::ssh) struct Question {
-    pub(in crate::ssh) instruction: String,
-    pub(in crate::ssh) prompt: String,
+pub(crate) struct Question {
+    pub(crate) instruction: String,
+    pub(crate) prompt: String,
 }
 
 impl Admission {
+    /// Where somebody wanted to go from the start, as their login name says.
+    pub(super) async fn direct(session: Session<Authenticated>, written: &DirectTarget) -> Next {
+        let policy = session.broker().policy.current();
+        match target::direct(&policy, session.proof().subject(), written) {
+            Ok(target) => Self::begin(session, target).await,
+            Err(Nowhere { reason, sentence }) => {
+                // Refused either way; that it could not be put on record is said instead of the sentence.
+                let recorded = session.refuse_on_record(&written.host, Protocol::Ssh, reason).await;
+                let sentence = recorded.map_or_else(|refusal| refusal.sentence(&written.host), |()| sentence);
+                Next::Enter(Entry::Refused(sentence))
+            }
+        }
+    }
+
     /// Asks the policy, and says what is due.
-    pub(in crate::ssh) async fn begin(session: Session<Authenticated>, target: Target) -> Next {
+    pub(crate) async fn begin(session: Session<Authenticated>, target: Target) -> Next {
         match session.authorize(target.clone()).await {
             Authorization::Authorized(authorized) if authorized.asks_for_password() => {
                 let question = Question {
@@ -96,12 +114,13 @@ impl Admission {
     }
 
     /// What is asked.
-    pub(in crate::ssh) fn question(&self) -> Question {
+    pub(crate) fn question(&self) -> Question {
         self.question.clone()
     }
 
     /// Takes an answer to the question that was asked.
-    pub(in crate::ssh) async fn answer(self, answer: &str) -> Next {
+    pub(crate) async fn answer(self, answer: &str) -> Next {
+        let answer = bounded(answer);
         match self.due {
             // They may have taken their time: what was permitted then is asked again.
             Due::Password => match self.session.authorize(self.target.clone()).await {
@@ -112,7 +131,7 @@ impl Admission {
                     Next::Enter(Entry::Refused(not_for_you(self.target.asset.as_str())))
                 }
             },
-            Due::Code => match prove_again(&self.session, answer).await {
+            Due::Code => match prove_again(&self.session, Offer::Code(answer)).await {
                 Ok(proof) => Box::pin(Self::begin(self.session.proven_again(proof), self.target)).await,
                 Err(words) => {
                     let answers = self.answers + 1;
@@ -133,25 +152,7 @@ impl Admission {
     }
 }
 
-/// Checks a code and puts the outcome on the record; what cannot be recorded does not count.
-pub(in crate::ssh) async fn prove_again(
-    session: &Session<Authenticated>,
-    code: &str,
-) -> Result<MultiFactor, &'static str> {
-    let broker = session.broker();
-    let (identity, source) = (session.proof().identity().to_string(), session.source().to_string());
-    let proven = broker.identities.prove_again(session.proof(), Offer::Code(code), broker.now()).await;
-    let event = match &proven {
-        Ok(_) => {
-            AuditEvent::FactorAccepted { identity, source, factor: "code".to_owned(), credential: "step-up".to_owned() }
-        }
-        Err(refused) => {
-            AuditEvent::FactorRefused { identity, source, factor: "code".to_owned(), reason: refused.to_string() }
-        }
-    };
-    if let Err(error) = broker.audit.record(event).await {
-        tracing::error!(%error, "A factor could not be audited, so it does not count");
-        return Err("The broker cannot check this now. Try again later.");
-    }
-    proven.map_err(|refused| refused.sentence())
+/// What was typed; a longer answer than any can be is none.
+pub(super) fn bounded(typed: &str) -> &str {
+    if typed.len() <= LONGEST_ANSWER { typed } else { "" }
 }

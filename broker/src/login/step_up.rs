@@ -1,0 +1,85 @@
+//! A fresh second factor of somebody who has logged in: because a target asks for one, or for what they open next.
+
+use jiff::SignedDuration;
+use sallyport_policy::Proof;
+
+use super::lease;
+use crate::audit::AuditEvent;
+use crate::identity::{MultiFactor, Offer};
+use crate::session::{Authenticated, Session};
+
+/// However short the leases, a second factor counts for so long for what it was given for.
+pub(crate) const JUST_GIVEN: SignedDuration = SignedDuration::from_mins(1);
+
+const CANNOT_CHECK: &str = "The broker cannot check this now. Try again later.";
+
+/// Checks what is offered and puts the outcome on the record; what cannot be recorded does not count.
+pub(crate) async fn prove_again(
+    session: &Session<Authenticated>,
+    offer: Offer<'_>,
+) -> Result<MultiFactor, &'static str> {
+    let broker = session.broker();
+    let (identity, source) = (session.proof().identity().to_string(), session.source().to_string());
+    let factor = offer.word().to_owned();
+    let proven = broker.identities.prove_again(session.proof(), offer, broker.now()).await;
+    let event = match &proven {
+        Ok(_) => AuditEvent::FactorAccepted { identity, source, factor, credential: "step-up".to_owned() },
+        Err(refused) => AuditEvent::FactorRefused { identity, source, factor, reason: refused.to_string() },
+    };
+    if let Err(error) = broker.audit.record(event).await {
+        tracing::error!(%error, "A factor could not be audited, so it does not count");
+        return Err(CANNOT_CHECK);
+    }
+    proven.map_err(|refused| refused.sentence())
+}
+
+/// Whether the login has just asked for a second factor: then nobody is asked again.
+pub(crate) fn just_given(session: &Session<Authenticated>) -> bool {
+    let now = session.broker().now();
+    let lately = |proof: &Proof| proof.kind.is_second() && now.duration_since(proof.at) < JUST_GIVEN;
+    session.proof().proofs().iter().any(lately)
+}
+
+/// Lets the second factor of this proof count for what follows from the same machine with the same credential. Both
+/// outcomes are a sentence for the person.
+pub(crate) async fn renew(
+    session: &Session<Authenticated>,
+    mut proof: MultiFactor,
+) -> Result<&'static str, &'static str> {
+    let broker = session.broker();
+    let duration = lease::longest(broker, proof.subject()).max(JUST_GIVEN);
+    let granted = lease::grant(broker, &mut proof, duration).await.map_err(|error| {
+        tracing::warn!(%error, "A lease could not be granted");
+        CANNOT_CHECK
+    })?;
+    if let Some(event) = granted {
+        broker.audit.record(event).await.map_err(|error| {
+            tracing::error!(%error, "A lease could not be audited");
+            CANNOT_CHECK
+        })?;
+    }
+    Ok(if duration > JUST_GIVEN {
+        "Thank you. Connect again: the code counts for as long as your role allows."
+    } else {
+        "Thank you. Connect again within a minute."
+    })
+}
+
+/// The same person, where a second factor counts that they have proven since, on another connection from the same machine
+/// with the same credential.
+pub(crate) async fn renewed(session: &Session<Authenticated>) -> Option<Session<Authenticated>> {
+    let broker = session.broker();
+    let longest = lease::longest(broker, session.proof().subject()).max(JUST_GIVEN);
+    let newer = match broker.identities.newer_lease(session.proof(), longest, broker.now()).await {
+        Ok(newer) => newer?,
+        Err(error) => {
+            tracing::warn!(%error, "Leases cannot be looked up");
+            return None;
+        }
+    };
+    if let Err(error) = broker.audit.record(lease::used(&newer)?).await {
+        tracing::error!(%error, "The use of a lease could not be audited, so it does not count");
+        return None;
+    }
+    Some(session.proven_again(newer))
+}
