@@ -337,5 +337,4 @@ impl Pass {
 }
 
 #[cfg(test)]
-#[path = "door_tests.rs"]
 mod tests;
