@@ -3,7 +3,7 @@
 use data_encoding::HEXLOWER;
 use ed25519_dalek::{Signer as _, SigningKey};
 
-use super::entry::{Draft, Entry, GENESIS, SIGNED_PREFIX};
+use super::entry::{AuditEntry, Draft, GENESIS, SIGNED_PREFIX};
 use crate::store::{StoreError, Write};
 
 /// What was added.
@@ -41,7 +41,7 @@ pub(super) async fn append_after(
     drafts: &[Draft],
     repeats: Repeats,
 ) -> Result<Appended, StoreError> {
-    let mut entries: Vec<Entry> = Vec::with_capacity(drafts.len());
+    let mut entries: Vec<AuditEntry> = Vec::with_capacity(drafts.len());
     for draft in drafts {
         if repeats == Repeats::Possible && write.audit_knows(&draft.id).await? {
             continue;

@@ -29,7 +29,7 @@ pub(crate) struct Draft {
 
 /// An entry of the chain.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
-pub struct Entry {
+pub struct AuditEntry {
     /// Its number: 1, 2, 3 …
     pub seq: i64,
     /// The event's own id, a ULID.
@@ -84,8 +84,8 @@ impl Draft {
     }
 
     /// Gives the event its place after the entry `previous`.
-    pub(super) fn enter(&self, seq: i64, previous: &str) -> Entry {
-        let mut entry = Entry {
+    pub(super) fn enter(&self, seq: i64, previous: &str) -> AuditEntry {
+        let mut entry = AuditEntry {
             seq,
             id: self.id.clone(),
             at: self.at,
@@ -104,7 +104,7 @@ impl Draft {
     }
 }
 
-impl Entry {
+impl AuditEntry {
     /// The hash its content asks for.
     pub fn expected_hash(&self) -> String {
         sha256_hex(self.hashed_text().as_bytes())
@@ -128,13 +128,13 @@ impl Entry {
 
 /// An entry as one line of an export: its canonical JSON, in which what could act on the terminal of whoever reads it (a
 /// name that somebody gave may hold anything) is written as `\uXXXX`. It means the same, and what is hashed stays as it was.
-pub fn entry_to_line(entry: &Entry) -> String {
+pub fn entry_to_line(entry: &AuditEntry) -> String {
     sallyport_plain::json(&canonical_line(entry)).into_owned()
 }
 
 /// The canonical JSON of all its fields.
-fn canonical_line(entry: &Entry) -> String {
-    let Entry { seq, id, at, code, broker, actor, identity, session, event, previous, hash, signature } = entry;
+fn canonical_line(entry: &AuditEntry) -> String {
+    let AuditEntry { seq, id, at, code, broker, actor, identity, session, event, previous, hash, signature } = entry;
     let (id, code, broker, actor) = (quoted(id), quoted(code), quoted(broker), quoted(actor));
     let (identity, session) = (nullable(identity), nullable(session));
     let (previous, hash, signature) = (quoted(previous), quoted(hash), nullable(signature));
@@ -145,7 +145,7 @@ fn canonical_line(entry: &Entry) -> String {
 
 /// Reads a line of an export, with its characters escaped or as they are. Any other line that is not canonical is refused: two
 /// readers could read it differently.
-pub fn entry_from_line(line: &str) -> Result<Entry, String> {
+pub fn entry_from_line(line: &str) -> Result<AuditEntry, String> {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
     struct Line {
@@ -165,7 +165,7 @@ pub fn entry_from_line(line: &str) -> Result<Entry, String> {
     let Line { seq, id, at, code, broker, actor, identity, session, event, previous, hash, signature } =
         serde_json::from_str(line).map_err(|error| format!("not an audit entry: {error}"))?;
     let event = canonical(&event);
-    let entry = Entry { seq, id, at, code, broker, actor, identity, session, event, previous, hash, signature };
+    let entry = AuditEntry { seq, id, at, code, broker, actor, identity, session, event, previous, hash, signature };
     if entry_to_line(&entry) == line || canonical_line(&entry) == line {
         Ok(entry)
     } else {

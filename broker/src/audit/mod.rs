@@ -26,12 +26,12 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::store::{Store, StoreError, Write};
 pub use document::document;
 use entry::Draft;
-pub use entry::{Entry, GENESIS, SIGNED_PREFIX, entry_from_line, entry_to_line};
+pub use entry::{AuditEntry, GENESIS, SIGNED_PREFIX, entry_from_line, entry_to_line};
 pub use event::{AuditEvent, Doer, EventKind, Outage, Severity};
 pub use rows::AuditFilter;
 pub use searched::searched_digest;
 pub(crate) use tally::{Entered, Tally};
-pub use verify::{Expected, Fault, Verification, Verifier, verify_lines, verify_store};
+pub use verify::{ChainFault, ChainVerification, Expected, Verifier, verify_lines, verify_store};
 
 /// Longest text of a refused request, path or name that an entry holds, in characters.
 const LONGEST_TEXT: usize = 200;
@@ -169,7 +169,7 @@ impl Audit {
     }
 
     /// Whether the whole chain of this database is as it was signed, as far as the chain itself can tell.
-    pub async fn verify(&self, store: &Store) -> Result<Verification, StoreError> {
+    pub async fn verify(&self, store: &Store) -> Result<ChainVerification, StoreError> {
         verify_store(store, &[self.shared.key.verifying_key()], Expected::default()).await
     }
 

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::Entry;
+use super::AuditEntry;
 use crate::store::{Store, StoreError, Write, micros};
 
 /// Which audit entries to list; every condition given must hold.
@@ -29,8 +29,8 @@ impl AuditFilter {
 
 impl Store {
     /// The newest entries that match, in the order of the chain.
-    pub async fn audit_entries(&self, filter: &AuditFilter) -> Result<Vec<Entry>, StoreError> {
-        let mut entries: Vec<Entry> = sqlx::query_as(
+    pub async fn audit_entries(&self, filter: &AuditFilter) -> Result<Vec<AuditEntry>, StoreError> {
+        let mut entries: Vec<AuditEntry> = sqlx::query_as(
             "SELECT * FROM audit
              WHERE ($1 IS NULL OR at >= $1) AND ($2 IS NULL OR at < $2) AND ($3 IS NULL OR code = $3)
                AND ($4 IS NULL OR identity = $4) AND ($5 IS NULL OR session = $5)
@@ -49,7 +49,7 @@ impl Store {
     }
 
     /// The entries about a session with one of these codes, in the order of the chain.
-    pub async fn audit_of_session(&self, session: &str, codes: [&str; 4]) -> Result<Vec<Entry>, StoreError> {
+    pub async fn audit_of_session(&self, session: &str, codes: [&str; 4]) -> Result<Vec<AuditEntry>, StoreError> {
         let [one, two, three, four] = codes;
         Ok(sqlx::query_as("SELECT * FROM audit WHERE session = $1 AND code IN ($2, $3, $4, $5) ORDER BY seq")
             .bind(session)
@@ -62,7 +62,7 @@ impl Store {
     }
 
     /// The next `limit` entries of the chain after number `after`.
-    pub async fn audit_page(&self, after: i64, limit: u32) -> Result<Vec<Entry>, StoreError> {
+    pub async fn audit_page(&self, after: i64, limit: u32) -> Result<Vec<AuditEntry>, StoreError> {
         Ok(sqlx::query_as("SELECT * FROM audit WHERE seq > $1 ORDER BY seq LIMIT $2")
             .bind(after)
             .bind(i64::from(limit))
@@ -114,7 +114,7 @@ impl Write {
     }
 
     /// Adds an entry behind the one that [`Write::take_audit_head`] named.
-    pub(crate) async fn add_audit_entry(&mut self, entry: &Entry) -> Result<(), StoreError> {
+    pub(crate) async fn add_audit_entry(&mut self, entry: &AuditEntry) -> Result<(), StoreError> {
         sqlx::query(
             "INSERT INTO audit (seq, id, at, code, broker, actor, identity, session, event, previous, hash, signature)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",

@@ -3,7 +3,7 @@
 use ed25519_dalek::VerifyingKey;
 
 use super::ledger::Ledger;
-use crate::audit::{Entry, Expected, Verifier};
+use crate::audit::{AuditEntry, Expected, Verifier};
 use crate::store::{Store, StoreError};
 
 /// What this broker knows from the chain of its own recordings. Rows that were written behind its back change nothing that
@@ -15,7 +15,7 @@ pub(super) struct History {
     /// The last entry that was read.
     after: i64,
     /// Read, and not under a signature yet.
-    pending: Vec<Entry>,
+    pending: Vec<AuditEntry>,
     /// The chain's first fault.
     broken: Option<String>,
 }
@@ -61,7 +61,7 @@ impl History {
         &self.ledger
     }
 
-    fn take(&mut self, entry: Entry) {
+    fn take(&mut self, entry: AuditEntry) {
         if self.broken.is_some() {
             return;
         }
@@ -80,7 +80,7 @@ impl History {
     }
 
     /// Only what is about recordings of this broker; commands hold them under a name of their own.
-    fn believe(&mut self, entry: &Entry) {
+    fn believe(&mut self, entry: &AuditEntry) {
         if entry.broker == self.broker || entry.broker == COMMANDS {
             self.ledger.entry(entry);
         }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ed25519_dalek::{SigningKey, VerifyingKey};
-use sallyport::audit::{AuditEvent, AuditFilter, Entry, Expected, entry_to_line, verify_lines, verify_store};
+use sallyport::audit::{AuditEntry, AuditEvent, AuditFilter, Expected, entry_to_line, verify_lines, verify_store};
 use sallyport::store::Store;
 
 use crate::store::{audit, on_both_engines, within};
@@ -22,7 +22,7 @@ async fn faults(store: &Store, expected: Expected) -> Vec<String> {
     found.faults.iter().map(ToString::to_string).collect()
 }
 
-async fn entries(store: &Store) -> Vec<Entry> {
+async fn entries(store: &Store) -> Vec<AuditEntry> {
     store.audit_page(i64::MIN, 10_000).await.expect("a readable chain")
 }
 

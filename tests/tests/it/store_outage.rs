@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ed25519_dalek::SigningKey;
-use sallyport::audit::{Audit, AuditConfig, AuditError, AuditEvent, Entry, Expected, verify_store};
+use sallyport::audit::{Audit, AuditConfig, AuditEntry, AuditError, AuditEvent, Expected, verify_store};
 use sallyport::store::{DatabaseConfig, Store};
 use sallyport_tests::Postgres;
 use tempfile::TempDir;
@@ -37,14 +37,14 @@ fn login() -> AuditEvent {
     AuditEvent::LoginAccepted { identity: "alice".into(), source: "10.0.0.10".into(), factors: vec![], lease: None }
 }
 
-async fn chain(store: &Store) -> Vec<Entry> {
+async fn chain(store: &Store) -> Vec<AuditEntry> {
     let found = verify_store(store, &[key().verifying_key()], Expected::default()).await.expect("a readable chain");
     assert!(found.whole(), "{:?}", found.faults);
     store.audit_page(0, 10_000).await.expect("a readable chain")
 }
 
 /// The numbers of the files in the chain, in its order.
-fn numbers(chain: &[Entry]) -> Vec<usize> {
+fn numbers(chain: &[AuditEntry]) -> Vec<usize> {
     chain
         .iter()
         .filter(|entry| entry.code == "SP-3006")
@@ -55,7 +55,7 @@ fn numbers(chain: &[Entry]) -> Vec<usize> {
         .collect()
 }
 
-fn codes(chain: &[Entry]) -> Vec<&str> {
+fn codes(chain: &[AuditEntry]) -> Vec<&str> {
     chain.iter().map(|entry| entry.code.as_str()).collect()
 }
 

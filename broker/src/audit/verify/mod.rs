@@ -6,7 +6,7 @@ use std::io::BufRead;
 use data_encoding::HEXLOWER;
 use ed25519_dalek::{Signature, VerifyingKey};
 
-use super::entry::{Entry, GENESIS, SIGNED_PREFIX, entry_from_line};
+use super::entry::{AuditEntry, GENESIS, SIGNED_PREFIX, entry_from_line};
 use crate::store::{Store, StoreError};
 
 /// What the verifier was told to expect beyond an unbroken chain.
@@ -20,7 +20,7 @@ pub struct Expected {
 
 /// One thing that is wrong with a chain.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Fault {
+pub enum ChainFault {
     /// A line of the export is not an entry.
     Unreadable {
         /// The line, from 1.
@@ -46,7 +46,7 @@ pub enum Fault {
     HeadDiffers(i64),
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for ChainFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unreadable { line, reason } => write!(f, "line {line}: {reason}"),
@@ -68,7 +68,7 @@ impl fmt::Display for Fault {
 /// What verification found.
 #[must_use]
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Verification {
+pub struct ChainVerification {
     /// How many entries were read.
     pub entries: u64,
     /// The first entry's number.
@@ -77,11 +77,11 @@ pub struct Verification {
     pub head: Option<(i64, String)>,
     /// How many signatures were checked and are good.
     pub signatures: u64,
-    /// What is wrong, in order; at most [`Verification::MOST_FAULTS`] of it.
-    pub faults: Vec<Fault>,
+    /// What is wrong, in order; at most [`ChainVerification::MOST_FAULTS`] of it.
+    pub faults: Vec<ChainFault>,
 }
 
-impl Verification {
+impl ChainVerification {
     /// More faults than this are not listed.
     pub const MOST_FAULTS: usize = 100;
 
@@ -98,22 +98,22 @@ pub struct Verifier {
     head_seen: bool,
     /// The first entry that no good signature covers yet.
     uncovered: Option<i64>,
-    found: Verification,
+    found: ChainVerification,
 }
 
 impl Verifier {
     /// A verifier that trusts these keys.
     pub fn new(keys: &[VerifyingKey], expected: Expected) -> Self {
-        let found = Verification { entries: 0, first: None, head: None, signatures: 0, faults: Vec::new() };
+        let found = ChainVerification { entries: 0, first: None, head: None, signatures: 0, faults: Vec::new() };
         Self { keys: keys.to_vec(), expected, head_seen: false, uncovered: None, found }
     }
 
     /// Takes the next entry.
-    pub fn entry(&mut self, entry: &Entry) {
+    pub fn entry(&mut self, entry: &AuditEntry) {
         self.check_place(entry);
         let hash = entry.expected_hash();
         if hash != entry.hash {
-            self.fault(Fault::Edited(entry.seq));
+            self.fault(ChainFault::Edited(entry.seq));
         }
         self.uncovered.get_or_insert(entry.seq);
         if let Some(signature) = &entry.signature {
@@ -121,7 +121,7 @@ impl Verifier {
                 self.found.signatures += 1;
                 self.uncovered = None;
             } else {
-                self.fault(Fault::BadSignature(entry.seq));
+                self.fault(ChainFault::BadSignature(entry.seq));
             }
         }
         if let Some((seq, expected)) = &self.expected.head
@@ -129,7 +129,7 @@ impl Verifier {
         {
             self.head_seen = true;
             if *expected != entry.hash {
-                self.fault(Fault::HeadDiffers(entry.seq));
+                self.fault(ChainFault::HeadDiffers(entry.seq));
             }
         }
         self.found.entries += 1;
@@ -139,11 +139,11 @@ impl Verifier {
 
     /// Takes a line that is no entry.
     pub fn unreadable(&mut self, line: u64, reason: String) {
-        self.fault(Fault::Unreadable { line, reason });
+        self.fault(ChainFault::Unreadable { line, reason });
     }
 
     /// What is wrong so far.
-    pub fn faults(&self) -> &[Fault] {
+    pub fn faults(&self) -> &[ChainFault] {
         &self.found.faults
     }
 
@@ -153,28 +153,28 @@ impl Verifier {
     }
 
     /// Says what was found.
-    pub fn finish(mut self) -> Verification {
+    pub fn finish(mut self) -> ChainVerification {
         if let Some(seq) = self.uncovered {
-            self.fault(Fault::Unsigned(seq));
+            self.fault(ChainFault::Unsigned(seq));
         }
         if let Some((seq, _)) = self.expected.head
             && !self.head_seen
         {
-            self.fault(Fault::HeadMissing(seq));
+            self.fault(ChainFault::HeadMissing(seq));
         }
         self.found
     }
 
-    fn check_place(&mut self, entry: &Entry) {
+    fn check_place(&mut self, entry: &AuditEntry) {
         match self.found.head.take() {
             None if self.expected.partial && entry.seq > 1 => {}
-            None if entry.seq > 1 => self.fault(Fault::Missing(1, entry.seq - 1)),
-            None if entry.seq < 1 => self.fault(Fault::OutOfOrder(entry.seq)),
-            None if entry.previous != GENESIS => self.fault(Fault::Unlinked(entry.seq)),
+            None if entry.seq > 1 => self.fault(ChainFault::Missing(1, entry.seq - 1)),
+            None if entry.seq < 1 => self.fault(ChainFault::OutOfOrder(entry.seq)),
+            None if entry.previous != GENESIS => self.fault(ChainFault::Unlinked(entry.seq)),
             None => {}
-            Some((before, _)) if entry.seq <= before => self.fault(Fault::OutOfOrder(entry.seq)),
-            Some((before, _)) if entry.seq > before + 1 => self.fault(Fault::Missing(before + 1, entry.seq - 1)),
-            Some((_, hash)) if entry.previous != hash => self.fault(Fault::Unlinked(entry.seq)),
+            Some((before, _)) if entry.seq <= before => self.fault(ChainFault::OutOfOrder(entry.seq)),
+            Some((before, _)) if entry.seq > before + 1 => self.fault(ChainFault::Missing(before + 1, entry.seq - 1)),
+            Some((_, hash)) if entry.previous != hash => self.fault(ChainFault::Unlinked(entry.seq)),
             Some(_) => {}
         }
     }
@@ -186,8 +186,8 @@ impl Verifier {
         self.keys.iter().any(|key| key.verify_strict(text.as_bytes(), &signature).is_ok())
     }
 
-    fn fault(&mut self, fault: Fault) {
-        if self.found.faults.len() < Verification::MOST_FAULTS {
+    fn fault(&mut self, fault: ChainFault) {
+        if self.found.faults.len() < ChainVerification::MOST_FAULTS {
             self.found.faults.push(fault);
         }
     }
@@ -198,7 +198,7 @@ pub async fn verify_store(
     store: &Store,
     keys: &[VerifyingKey],
     expected: Expected,
-) -> Result<Verification, StoreError> {
+) -> Result<ChainVerification, StoreError> {
     let mut verifier = Verifier::new(keys, expected);
     // Numbers below 1 are nobody's: they would be found, not skipped.
     let mut after = i64::MIN;
@@ -215,7 +215,7 @@ pub fn verify_lines(
     lines: impl BufRead,
     keys: &[VerifyingKey],
     expected: Expected,
-) -> Result<Verification, std::io::Error> {
+) -> Result<ChainVerification, std::io::Error> {
     let mut verifier = Verifier::new(keys, expected);
     for (number, line) in (1..).zip(lines.split(b'\n')) {
         let line = line?;

@@ -11,14 +11,14 @@ fn key() -> SigningKey {
     SigningKey::from_bytes(&[7; 32])
 }
 
-fn sign(entry: &mut Entry, key: &SigningKey) {
+fn sign(entry: &mut AuditEntry, key: &SigningKey) {
     let signature = key.sign(format!("{SIGNED_PREFIX}{}", entry.hash).as_bytes());
     entry.signature = Some(HEXLOWER.encode(&signature.to_bytes()));
 }
 
 /// Nine entries, signed at 3, 6 and 9.
-fn chain() -> Vec<Entry> {
-    let mut entries: Vec<Entry> = Vec::new();
+fn chain() -> Vec<AuditEntry> {
+    let mut entries: Vec<AuditEntry> = Vec::new();
     for seq in 1..=9_i64 {
         let event = AuditEvent::IdentityLocked { identity: format!("p{seq} \"ø\"\n\u{7f}"), reason: "left".into() };
         let draft = Draft::new(&event, Timestamp::from_second(seq).unwrap(), "b1", "root").unwrap();
@@ -32,25 +32,25 @@ fn chain() -> Vec<Entry> {
     entries
 }
 
-fn export(entries: &[Entry]) -> String {
+fn export(entries: &[AuditEntry]) -> String {
     entries.iter().map(|entry| entry_to_line(entry) + "\n").collect()
 }
 
 /// What is wrong with the chain after `change`, in words.
-fn faults_of(entries: &[Entry], expected: Expected) -> Vec<String> {
+fn faults_of(entries: &[AuditEntry], expected: Expected) -> Vec<String> {
     let keys = [key().verifying_key()];
     let found = verify_lines(export(entries).as_bytes(), &keys, expected).unwrap();
     found.faults.iter().map(ToString::to_string).collect()
 }
 
-fn check(change: impl FnOnce(&mut Vec<Entry>), expected: &[&str]) {
+fn check(change: impl FnOnce(&mut Vec<AuditEntry>), expected: &[&str]) {
     let mut entries = chain();
     change(&mut entries);
     assert_eq!(faults_of(&entries, Expected::default()), expected);
 }
 
 /// Makes everything from `from` on fit again, as somebody without the key could.
-fn rehash(entries: &mut [Entry], from: usize) {
+fn rehash(entries: &mut [AuditEntry], from: usize) {
     for index in from..entries.len() {
         if index > 0 {
             entries[index].previous = entries[index - 1].hash.clone();
@@ -70,7 +70,7 @@ fn an_untouched_chain_is_whole() {
 
 #[test]
 fn every_column_is_covered() {
-    type Edit = fn(&mut Entry);
+    type Edit = fn(&mut AuditEntry);
     let edits: [(&str, Edit); 9] = [
         ("id", |entry| entry.id.push('x')),
         ("at", |entry| entry.at += 1),
@@ -92,7 +92,7 @@ fn every_column_is_covered() {
 
 #[test]
 fn an_edit_that_is_hashed_again_breaks_a_signature() {
-    let edit = |entries: &mut Vec<Entry>| {
+    let edit = |entries: &mut Vec<AuditEntry>| {
         entries[4].actor = "nobody".into();
         rehash(entries, 4);
     };
@@ -104,14 +104,14 @@ fn an_edit_that_is_hashed_again_breaks_a_signature() {
             "no signature covers the entries from 4 on",
         ],
     );
-    let strip = |entries: &mut Vec<Entry>| {
+    let strip = |entries: &mut Vec<AuditEntry>| {
         edit(entries);
         entries[5].signature = None;
         entries[8].signature = None;
     };
     check(strip, &["no signature covers the entries from 4 on"]);
     let own = SigningKey::from_bytes(&[8; 32]);
-    let sign_anew = |entries: &mut Vec<Entry>| {
+    let sign_anew = |entries: &mut Vec<AuditEntry>| {
         edit(entries);
         for index in [5, 8] {
             sign(&mut entries[index], &own);
@@ -140,14 +140,14 @@ fn deletions_insertions_and_moves_are_named() {
         ],
     );
     check(|entries| entries.insert(5, entries[4].clone()), &["entry 5 is out of order"]);
-    let renumbered = |entries: &mut Vec<Entry>| {
+    let renumbered = |entries: &mut Vec<AuditEntry>| {
         entries.remove(4);
         rehash(entries, 4);
     };
     let mut entries = chain();
     renumbered(&mut entries);
     assert!(!faults_of(&entries, Expected::default()).is_empty());
-    let forged = |entries: &mut Vec<Entry>| {
+    let forged = |entries: &mut Vec<AuditEntry>| {
         let mut entry = entries[4].clone();
         entry.previous = GENESIS.into();
         entry.hash = entry.expected_hash();
@@ -180,7 +180,7 @@ fn a_line_that_could_be_read_two_ways_is_refused() {
         ("\"actor\":\"root\"", "\"actor\":\"r\\u006fot\""),
     ] {
         let found = verify_lines(text.replacen(from, to, 1).as_bytes(), &keys, Expected::default()).unwrap();
-        assert!(matches!(found.faults[0], Fault::Unreadable { line: 1, .. }), "{to}");
+        assert!(matches!(found.faults[0], ChainFault::Unreadable { line: 1, .. }), "{to}");
     }
 }
 

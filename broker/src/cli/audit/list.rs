@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::audit::{AuditEvent, AuditFilter, Entry, EventKind, searched_digest};
+use crate::audit::{AuditEntry, AuditEvent, AuditFilter, EventKind, searched_digest};
 use crate::cli::{CliError, Context, Row};
 
 /// Which entries to list.
@@ -78,10 +78,10 @@ struct Line {
     signed: bool,
 }
 
-impl TryFrom<Entry> for Line {
+impl TryFrom<AuditEntry> for Line {
     type Error = CliError;
 
-    fn try_from(entry: Entry) -> Result<Self, CliError> {
+    fn try_from(entry: AuditEntry) -> Result<Self, CliError> {
         let event = serde_json::from_str(&entry.event)
             .map_err(|error| CliError::Failed(format!("entry {} of the audit chain is damaged: {error}", entry.seq)))?;
         let kind = AuditEvent::KINDS.iter().find(|kind| kind.code == entry.code);

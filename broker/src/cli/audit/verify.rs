@@ -7,7 +7,7 @@ use std::path::Path;
 use ed25519_dalek::VerifyingKey;
 use serde::Serialize;
 
-use crate::audit::{Expected, Verification, verify_lines, verify_store};
+use crate::audit::{ChainVerification, Expected, verify_lines, verify_store};
 use crate::cli::{CliError, Context, printable};
 
 /// Says what was found; fails when the chain is not whole.
@@ -44,7 +44,7 @@ pub(super) fn head(text: &str) -> Result<(i64, String), String> {
     Ok((seq.parse().map_err(|_| wrong())?, hash))
 }
 
-fn verify_file(path: &Path, key: &VerifyingKey, expected: Expected) -> Result<Verification, CliError> {
+fn verify_file(path: &Path, key: &VerifyingKey, expected: Expected) -> Result<ChainVerification, CliError> {
     let failed = |error: std::io::Error| CliError::Failed(format!("`{}`: {error}", path.display()));
     if path == Path::new("-") {
         if std::io::stdin().is_terminal() {
@@ -85,7 +85,7 @@ struct Report {
     faults: Vec<String>,
 }
 
-fn report(found: &Verification, context: &Context) -> Result<(), CliError> {
+fn report(found: &ChainVerification, context: &Context) -> Result<(), CliError> {
     let report = Report {
         whole: found.whole(),
         entries: found.entries,
@@ -98,7 +98,7 @@ fn report(found: &Verification, context: &Context) -> Result<(), CliError> {
         return context.print_json(&report);
     }
     if !report.whole {
-        let more = if report.faults.len() == Verification::MOST_FAULTS { "\n(and perhaps more)" } else { "" };
+        let more = if report.faults.len() == ChainVerification::MOST_FAULTS { "\n(and perhaps more)" } else { "" };
         let faults: Vec<String> = report.faults.iter().map(|fault| printable(fault)).collect();
         return context.print(&format!("{}{more}\n", faults.join("\n")));
     }

@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::proof::{Proof, prove_one};
 use super::source::Source;
 use super::{CliError, Context};
-use crate::audit::{Expected, Verification as ChainVerification, Verifier};
+use crate::audit::{ChainVerification, Expected, Verifier};
 use crate::live::End;
 use crate::recording::ledger::{Facts, Ledger, Start};
 use crate::store::Store;

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::CliError;
 use super::source::{Source, check_identity};
-use crate::audit::Fault;
+use crate::audit::ChainFault;
 use crate::cli::printable;
 use crate::store::recordings::RecordingState;
 
@@ -71,7 +71,7 @@ impl Proof {
     }
 
     /// A chain that is not whole: what it says of recordings, and what is held against it, proves nothing.
-    pub(super) fn of_chain(faults: &[Fault]) -> Self {
+    pub(super) fn of_chain(faults: &[ChainFault]) -> Self {
         let first = faults.first().map(ToString::to_string).unwrap_or_default();
         let more = if faults.len() > 1 {
             format!(" (and {} more; see `audit verify`)", faults.len() - 1)

@@ -10,7 +10,7 @@ use data_encoding::HEXLOWER;
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use crate::audit::Entry;
+use crate::audit::AuditEntry;
 use crate::store::{Store, StoreError};
 
 /// What the chain says of all recordings, entry by entry.
@@ -133,7 +133,7 @@ impl Ledger {
     }
 
     /// Takes the next entry of the chain.
-    pub fn entry(&mut self, entry: &Entry) {
+    pub fn entry(&mut self, entry: &AuditEntry) {
         if entry.code == BROKER_STARTED {
             return self.run(&entry.broker).latest = entry.seq;
         }
@@ -146,7 +146,7 @@ impl Ledger {
         self.sessions.insert(session.clone(), facts);
     }
 
-    fn event(&mut self, facts: &mut Facts, entry: &Entry, event: Event) {
+    fn event(&mut self, facts: &mut Facts, entry: &AuditEntry, event: Event) {
         match entry.code.as_str() {
             SESSION_STARTED => self.started(facts, entry, &event),
             SESSION_ENDED | INTERRUPTED => self.closed(facts, entry, &event),
@@ -160,7 +160,7 @@ impl Ledger {
         }
     }
 
-    fn started(&mut self, facts: &mut Facts, entry: &Entry, event: &Event) {
+    fn started(&mut self, facts: &mut Facts, entry: &AuditEntry, event: &Event) {
         let run = self.run(&entry.broker);
         run.served = run.latest;
         if let Some(before) = &facts.start {
@@ -172,7 +172,7 @@ impl Ledger {
         facts.start = Some(Start { seq: entry.seq, at: entry.at, broker, zone });
     }
 
-    fn closed(&mut self, facts: &mut Facts, entry: &Entry, event: &Event) {
+    fn closed(&mut self, facts: &mut Facts, entry: &AuditEntry, event: &Event) {
         facts.closed_at.get_or_insert(entry.at);
         let Some(text) = &event.recording_head else { return };
         let Ok(Ok(hash)) = HEXLOWER.decode(text.as_bytes()).map(<[u8; 32]>::try_from) else {
@@ -197,7 +197,7 @@ impl Ledger {
         }
     }
 
-    fn removed(&mut self, facts: &mut Facts, entry: &Entry, event: &Event) {
+    fn removed(&mut self, facts: &mut Facts, entry: &AuditEntry, event: &Event) {
         let seq = entry.seq;
         if let Some(hold) = facts.held {
             facts.faults.push(format!("it was removed (entry {seq}) while it was held (entry {hold})"));

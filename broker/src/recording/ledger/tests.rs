@@ -10,7 +10,7 @@ const DAY: i64 = 24 * 3600 * 1_000_000;
 fn ledger(events: &[(i64, &str, Value)]) -> Ledger {
     let mut ledger = Ledger::default();
     for (seq, (at, code, event)) in (1..).zip(events) {
-        ledger.entry(&Entry {
+        ledger.entry(&AuditEntry {
             seq,
             id: String::new(),
             at: *at,
