@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use sallyport_policy::{AccountName, Asset, Policy, Protocol, Service, Subject};
+use sallyport_policy::{AccountName, Place, Policy, Protocol, Subject};
 
 use crate::tcp::local_forward;
 
@@ -22,7 +22,7 @@ pub(crate) fn ssh_config_text(policy: &Policy, broker: &BrokerAddress<'_>, subje
     if let Some(user) = broker.user {
         text.push_str(&format!("    User {user}\n"));
     }
-    for (asset, service) in ssh_services(policy) {
+    for Place { asset, service } in ssh_places(policy) {
         let accounts: Vec<String> = match subject {
             Some(subject) => {
                 policy.accounts(subject, &asset.id, &service.name).iter().map(ToString::to_string).collect()
@@ -65,7 +65,7 @@ struct Forward {
 
 fn forwards(policy: &Policy, subject: Option<&Subject>) -> Vec<Forward> {
     let mut forwards = Vec::new();
-    for (asset, service) in services(policy).filter(|(_, service)| service.protocol != Protocol::Ssh) {
+    for Place { asset, service } in policy.places().filter(|place| place.service.protocol != Protocol::Ssh) {
         let accounts = match subject {
             Some(subject) => policy.accounts(subject, &asset.id, &service.name),
             None if service.protocol.has_accounts() => asset.accounts.keys().cloned().collect(),
@@ -90,7 +90,7 @@ pub(crate) fn known_hosts_text(policy: &Policy, names: &[String], ports: &[u16],
     own.insert("broker".to_owned());
     let with_ports = own.iter().flat_map(|name| ports.iter().map(move |port| format!("[{name}]:{port}")));
     let patterns: Vec<String> = own.iter().cloned().chain(with_ports).collect();
-    let assets = ssh_services(policy).map(|(asset, service)| {
+    let assets = ssh_places(policy).map(|Place { asset, service }| {
         let (id, address, port) = (&asset.id, asset.address, service.port);
         match port {
             22 => format!("{id},{address}"),
@@ -103,10 +103,6 @@ pub(crate) fn known_hosts_text(policy: &Policy, names: &[String], ports: &[u16],
         .collect()
 }
 
-fn ssh_services(policy: &Policy) -> impl Iterator<Item = (&Asset, &Service)> {
-    services(policy).filter(|(_, service)| service.protocol == Protocol::Ssh)
-}
-
-fn services(policy: &Policy) -> impl Iterator<Item = (&Asset, &Service)> {
-    policy.assets().flat_map(|asset| asset.services.values().map(move |service| (asset, service)))
+fn ssh_places(policy: &Policy) -> impl Iterator<Item = Place<'_>> {
+    policy.places().filter(|place| place.service.protocol == Protocol::Ssh)
 }

@@ -10,7 +10,7 @@ use crate::modbus::ModbusRule;
 
 /// A filter of the plant file.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Filter {
+pub struct FilterSection {
     /// Its name.
     pub name: String,
     /// Does it deny, or only note?
@@ -221,7 +221,7 @@ impl fmt::Display for BuiltIn {
     }
 }
 
-impl Filter {
+impl FilterSection {
     /// Does it say anything of this protocol?
     pub fn speaks_of(&self, protocol: Protocol) -> bool {
         match protocol {

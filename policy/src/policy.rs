@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::asset::{Asset, Conduit, Service, Zone};
 use crate::error::PlantError;
-use crate::filter::Filter;
+use crate::filter::FilterSection;
 use crate::names::{AssetId, RoleId, ServiceName, ZoneId};
 use crate::role::{Forbid, Grant, Role};
 use crate::selector::{AssetSelector, Glob};
@@ -22,7 +22,7 @@ pub struct Policy {
     pub(crate) conduits: Vec<Conduit>,
     pub(crate) assets: BTreeMap<AssetId, Asset>,
     pub(crate) tag_lists: BTreeMap<String, TagList>,
-    pub(crate) filters: BTreeMap<String, Filter>,
+    pub(crate) filters: BTreeMap<String, FilterSection>,
     pub(crate) roles: BTreeMap<RoleId, Role>,
     pub(crate) forbids: Vec<Forbid>,
     pub(crate) break_glass: BTreeMap<String, BreakGlass>,
@@ -108,12 +108,12 @@ impl Policy {
     }
 
     /// The filter section of this name.
-    pub fn filter(&self, name: &str) -> Option<&Filter> {
+    pub fn filter(&self, name: &str) -> Option<&FilterSection> {
         self.filters.get(name)
     }
 
     /// Every filter section, by name.
-    pub fn filters(&self) -> impl Iterator<Item = &Filter> {
+    pub fn filters(&self) -> impl Iterator<Item = &FilterSection> {
         self.filters.values()
     }
 

@@ -3,12 +3,12 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::asset::{Asset, Service};
 use crate::decide::decide;
 use crate::decision::Decision;
 use crate::evaluate::Target;
 use crate::factors::Proof;
 use crate::names::{AccountName, AssetId, ServiceName};
+use crate::place::Place;
 use crate::policy::Policy;
 use crate::request::{LiveSession, Request};
 use crate::subject::Subject;
@@ -31,9 +31,9 @@ impl Policy {
     /// forbid or a missing conduit takes away is left out: it will not come with time or proof.
     pub fn reach(&self, subject: &Subject, proofs: &[Proof], live: &[LiveSession], now: Timestamp) -> Vec<Reach> {
         let mut reach = Vec::new();
-        for (asset, service) in self.assets().flat_map(|asset| asset.services.values().map(move |s| (asset, s))) {
-            for account in granted_accounts(self, subject, asset, service) {
-                let (asset, service) = (asset.id.clone(), service.name.clone());
+        for place in self.places() {
+            for account in granted_accounts(self, subject, place) {
+                let (asset, service) = (place.asset.id.clone(), place.service.name.clone());
                 let request = Request { subject, asset: &asset, service: &service, account: &account, proofs, live };
                 let decision = decide(self, &request, now);
                 reach.push(Reach { asset, service, account, decision });
@@ -45,14 +45,13 @@ impl Policy {
     /// The accounts a person is granted on a service, whatever the hour and whatever they have proven. What a forbid or
     /// a missing conduit takes away is not among them. A protocol without logins has [`AccountName::none`].
     pub fn accounts(&self, subject: &Subject, asset: &AssetId, service: &ServiceName) -> Vec<AccountName> {
-        let Some(asset) = self.asset(asset) else { return Vec::new() };
-        let Some(service) = asset.services.get(service) else { return Vec::new() };
-        granted_accounts(self, subject, asset, service)
+        self.place(asset, service).map(|place| granted_accounts(self, subject, place)).unwrap_or_default()
     }
 }
 
 /// The accounts that a grant names and that neither conduit nor forbid takes away.
-fn granted_accounts(policy: &Policy, subject: &Subject, asset: &Asset, service: &Service) -> Vec<AccountName> {
+fn granted_accounts(policy: &Policy, subject: &Subject, place: Place<'_>) -> Vec<AccountName> {
+    let Place { asset, service } = place;
     let candidates: Vec<AccountName> = match service.protocol.has_accounts() {
         true => asset.accounts.keys().cloned().collect(),
         false => vec![AccountName::none()],

@@ -153,7 +153,7 @@ impl ModbusRule {
 impl Policy {
     /// The filter that terms mean for a service. None if there is no such service, or its protocol is not decoded.
     pub fn filter_for(&self, asset: &AssetId, service: &ServiceName, terms: &Terms) -> Option<ResolvedFilter> {
-        let service = self.asset(asset)?.services.get(service)?;
+        let service = self.place(asset, service)?.service;
         let name = self.effective_filter(service.protocol, terms.filter.as_deref());
         let rules = match service.protocol {
             Protocol::Ssh | Protocol::Tcp => return None,

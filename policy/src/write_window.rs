@@ -7,10 +7,11 @@ use std::str::FromStr;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::asset::{Asset, Protocol, Service};
+use crate::asset::Protocol;
 use crate::duration;
 use crate::modbus::{OperationKind, UnitRange};
 use crate::names::{AssetId, IdentityId, ServiceName, WindowId};
+use crate::place::Place;
 use crate::points::{PointError, PointRange, Table};
 use crate::policy::Policy;
 use crate::resolve::{ResolvedPoints, ResolvedRule, Validity};
@@ -222,13 +223,13 @@ fn rule<'p>(
     if opener.identity == person.identity {
         return Err(OpeningDenial::OwnWindow);
     }
-    let (asset, service) = target(policy, window)?;
+    let place @ Place { asset, service } = target(policy, window)?;
     if window.until <= window.from || window.until <= now {
         return Err(OpeningDenial::Over);
     }
     let named = || (window.asset.clone(), window.service.clone());
     for subject in [opener, person] {
-        if policy.bars(subject, asset, service) {
+        if policy.bars(subject, place) {
             let ((asset, service), identity) = (named(), subject.identity.clone());
             return Err(OpeningDenial::Barred { identity, asset, service });
         }
@@ -239,7 +240,7 @@ fn rule<'p>(
     }
     let mut rules: Vec<&WindowRule> = (policy.roles.values().filter(|role| role.has_member(opener)))
         .flat_map(|role: &Role| &role.windows)
-        .filter(|rule| rule.speaks_of(policy, asset, service, person))
+        .filter(|rule| rule.speaks_of(policy, place, person))
         .collect();
     // The longest first; between equals, the one that is named first in the alphabet of roles.
     rules.sort_by(|one, other| other.max.cmp(&one.max).then_with(|| one.rule.cmp(&other.rule)));
@@ -251,20 +252,20 @@ fn rule<'p>(
 }
 
 /// The service of a window, which has every point that the window names.
-fn target<'p>(policy: &'p Policy, window: &WriteWindow) -> Result<(&'p Asset, &'p Service), OpeningDenial> {
-    let found = policy.asset(&window.asset).and_then(|asset| Some((asset, asset.services.get(&window.service)?)));
-    let Some((asset, service)) = found.filter(|(_, service)| service.protocol == Protocol::Modbus) else {
+fn target<'p>(policy: &'p Policy, window: &WriteWindow) -> Result<Place<'p>, OpeningDenial> {
+    let found = policy.place(&window.asset, &window.service);
+    let Some(place) = found.filter(|place| place.service.protocol == Protocol::Modbus) else {
         let (asset, service) = (window.asset.clone(), window.service.clone());
         return Err(OpeningDenial::NoService { asset, service });
     };
     if window.points.ranges.is_empty() && window.points.tags.is_empty() {
         return Err(OpeningDenial::NoPoints);
     }
-    let list = policy.tags_of(service);
+    let list = policy.tags_of(place.service);
     let unknown = |tag: &&String| !list.and_then(|list| list.tag(tag)).is_some_and(|tag| tag.table.is_writable());
     match window.points.tags.iter().find(unknown) {
-        Some(tag) => Err(OpeningDenial::NoTag { asset: asset.id.clone(), tag: tag.clone() }),
-        None => Ok((asset, service)),
+        Some(tag) => Err(OpeningDenial::NoTag { asset: place.asset.id.clone(), tag: tag.clone() }),
+        None => Ok(place),
     }
 }
 
@@ -278,7 +279,8 @@ impl Beneficiary {
 }
 
 impl WindowRule {
-    fn speaks_of(&self, policy: &Policy, asset: &Asset, service: &Service, person: &Subject) -> bool {
+    fn speaks_of(&self, policy: &Policy, place: Place<'_>, person: &Subject) -> bool {
+        let Place { asset, service } = place;
         self.assets.iter().any(|selector| selector.matches(asset))
             && self.services.iter().any(|glob| glob.matches(service.name.as_str()))
             && self.people.iter().any(|beneficiary| beneficiary.is(policy, person))
@@ -289,7 +291,7 @@ impl Policy {
     /// The rules that a window adds to its person's filter on its service: writing, there, for that time. None of tags that
     /// the asset does not have.
     pub fn window_rules(&self, window: &WriteWindow) -> Vec<ResolvedRule> {
-        let Ok((_, service)) = target(self, window) else { return Vec::new() };
+        let Ok(Place { service, .. }) = target(self, window) else { return Vec::new() };
         let list = self.tags_of(service);
         let tags: Vec<Tag> = window.points.tags.iter().filter_map(|name| list?.tag(name).cloned()).collect();
         let ranges = window.points.ranges.clone();
@@ -309,7 +311,8 @@ impl Policy {
     }
 
     /// Is this person kept from a service that knows no logins, whatever is granted?
-    fn bars(&self, subject: &Subject, asset: &Asset, service: &Service) -> bool {
+    fn bars(&self, subject: &Subject, place: Place<'_>) -> bool {
+        let Place { asset, service } = place;
         let account = crate::names::AccountName::none();
         !self.conduit_passes(&asset.zone, &service.name)
             || self.forbids.iter().any(|forbid| forbid.matches(subject, asset, service, &account))

@@ -11,7 +11,7 @@ use toml::Spanned;
 #[serde(deny_unknown_fields, default)]
 pub struct File {
     /// Who this broker is.
-    pub broker: Broker,
+    pub broker: BrokerSection,
     /// What is logged, and how.
     pub log: Log,
     /// Where it listens.
@@ -31,7 +31,7 @@ pub struct File {
 /// `[broker]`
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Broker {
+pub struct BrokerSection {
     /// Name of this broker, one per installation.
     pub name: Option<Spanned<String>>,
 }

@@ -3,14 +3,14 @@
 use qrcode::QrCode;
 use qrcode::render::unicode::Dense1x2;
 
-use super::prepare::{Person, Place};
+use super::prepare::{Home, Person};
 use crate::app::ISSUER;
 
 /// The text: what to paste, and the authenticator's QR code.
-pub(super) fn text(place: &Place, ssh_port: u16, people: &[Person]) -> String {
-    let dir = shown(place.dir());
-    let config = shown(&place.ssh_config());
-    let broker = shown(&place.config());
+pub(super) fn text(home: &Home, ssh_port: u16, people: &[Person]) -> String {
+    let dir = shown(home.dir());
+    let config = shown(&home.ssh_config());
+    let broker = shown(&home.config());
     let sallyport = program();
     let mut text = format!(
         "\nSallyport demo: a broker on 127.0.0.1:{ssh_port}, and behind it a simulated plant: ews-1, an engineering \

@@ -79,20 +79,20 @@ pub enum DemoError {
 /// # Errors
 /// What cannot be made or started; a port that is taken is named.
 pub async fn run(dir: &Path, ssh_port: u16, print: impl FnOnce(&str)) -> Result<(), DemoError> {
-    let place = prepare::Place::in_folder(dir)?;
-    let config = place.configure(ssh_port).await?;
+    let home = prepare::Home::in_folder(dir)?;
+    let config = home.configure(ssh_port).await?;
     logging::begin(&config.log).map_err(DemoError::Folder)?;
     let app = App::start(config, false).await?;
     let broker = app.broker();
 
     let user_ca = broker.vault.public_key(KeyName::UserCa);
-    let before = Service::ports(place.services_before());
-    let cell = Cell::bind(before, place.asset_key()?, user_ca, &place.files()).await?;
+    let before = Service::ports(home.services_before());
+    let cell = Cell::bind(before, home.asset_key()?, user_ca, &home.files()).await?;
     let services = Service::all(cell.places()?);
-    let people = place.people(broker).await?;
-    let policy = place.apply_plant(broker, &services).await?;
-    place.write_client_files(broker, &policy, ssh_port, &services, &people)?;
-    print(&banner::text(&place, ssh_port, &people));
+    let people = home.people(broker).await?;
+    let policy = home.apply_plant(broker, &services).await?;
+    home.write_client_files(broker, &policy, ssh_port, &services, &people)?;
+    print(&banner::text(&home, ssh_port, &people));
 
     let stop = CancellationToken::new();
     let assets = tokio::spawn(cell.serve(stop.clone()));

@@ -25,7 +25,7 @@ use crate::vault::KeyName;
 
 /// The folder, and what is where in it.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct Home {
     dir: PathBuf,
     before: Option<Demo>,
 }
@@ -51,7 +51,7 @@ pub(super) struct Person {
     pub(super) totp_secret: String,
 }
 
-impl Place {
+impl Home {
     pub(super) fn in_folder(dir: &Path) -> Result<Self, DemoError> {
         let dir = std::path::absolute(dir).map_err(|source| DemoError::File { path: dir.to_path_buf(), source })?;
         let path = dir.join(DEMO);
@@ -212,8 +212,8 @@ impl Place {
 
 /// Reads what an earlier start left.
 pub(super) fn read(dir: &Path) -> Result<Demo, DemoError> {
-    let place = Place::in_folder(dir)?;
-    place.before.ok_or_else(|| {
+    let home = Home::in_folder(dir)?;
+    home.before.ok_or_else(|| {
         DemoError::Folder(format!("there is no demo in `{}`: start one with `sallyport demo --dir DIR`", dir.display()))
     })
 }

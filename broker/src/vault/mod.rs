@@ -34,7 +34,7 @@ pub use rekey::{RekeyError, Rekeyed, finish_rekey, rekey};
 pub(crate) use row_keys::RowKeys;
 pub use row_mac::RowFault;
 pub(crate) use row_mac::{RowMac, RowText};
-pub use seal::{KeyId, Place, SealError};
+pub use seal::{Cell, KeyId, SealError};
 pub use sealed::{SealedCredential, SealedError};
 pub use secret::Secret;
 
@@ -261,7 +261,7 @@ impl Vault {
     }
 
     /// Opens a cell. Where the master key was changed since, the new one is read from where the old one was.
-    fn open_cell(&self, place: &Place<'_>, sealed: &[u8]) -> Result<Secret<Vec<u8>>, VaultError> {
+    fn open_cell(&self, place: &Cell<'_>, sealed: &[u8]) -> Result<Secret<Vec<u8>>, VaultError> {
         match self.sealer().open(place, sealed) {
             Err(SealError::OtherKey { sealed_with, .. }) => {
                 let master = MasterKey::load(&self.inner.source)?;
@@ -307,16 +307,16 @@ fn damaged(asset: &str, account: &str, error: CredentialError) -> VaultError {
     VaultError::Credential { asset: asset.to_owned(), account: account.to_owned(), error }
 }
 
-fn secret_place<'a>(row: &'a [&'a str]) -> Place<'a> {
-    Place { table: "secrets", row, column: "sealed" }
+fn secret_place<'a>(row: &'a [&'a str]) -> Cell<'a> {
+    Cell { table: "secrets", row, column: "sealed" }
 }
 
-fn account_place<'a>(row: &'a [&'a str]) -> Place<'a> {
-    Place { table: "accounts", row, column: "sealed" }
+fn account_place<'a>(row: &'a [&'a str]) -> Cell<'a> {
+    Cell { table: "accounts", row, column: "sealed" }
 }
 
-fn totp_place<'a>(row: &'a [&'a str]) -> Place<'a> {
-    Place { table: "totp", row, column: "sealed_seed" }
+fn totp_place<'a>(row: &'a [&'a str]) -> Cell<'a> {
+    Cell { table: "totp", row, column: "sealed_seed" }
 }
 
 /// The row that tells under which master key the store is.

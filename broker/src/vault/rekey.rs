@@ -15,7 +15,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::master_key::sync_directory;
-use super::seal::{Place, SealError, Sealer};
+use super::seal::{Cell, SealError, Sealer};
 use super::{MasterKey, MasterKeyError, MasterKeySource, RowMac, VaultError, beside, check_key};
 use crate::audit::{Audit, AuditError, AuditEvent};
 use crate::store::Store;
@@ -146,7 +146,7 @@ async fn reseal(store: &Store, audit: &Audit, old: &MasterKey, new: &MasterKey) 
     let reseal = |cell: &SealedCell| -> Result<Vec<u8>, SealError> {
         let (table, column) = cell.table.cell();
         let row: Vec<&str> = cell.row.iter().map(String::as_str).collect();
-        let place = Place { table, row: &row, column };
+        let place = Cell { table, row: &row, column };
         to.seal(&place, from.open(&place, &cell.sealed)?.expose())
     };
     let mut write = store.begin_write().await.map_err(VaultError::from)?;

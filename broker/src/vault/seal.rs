@@ -13,7 +13,7 @@ use super::secret::Secret;
 
 /// Where a sealed value lives. INVARIANT: part of what is authenticated, so it must name one cell of the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place<'a> {
+pub struct Cell<'a> {
     /// The table.
     pub table: &'static str,
     /// The primary key of the row, part by part.
@@ -78,7 +78,7 @@ impl Sealer {
     }
 
     /// Seals `plain` for `place`.
-    pub(crate) fn seal(&self, place: &Place<'_>, plain: &[u8]) -> Result<Vec<u8>, SealError> {
+    pub(crate) fn seal(&self, place: &Cell<'_>, plain: &[u8]) -> Result<Vec<u8>, SealError> {
         let head = head(self.id);
         // One allocation of the final size: growing would leave copies of the plain text behind.
         let mut body = Vec::with_capacity(plain.len() + TAG_LEN);
@@ -95,7 +95,7 @@ impl Sealer {
     }
 
     /// Opens what was sealed for `place`.
-    pub(crate) fn open(&self, place: &Place<'_>, envelope: &[u8]) -> Result<Secret<Vec<u8>>, SealError> {
+    pub(crate) fn open(&self, place: &Cell<'_>, envelope: &[u8]) -> Result<Secret<Vec<u8>>, SealError> {
         let sealed_with = sealed_with(envelope).ok_or_else(|| SealError::Malformed { place: place.to_string() })?;
         if sealed_with != self.id {
             return Err(SealError::OtherKey { place: place.to_string(), sealed_with, have: self.id });
@@ -139,7 +139,7 @@ pub(crate) fn sealed_with(envelope: &[u8]) -> Option<KeyId> {
     Some(KeyId(id))
 }
 
-impl fmt::Display for Place<'_> {
+impl fmt::Display for Cell<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}.{} of `{}`", self.table, self.column, self.row.join("/"))
     }
@@ -180,7 +180,7 @@ fn head(id: KeyId) -> [u8; HEAD_LEN] {
 }
 
 /// Every part goes in with its length before it: `ab` + `c` must not read like `a` + `bc`.
-fn associated(head: &[u8], place: &Place<'_>) -> Vec<u8> {
+fn associated(head: &[u8], place: &Cell<'_>) -> Vec<u8> {
     let mut bytes = head.to_vec();
     let parts = [place.table].into_iter().chain(place.row.iter().copied()).chain([place.column]);
     for part in parts {
@@ -200,8 +200,8 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
     use super::*;
 
-    fn place<'a>(row: &'a [&'a str]) -> Place<'a> {
-        Place { table: "accounts", row, column: "sealed" }
+    fn place<'a>(row: &'a [&'a str]) -> Cell<'a> {
+        Cell { table: "accounts", row, column: "sealed" }
     }
 
     fn sealer(byte: u8) -> Sealer {
@@ -223,8 +223,8 @@ mod tests {
             place(&["ews-2", "operator"]),
             place(&["ews-1o", "perator"]),
             place(&["ews-1"]),
-            Place { table: "totp", row: &["ews-1", "operator"], column: "sealed" },
-            Place { table: "accounts", row: &["ews-1", "operator"], column: "other" },
+            Cell { table: "totp", row: &["ews-1", "operator"], column: "sealed" },
+            Cell { table: "accounts", row: &["ews-1", "operator"], column: "other" },
         ] {
             assert!(matches!(sealer(1).open(&elsewhere, &sealed), Err(SealError::Altered { .. })), "{elsewhere}");
         }

@@ -6,11 +6,16 @@ use super::known_tags::KnownTags;
 use super::log::{At, Log};
 use super::modbus;
 use super::value::{Alone, Key, Section, Value, word};
-use crate::filter::{BuiltIn, ClipboardWay, Filter, FilterMode, RdpFilter, RdpSecurity, VncFilter};
+use crate::filter::{BuiltIn, ClipboardWay, FilterMode, FilterSection, RdpFilter, RdpSecurity, VncFilter};
 use crate::names::AssetId;
 
 /// `[filter.setpoints]`
-pub(crate) fn filter(log: &mut Log<'_>, key: Key<'_>, value: Value<'_>, known: &KnownTags<'_>) -> Option<Filter> {
+pub(crate) fn filter(
+    log: &mut Log<'_>,
+    key: Key<'_>,
+    value: Value<'_>,
+    known: &KnownTags<'_>,
+) -> Option<FilterSection> {
     let mut section = value.section(log, key.at, format!("filter `{}`", key.text))?;
     if BuiltIn::named(key.text).is_some() {
         log.error(key.at, format!("{} is built in and cannot be written anew", section.title));
@@ -28,7 +33,7 @@ pub(crate) fn filter(log: &mut Log<'_>, key: Key<'_>, value: Value<'_>, known: &
     }
     section.finish(log);
     // A protocol that is badly written has said something all the same: the plant is refused for it.
-    Some(Filter { name: key.text.to_owned(), mode, modbus, vnc: vnc.flatten(), rdp: rdp.flatten() })
+    Some(FilterSection { name: key.text.to_owned(), mode, modbus, vnc: vnc.flatten(), rdp: rdp.flatten() })
 }
 
 fn modbus_rules(

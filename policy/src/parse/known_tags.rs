@@ -14,8 +14,7 @@ pub(crate) struct KnownTags<'p> {
 
 impl<'p> KnownTags<'p> {
     pub(crate) fn of(policy: &'p Policy, complete: bool) -> Self {
-        let services = policy.assets().flat_map(|asset| asset.services.values());
-        let named: BTreeSet<&String> = services.filter_map(|service| service.tag_list.as_ref()).collect();
+        let named: BTreeSet<&String> = policy.places().filter_map(|place| place.service.tag_list.as_ref()).collect();
         let mut tags: BTreeMap<&str, Vec<&Tag>> = BTreeMap::new();
         for tag in named.into_iter().filter_map(|name| policy.tag_lists.get(name)).flat_map(|list| list.tags()) {
             tags.entry(&tag.name).or_default().push(tag);

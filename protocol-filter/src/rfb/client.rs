@@ -61,7 +61,7 @@ enum Expect {
 }
 
 /// What a step may use.
-pub(super) struct Desk<'a> {
+pub(super) struct Tools<'a> {
     pub(super) to_server: &'a mut Vec<u8>,
     pub(super) journal: &'a mut dyn Journal<Filter>,
     pub(super) tallies: &'a mut Tallies,
@@ -94,7 +94,7 @@ impl Client {
         carry: &mut Carry,
         bytes: &'b [u8],
         pausing: bool,
-        desk: &mut Desk<'_>,
+        desk: &mut Tools<'_>,
     ) -> Result<&'b [u8], Reason> {
         let mut feed = Feed::new(carry, bytes);
         while let Some(next) = self.step(&mut feed, desk)? {
@@ -107,7 +107,7 @@ impl Client {
     }
 
     /// What comes next, or nothing if bytes are missing.
-    fn step(&mut self, feed: &mut Feed<'_, '_>, desk: &mut Desk<'_>) -> Result<Option<Expect>, Reason> {
+    fn step(&mut self, feed: &mut Feed<'_, '_>, desk: &mut Tools<'_>) -> Result<Option<Expect>, Reason> {
         Ok(match &mut self.expect {
             Expect::Message => {
                 feed.begin_message();
@@ -242,7 +242,7 @@ impl Asked {
     }
 }
 
-impl Desk<'_> {
+impl Tools<'_> {
     fn note(&mut self, kind: Kind, phase: Phase, message: Message<'_>, verdict: Verdict<'_>) {
         self.journal.note(&Operation { side: Side::Client, kind, phase, message, verdict });
     }

@@ -52,7 +52,7 @@ impl Open {
             Side::Client => {
                 let mut rest = bytes;
                 while !rest.is_empty() {
-                    let mut client_desk = client::Desk {
+                    let mut client_desk = client::Tools {
                         to_server: &mut desk.out.to_server,
                         journal: desk.journal,
                         tallies: &mut self.tallies,

@@ -5,7 +5,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
 use jiff::Timestamp;
-use sallyport_policy::{AccountAuth, Policy, Protocol};
+use sallyport_policy::{AccountAuth, Place, Policy, Protocol};
 
 use super::Finding;
 use crate::cli::{Context, printable};
@@ -152,10 +152,10 @@ async fn plant(store: &Store) -> Vec<Finding> {
 }
 
 fn unpinned(policy: &Policy) -> Vec<Finding> {
-    let services = policy.assets().flat_map(|asset| asset.services.values().map(move |service| (asset, service)));
-    services
-        .filter(|(_, service)| service.protocol == Protocol::Ssh && service.host_keys.is_empty())
-        .map(|(asset, service)| {
+    policy
+        .places()
+        .filter(|place| place.service.protocol == Protocol::Ssh && place.service.host_keys.is_empty())
+        .map(|Place { asset, service }| {
             let mend = format!(
                 "ssh-keyscan -p {} {}, compare with the asset, put it into the plant file",
                 service.port, asset.address

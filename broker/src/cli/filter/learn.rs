@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use jiff::Timestamp;
+use sallyport_policy::Place;
 use sallyport_protocol_filter::Phase as Part;
 use sallyport_protocol_filter::modbus::{Mode, Rules, Seen, Tag};
 use sallyport_session_recorder::export::{Verdict, operations};
@@ -20,19 +21,18 @@ use crate::tcp::rules::{self, Dated};
 
 pub(super) async fn learn(arguments: Learn, context: &Context) -> Result<(), CliError> {
     let policy = policy::policy(&arguments.plant, context).await?;
-    let (asset, service) = place(&policy, &arguments.asset, arguments.service.as_ref())?;
-    let tags = rules::tags(&policy, service);
+    let place = place(&policy, &arguments.asset, arguments.service.as_ref())?;
+    let tags = rules::tags(&policy, place.service);
     let mut lesson = Lesson::new(tags.clone());
     // What was read before a fault is sound, and is learned.
     let mut faults = Vec::new();
     if !arguments.from.is_empty() {
         let eyes = Eyes::new(&arguments.keys, context).await?;
-        let of = (asset.id.as_str(), service.name.as_str());
         for named in &arguments.from {
-            faults.extend(lesson.recording(named, of, &eyes, context).await?);
+            faults.extend(lesson.recording(named, place, &eyes, context).await?);
         }
     }
-    let wanted = arguments.traffic.wanted(Some((asset, service)));
+    let wanted = arguments.traffic.wanted(Some(place));
     let mut lesson = lesson.captures(&arguments.pcap, wanted, &tags, &mut faults)?;
     for fault in &faults {
         tell(fault);
@@ -43,8 +43,8 @@ pub(super) async fn learn(arguments: Learn, context: &Context) -> Result<(), Cli
     lesson.sources.dedup();
     let proposal = Proposal {
         name: arguments.name,
-        asset: asset.id.to_string(),
-        service: service.name.to_string(),
+        asset: place.asset.id.to_string(),
+        service: place.service.name.to_string(),
         sources: lesson.sources,
         requests: lesson.seen.operations(),
         refused_by_asset: lesson.refused,
@@ -78,7 +78,7 @@ impl Lesson {
     async fn recording(
         &mut self,
         named: &str,
-        (asset, service): (&str, &str),
+        place: Place<'_>,
         eyes: &Eyes,
         context: &Context,
     ) -> Result<Option<String>, CliError> {
@@ -86,6 +86,7 @@ impl Lesson {
         let reader = eyes.open(&source)?;
         let header = reader.header().clone();
         check_identity(&header, &source)?;
+        let (asset, service) = (place.asset.id.as_str(), place.service.name.as_str());
         if (header.asset.as_str(), header.service.as_str()) != (asset, service) {
             return Err(CliError::Failed(format!(
                 "`{}` is a recording of {} of asset `{}`, not of {service} of `{asset}`",

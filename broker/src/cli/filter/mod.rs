@@ -11,7 +11,7 @@ mod trial;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use sallyport_policy::{Asset, AssetId, BuiltIn, Policy, Protocol, Service, ServiceName};
+use sallyport_policy::{AssetId, BuiltIn, Place, Policy, Protocol, ServiceName};
 
 use super::recording::ReadKeys;
 use super::{CliError, Context};
@@ -108,20 +108,16 @@ pub async fn run(command: Command, context: &Context) -> Result<(), CliError> {
 }
 
 /// The Modbus service of an asset that is meant.
-fn place<'p>(
-    policy: &'p Policy,
-    asset: &AssetId,
-    service: Option<&ServiceName>,
-) -> Result<(&'p Asset, &'p Service), CliError> {
+fn place<'p>(policy: &'p Policy, asset: &AssetId, service: Option<&ServiceName>) -> Result<Place<'p>, CliError> {
     let found = policy.asset(asset).ok_or_else(|| CliError::Failed(format!("the plant has no asset `{asset}`")))?;
     if let Some(name) = service {
         let service = found.services.get(name).filter(|service| service.protocol == Protocol::Modbus);
         let none = || CliError::Failed(format!("`{name}` is no Modbus service of asset `{asset}`"));
-        return Ok((found, service.ok_or_else(none)?));
+        return Ok(Place { asset: found, service: service.ok_or_else(none)? });
     }
     let mut services = found.services.values().filter(|service| service.protocol == Protocol::Modbus);
     match (services.next(), services.next()) {
-        (Some(service), None) => Ok((found, service)),
+        (Some(service), None) => Ok(Place { asset: found, service }),
         (Some(_), Some(_)) => {
             Err(CliError::Usage(format!("asset `{asset}` has several Modbus services; name one with `--service`")))
         }
@@ -130,13 +126,13 @@ fn place<'p>(
 }
 
 impl Traffic {
-    fn wanted(&self, place: Option<(&Asset, &Service)>) -> Wanted {
+    fn wanted(&self, place: Option<Place<'_>>) -> Wanted {
         let server = match self.server {
             Some(Server::Any) => None,
             Some(Server::At(address)) => Some(address),
-            None => place.map(|(asset, _)| asset.address),
+            None => place.map(|place| place.asset.address),
         };
-        let port = self.port.or_else(|| place.map(|(_, service)| service.port)).unwrap_or(MODBUS);
+        let port = self.port.or_else(|| place.map(|place| place.service.port)).unwrap_or(MODBUS);
         Wanted { port, server }
     }
 }

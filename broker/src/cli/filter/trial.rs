@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{BufWriter, StdoutLock, Write};
 
 use jiff::Timestamp;
-use sallyport_policy::{BuiltIn, Filter, FilterMode, Policy, ResolvedFilter, RulePoints, Service};
+use sallyport_policy::{BuiltIn, FilterMode, FilterSection, Policy, ResolvedFilter, RulePoints, Service};
 use sallyport_protocol_filter::modbus::{Mode, Operation, Rules, Tag};
 use sallyport_protocol_filter::{Malformed, Phase, Side, Verdict};
 use serde_json::{Map, Value, json};
@@ -24,7 +24,7 @@ pub(super) async fn trial(arguments: Test, context: &Context) -> Result<(), CliE
     let needs_plant = arguments.asset.is_some() || BuiltIn::named(profile).is_none() || !arguments.plant.is_empty();
     let policy = if needs_plant { policy::policy(&arguments.plant, context).await? } else { Policy::empty() };
     let place = arguments.asset.as_ref().map(|asset| place(&policy, asset, arguments.service.as_ref())).transpose()?;
-    let service = place.map(|(_, service)| service);
+    let service = place.map(|place| place.service);
     let filter = filter(&policy, profile, service)?;
     let tags: Vec<Tag> = service.map(|service| rules::tags(&policy, service)).unwrap_or_default();
     let dated = |now| {
@@ -56,7 +56,7 @@ fn filter(policy: &Policy, name: &str, service: Option<&Service>) -> Result<Reso
         })
     };
     let filter = policy.modbus_filter(name, service).ok_or_else(unknown)?;
-    let about_tags = |filter: &Filter| {
+    let about_tags = |filter: &FilterSection| {
         let mut rules = filter.modbus.iter().flatten();
         rules.any(|rule| matches!(rule.points, RulePoints::Tags(_)))
     };

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{CliError, Context, Filter, List};
+use super::{CliError, Context, List, Selection};
 use crate::audit::AuditEvent;
 use crate::cli::Row;
 use crate::store::recordings::{ListedRecording, RecordingFilter};
@@ -74,9 +74,9 @@ impl From<ListedRecording> for Line {
     }
 }
 
-impl From<Filter> for RecordingFilter {
-    fn from(filter: Filter) -> Self {
-        let Filter { by, asset, zone, since, until } = filter;
+impl From<Selection> for RecordingFilter {
+    fn from(filter: Selection) -> Self {
+        let Selection { by, asset, zone, since, until } = filter;
         Self { identity: by, asset, zone, since, until, ..Self::default() }
     }
 }

@@ -62,7 +62,7 @@ pub enum Command {
 
 /// Which recordings.
 #[derive(Debug, clap::Args)]
-pub struct Filter {
+pub struct Selection {
     /// Only of this identity
     #[arg(long, value_name = "NAME", id = "by")]
     by: Option<String>,
@@ -84,7 +84,7 @@ pub struct Filter {
 #[derive(Debug, clap::Args)]
 pub struct List {
     #[command(flatten)]
-    filter: Filter,
+    filter: Selection,
     /// Also those whose file is gone
     #[arg(long)]
     removed: bool,
@@ -245,7 +245,7 @@ pub struct Search {
     #[command(flatten)]
     keys: ReadKeys,
     #[command(flatten)]
-    filter: Filter,
+    filter: Selection,
 }
 
 /// Runs one of them.
