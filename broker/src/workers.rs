@@ -5,7 +5,7 @@ use std::num::NonZero;
 
 use tokio::runtime::{Builder, Runtime};
 
-/// What a broker has at least, whatever the cores: writes of the record may hold all but one (`recording/permits.rs`).
+/// What a broker has at least, whatever the cores: writes of the record may hold all but one (`recording/permits`).
 const FEWEST: usize = 4;
 
 /// A runtime with a worker for each core, and no fewer than four.
