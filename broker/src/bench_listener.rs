@@ -16,6 +16,7 @@ use crate::identity::{MultiFactor, Refused};
 use crate::live::{Form, Target};
 use crate::login::lease::longest;
 use crate::session::{Authorization, Session};
+use crate::tcp::bench::Plain;
 
 /// For whom, and where to.
 #[derive(Debug, Clone)]
@@ -92,7 +93,7 @@ async fn forward(
     let session = Session::accepted(broker, from.ip()).authenticate(proof);
     match session.authorize(target).await {
         Authorization::Authorized(authorized) => {
-            let end = authorized.run_plain(socket, record).await?;
+            let end = authorized.run(Plain { socket, kept: record == Record::Kept }).await?;
             tracing::debug!(end = end.word(), "Plain stream over");
             Ok(())
         }

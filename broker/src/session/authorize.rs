@@ -37,7 +37,7 @@ pub struct Authorized {
 
 /// How the broker itself reaches the service.
 #[derive(Debug)]
-pub(super) enum Leg {
+pub(crate) enum Leg {
     /// It logs in over SSH, as the account.
     Ssh { pinned: Vec<String>, auth: AccountAuth },
     /// It connects, and no more: whether one logs in over the stream, and how, is between the person and the asset.

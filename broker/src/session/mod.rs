@@ -3,7 +3,7 @@
 //! ```text
 //! Session<Connecting> --authenticate(MultiFactor)--> Session<Authenticated>
 //!   --authorize(target)--> Authorized | NeedFactors | NeedApproval | Denied
-//! Session<Authorized> --record()--> Session<Recorded> --forward(client)--> End
+//! Session<Authorized> --record()--> Session<Recorded> --forward(carrier)--> End
 //! ```
 //!
 //! Each stage lives in the file of the one function that makes it, with private fields: there is no other way to a
@@ -12,15 +12,21 @@
 mod authenticate;
 mod authorize;
 mod connecting;
+mod evidence;
 mod forward;
+mod limits;
 mod record;
 mod refusal;
+mod tally;
 mod watch;
 
 pub use authenticate::Authenticated;
+pub(crate) use authorize::Leg;
 pub use authorize::{Authorization, Authorized};
 pub use connecting::Connecting;
-pub use forward::{Ask, Caller, Client, Refused, Voice};
+pub use evidence::{Activity, Evidence, Record, Seat, Track, Trouble, TroubleSignal, Unrecorded, VIEW_ONLY_GRACE};
+pub use forward::Carrier;
+pub(crate) use limits::{Due, Limits};
 pub use record::{Recorded, StartRefusal};
 pub(crate) use refusal::printable;
 pub use refusal::{Refusal, not_for_you};
@@ -28,37 +34,21 @@ pub use watch::keep_watch;
 
 /// One session, at one stage.
 ///
-/// A session that is not recorded cannot be forwarded:
+/// A session that is not recorded cannot be forwarded, whatever would carry it:
 ///
 /// ```compile_fail
-/// # use sallyport::session::{Authorized, Client, Session};
-/// async fn skip_the_recorder(session: Session<Authorized>, client: Client) {
-///     session.forward(client).await;
+/// # use sallyport::session::{Authorized, Carrier, Session};
+/// async fn skip_the_recorder(session: Session<Authorized>, by: impl Carrier) {
+///     session.forward(by).await;
 /// }
 /// ```
 ///
 /// whereas this compiles:
 ///
 /// ```
-/// # use sallyport::session::{Client, Recorded, Session};
-/// async fn in_order(session: Session<Recorded>, client: Client) {
-///     session.forward(client).await;
-/// }
-/// ```
-///
-/// The same holds for a TCP stream:
-///
-/// ```compile_fail
-/// # use sallyport::session::{Authorized, Caller, Session};
-/// async fn skip_the_recorder(session: Session<Authorized>, caller: Caller) {
-///     session.forward_stream(caller).await;
-/// }
-/// ```
-///
-/// ```
-/// # use sallyport::session::{Caller, Recorded, Session};
-/// async fn in_order(session: Session<Recorded>, caller: Caller) {
-///     session.forward_stream(caller).await;
+/// # use sallyport::session::{Carrier, Recorded, Session};
+/// async fn in_order(session: Session<Recorded>, by: impl Carrier) {
+///     session.forward(by).await;
 /// }
 /// ```
 #[derive(Debug)]

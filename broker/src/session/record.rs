@@ -1,13 +1,16 @@
 //! The session is on the record: recording open, row in the store, event in the audit chain, place in the registry.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
+use sallyport_policy::{Subject, Terms};
 use sallyport_session_recorder::{Durability, Header};
 
 use super::refusal::no_more_than;
-use super::{Authorized, Session, watch};
+use super::{Authorized, Leg, Record, Session, watch};
 use crate::audit::AuditEvent;
+use crate::broker::Broker;
 use crate::live::{End, Live, Registered, Switch, Target, Times};
 use crate::recording::{self, RecordingHandle};
 use crate::store::sessions::{NewSession, SessionEnd};
@@ -19,6 +22,60 @@ pub struct Recorded {
     pub(super) id: String,
     pub(super) recording: RecordingHandle,
     pub(super) registered: Registered,
+    /// The one way to that recording for what is carried.
+    record: Record,
+}
+
+impl Recorded {
+    /// Its id.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The one way to its recording for what is carried.
+    #[must_use]
+    pub fn record(&self) -> &Record {
+        &self.record
+    }
+
+    pub(crate) fn broker(&self) -> &Arc<Broker> {
+        &self.authorized.broker
+    }
+
+    /// Whose it is.
+    pub(crate) fn subject(&self) -> &Subject {
+        &self.authorized.subject
+    }
+
+    /// Where it goes.
+    pub(crate) fn target(&self) -> &Target {
+        &self.authorized.target
+    }
+
+    pub(crate) fn terms(&self) -> &Terms {
+        &self.authorized.permit.terms
+    }
+
+    /// Where the asset's service is.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.authorized.address
+    }
+
+    /// How the broker itself reaches it.
+    pub(crate) fn leg(&self) -> &Leg {
+        &self.authorized.leg
+    }
+
+    /// Its id and whose it is, as the audit has them.
+    pub(crate) fn names(&self) -> (String, String) {
+        (self.id.clone(), self.authorized.subject.identity.to_string())
+    }
+
+    /// Resolves when somebody has asked for its end.
+    pub(crate) async fn end_asked(&self) -> End {
+        self.registered.live().switch.asked().await
+    }
 }
 
 /// Why a permitted session did not start.
@@ -142,7 +199,8 @@ impl Authorized {
         watch::look_at_new(&broker, registered.live()).await;
         metrics::counter!("sallyport_sessions_started_total").increment(1);
         tracing::info!(session = %id, identity = %authorized.subject.identity, asset = %authorized.target.asset, "Session started");
-        Ok(Session { stage: Recorded { authorized, id, recording, registered } })
+        let record = Record::new(Arc::new(recording.clone()), authorized.permit.terms.recorder_trouble);
+        Ok(Session { stage: Recorded { authorized, id, recording, registered, record } })
     }
 
     fn row(&self, id: &str) -> Result<NewSession, serde_json::Error> {

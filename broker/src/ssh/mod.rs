@@ -28,8 +28,9 @@ pub(crate) mod tests;
 
 pub(in crate::ssh) use channel::say_and_close;
 pub use channel::{
-    Activity, Answer, ChannelContext, ChannelError, ChannelRequest, Evidence, Flow, RefusedRequest, Seat, Sentence,
-    SessionChannel, Trouble, TroubleSignal, VIEW_ONLY_GRACE, bytes_queued, pipe, relay_forward,
+    Answer, ChannelContext, ChannelError, ChannelRequest, Flow, RefusedRequest, Sentence, SessionChannel, bytes_queued,
+    pipe, relay_forward,
 };
+pub(crate) use lobby::local_forward;
 pub(crate) use server::listen;
 pub use transfer::{FileOutcome, FileReport, Transferred, Via, Way};

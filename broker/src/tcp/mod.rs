@@ -1,15 +1,19 @@
-//! TCP services: the connection to the asset, and the relay between it and the person's channel.
+//! TCP services: the connection to the asset, and the stream between it and a person, wherever that person is.
 //!
 //! ```text
-//! person's channel ─► queue ─► Lane::pass: received, recorded, sent ─► asset's socket
-//!                 ◄── Lane::pass: received, recorded, sent ◄──────────
+//! person: Hear ─► recorded ─────────────────────────────► asset's socket      relay: nobody looks into it
+//! person: Speak ◄───────────────────────────── recorded ◄
+//!
+//! person: Hear ─► filter ─► recorded with what it decided ─► asset's socket   filtered: a decoded protocol
+//! person: Speak ◄─ recorded with what it decided ◄─ filter ◄
 //! ```
 
+mod carry;
 mod connect;
+mod entries;
 mod filtered;
-mod hint;
 pub(crate) mod journal;
-mod lane;
+mod keep_rules;
 mod person;
 #[cfg(any(test, feature = "bench-listener"))]
 mod plain;
@@ -17,11 +21,14 @@ mod relay;
 pub(crate) mod rules;
 mod seldom;
 
-pub(crate) use connect::{ConnectError, connect};
+#[cfg(feature = "bench-listener")]
+pub(crate) mod bench;
+
+pub(crate) use carry::{Caller, NoStream, Stream};
+#[cfg(test)]
 pub(crate) use filtered::Filtered;
-pub(crate) use hint::local_forward;
-pub(crate) use journal::Notes;
-pub(crate) use lane::Track;
-pub(crate) use person::Person;
+#[cfg(test)]
+pub(crate) use filtered::tests::{Frank, UNNOTED};
+pub(crate) use person::{Gone, Hear, Heard, Person, Speak};
+#[cfg(test)]
 pub(crate) use relay::{Outcome, Relay};
-pub(crate) use seldom::seldom;

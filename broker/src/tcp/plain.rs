@@ -6,60 +6,53 @@ use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio_util::sync::CancellationToken;
 
-use super::lane::{Fault, Outlet};
-use super::person::{FromPerson, Heard, IntoPerson, Person};
+use super::person::{Gone, Hear, Heard, Person, Speak};
 
 /// What is read at once.
 const READ: usize = 16 * 1024;
 
-impl Person {
+impl Person<FromSocket, ToSocket> {
     /// On a plain socket.
     pub(crate) fn on_socket(socket: TcpStream) -> Self {
         let (read, write) = socket.into_split();
-        Self {
-            from: FromPerson::Socket(FromSocket { half: read, buffer: BytesMut::new() }),
-            to: IntoPerson::Socket(ToSocket(write)),
-            gone: CancellationToken::new(),
-        }
+        Self { from: FromSocket(read), to: ToSocket(write), gone: CancellationToken::new() }
     }
 }
 
-pub(super) struct FromSocket {
-    half: OwnedReadHalf,
-    buffer: BytesMut,
-}
+pub(crate) struct FromSocket(OwnedReadHalf);
 
-impl FromSocket {
-    pub(super) async fn next(&mut self) -> Heard<'_> {
-        self.buffer = BytesMut::new();
-        if self.half.readable().await.is_err() {
+impl Hear for FromSocket {
+    async fn next(&mut self) -> Heard {
+        if self.0.readable().await.is_err() {
             return Heard::Left;
         }
-        self.buffer.reserve(READ);
-        match self.half.read_buf(&mut self.buffer).await {
+        let mut buffer = BytesMut::with_capacity(READ);
+        match self.0.read_buf(&mut buffer).await {
             Ok(0) => Heard::Finished,
-            Ok(_) => Heard::Bytes(&self.buffer),
+            Ok(_) => Heard::Bytes(buffer.freeze()),
             Err(_) => Heard::Left,
         }
     }
+
+    fn release(&mut self, _: usize) {}
+
+    fn close(&mut self) {}
 }
 
-pub(super) struct ToSocket(OwnedWriteHalf);
+pub(crate) struct ToSocket(OwnedWriteHalf);
 
-impl ToSocket {
-    pub(super) async fn close(&mut self) {
+impl Speak for ToSocket {
+    async fn send(&mut self, bytes: Bytes) -> Result<(), Gone> {
+        self.0.write_all(&bytes).await.map_err(|_| Gone)
+    }
+
+    async fn finish(&mut self) -> Result<(), Gone> {
+        self.0.shutdown().await.map_err(|_| Gone)
+    }
+
+    async fn close(&mut self) {
         if self.finish().await.is_err() {
             tracing::debug!("A plain socket was gone before it was closed");
         }
-    }
-}
-
-impl Outlet for ToSocket {
-    async fn send(&mut self, bytes: Bytes) -> Result<(), Fault> {
-        self.0.write_all(&bytes).await.map_err(|_| Fault::Person)
-    }
-
-    async fn finish(&mut self) -> Result<(), Fault> {
-        self.0.shutdown().await.map_err(|_| Fault::Person)
     }
 }

@@ -1,21 +1,20 @@
 //! The relay of one stream: both directions to their ends, each by itself, until one side is gone.
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::pin::pin;
 use std::time::Duration;
 
-use bytes::BytesMut;
-use russh::{Channel, server};
-use sallyport_session_recorder::Direction;
+use bytes::{Bytes, BytesMut};
+use sallyport_session_recorder::{Budget, Direction};
 use serde_json::json;
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::net::tcp::OwnedReadHalf;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio_util::sync::CancellationToken;
 
-use super::lane::{Fault, Lane, Outlet, ToAsset, ToPerson, Track};
-use crate::ssh::Flow;
-use crate::ssh::channel::reader::{Item, Received, batch_cost, joined, same_batch};
+use super::entries;
+use super::person::{Gone, Hear, Heard, Person, Speak};
+use crate::session::{Track, Unrecorded};
 
 /// What is read from an asset at once.
 const READ: usize = 64 * 1024;
@@ -53,44 +52,76 @@ impl Outcome {
     }
 }
 
-/// One stream between a person's channel and an asset's socket.
-pub(crate) struct Relay {
+/// One stream between a person and an asset's socket, that nobody looks into.
+pub(crate) struct Relay<H, S> {
     track: Track,
-    from_person: Received,
+    from_person: H,
+    to_person: S,
+    gone: CancellationToken,
     from_asset: OwnedReadHalf,
-    input: Lane<ToAsset>,
-    output: Lane<ToPerson>,
-    stop: CancellationToken,
+    to_asset: OwnedWriteHalf,
+    input: Passed,
+    output: Passed,
+}
+
+/// What has passed one way.
+#[derive(Default)]
+struct Passed {
+    bytes: u64,
+    budget: Budget,
+}
+
+impl Passed {
+    /// What is to go on this way goes on record first.
+    ///
+    /// INVARIANT: no byte is sent that this has not let pass.
+    fn record(&mut self, track: &Track, direction: Direction, bytes: &[u8]) -> Result<(), Unrecorded> {
+        track.record().activity.touch();
+        entries::record(track, direction, bytes, &mut self.budget)?;
+        self.bytes += bytes.len() as u64;
+        Ok(())
+    }
+}
+
+/// Why a direction stops before its end.
+#[derive(Debug, thiserror::Error)]
+enum Fault {
+    #[error(transparent)]
+    Person(#[from] Gone),
+    #[error("the asset broke the connection off: {0}")]
+    Asset(#[source] io::Error),
 }
 
 /// How the person's direction came to its end.
 enum Ended {
     /// They have sent all they had to send.
     Finished,
-    /// They have closed their channel.
-    Closed,
+    /// They have left.
+    Left,
 }
 
-impl Relay {
-    /// Joins them; `flow` is that of the person's connection.
-    pub(crate) fn new(track: Track, channel: Channel<server::Msg>, asset: TcpStream, flow: Flow) -> Self {
-        let id = channel.id();
-        let (read, write) = channel.split();
+impl<H: Hear, S: Speak> Relay<H, S> {
+    /// Joins them.
+    pub(crate) fn new(track: Track, person: Person<H, S>, asset: TcpStream) -> Self {
         let (from_asset, to_asset) = asset.into_split();
-        let stop = CancellationToken::new();
-        let from_person = Received::windowed(read, id, &flow, stop.clone());
-        let input = Lane::new(Direction::Input, ToAsset::new(to_asset, from_person.clone()));
-        let output = Lane::new(Direction::Output, ToPerson::new(write, flow, from_person.gone.clone()));
-        Self { track, from_person, from_asset, input, output, stop }
+        let Person { from, to, gone } = person;
+        let (input, output) = (Passed::default(), Passed::default());
+        Self { track, from_person: from, to_person: to, gone, from_asset, to_asset, input, output }
     }
 
     /// Passes what comes until the stream is over. A caller that stops waiting closes it all the same.
     pub(crate) async fn run(&mut self) -> Outcome {
-        let Self { track, from_person, from_asset, input, output, stop: _ } = self;
+        let Self { track, from_person, to_person, gone, from_asset, to_asset, input, output } = self;
+        let (track, gone) = (&*track, &*gone);
+        let passing = async {
+            let input = pass_input(track, (from_person, gone), to_asset, input);
+            let output = pass_output(track, from_asset, (to_person, gone), output);
+            both(track, input, output).await
+        };
         tokio::select! {
             biased;
-            outcome = both(track, from_person, from_asset, input, output) => outcome,
-            () = too_late(&from_person.gone) => Outcome::Left,
+            outcome = passing => outcome,
+            () = too_late(gone) => Outcome::Left,
         }
     }
 
@@ -98,21 +129,21 @@ impl Relay {
     pub(crate) async fn close(mut self, outcome: Option<&Outcome>) {
         let mut body = json!({
             "end": outcome.map_or("cut", Outcome::word),
-            "input_bytes": self.input.passed,
-            "output_bytes": self.output.passed,
+            "input_bytes": self.input.bytes,
+            "output_bytes": self.output.bytes,
         });
         if let Some(Outcome::AssetReset(reason)) = outcome {
             body["reason"] = json!(reason);
         }
-        self.track.closed(&body);
+        entries::closed(&self.track, &body);
         if outcome.is_none() {
             // What the asset has not taken yet of a session that was ended must not reach it later.
             abandon(self.from_asset.as_ref());
         }
         let last_words = async {
-            tokio::join!(self.output.to.close(), async {
+            tokio::join!(self.to_person.close(), async {
                 // A socket closed over unread bytes is reset, which could take back what was sent to it last.
-                if matches!(outcome, Some(Outcome::Left)) && self.input.to.finish().await.is_ok() {
+                if matches!(outcome, Some(Outcome::Left)) && self.to_asset.shutdown().await.is_ok() {
                     let mut unread = [0; 4096];
                     while self.from_asset.read(&mut unread).await.is_ok_and(|count| count > 0) {}
                 }
@@ -121,26 +152,22 @@ impl Relay {
         if tokio::time::timeout(LAST_WORDS, last_words).await.is_err() {
             tracing::debug!("A stream's sides did not close in time");
         }
-        self.stop.cancel();
-        self.from_person.queue.close();
+        self.from_person.close();
     }
 }
 
 async fn both(
     track: &Track,
-    from_person: &Received,
-    from_asset: &OwnedReadHalf,
-    input: &mut Lane<ToAsset>,
-    output: &mut Lane<ToPerson>,
+    input: impl Future<Output = Result<Ended, Fault>>,
+    output: impl Future<Output = Result<(), Fault>>,
 ) -> Outcome {
-    let mut input = pin!(pass_input(track, from_person, input));
-    let mut output = pin!(pass_output(track, from_person, from_asset, output));
+    let (mut input, mut output) = (pin!(input), pin!(output));
     let first = tokio::select! {
         ended = &mut input => Ok(ended),
         ended = &mut output => Err(ended),
     };
     match first {
-        Ok(Ok(Ended::Closed)) => Outcome::Left,
+        Ok(Ok(Ended::Left)) => Outcome::Left,
         Ok(Ok(Ended::Finished)) => output.await.map_or_else(outcome, |()| Outcome::Left),
         Ok(Err(fault)) => {
             if tokio::time::timeout(LAST_WORDS, output).await.is_err() {
@@ -155,7 +182,7 @@ async fn both(
             }
             Outcome::AssetClosed
         }
-        Err(Err(Fault::Person)) => {
+        Err(Err(Fault::Person(_))) => {
             if let Err(fault) = input.await {
                 tracing::debug!(%fault, "What a person had sent before they left was not all passed on");
             }
@@ -167,63 +194,74 @@ async fn both(
 
 fn outcome(fault: Fault) -> Outcome {
     match fault {
-        Fault::Person | Fault::Recorder => Outcome::Left,
+        Fault::Person(_) => Outcome::Left,
         Fault::Asset(error) => Outcome::AssetReset(error.to_string()),
     }
 }
 
-async fn pass_input(track: &Track, from: &Received, lane: &mut Lane<ToAsset>) -> Result<Ended, Fault> {
-    while let Some(items) = from.queue.take(same_batch).await {
-        lane.to.owe(batch_cost(&items));
-        match items.first() {
-            Some(Item::Data(_)) => {
-                let bytes = joined(&items);
-                drop(items);
-                match lane.pass(track, bytes).await {
-                    // The session ends, now or after its grace. Until then input is taken and dropped.
-                    Ok(()) | Err(Fault::Recorder) => {}
-                    Err(fault) => return Err(fault),
+async fn pass_input<H: Hear>(
+    track: &Track,
+    (from, gone): (&mut H, &CancellationToken),
+    to: &mut OwnedWriteHalf,
+    passed: &mut Passed,
+) -> Result<Ended, Fault> {
+    loop {
+        match from.next().await {
+            Heard::Bytes(bytes) => {
+                // What is not recorded is taken and dropped: the session ends, now or after its grace.
+                if passed.record(track, Direction::Input, &bytes).is_ok() {
+                    send_to_asset(to, bytes, from).await.map_err(Fault::Asset)?;
                 }
             }
             // An end of input that was refused in part would pass for the end of the whole.
-            Some(Item::Eof) if track.trouble.trouble().is_some() => {}
-            Some(Item::Eof) => {
-                from.queue.close();
-                lane.to.finish().await?;
+            Heard::Finished if track.record().trouble.is_raised() => {
+                gone.cancelled().await;
+                return Ok(Ended::Left);
+            }
+            Heard::Finished => {
+                from.release(usize::MAX);
+                to.shutdown().await.map_err(Fault::Asset)?;
                 return Ok(Ended::Finished);
             }
-            Some(Item::Close) => return Ok(Ended::Closed),
-            Some(Item::Extended(..) | Item::ExitStatus(_) | Item::ExitSignal { .. } | Item::Wake) | None => {}
+            Heard::Left => return Ok(Ended::Left),
         }
-        lane.to.settle();
     }
-    Ok(Ended::Closed)
 }
 
-async fn pass_output(
+/// The person may send as much more as the asset has taken.
+async fn send_to_asset<H: Hear>(to: &mut OwnedWriteHalf, mut bytes: Bytes, from: &mut H) -> io::Result<()> {
+    while !bytes.is_empty() {
+        let taken = to.write_buf(&mut bytes).await?;
+        from.release(taken);
+    }
+    Ok(())
+}
+
+async fn pass_output<S: Speak>(
     track: &Track,
-    person: &Received,
     from: &OwnedReadHalf,
-    lane: &mut Lane<ToPerson>,
+    (to, gone): (&mut S, &CancellationToken),
+    passed: &mut Passed,
 ) -> Result<(), Fault> {
     loop {
         tokio::select! {
             ready = from.readable() => ready.map_err(Fault::Asset)?,
-            () = person.gone.cancelled() => return Err(Fault::Person),
+            () = gone.cancelled() => return Err(Gone.into()),
         }
         // Made anew each time: a stream that stands still holds no buffer.
         let mut buffer = BytesMut::with_capacity(READ);
         match from.try_read_buf(&mut buffer) {
-            Ok(0) => return lane.to.finish().await,
+            Ok(0) => return Ok(to.finish().await?),
             Ok(_) => {}
             Err(error) if error.kind() == ErrorKind::WouldBlock => continue,
             Err(error) => return Err(Fault::Asset(error)),
         }
-        match lane.pass(track, buffer.freeze()).await {
+        let bytes = buffer.freeze();
+        if passed.record(track, Direction::Output, &bytes).is_err() {
             // Nothing more is shown; the session ends.
-            Err(Fault::Recorder) => std::future::pending().await,
-            passed => passed?,
+            std::future::pending::<()>().await;
         }
+        to.send(bytes).await?;
     }
 }
 
@@ -242,7 +280,7 @@ pub(super) async fn too_late(gone: &CancellationToken) {
 
 /// Resolves when nothing has moved for a while.
 pub(super) async fn quiet(track: &Track) {
-    while let Some(left) = AFTER_ASSET.checked_sub(track.activity.idle_for()).filter(|left| !left.is_zero()) {
+    while let Some(left) = AFTER_ASSET.checked_sub(track.record().activity.idle_for()).filter(|left| !left.is_zero()) {
         tokio::time::sleep(left).await;
     }
 }

@@ -1,4 +1,4 @@
-//! One channel's two ends: the only ways to the recorder, to the asset and to the person.
+//! One channel's two ends: its track, and the only ways to the asset and to the person.
 use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -6,12 +6,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use russh::{ChannelWriteHalf, client, server};
 use sallyport_policy::RecorderTrouble;
-use sallyport_session_recorder::{Budget, Direction, Kind, RecordError, TrackId};
+use sallyport_session_recorder::{Budget, Direction, Kind};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use super::context::{ChannelContext, VIEW_ONLY_GRACE};
+use super::context::ChannelContext;
 use super::reader::Received;
+use crate::session::{Track, Unrecorded};
 use crate::ssh::transfer::{FileOutcome, FileReport, Malformed, Step, Store, Via};
 
 /// Why a channel ends before its time.
@@ -20,11 +21,8 @@ pub(crate) enum Fault {
     /// The session is ending, or the channel's other pump has failed.
     #[error("the session is ending")]
     Ending,
-    #[error("recording failed")]
-    Recorder,
-    /// The recorder takes no entry as long as that; it is sound otherwise.
-    #[error("it is too long to be recorded")]
-    TooLong,
+    #[error(transparent)]
+    Unrecorded(#[from] Unrecorded),
     #[error(transparent)]
     Malformed(#[from] Malformed),
     #[error("file transfers can no longer be reported")]
@@ -34,7 +32,7 @@ pub(crate) enum Fault {
 /// One channel's two ends and what its tasks share.
 pub(crate) struct Ends {
     pub(crate) context: ChannelContext,
-    pub(crate) track: TrackId,
+    pub(crate) track: Track,
     pub(crate) client: ChannelWriteHalf<server::Msg>,
     /// For exit signals, which a channel's own half cannot send; a forwarded connection has none.
     pub(crate) handle: Option<server::Handle>,
@@ -50,63 +48,40 @@ pub(crate) struct Ends {
 }
 
 impl Ends {
-    pub(crate) fn record_decoded(&self, direction: Direction, bytes: &Bytes, store: Store) -> Result<(), Fault> {
-        self.record(|context| match store {
-            Store::Message => context.recording.append(self.track, direction.content(), bytes),
-            Store::Content => context.recording.append_bulk(self.track, direction, bytes, &mut Budget::none()),
-        })
+    pub(crate) fn record_decoded(&self, direction: Direction, bytes: &Bytes, store: Store) -> Result<(), Unrecorded> {
+        match store {
+            Store::Message => self.track.append(direction.content(), bytes),
+            Store::Content => self.track.append_bulk(direction, bytes, &mut Budget::none()),
+        }
     }
 
     pub(crate) async fn say_step(&self, step: Step) -> Result<(), Fault> {
         match step {
             Step::Forward(..) => Ok(()),
-            Step::Operation(body) => self.record_json(Kind::Operation, &body),
+            Step::Operation(body) => Ok(self.track.append_json(Kind::Operation, &body)?),
             Step::File(via, path, outcome) => self.report(via, path, outcome).await,
         }
     }
 
     /// Records a file's operation and reports it.
     pub(crate) async fn report(&self, via: Via, path: String, outcome: FileOutcome) -> Result<(), Fault> {
-        let report = FileReport { track: self.track, via, path, outcome };
-        self.record_json(Kind::Operation, &report.operation())?;
+        let report = FileReport { track: self.track.id(), via, path, outcome };
+        self.track.append_json(Kind::Operation, &report.operation())?;
         self.context.report.send(report).await.map_err(|_| Fault::Report)
     }
 
-    /// Records a JSON entry on this channel's track.
-    pub(crate) fn record_json(&self, kind: Kind, body: &Value) -> Result<(), Fault> {
-        self.record(|context| context.recording.append(self.track, kind, body.to_string().as_bytes()))
-    }
-
-    /// The one way to the recorder: after its first failure nothing gets past here.
-    pub(crate) fn record(&self, append: impl FnOnce(&ChannelContext) -> Result<(), RecordError>) -> Result<(), Fault> {
-        if self.context.trouble.trouble().is_some() {
-            return Err(Fault::Recorder);
-        }
-        append(&self.context).map_err(|error| match error {
-            RecordError::TooLong(_) => Fault::TooLong,
-            error => {
-                self.context.trouble.recorder_failed(&error);
-                Fault::Recorder
-            }
-        })
-    }
-
-    /// What becomes of output that could not be recorded: shown within the grace of `view-only`, else withheld.
+    /// What becomes of a step's output: see `Record::shown`.
     pub(crate) fn shown(&self, recorded: Result<(), Fault>) -> Result<(), Fault> {
-        match (recorded, self.context.terms.recorder_trouble, self.context.trouble.trouble()) {
-            (Err(Fault::Recorder), RecorderTrouble::ViewOnly, Some(trouble))
-                if trouble.since.elapsed() < VIEW_ONLY_GRACE =>
-            {
-                Ok(())
-            }
-            (recorded, _, _) => recorded,
+        match recorded {
+            Err(Fault::Unrecorded(unrecorded)) => Ok(self.track.record().shown(Err(unrecorded))?),
+            recorded => recorded,
         }
     }
 
     /// A recorder's failure refuses the input from then on; whether the channel goes on is for the terms to say.
     pub(crate) async fn unless_view_only(&self, outcome: Result<(), Fault>, told: &mut bool) -> Result<(), Fault> {
         match (outcome, self.context.terms.recorder_trouble) {
-            (Err(Fault::Recorder), RecorderTrouble::ViewOnly) => {
+            (Err(Fault::Unrecorded(Unrecorded::Failed)), RecorderTrouble::ViewOnly) => {
                 if !std::mem::replace(told, true) {
                     self.say("recording failed: input is refused from now on, and the session will end").await;
                 }

@@ -19,20 +19,13 @@ pub fn relay_forward(
     host: &str,
     port: u16,
 ) -> Result<JoinHandle<()>, ChannelError> {
-    let opened = context.recording.opened(&json!({ "channel": "forward", "host": host, "port": port }));
-    let track = match opened {
-        Ok(track) => track,
-        Err(error) => {
-            context.trouble.recorder_failed(&error);
-            return Err(error.into());
-        }
-    };
-    let seat = context.activity.seat();
+    let track = context.record.open(&json!({ "channel": "forward", "host": host, "port": port }))?;
+    let (seat, id) = (context.record.activity.seat(), track.id());
     let ends = Arc::new(join(client, None, asset, context, track, None));
     let (start, started) = oneshot::channel();
     let task = tokio::spawn(supervise(ends, started, seat));
     if start.send(Stream::Bulk).is_err() {
-        tracing::debug!(%track, "A forwarded connection ended as it began");
+        tracing::debug!(track = %id, "A forwarded connection ended as it began");
     }
     Ok(task)
 }

@@ -16,9 +16,10 @@ pub(crate) mod reader;
 mod refusal;
 mod request;
 mod session_channel;
+mod stream_side;
 mod supervise;
 
-pub use context::{Activity, ChannelContext, Evidence, RefusedRequest, Seat, Trouble, TroubleSignal, VIEW_ONLY_GRACE};
+pub use context::{ChannelContext, RefusedRequest};
 pub use flow::Flow;
 pub use loopback::relay_forward;
 pub use pipe::pipe;
@@ -28,3 +29,4 @@ pub(in crate::ssh) use queue::{PATIENCE, SLOW_ABOVE};
 pub(in crate::ssh) use refusal::say_and_close;
 pub use request::ChannelRequest;
 pub use session_channel::{Answer, ChannelError, Sentence, SessionChannel};
+pub(in crate::ssh) use stream_side::ChannelCaller;

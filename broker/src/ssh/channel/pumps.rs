@@ -40,7 +40,7 @@ impl Ends {
             let mut owed = Owed { received: &self.from_client, cost: batch_cost(&items) };
             match items.first() {
                 Some(Item::Data(_)) => {
-                    self.context.activity.touch();
+                    self.context.record.activity.touch();
                     if self.from_asset.gone.is_cancelled() {
                         continue;
                     }
@@ -61,7 +61,7 @@ impl Ends {
                     self.unless_view_only(outcome, &mut told).await?;
                 }
                 // An end of input that was refused in part would pass for the end of the whole.
-                Some(Item::Eof) if self.context.trouble.trouble().is_some() => {}
+                Some(Item::Eof) if self.context.record.trouble.is_raised() => {}
                 Some(Item::Eof) => {
                     self.client_ended.store(true, Ordering::Relaxed);
                     self.to_asset(self.asset.eof()).await?;
@@ -88,7 +88,7 @@ impl Ends {
             let mut owed = Owed { received: &self.from_asset, cost: batch_cost(&items) };
             match items.first() {
                 Some(Item::Data(_)) => {
-                    self.context.activity.touch();
+                    self.context.record.activity.touch();
                     let bytes = joined(&items);
                     drop(items);
                     if let Stream::Sftp(_) | Stream::Scp(_) = stream {
@@ -101,7 +101,7 @@ impl Ends {
                     }
                 }
                 Some(Item::Extended(kind, _)) => {
-                    self.context.activity.touch();
+                    self.context.record.activity.touch();
                     let budget = (!matches!(stream, Stream::Terminal)).then_some(&mut budgets.error);
                     self.output(Direction::ErrorOutput, Some(*kind), joined(&items), budget, &mut owed).await?;
                 }
@@ -181,10 +181,10 @@ impl Ends {
 
     /// Records and sends what the person typed or streamed.
     async fn input(&self, bytes: &Bytes, budget: Option<&mut Budget>, owed: &mut Owed<'_>) -> Result<(), Fault> {
-        self.record(|context| match budget {
-            None => context.recording.append(self.track, Kind::Input, bytes),
-            Some(budget) => context.recording.append_bulk(self.track, Direction::Input, bytes, budget),
-        })?;
+        match budget {
+            None => self.track.append(Kind::Input, bytes),
+            Some(budget) => self.track.append_bulk(Direction::Input, bytes, budget),
+        }?;
         self.send_to_asset(bytes, owed).await
     }
 
@@ -206,7 +206,7 @@ impl Ends {
             match step {
                 Step::Forward(bytes, store) => {
                     let recorded = self.record_decoded(Direction::Output, &bytes, store);
-                    self.shown(recorded)?;
+                    self.context.record.shown(recorded)?;
                     self.send_to_client(None, bytes, owed).await?;
                 }
                 said => {
@@ -230,11 +230,11 @@ impl Ends {
         if self.from_client.gone.is_cancelled() {
             return Ok(());
         }
-        let recorded = self.record(|context| match budget {
-            None => context.recording.append(self.track, direction.content(), &bytes),
-            Some(budget) => context.recording.append_bulk(self.track, direction, &bytes, budget),
-        });
-        self.shown(recorded)?;
+        let recorded = match budget {
+            None => self.track.append(direction.content(), &bytes),
+            Some(budget) => self.track.append_bulk(direction, &bytes, budget),
+        };
+        self.context.record.shown(recorded)?;
         self.send_to_client(kind, bytes, owed).await
     }
 
@@ -245,7 +245,7 @@ impl Ends {
             let piece = rest.split_to(rest.len().min(fits));
             let length = piece.len();
             self.to_asset(self.context.asset.send(&self.asset, None, piece)).await?;
-            self.context.activity.touch();
+            self.context.record.activity.touch();
             owed.pay(length);
         }
         Ok(())
@@ -257,7 +257,7 @@ impl Ends {
             let piece = rest.split_to(rest.len().min(fits));
             let length = piece.len();
             self.to_client(self.context.person.send(&self.client, kind, piece)).await?;
-            self.context.activity.touch();
+            self.context.record.activity.touch();
             owed.pay(length);
         }
         Ok(())

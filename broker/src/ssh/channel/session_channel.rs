@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use russh::{Channel, Sig, client, server};
 use sallyport_policy::ChannelKind;
-use sallyport_session_recorder::{Kind, RecordError};
+use sallyport_session_recorder::Kind;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 
@@ -16,6 +16,7 @@ use super::pumps::signal_name;
 use super::reader::{Drain, Received};
 use super::request::ChannelRequest;
 use super::supervise::supervise;
+use crate::session::{Track, Unrecorded};
 use crate::ssh::transfer::command::{Command, Way, classify};
 use crate::ssh::transfer::scp::Scp;
 use crate::ssh::transfer::sftp::Sftp;
@@ -31,7 +32,7 @@ const ANSWERS: usize = 16;
 pub enum ChannelError {
     /// Its beginning could not be recorded, so nothing may pass.
     #[error(transparent)]
-    Record(#[from] RecordError),
+    Record(#[from] Unrecorded),
 }
 
 /// One plain sentence for the person.
@@ -72,16 +73,9 @@ impl SessionChannel {
         asset: Channel<client::Msg>,
         context: ChannelContext,
     ) -> Result<Self, ChannelError> {
-        let opened = context.recording.opened(&json!({ "channel": "session" }));
-        let track = match opened {
-            Ok(track) => track,
-            Err(error) => {
-                context.trouble.recorder_failed(&error);
-                return Err(error.into());
-            }
-        };
+        let track = context.record.open(&json!({ "channel": "session" }))?;
         let (answered, answers) = mpsc::channel(ANSWERS);
-        let seat = context.activity.seat();
+        let seat = context.record.activity.seat();
         let ends = Arc::new(join(client, Some(handle), asset, context, track, Some(answered)));
         let (start, started) = oneshot::channel();
         tokio::spawn(supervise(Arc::clone(&ends), started, seat));
@@ -101,11 +95,11 @@ impl SessionChannel {
 
     /// Judges a request by the terms, records it, asks the asset, and says what to answer.
     pub async fn request(&mut self, request: ChannelRequest) -> Answer {
-        self.ends.context.activity.touch();
+        self.ends.context.record.activity.touch();
         let (word, bytes, starts) = (request.word(), request.weight(), request.starts());
         let answer = match self.pass(request).await {
             // What cannot be put on record does not happen; that it was asked for is on record.
-            Err(Fault::TooLong) => {
+            Err(Fault::Unrecorded(Unrecorded::TooLong(_))) => {
                 let body = json!({ "request": word, "bytes": bytes });
                 match starts {
                     true => self.refuse(&body, &format!("the {word} request is too long to be recorded")).await,
@@ -117,7 +111,7 @@ impl SessionChannel {
         match answer {
             Ok(answer) => answer,
             Err(fault) => {
-                tracing::debug!(%fault, track = %self.ends.track, "A channel request was not passed on");
+                tracing::debug!(%fault, track = %self.ends.track.id(), "A channel request was not passed on");
                 Answer::Failure
             }
         }
@@ -126,23 +120,23 @@ impl SessionChannel {
     /// The person's window has a new size. Nothing is answered.
     pub async fn window_changed(&self, cols: u32, rows: u32, pixels: (u32, u32)) {
         let body = json!({ "request": "window", "cols": cols, "rows": rows, "allowed": true });
-        if self.ends.record_json(Kind::Request, &body).is_ok() {
+        if self.ends.track.append_json(Kind::Request, &body).is_ok() {
             self.send(self.ends.asset.window_change(cols, rows, pixels.0, pixels.1)).await;
         }
     }
 
     /// The person sends the remote process a signal. Nothing is answered.
     pub async fn signal(&self, signal: Sig) {
-        self.ends.context.activity.touch();
+        self.ends.context.record.activity.touch();
         let body = json!({ "request": "signal", "name": signal_name(&signal), "allowed": true });
-        if self.ends.record_json(Kind::Request, &body).is_ok() {
+        if self.ends.track.append_json(Kind::Request, &body).is_ok() {
             self.send(self.ends.asset.signal(signal)).await;
         }
     }
 
     async fn send(&self, write: impl Future<Output = Result<(), russh::Error>>) {
         if let Err(fault) = self.ends.to_asset(write).await {
-            tracing::debug!(%fault, track = %self.ends.track, "A channel that is ending passed nothing on");
+            tracing::debug!(%fault, track = %self.ends.track.id(), "A channel that is ending passed nothing on");
         }
     }
 
@@ -276,7 +270,7 @@ impl SessionChannel {
             None => "none",
         };
         let name = body.get("request").cloned().unwrap_or_default();
-        ends.record_json(Kind::Request, &json!({ "request": name, "answer": word }))?;
+        ends.track.append_json(Kind::Request, &json!({ "request": name, "answer": word }))?;
         match answer {
             Some(true) => Ok(Answer::Success),
             Some(false) => Ok(Answer::Failure),
@@ -348,7 +342,7 @@ impl SessionChannel {
         if let Some(fields) = body.as_object_mut() {
             fields.insert(key.to_owned(), value);
         }
-        self.ends.record_json(Kind::Request, &body)
+        Ok(self.ends.track.append_json(Kind::Request, &body)?)
     }
 }
 
@@ -358,14 +352,14 @@ pub(crate) fn join(
     handle: Option<server::Handle>,
     asset: Channel<client::Msg>,
     context: ChannelContext,
-    track: sallyport_session_recorder::TrackId,
+    track: Track,
     answered: Option<mpsc::Sender<bool>>,
 ) -> Ends {
     let id = client.id();
     let (client_read, client) = client.split();
     let (asset_read, asset) = asset.split();
     let stop = context.ending.child_token();
-    let activity = context.activity.clone();
+    let activity = context.record.activity.clone();
     // A person may leave a pager standing: as long as nobody else waits, so may the asset. russh's client has no say in windows.
     let patient_if_alone = Drain { stop: stop.clone(), impatient: Box::new(move || activity.channels() > 1) };
     let from_client = Received::windowed(client_read, id, &context.person, stop.clone());

@@ -7,9 +7,9 @@ use serde_json::json;
 use tokio::sync::oneshot;
 
 use super::content::Stream;
-use super::context::Seat;
 use super::ends::{Ends, Fault};
 use super::queue::PATIENCE;
+use crate::session::{Seat, Unrecorded};
 
 /// When the asset has closed already, the answer to the request that began it comes within this.
 const START_WITHIN: Duration = Duration::from_secs(1);
@@ -25,7 +25,7 @@ pub(crate) async fn supervise(ends: Arc<Ends>, started: oneshot::Receiver<Stream
         let stream = Arc::new(stream);
         let reason = run(&ends, &stream).await;
         if let Err(fault) = ends.finish(&stream).await {
-            tracing::debug!(%fault, track = %ends.track, "What a channel left unfinished was not reported");
+            tracing::debug!(%fault, track = %ends.track.id(), "What a channel left unfinished was not reported");
         }
         if let Some(reason) = reason {
             ends.say(&reason).await;
@@ -83,8 +83,10 @@ fn not_taken() -> String {
 fn sentence(ended: Result<Result<(), Fault>, tokio::task::JoinError>) -> Option<String> {
     match ended {
         Ok(Ok(()) | Err(Fault::Ending)) => None,
-        Ok(Err(Fault::Recorder)) => Some("recording failed, so nothing more is passed on".to_owned()),
-        Ok(Err(fault @ Fault::TooLong)) => Some(format!("the channel was ended: {fault}")),
+        Ok(Err(Fault::Unrecorded(Unrecorded::Failed))) => {
+            Some("recording failed, so nothing more is passed on".to_owned())
+        }
+        Ok(Err(fault @ Fault::Unrecorded(Unrecorded::TooLong(_)))) => Some(format!("the channel was ended: {fault}")),
         Ok(Err(Fault::Malformed(malformed))) => Some(format!("the channel was ended: {malformed}")),
         Ok(Err(Fault::Report)) => Some("file transfers can no longer be reported; the channel was ended".to_owned()),
         Err(error) if error.is_cancelled() => None,
@@ -97,8 +99,8 @@ fn sentence(ended: Result<Result<(), Fault>, tokio::task::JoinError>) -> Option<
 
 async fn close(ends: &Ends) {
     let exit = ends.take_exit().unwrap_or_else(|| json!({}));
-    if let Err(fault) = ends.record_json(Kind::Closed, &exit) {
-        tracing::debug!(%fault, track = %ends.track, "A channel's end was not recorded");
+    if let Err(fault) = ends.track.append_json(Kind::Closed, &exit) {
+        tracing::debug!(%fault, track = %ends.track.id(), "A channel's end was not recorded");
     }
     let closed = async {
         // The other side's answer to this is taken by its drain task, which ends with the channel.
@@ -110,7 +112,7 @@ async fn close(ends: &Ends) {
         }
     };
     if tokio::time::timeout(LAST_WORDS, closed).await.is_err() {
-        tracing::debug!(track = %ends.track, "A connection did not take a channel's close in time");
+        tracing::debug!(track = %ends.track.id(), "A connection did not take a channel's close in time");
     }
     ends.stop.cancel();
     ends.from_client.queue.abandon();

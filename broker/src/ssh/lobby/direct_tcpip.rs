@@ -11,8 +11,10 @@ use tokio_util::sync::CancellationToken;
 use crate::live::Target;
 use crate::login::step_up;
 use crate::login::target::{self, Lead, Nowhere};
-use crate::session::{Authenticated, Authorization, Caller, Session, printable};
+use crate::session::{Authenticated, Authorization, Session, printable};
+use crate::ssh::channel::ChannelCaller;
 use crate::ssh::channel::flow::Flow;
+use crate::tcp::{Caller, NoStream, Stream};
 
 /// A direct-tcpip channel as the client asked for it.
 pub(in crate::ssh) struct Asked {
@@ -72,11 +74,11 @@ pub(in crate::ssh) async fn stream(
 ) {
     let Asked { channel, reply, originator, .. } = asked;
     let asset = target.asset.clone();
-    let caller = Caller { channel, reply, originator, gone, flow };
+    let caller = ChannelCaller { channel, reply, originator, gone, flow };
     let sentence = match authorize(&session, target).await {
         Authorization::Authorized(authorized) => {
             // Both outcomes are on the record, and the person has been told.
-            return match authorized.run_stream(caller).await {
+            return match authorized.run(Stream(caller)).await {
                 Ok(end) => tracing::debug!(end = end.word(), "Stream over"),
                 Err(refusal) => tracing::debug!(%refusal, "Stream not started"),
             };
@@ -87,7 +89,7 @@ pub(in crate::ssh) async fn stream(
         }
         Authorization::Denied(refusal) => refusal.sentence(asset.as_str()),
     };
-    caller.turn_away(sentence).await;
+    caller.turn_away(NoStream::Prohibited, sentence).await;
 }
 
 /// A code that was given since, on another connection (`ssh alice@broker code`), counts here too.

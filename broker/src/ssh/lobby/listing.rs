@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use sallyport_policy::{AccountName, Decision, Protocol, Reach};
 
+use super::local_forward::local_forward;
 use crate::session::{Authenticated, Session};
-use crate::tcp::local_forward;
 
 /// Everything that grants name for a person.
 pub(in crate::ssh) struct Listing {

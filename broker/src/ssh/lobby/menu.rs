@@ -13,8 +13,9 @@ use tokio_util::sync::CancellationToken;
 use super::listing::Listing;
 use crate::live::{Form, Target};
 use crate::login::{Admission, Entry, Next};
-use crate::session::{Ask, Authenticated, Authorized, Client, Refused, Session, Voice};
+use crate::session::{Authenticated, Authorized, Session};
 use crate::ssh::backlog::Backlog;
+use crate::ssh::session::{Ask, Client, Refused, Voice};
 use crate::ssh::{Answer, ChannelRequest, SessionChannel, say_and_close};
 use crate::vault::Secret;
 

@@ -3,10 +3,12 @@
 mod code;
 mod direct_tcpip;
 mod listing;
+mod local_forward;
 mod menu;
 mod registry;
 
 pub(in crate::ssh) use direct_tcpip::Asked;
+pub(crate) use local_forward::local_forward;
 pub(in crate::ssh) use menu::Later;
 pub(in crate::ssh) use registry::Lobbies;
 
@@ -27,12 +29,13 @@ use self::listing::Listing;
 use self::menu::{Choosing, Reader};
 use self::registry::Entered;
 use crate::login::target::{Lead, Nowhere};
-use crate::session::{Authenticated, Session, Voice};
+use crate::session::{Activity, Authenticated, Seat, Session};
 use crate::ssh::abortable::Lifeline;
 use crate::ssh::backlog::{Backlog, Full};
 use crate::ssh::channel::flow::Flow;
 use crate::ssh::server::Server;
-use crate::ssh::{Activity, Answer, ChannelRequest, Seat, say_and_close};
+use crate::ssh::session::Voice;
+use crate::ssh::{Answer, ChannelRequest, say_and_close};
 
 /// Jumps and streams open at once through one connection.
 const MOST_THROUGH: usize = 64;

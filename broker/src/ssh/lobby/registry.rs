@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::broker::Broker;
 use crate::identity::Standing;
-use crate::ssh::Activity;
+use crate::session::Activity;
 
 /// A look without a change in the store: at the time, and in case the announcement of a change was lost.
 const ANYWAY: Duration = Duration::from_secs(5);

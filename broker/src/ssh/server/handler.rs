@@ -18,11 +18,11 @@ use crate::audit::{AuditEvent, shortened};
 use crate::listen::Pass;
 use crate::logging::counted;
 use crate::login::Entry;
-use crate::session::{Authenticated, Session, Voice};
+use crate::session::{Authenticated, Session};
 use crate::ssh::abortable::Lifeline;
 use crate::ssh::backlog::{Full, LARGEST_PACKET};
 use crate::ssh::lobby::{Asked, Later, Lobby};
-use crate::ssh::session::SessionConnection;
+use crate::ssh::session::{SessionConnection, Voice};
 use crate::ssh::{Answer, ChannelRequest};
 
 /// Requests for what is carried for nobody, before they are a flood of the record and end the connection.

@@ -9,8 +9,9 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::AbortOnDropHandle;
 
+use super::client::{Ask, Client, Refused, Voice};
 use crate::audit::shortened;
-use crate::session::{Ask, Authorized, Client, Refused, Session, Voice};
+use crate::session::{Authorized, Carrier, Session};
 use crate::ssh::backlog::{Backlog, Full};
 use crate::ssh::{Answer, ChannelRequest, SessionChannel};
 use crate::vault::Secret;
@@ -65,7 +66,7 @@ impl SessionConnection {
     /// Answers every channel with one sentence.
     pub(in crate::ssh) fn refused(sentence: String, voice: Voice, opening: Duration) -> Self {
         let (bound, client) = Self::new(voice, None, opening);
-        tokio::spawn(async move { client.turn_away(&sentence).await });
+        tokio::spawn(async move { client.turn_away(sentence).await });
         bound
     }
 

@@ -2,6 +2,10 @@
 
 pub(crate) mod asset;
 mod asset_handler;
+mod carry;
+mod client;
 mod connection;
+mod dial;
 
+pub(in crate::ssh) use client::{Ask, Client, Refused, Voice};
 pub(in crate::ssh) use connection::SessionConnection;

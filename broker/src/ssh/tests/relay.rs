@@ -130,7 +130,7 @@ async fn a_request_too_long_for_the_record_is_refused_and_the_recorder_is_sound(
     assert_eq!(heard.events, ["success", "exit 1", "eof", "close"]);
     assert!(bed.asset.requests.lock().unwrap().is_empty());
     assert_eq!(bed.notebook.json(Kind::Request), [json!({ "request": "exec", "bytes": 90_000, "allowed": false })]);
-    assert!(bed.context.trouble.trouble().is_none());
+    assert!(!bed.context.record.trouble.is_raised());
     assert_eq!(bed.exec("say", b"").await.out, b"out");
 }
 
@@ -180,7 +180,7 @@ async fn after_the_recorder_fails_not_one_byte_reaches_the_asset() {
             assert_eq!(arrived, bed.notebook.bytes(Kind::Input), "{trouble} {fail_at}");
             let expected = if fail_at < 3 { 0 } else { (fail_at - 3).min(10) * 100 };
             assert!(arrived.len() <= 1000 && (arrived.len() == expected || fail_at > 3), "{trouble} {fail_at}");
-            assert_eq!(bed.context.trouble.trouble().is_some(), arrived.len() < 1000);
+            assert_eq!(bed.context.record.trouble.is_raised(), arrived.len() < 1000);
         }
     }
 }

@@ -6,10 +6,12 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::{Core, Filtered};
+use crate::tcp::entries;
 use crate::tcp::journal::Notes;
+use crate::tcp::person::{Hear, Speak};
 use crate::tcp::relay::{LAST_WORDS, Outcome, abandon};
 
-impl<F: ProtocolFilter> Filtered<F>
+impl<F: ProtocolFilter, H: Hear, S: Speak> Filtered<F, H, S>
 where
     Notes: Journal<F>,
 {
@@ -29,7 +31,7 @@ where
         if let Some(Outcome::AssetReset(reason) | Outcome::Malformed(reason)) = outcome {
             body["reason"] = json!(reason);
         }
-        self.track.closed(&body);
+        entries::closed(&self.track, &body);
         let (mut person, mut asset) = (self.to_person.into_inner(), self.from_asset.into_inner());
         let mut to_asset = self.to_asset;
         if outcome.is_none() && last.is_empty() {

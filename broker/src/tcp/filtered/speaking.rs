@@ -8,9 +8,9 @@ use sallyport_protocol_filter::{Journal, ProtocolFilter, Side};
 
 use super::Filtered;
 use crate::tcp::journal::Notes;
-use crate::tcp::lane::Outlet;
+use crate::tcp::person::{Hear, Speak};
 
-impl<F: ProtocolFilter> Filtered<F>
+impl<F: ProtocolFilter, H: Hear, S: Speak> Filtered<F, H, S>
 where
     Notes: Journal<F>,
 {

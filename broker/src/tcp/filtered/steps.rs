@@ -8,8 +8,10 @@ use sallyport_protocol_filter::{Ended, Journal, Malformed, ProtocolFilter, Side}
 use sallyport_session_recorder::Direction;
 
 use super::{Core, Filtered};
+use crate::session::Unrecorded;
+use crate::tcp::entries;
 use crate::tcp::journal::Notes;
-use crate::tcp::lane::Fault;
+use crate::tcp::person::{Hear, Speak};
 use crate::tcp::relay::Outcome;
 
 /// Why bytes were not taken.
@@ -18,17 +20,17 @@ pub(super) enum Fed {
     Unrecorded,
 }
 
-impl<F: ProtocolFilter> Filtered<F>
+impl<F: ProtocolFilter, H: Hear, S: Speak> Filtered<F, H, S>
 where
     Notes: Journal<F>,
 {
     /// What a person says and the filter does not take yet.
-    pub(super) fn record_input(&self, bytes: &[u8]) -> Result<(), Fault> {
+    pub(super) fn record_input(&self, bytes: &[u8]) -> Result<(), Unrecorded> {
         if bytes.is_empty() {
             return Ok(());
         }
         let mut core = self.lock();
-        self.track.record(Direction::Input, bytes, &mut core.budgets[0])?;
+        entries::record(&self.track, Direction::Input, bytes, &mut core.budgets[0])?;
         core.passed[0] += bytes.len() as u64;
         Ok(())
     }
@@ -41,7 +43,7 @@ where
         let received = catch_unwind(AssertUnwindSafe(|| filter.receive(from, piece, self.now(), out, notes)));
         let received = received.unwrap_or_else(|panic| {
             // What a filter broke on is the evidence that is wanted most.
-            let recorded = self.track.step(heard, &mut Notes::default(), &[], budgets);
+            let recorded = entries::step(&self.track, heard, &mut Notes::default(), &[], budgets);
             tracing::error!(
                 protocol = self.protocol,
                 recorded = recorded.is_ok(),
@@ -93,20 +95,20 @@ where
     /// failure none become pending for the asset.
     pub(super) fn record_step(&self, core: &mut Core<F>, heard: &[u8]) -> Result<(), Fed> {
         let Core { out, notes, to_asset, to_person, budgets, passed, .. } = core;
-        let recorded = self.track.step(heard, notes, &out.to_client, budgets);
+        let recorded = entries::step(&self.track, heard, notes, &out.to_client, budgets);
         notes.clear();
         if recorded.is_ok() {
             passed[0] += heard.len() as u64;
             passed[1] += out.to_client.len() as u64;
             // What needs no entry of its own, like one of many pointer moves, is not stopped by one that fails.
-            if self.track.trouble.trouble().is_none() {
+            if !self.track.record().trouble.is_raised() {
                 to_asset.extend_from_slice(&out.to_server);
             }
             to_person.extend_from_slice(&out.to_client);
         }
         out.to_server.clear();
         out.to_client.clear();
-        recorded.map_err(|_: Fault| Fed::Unrecorded)
+        recorded.map_err(|_: Unrecorded| Fed::Unrecorded)
     }
 
     /// Sends what the asset takes of what is pending; the rest has to wait until it takes more.

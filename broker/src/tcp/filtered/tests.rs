@@ -16,11 +16,11 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::Filtered;
+use crate::session::{Record, Track};
 use crate::ssh::tests::bed::Notebook;
-use crate::ssh::{Activity, TroubleSignal};
 use crate::tcp::journal::Notes;
 use crate::tcp::relay::LAST_WORDS;
-use crate::tcp::{Outcome, Person, Track};
+use crate::tcp::{Outcome, Person};
 
 /// What makes the filter break.
 const BREAKS: u8 = 0xff;
@@ -28,11 +28,11 @@ const BREAKS: u8 = 0xff;
 const WAITS: u8 = 0xfe;
 
 /// What makes the filter pass a piece without a note, as some do with what is too frequent.
-const UNNOTED: u8 = 0xfd;
+pub(crate) const UNNOTED: u8 = 0xfd;
 
 /// Passes everything, with a note for each piece that does not ask for none.
 #[derive(Default)]
-struct Frank {
+pub(crate) struct Frank {
     waits: bool,
 }
 
@@ -87,7 +87,7 @@ struct Bed {
     person: TcpStream,
     asset: TcpStream,
     notebook: Arc<Notebook>,
-    trouble: TroubleSignal,
+    track: Track,
     /// How often the loops were woken.
     wakes: Arc<AtomicUsize>,
     running: JoinHandle<Outcome>,
@@ -109,17 +109,11 @@ async fn pair() -> (TcpStream, TcpStream) {
 }
 
 async fn bed(notebook: Notebook) -> Bed {
-    let (notebook, trouble) = (Arc::new(notebook), TroubleSignal::new());
-    let track = Track {
-        recording: notebook.clone(),
-        id: TrackId(1),
-        activity: Activity::new(),
-        trouble: trouble.clone(),
-        recorder_trouble: RecorderTrouble::ViewOnly,
-    };
+    let notebook = Arc::new(notebook);
+    let track = Record::new(notebook.clone(), RecorderTrouble::ViewOnly).on_track(TrackId(1));
     let ((person, theirs), (to_asset, asset)) = (pair().await, pair().await);
     let filter = (Frank::default(), <[Budget; 2]>::default());
-    let mut relay = Filtered::new(track, "frank", filter, Person::on_socket(theirs), to_asset);
+    let mut relay = Filtered::new(track.clone(), "frank", filter, Person::on_socket(theirs), to_asset);
     let wakes = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&wakes);
     let running = tokio::spawn(async move {
@@ -135,7 +129,7 @@ async fn bed(notebook: Notebook) -> Bed {
         relay.close(Some(&outcome)).await;
         outcome
     });
-    Bed { person, asset, notebook, trouble, wakes, running }
+    Bed { person, asset, notebook, track, wakes, running }
 }
 
 /// A stream that hangs fails its test instead.
@@ -190,7 +184,7 @@ async fn a_step_that_is_not_recorded_whole_is_not_sent() {
             arrives(&mut bed.asset, b"ask").await;
             bed.asset.write_all(b"answer").await.unwrap();
         }
-        until(|| bed.trouble.trouble().is_some()).await;
+        until(|| bed.track.record().trouble.is_raised()).await;
         tokio::time::sleep(Duration::from_millis(100)).await;
         for side in [&bed.person, &bed.asset] {
             let sent = side.try_read(&mut [0; 8]).map_err(|error| error.kind());
@@ -237,7 +231,7 @@ async fn after_the_recorder_has_failed_nothing_more_goes_to_the_asset() {
     arrives(&mut bed.asset, b"first").await;
     bed.person.write_all(&[WAITS, UNNOTED]).await.unwrap();
     until(|| bed.notebook.bytes(Kind::Input).ends_with(&[WAITS, UNNOTED])).await;
-    bed.trouble.recorder_failed(&RecordError::Failed);
+    bed.track.failed(RecordError::Failed);
     for _ in 0..2 {
         bed.asset.write_all(&[UNNOTED]).await.unwrap();
         arrives(&mut bed.person, &[UNNOTED]).await;

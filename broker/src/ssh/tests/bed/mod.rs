@@ -18,11 +18,12 @@ mod program;
 
 use program::program_on_the_asset;
 
+use crate::session::{Evidence, Record};
 use crate::ssh::channel::ChannelRequest;
 use crate::ssh::channel::flow::Flow;
 use crate::ssh::channel::reader::{Drain, Item, Received, batch_cost, joined, same_batch};
-use crate::ssh::channel::{Activity, ChannelContext, Evidence, RefusedRequest, TroubleSignal};
 use crate::ssh::channel::{Answer, SessionChannel};
+use crate::ssh::channel::{ChannelContext, RefusedRequest};
 use crate::ssh::transfer::FileReport;
 
 /// Evidence that can be read back, and that fails at the n-th append.
@@ -34,8 +35,19 @@ pub(crate) struct Notebook {
     /// Count bytes only; for floods.
     pub(crate) lengths_only: bool,
     pub(crate) fail_at: Option<usize>,
+    /// How it breaks from now on.
+    pub(crate) strike: Mutex<Option<Strike>>,
     pub(crate) appends: AtomicUsize,
     pub(crate) tracks: AtomicUsize,
+}
+
+/// How evidence breaks.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Strike {
+    /// It fails.
+    Fails,
+    /// It takes so long.
+    Hangs(Duration),
 }
 
 impl Notebook {
@@ -71,6 +83,12 @@ impl Evidence for Notebook {
     }
 
     fn append_all(&self, track: TrackId, parts: &mut [Part<'_>]) -> Result<(), RecordError> {
+        let strike = *self.strike.lock().unwrap();
+        match strike {
+            None => {}
+            Some(Strike::Fails) => return Err(RecordError::Failed),
+            Some(Strike::Hangs(time)) => std::thread::sleep(time),
+        }
         if let Some(recorder) = &self.recorder {
             recorder.lock().unwrap().append_all(now(), track, parts)?;
         }
@@ -122,7 +140,9 @@ pub(crate) fn weighed() -> Notebook {
 /// What arrived at the asset, by channel in order of opening.
 #[derive(Default)]
 pub(crate) struct AssetLog {
-    pub(crate) input: Mutex<Vec<u8>>,
+    pub(crate) input: Arc<Mutex<Vec<u8>>>,
+    /// What a program called `wired` says.
+    pub(crate) says: tokio::sync::Mutex<Option<mpsc::Receiver<Vec<u8>>>>,
     pub(crate) requests: Mutex<Vec<String>>,
 }
 
@@ -146,15 +166,19 @@ pub(crate) fn terms(file_transfer: FileTransfer, channels: &[ChannelKind]) -> Te
 /// A person connected through a gate, by these terms, to an asset.
 pub(crate) async fn bed(terms: Terms, notebook: Notebook) -> Bed {
     let notebook = Arc::new(notebook);
+    let record = Record::new(notebook.clone(), terms.recorder_trouble);
+    bed_on(terms, notebook, record).await
+}
+
+/// The same with this record, which is kept in that notebook.
+pub(crate) async fn bed_on(terms: Terms, notebook: Arc<Notebook>, record: Record) -> Bed {
     let asset = Arc::new(AssetLog::default());
     let (report, reports) = mpsc::channel(64);
     let (refusals, refused) = mpsc::channel(64);
     let context = ChannelContext {
-        recording: notebook.clone(),
+        record,
         terms: Arc::new(terms),
-        activity: Activity::new(),
         ending: CancellationToken::new(),
-        trouble: TroubleSignal::new(),
         report,
         refused: refusals,
         person: Flow::default(),
@@ -330,7 +354,7 @@ impl server::Handler for Gate {
         if self.asset.is_none() {
             self.asset = Some(connect_with(self.asset_port, asset_config(), &self.context.asset).await);
         }
-        let _seat = self.context.activity.seat();
+        let _seat = self.context.record.activity.seat();
         let asset = self.asset.as_ref().unwrap().channel_open_session().await?;
         let id = channel.id();
         let joined = SessionChannel::open(channel, session.handle(), asset, self.context.clone()).await;
@@ -650,6 +674,23 @@ async fn run(
                     received.queue.release(batch_cost(&items));
                 }
                 write.exit_status(0).await?;
+            }
+            "wired" => {
+                let mut says = log.says.lock().await.take().unwrap();
+                loop {
+                    tokio::select! {
+                        items = received.queue.take(same_batch) => {
+                            let Some(items) = items else { break };
+                            let Some(Item::Data(_)) = items.first() else { break };
+                            log.input.lock().unwrap().extend_from_slice(&joined(&items));
+                            received.queue.release(batch_cost(&items));
+                        }
+                        said = says.recv() => match said {
+                            Some(bytes) => write.data_bytes(bytes).await?,
+                            None => break,
+                        },
+                    }
+                }
             }
             "sink" => {
                 let mut total = 0;

@@ -1,36 +1,52 @@
-//! The last stage: dial the asset, carry what passes, and stop at the first reason to end.
+//! The last stage: what carries a session is given its record, and whatever it comes to is the session's one end.
 //!
-//! What every session has in common is here and in [`limits`]: what ends it, and the one end that is put on record. How an
-//! asset is dialled and what is carried is the affair of [`ssh`] and of [`stream`].
-
-mod client;
-mod dial;
-mod filter;
-mod limits;
-mod ssh;
-mod stream;
-mod tally;
-
-use std::time::Duration;
+//! What ends a session from outside is in `limits.rs`. How an asset is reached and what passes is the affair of a
+//! `Carrier`: channels over ssh, or one stream.
 
 use sallyport_policy::RecorderTrouble;
 
-pub use client::{Ask, Client, Refused, Voice};
-pub use stream::Caller;
-
-use super::{Recorded, Session};
+use super::{Authorized, Recorded, Session, StartRefusal};
 use crate::audit::AuditEvent;
 use crate::live::End;
-use crate::ssh::VIEW_ONLY_GRACE;
 use crate::store::sessions::SessionEnd;
 
-/// How long channels may take to close after the end.
-const FAREWELL: Duration = Duration::from_secs(2);
+/// Carries one session between its person and its asset.
+pub trait Carrier: Send {
+    /// Reaches the asset and carries what passes until something ends the session; tells the person why, and closes both sides.
+    /// What passes is on the session's record first.
+    fn carry(self, session: &Recorded) -> impl Future<Output = End> + Send;
+
+    /// Tells the person in one plain sentence that the session does not start, and closes their side.
+    fn turn_away(self, sentence: String) -> impl Future<Output = ()> + Send;
+}
+
+impl Session<Authorized> {
+    /// Records and forwards; where the record cannot be had, the person is told and nothing is sent anywhere.
+    ///
+    /// # Errors
+    /// Why the session did not start: that is on the record, and the person has been told.
+    pub async fn run(self, by: impl Carrier) -> Result<End, StartRefusal> {
+        match self.record().await {
+            Ok(recorded) => Ok(recorded.forward(by).await),
+            Err(refusal) => {
+                tracing::warn!(reason = %refusal, "A permitted session did not start");
+                by.turn_away(refusal.sentence()).await;
+                Err(refusal)
+            }
+        }
+    }
+}
 
 impl Session<Recorded> {
+    /// Carries the session to its one end, which is put on the record before this returns.
+    pub async fn forward(self, by: impl Carrier) -> End {
+        let end = by.carry(&self.stage).await;
+        self.close(end).await
+    }
+
     /// Seals the recording and puts the end into store and audit chain.
     async fn close(self, end: End) -> End {
-        let Recorded { authorized, id, recording, registered } = self.stage;
+        let Recorded { authorized, id, recording, registered, .. } = self.stage;
         let broker = authorized.broker;
         let sealed = recording.seal(end.word(), end.detail()).await;
         let (head, bytes) = match &sealed {
@@ -65,7 +81,11 @@ impl Session<Recorded> {
 }
 
 impl Recorded {
-    fn notice(&self, body: serde_json::Value) -> Result<(), End> {
+    /// Puts on record what the broker itself has to say about the session.
+    ///
+    /// # Errors
+    /// The end that it is when that fails.
+    pub(crate) fn notice(&self, body: serde_json::Value) -> Result<(), End> {
         self.recording.notice(&body).map_err(|error| {
             tracing::error!(session = %self.id, %error, "The recorder failed");
             End::RecordingFailed
@@ -73,7 +93,7 @@ impl Recorded {
     }
 
     /// No input passes any more (the relay saw to that); whether output may go on for a moment is for the terms to say.
-    async fn recorder_trouble(&self, reason: &str) -> Result<RecorderTrouble, End> {
+    pub(crate) async fn recorder_trouble(&self, reason: &str) -> Result<RecorderTrouble, End> {
         tracing::error!(session = %self.id, reason, "The recorder failed");
         let trouble = self.authorized.permit.terms.recorder_trouble;
         let event = AuditEvent::RecorderTrouble {
@@ -86,7 +106,7 @@ impl Recorded {
     }
 
     /// What cannot be audited, even on the spool, ends the session.
-    async fn audit(&self, event: AuditEvent) -> Result<(), End> {
+    pub(crate) async fn audit(&self, event: AuditEvent) -> Result<(), End> {
         self.authorized.broker.audit.record(event).await.map_err(|error| {
             tracing::error!(session = %self.id, %error, "An event of a live session could not be audited");
             End::RecordingFailed

@@ -8,24 +8,22 @@ use sallyport_policy::{AccountAuth, ChannelKind};
 
 use crate::audit::AuditEvent;
 use crate::live::End;
-use crate::session::authorize::Leg;
-use crate::session::{Authorized, Recorded};
+use crate::session::{Leg, Recorded};
 use crate::ssh::Flow;
 use crate::ssh::session::asset::{self, AssetConnection, Credential, DialError, Peer};
 use crate::vault::{AssetLogin, Extension, Secret};
 
 /// Connects, checks the host key, logs in with the account's credential.
-pub(super) async fn connect(
+pub(in crate::ssh) async fn connect(
     recorded: &Recorded,
     typed: Option<Secret<String>>,
     flow: Flow,
 ) -> Result<AssetConnection, DialError> {
-    let authorized = &recorded.authorized;
-    let Leg::Ssh { pinned, auth } = &authorized.leg else { return Err(DialError::NotSsh) };
+    let Leg::Ssh { pinned, auth } = recorded.leg() else { return Err(DialError::NotSsh) };
     let pinned: Vec<PublicKey> = pinned.iter().filter_map(|line| PublicKey::from_openssh(line).ok()).collect();
     let credential = credential(recorded, *auth, typed).await?;
-    let peer = Peer { address: authorized.address, pinned: &pinned, account: &authorized.target.account, flow };
-    asset::dial(peer, credential, authorized.broker.config.ssh.dial_timeout).await
+    let peer = Peer { address: recorded.address(), pinned: &pinned, account: &recorded.target().account, flow };
+    asset::dial(peer, credential, recorded.broker().config.ssh.dial_timeout).await
 }
 
 async fn credential(
@@ -33,11 +31,10 @@ async fn credential(
     auth: AccountAuth,
     typed: Option<Secret<String>>,
 ) -> Result<Credential, DialError> {
-    let authorized = &recorded.authorized;
-    let (vault, target) = (&authorized.broker.vault, &authorized.target);
+    let (vault, target) = (&recorded.broker().vault, recorded.target());
     match auth {
         AccountAuth::Certificate => {
-            let terms = &authorized.permit.terms;
+            let terms = recorded.terms();
             let mut extensions = Vec::new();
             if terms.allows(ChannelKind::Shell) || terms.allows(ChannelKind::Exec) {
                 extensions.push(Extension::Pty);
@@ -47,12 +44,12 @@ async fn credential(
             }
             let login = AssetLogin {
                 account: target.account.as_str(),
-                identity: authorized.subject.identity.as_str(),
-                session: &recorded.id,
+                identity: recorded.subject().identity.as_str(),
+                session: recorded.id(),
                 extensions: &extensions,
             };
             let (key, certificate) = vault
-                .asset_login(&login, authorized.broker.now())
+                .asset_login(&login, recorded.broker().now())
                 .map_err(|error| DialError::Vault(error.to_string()))?;
             Ok(Credential::Certificate { key: Arc::new(key), certificate: Box::new(certificate) })
         }
@@ -85,55 +82,50 @@ fn fingerprint(line: &str) -> Option<String> {
     PublicKey::from_openssh(line).ok().map(|key| key.fingerprint(HashAlg::Sha256).to_string())
 }
 
-impl Authorized {
-    fn pinned(&self) -> &[String] {
-        match &self.leg {
-            Leg::Ssh { pinned, .. } => pinned,
-            Leg::Stream { .. } => &[],
+/// Puts on record why there is no connection to the asset, and says which end that is.
+pub(in crate::ssh) async fn not_dialled(recorded: &Recorded, error: &DialError) -> End {
+    let end = dial_end(error);
+    tracing::warn!(session = recorded.id(), asset = %recorded.target().asset, %error, "No connection to the asset");
+    let noted = async {
+        recorded.notice(serde_json::json!({ "notice": end.word(), "reason": error.to_string() }))?;
+        if let DialError::HostKey { shown } = error {
+            host_key_mismatch(recorded, shown).await?;
         }
+        if matches!(error, DialError::Login | DialError::NoCredential) {
+            login_refused(recorded, error).await?;
+        }
+        Ok(())
+    };
+    match noted.await {
+        Ok(()) => end,
+        Err(unrecorded) => unrecorded,
     }
 }
 
-impl Recorded {
-    /// Puts on record why there is no connection to the asset, and says which end that is.
-    pub(super) async fn not_dialled(&self, error: &DialError) -> End {
-        let end = dial_end(error);
-        tracing::warn!(session = %self.id, asset = %self.authorized.target.asset, %error, "No connection to the asset");
-        let noted = async {
-            self.notice(serde_json::json!({ "notice": end.word(), "reason": error.to_string() }))?;
-            if let DialError::HostKey { shown } = error {
-                self.host_key_mismatch(shown).await?;
-            }
-            if matches!(error, DialError::Login | DialError::NoCredential) {
-                self.login_refused(error).await?;
-            }
-            Ok(())
-        };
-        match noted.await {
-            Ok(()) => end,
-            Err(unrecorded) => unrecorded,
-        }
-    }
+async fn host_key_mismatch(recorded: &Recorded, shown: &str) -> Result<(), End> {
+    let pinned = match recorded.leg() {
+        Leg::Ssh { pinned, .. } => pinned.as_slice(),
+        Leg::Stream { .. } => &[],
+    };
+    let (session, identity) = recorded.names();
+    let event = AuditEvent::HostKeyMismatch {
+        session: Some(session),
+        identity,
+        asset: recorded.target().asset.to_string(),
+        expected: pinned.iter().filter_map(|line| fingerprint(line)).collect(),
+        presented: shown.to_owned(),
+    };
+    recorded.audit(event).await
+}
 
-    async fn host_key_mismatch(&self, shown: &str) -> Result<(), End> {
-        let event = AuditEvent::HostKeyMismatch {
-            session: Some(self.id.clone()),
-            identity: self.authorized.subject.identity.to_string(),
-            asset: self.authorized.target.asset.to_string(),
-            expected: self.authorized.pinned().iter().filter_map(|line| fingerprint(line)).collect(),
-            presented: shown.to_owned(),
-        };
-        self.audit(event).await
-    }
-
-    async fn login_refused(&self, error: &DialError) -> Result<(), End> {
-        let event = AuditEvent::AssetLoginRefused {
-            session: Some(self.id.clone()),
-            identity: self.authorized.subject.identity.to_string(),
-            asset: self.authorized.target.asset.to_string(),
-            account: self.authorized.target.account.to_string(),
-            reason: error.to_string(),
-        };
-        self.audit(event).await
-    }
+async fn login_refused(recorded: &Recorded, error: &DialError) -> Result<(), End> {
+    let (session, identity) = recorded.names();
+    let event = AuditEvent::AssetLoginRefused {
+        session: Some(session),
+        identity,
+        asset: recorded.target().asset.to_string(),
+        account: recorded.target().account.to_string(),
+        reason: error.to_string(),
+    };
+    recorded.audit(event).await
 }

@@ -5,9 +5,8 @@ use std::time::{Duration, Instant};
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::watch;
 
+use super::{Activity, Record, Recorded, Trouble};
 use crate::live::{End, Live, Times};
-use crate::session::Recorded;
-use crate::ssh::{Activity, Trouble, TroubleSignal};
 
 /// Before the end by time, the person is told, this long ahead.
 const WARNINGS: [Duration; 2] = [Duration::from_secs(300), Duration::from_secs(60)];
@@ -15,7 +14,7 @@ const WARNINGS: [Duration; 2] = [Duration::from_secs(300), Duration::from_secs(6
 const LOOK_AGAIN: Duration = Duration::from_secs(15);
 
 /// The limits of one running session.
-pub(super) struct Limits<'a> {
+pub(crate) struct Limits<'a> {
     recorded: &'a Recorded,
     times: watch::Receiver<Times>,
     trouble: watch::Receiver<Option<Trouble>>,
@@ -27,7 +26,7 @@ pub(super) struct Limits<'a> {
 
 /// What is due.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Due {
+pub(crate) enum Due {
     /// The session must end.
     End(End),
     /// It ends by time in about so many minutes.
@@ -37,19 +36,20 @@ pub(super) enum Due {
 }
 
 impl<'a> Limits<'a> {
-    pub(super) fn new(recorded: &'a Recorded, activity: &Activity, trouble: &TroubleSignal) -> Self {
+    /// Of a session that runs, whose record this is.
+    pub(crate) fn new(recorded: &'a Recorded, record: &Record) -> Self {
         Self {
             recorded,
             times: recorded.registered.live().times.subscribe(),
-            trouble: trouble.subscribe(),
-            activity: activity.clone(),
+            trouble: record.trouble.subscribe(),
+            activity: record.activity.clone(),
             clock: Clock { started: Instant::now(), warned: 0 },
             failed: false,
         }
     }
 
     /// Waits for what is due next. Whoever stops waiting and asks again misses nothing.
-    pub(super) async fn due(&mut self) -> Due {
+    pub(crate) async fn due(&mut self) -> Due {
         let live: &Live = self.recorded.registered.live();
         loop {
             let times = *self.times.borrow_and_update();
@@ -75,7 +75,7 @@ impl<'a> Limits<'a> {
 
 impl Limits<'_> {
     /// The grace after the recorder has failed: whatever else ends a session ends this too.
-    pub(super) async fn grace(&mut self, grace: Duration) -> End {
+    pub(crate) async fn grace(&mut self, grace: Duration) -> End {
         let until = tokio::time::Instant::now() + grace;
         loop {
             tokio::select! {

@@ -10,56 +10,42 @@ use sallyport_policy::{ChannelKind, RecorderTrouble, Terms};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::client::{FIRST_CHANNEL, refuse, refuse_waiting};
-use super::dial::connect;
-use super::limits::{Due, Limits};
-use super::{Ask, Client, FAREWELL, Refused, VIEW_ONLY_GRACE, Voice};
+use super::asset::AssetConnection;
+use super::client::{Ask, Client, FAREWELL, FIRST_CHANNEL, Refused, Voice, refuse, refuse_waiting};
+use super::dial::{connect, not_dialled};
 use crate::audit::{AuditEvent, Tally, shortened};
 use crate::live::End;
-use crate::session::{Authorized, Recorded, Session, StartRefusal};
-use crate::ssh::session::asset::AssetConnection;
-use crate::ssh::{
-    Activity, ChannelContext, FileOutcome, FileReport, Flow, RefusedRequest, SessionChannel, TroubleSignal,
-    relay_forward,
-};
+use crate::session::{Carrier, Due, Limits, Recorded, VIEW_ONLY_GRACE};
+use crate::ssh::{ChannelContext, FileOutcome, FileReport, Flow, RefusedRequest, SessionChannel, relay_forward};
 use crate::store::files::TransferredFile;
 use crate::vault::Secret;
 
 /// How many channels one session may have open at once.
 const MOST_CHANNELS: usize = 64;
 
-impl Session<Authorized> {
-    /// Records and forwards; where the record cannot be had, the person is told and nothing is sent anywhere.
-    pub async fn run(self, client: Client) -> Result<End, StartRefusal> {
-        match self.record().await {
-            Ok(recorded) => Ok(recorded.forward(client).await),
-            Err(refusal) => {
-                tracing::warn!(reason = %refusal, "A permitted session did not start");
-                client.turn_away(&refusal.sentence()).await;
-                Err(refusal)
-            }
-        }
-    }
-}
-
-impl Session<Recorded> {
-    /// Dials the asset and carries the session until its one end, which is put on the record before this returns.
-    pub async fn forward(self, client: Client) -> End {
-        let Client { asks, gone, voice, typed } = client;
-        let mut run = Run::new(&self.stage, asks, gone, voice);
-        let end = match run.dial(&self.stage, typed).await {
+impl Carrier for Client {
+    /// Dials the asset and carries channels.
+    async fn carry(self, session: &Recorded) -> End {
+        let Client { asks, gone, voice, typed } = self;
+        let mut run = Run::new(session, asks, gone, voice);
+        match run.dial(session, typed).await {
             Ok(asset) => {
-                let end = run.carry(&self.stage, &asset).await;
-                run.leave(&self.stage, &end).await;
+                let end = run.carry(session, &asset).await;
+                run.leave(session, &end).await;
                 asset.close().await;
                 end
             }
             Err(end) => {
-                run.leave(&self.stage, &end).await;
+                run.leave(session, &end).await;
                 end
             }
-        };
-        self.close(end).await
+        }
+    }
+
+    /// Says it on the channel that the person opens, and closes the connection.
+    async fn turn_away(mut self, sentence: String) {
+        refuse_waiting(&mut self.asks, &self.gone, &sentence, FIRST_CHANNEL).await;
+        self.voice.hang_up(&sentence, &self.gone).await;
     }
 }
 
@@ -82,11 +68,9 @@ impl Run {
         let (report, files) = mpsc::channel(64);
         let (refused, refusals) = mpsc::channel(64);
         let context = ChannelContext {
-            recording: Arc::new(recorded.recording.clone()),
-            terms: Arc::new(recorded.authorized.permit.terms.clone()),
-            activity: Activity::new(),
+            record: recorded.record().clone(),
+            terms: Arc::new(recorded.terms().clone()),
             ending: CancellationToken::new(),
-            trouble: TroubleSignal::new(),
             report,
             refused,
             person: voice.flow().clone(),
@@ -100,17 +84,17 @@ impl Run {
     async fn dial(&mut self, recorded: &Recorded, typed: Option<Secret<String>>) -> Result<AssetConnection, End> {
         let dialled = tokio::select! {
             biased;
-            end = recorded.registered.live().switch.asked() => return Err(end),
+            end = recorded.end_asked() => return Err(end),
             () = self.gone.cancelled() => return Err(End::Left),
             dialled = connect(recorded, typed, self.context.asset.clone()) => dialled,
         };
         let asset = match dialled {
             Ok(asset) => asset,
-            Err(error) => return Err(recorded.not_dialled(&error).await),
+            Err(error) => return Err(not_dialled(recorded, &error).await),
         };
         recorded.notice(serde_json::json!({
             "notice": "connected",
-            "address": recorded.authorized.address.to_string(),
+            "address": recorded.address().to_string(),
             "strict_exchange": asset.strict_exchange(),
         }))?;
         Ok(asset)
@@ -118,7 +102,7 @@ impl Run {
 
     /// Serves what the person asks for until something ends the session.
     async fn carry(&mut self, recorded: &Recorded, asset: &AssetConnection) -> End {
-        let mut limits = Limits::new(recorded, &self.context.activity, &self.context.trouble);
+        let mut limits = Limits::new(recorded, recorded.record());
         let closed = asset.closed();
         loop {
             tokio::select! {
@@ -130,7 +114,7 @@ impl Run {
                     }
                     Due::RecorderFailed(reason) => return self.recorder_failed(recorded, &mut limits, &reason).await,
                 },
-                () = closed.cancelled() => return recorded.asset_closed(asset).await,
+                () = closed.cancelled() => return asset_closed(recorded, asset).await,
                 Some(report) = self.files.recv() => if let Err(end) = self.file(recorded, report).await { return end },
                 Some(request) = self.refusals.recv() => {
                     if let Err(end) = self.refused(recorded, request).await { return end }
@@ -173,7 +157,7 @@ impl Run {
     }
 
     async fn file(&mut self, recorded: &Recorded, report: FileReport) -> Result<(), End> {
-        let event = recorded.file(report).await;
+        let event = enter_file(recorded, report).await;
         match event {
             AuditEvent::FileRefused { .. } => self.refused_files.audit(recorded, event).await,
             transferred => recorded.audit(transferred).await,
@@ -199,7 +183,7 @@ impl Run {
 
     /// Tells the person why, stops the channels, closes both connections.
     async fn leave(&mut self, recorded: &Recorded, end: &End) {
-        let sentence = end.sentence(recorded.authorized.target.asset.as_str());
+        let sentence = end.sentence(recorded.target().asset.as_str());
         {
             let saying = async {
                 if let Some(sentence) = &sentence {
@@ -215,7 +199,7 @@ impl Run {
             }
         }
         if tokio::time::timeout(FAREWELL, self.channels_closed(recorded)).await.is_err() {
-            tracing::debug!(session = %recorded.id, "Channels were still open at the end");
+            tracing::debug!(session = recorded.id(), "Channels were still open at the end");
         }
         let words = sentence.unwrap_or_default();
         // A client whose asset is down has opened no channel yet, but will, and then hears why.
@@ -229,15 +213,15 @@ impl Run {
         loop {
             while let Ok(report) = self.files.try_recv() {
                 if self.file(recorded, report).await.is_err() {
-                    tracing::error!(session = %recorded.id, "A file transfer could not be audited");
+                    tracing::error!(session = recorded.id(), "A file transfer could not be audited");
                 }
             }
             while let Ok(request) = self.refusals.try_recv() {
                 if self.refused(recorded, request).await.is_err() {
-                    tracing::error!(session = %recorded.id, "A refused request could not be audited");
+                    tracing::error!(session = recorded.id(), "A refused request could not be audited");
                 }
             }
-            if self.context.activity.channels() == 0 && self.files.is_empty() && self.refusals.is_empty() {
+            if self.context.record.activity.channels() == 0 && self.files.is_empty() && self.refusals.is_empty() {
                 return;
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -259,11 +243,11 @@ fn why_not(ask: &Ask, terms: &Terms) -> Option<RefusedRequest> {
 }
 
 async fn serve(ask: Ask, asset: AssetConnection, handle: server::Handle, context: ChannelContext) {
-    if context.activity.channels() >= MOST_CHANNELS {
+    if context.record.activity.channels() >= MOST_CHANNELS {
         return refuse(ask, format!("More than {MOST_CHANNELS} channels in one session are not allowed.")).await;
     }
     // Taken here, so that a burst of asks cannot pass the limit while their channels are being opened.
-    let seat = context.activity.seat();
+    let seat = context.record.activity.seat();
     tokio::spawn(async move {
         match ask {
             Ask::Session { channel, reply } => {
@@ -323,70 +307,59 @@ async fn open_loopback(
     }
 }
 
-impl Recorded {
-    /// The connection to the asset is over. Where the asset itself was cut off for what it did, that is audited.
-    async fn asset_closed(&self, asset: &AssetConnection) -> End {
-        let Some(reason) = asset.misbehaved() else { return End::AssetClosed };
-        let target = self.authorized.target.asset.to_string();
-        tracing::warn!(session = %self.id, asset = target, reason, "An asset was cut off");
-        let event = AuditEvent::AssetMisbehaved {
-            session: self.id.clone(),
-            identity: self.authorized.subject.identity.to_string(),
-            asset: target,
-            reason: reason.clone(),
-        };
-        match self.audit(event).await {
-            Ok(()) => End::AssetMisbehaved { reason },
-            Err(unrecorded) => unrecorded,
-        }
+/// The connection to the asset is over. Where the asset itself was cut off for what it did, that is audited.
+async fn asset_closed(recorded: &Recorded, asset: &AssetConnection) -> End {
+    let Some(reason) = asset.misbehaved() else { return End::AssetClosed };
+    let (session, identity) = recorded.names();
+    let target = recorded.target().asset.to_string();
+    tracing::warn!(session, asset = target, reason, "An asset was cut off");
+    let event = AuditEvent::AssetMisbehaved { session, identity, asset: target, reason: reason.clone() };
+    match recorded.audit(event).await {
+        Ok(()) => End::AssetMisbehaved { reason },
+        Err(unrecorded) => unrecorded,
     }
+}
 
-    /// Its id, and whose it is.
-    pub(super) fn names(&self) -> (String, String) {
-        (self.id.clone(), self.authorized.subject.identity.to_string())
-    }
-
-    /// Enters a file into the index, and says what the auditor is told of it.
-    async fn file(&self, report: FileReport) -> AuditEvent {
-        let broker = &self.authorized.broker;
-        let (session, identity) = self.names();
-        let (asset, via) = (self.authorized.target.asset.to_string(), report.via.as_str().to_owned());
-        match report.outcome {
-            FileOutcome::Transferred(file) => {
-                let row = TransferredFile {
-                    session: session.clone(),
-                    at: broker.now(),
-                    direction: file.way.as_str().to_owned(),
-                    via: via.clone(),
-                    path: report.path.clone(),
-                    size: file.size,
-                    sha256: file.sha256.clone(),
-                    complete: file.complete,
-                };
-                if let Err(error) = broker.store.add_file(&row).await {
-                    // The recording and the audit chain have it; the table is an index over them.
-                    tracing::warn!(session = %self.id, %error, "A file could not be entered into the index");
-                }
-                AuditEvent::FileTransferred {
-                    session,
-                    identity,
-                    asset,
-                    direction: row.direction,
-                    via,
-                    path: report.path,
-                    size: file.size,
-                    sha256: file.sha256,
-                    complete: file.complete,
-                }
+/// Enters a file into the index, and says what the auditor is told of it.
+async fn enter_file(recorded: &Recorded, report: FileReport) -> AuditEvent {
+    let broker = recorded.broker();
+    let (session, identity) = recorded.names();
+    let (asset, via) = (recorded.target().asset.to_string(), report.via.as_str().to_owned());
+    match report.outcome {
+        FileOutcome::Transferred(file) => {
+            let row = TransferredFile {
+                session: session.clone(),
+                at: broker.now(),
+                direction: file.way.as_str().to_owned(),
+                via: via.clone(),
+                path: report.path.clone(),
+                size: file.size,
+                sha256: file.sha256.clone(),
+                complete: file.complete,
+            };
+            if let Err(error) = broker.store.add_file(&row).await {
+                // The recording and the audit chain have it; the table is an index over them.
+                tracing::warn!(session, %error, "A file could not be entered into the index");
             }
-            FileOutcome::Refused(operation) => AuditEvent::FileRefused {
+            AuditEvent::FileTransferred {
                 session,
                 identity,
                 asset,
+                direction: row.direction,
                 via,
-                operation: operation.to_owned(),
-                path: shortened(&report.path),
-            },
+                path: report.path,
+                size: file.size,
+                sha256: file.sha256,
+                complete: file.complete,
+            }
         }
+        FileOutcome::Refused(operation) => AuditEvent::FileRefused {
+            session,
+            identity,
+            asset,
+            via,
+            operation: operation.to_owned(),
+            path: shortened(&report.path),
+        },
     }
 }

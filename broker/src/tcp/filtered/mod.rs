@@ -15,7 +15,7 @@ mod closing;
 mod speaking;
 mod steps;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -33,10 +33,10 @@ use bells::{Bell, Ending, ringing};
 use steps::Fed;
 
 use super::journal::Notes;
-use super::lane::Track;
-use super::person::{FromPerson, Heard, IntoPerson, Person};
+use super::person::{Hear, Heard, Person, Speak};
 use super::relay::{LAST_WORDS, Outcome, quiet, too_late};
 use super::seldom::seldom;
+use crate::session::Track;
 
 /// What is read from an asset at once.
 const READ: usize = 16 * 1024;
@@ -49,13 +49,13 @@ const MOST_PENDING: usize = 64 * 1024;
 const MOST_UNREAD: usize = 4 * MOST_PENDING;
 
 /// A stream of a decoded protocol between a person and an asset's socket.
-pub(crate) struct Filtered<F: ProtocolFilter> {
+pub(crate) struct Filtered<F: ProtocolFilter, H, S> {
     track: Track,
     protocol: &'static str,
-    from_person: tokio::sync::Mutex<FromPerson>,
+    from_person: tokio::sync::Mutex<H>,
     from_asset: tokio::sync::Mutex<OwnedReadHalf>,
     to_asset: OwnedWriteHalf,
-    to_person: tokio::sync::Mutex<IntoPerson>,
+    to_person: tokio::sync::Mutex<S>,
     /// The person is gone.
     gone: CancellationToken,
     core: Mutex<Core<F>>,
@@ -90,7 +90,7 @@ struct Core<F> {
     outcome: Option<Outcome>,
 }
 
-impl<F: ProtocolFilter> Filtered<F>
+impl<F: ProtocolFilter, H: Hear, S: Speak> Filtered<F, H, S>
 where
     Notes: Journal<F>,
 {
@@ -99,7 +99,7 @@ where
         track: Track,
         protocol: &'static str,
         (filter, budgets): (F, [Budget; 2]),
-        person: Person,
+        person: Person<H, S>,
         asset: TcpStream,
     ) -> Self {
         let (from_asset, to_asset) = asset.into_split();
@@ -171,7 +171,7 @@ where
                 heard = from.next() => heard,
             };
             match heard {
-                Heard::Bytes(bytes) => self.take(Side::Client, bytes).await,
+                Heard::Bytes(bytes) => self.take(Side::Client, &bytes).await,
                 Heard::Finished => {
                     if !self.finished(Side::Client) {
                         return;
@@ -181,12 +181,12 @@ where
                     core.outcome.get_or_insert(Outcome::Left);
                     drop(core);
                     self.asset_due.ring();
-                    from.release();
+                    from.release(usize::MAX);
                     return;
                 }
                 Heard::Left => return self.person_left(),
             }
-            from.release();
+            from.release(usize::MAX);
         }
     }
 
@@ -245,7 +245,7 @@ where
 
     /// Gives all bytes to the filter, as it takes them and as there is room for what comes of it.
     async fn take(&self, from: Side, mut bytes: &[u8]) {
-        self.track.activity.touch();
+        self.track.record().activity.touch();
         // What a person says goes on record with what the filter makes of its first piece; at once, if that has to wait.
         let mut heard = if from == Side::Client { bytes } else { &[] };
         let room = match from {

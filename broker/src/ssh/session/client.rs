@@ -9,30 +9,31 @@ use russh::{Channel, ChannelId, ChannelOpenFailure};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use super::FAREWELL;
 use crate::ssh::{Flow, SessionChannel};
 use crate::vault::Secret;
 
+/// How long channels may take to close after the end.
+pub(in crate::ssh) const FAREWELL: Duration = Duration::from_secs(2);
 /// How long a client may take from login to its first channel, where that channel only hears why not.
-pub(super) const FIRST_CHANNEL: Duration = Duration::from_secs(10);
+pub(in crate::ssh) const FIRST_CHANNEL: Duration = Duration::from_secs(10);
 /// How long all terminals together may take to take a sentence.
 const SAYING: Duration = Duration::from_millis(200);
 
 /// The person's side of a session: what their SSH connection asks for, and a voice to speak to them.
 #[derive(Debug)]
-pub struct Client {
+pub(in crate::ssh) struct Client {
     /// What they ask for; closed when they are gone.
-    pub asks: mpsc::Receiver<Ask>,
+    pub(in crate::ssh) asks: mpsc::Receiver<Ask>,
     /// Cancelled when they are gone.
-    pub gone: CancellationToken,
+    pub(in crate::ssh) gone: CancellationToken,
     /// Speaks to them.
-    pub voice: Voice,
+    pub(in crate::ssh) voice: Voice,
     /// What they typed for an account with `auth = "prompt"`.
-    pub typed: Option<Secret<String>>,
+    pub(in crate::ssh) typed: Option<Secret<String>>,
 }
 
 /// One thing that a person's connection asks for.
-pub enum Ask {
+pub(in crate::ssh) enum Ask {
     /// A session channel. The answer comes once the asset has opened its own.
     Session {
         /// Their end.
@@ -55,16 +56,16 @@ pub enum Ask {
 
 /// A channel that was not opened: the person's own end, if it is still open, and the sentence for it.
 #[derive(Debug)]
-pub struct Refused {
+pub(in crate::ssh) struct Refused {
     /// Their end, to say it on.
-    pub channel: Option<Channel<server::Msg>>,
+    pub(in crate::ssh) channel: Option<Channel<server::Msg>>,
     /// One plain sentence.
-    pub sentence: String,
+    pub(in crate::ssh) sentence: String,
 }
 
 /// Speaks to a person on the channels that they have open.
 #[derive(Debug, Clone)]
-pub struct Voice {
+pub(in crate::ssh) struct Voice {
     handle: server::Handle,
     /// Cuts the connection of somebody who neither reads nor leaves.
     cut: CancellationToken,
@@ -75,33 +76,33 @@ pub struct Voice {
 impl Voice {
     /// A voice for this connection, with no terminal yet.
     #[must_use]
-    pub fn new(handle: server::Handle, cut: CancellationToken, flow: Flow) -> Self {
+    pub(in crate::ssh) fn new(handle: server::Handle, cut: CancellationToken, flow: Flow) -> Self {
         Self { handle, cut, flow, terminals: Arc::default() }
     }
 
     /// The connection's handle.
     #[must_use]
-    pub fn handle(&self) -> &server::Handle {
+    pub(in crate::ssh) fn handle(&self) -> &server::Handle {
         &self.handle
     }
 
     /// What the connection holds.
-    pub(super) fn flow(&self) -> &Flow {
+    pub(in crate::ssh) fn flow(&self) -> &Flow {
         &self.flow
     }
 
     /// A channel has got a terminal: warnings are shown on it.
-    pub fn has_terminal(&self, channel: ChannelId) {
+    pub(in crate::ssh) fn has_terminal(&self, channel: ChannelId) {
         self.terminals.lock().unwrap_or_else(PoisonError::into_inner).insert(channel);
     }
 
     /// A channel is closed.
-    pub fn closed(&self, channel: ChannelId) {
+    pub(in crate::ssh) fn closed(&self, channel: ChannelId) {
         self.terminals.lock().unwrap_or_else(PoisonError::into_inner).remove(&channel);
     }
 
     /// Closes the connection: with words, and where nobody takes them, without.
-    pub(super) async fn hang_up(&self, words: &str, gone: &CancellationToken) {
+    pub(in crate::ssh) async fn hang_up(&self, words: &str, gone: &CancellationToken) {
         let told = self.handle.disconnect(russh::Disconnect::ByApplication, words.to_owned(), "en".to_owned());
         let closed = async {
             if told.await.is_ok() {
@@ -115,7 +116,7 @@ impl Voice {
     }
 
     /// Says a sentence on every terminal. Commands and file transfers are not disturbed, and nobody is waited for.
-    pub(super) async fn say(&self, sentence: &str) {
+    pub(in crate::ssh) async fn say(&self, sentence: &str) {
         let terminals: Vec<_> = self.terminals.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect();
         let said = async {
             for channel in terminals {
@@ -129,16 +130,8 @@ impl Voice {
     }
 }
 
-impl Client {
-    /// Says one plain sentence on the channel that the person opens, and closes the connection.
-    pub async fn turn_away(mut self, sentence: &str) {
-        refuse_waiting(&mut self.asks, &self.gone, sentence, FIRST_CHANNEL).await;
-        self.voice.hang_up(sentence, &self.gone).await;
-    }
-}
-
 /// A client whose asset is down hears one plain sentence, on the channel that it opens in a moment at the latest.
-pub(super) async fn refuse_waiting(
+pub(in crate::ssh) async fn refuse_waiting(
     asks: &mut mpsc::Receiver<Ask>,
     gone: &CancellationToken,
     sentence: &str,
@@ -164,7 +157,7 @@ pub(super) async fn refuse_waiting(
     }
 }
 
-pub(super) async fn refuse(ask: Ask, sentence: String) {
+pub(in crate::ssh) async fn refuse(ask: Ask, sentence: String) {
     match ask {
         Ask::Session { channel, reply } => {
             if reply.send(Err(Refused { channel: Some(channel), sentence })).is_err() {
