@@ -1,6 +1,7 @@
 //! `docs/audit-events.md`, made from the events themselves.
 
-use super::event::{AuditEvent, Doer, Outage};
+use super::event::AuditEvent;
+use super::kind::{Doer, Outage};
 
 /// The text of `docs/audit-events.md`.
 pub fn document() -> String {

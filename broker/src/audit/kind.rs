@@ -1,0 +1,63 @@
+//! What is known of an event, whatever it holds: its code, how much it matters, who did it, what an outage does to it.
+
+/// How much an event matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// The ordinary course of things.
+    Info,
+    /// Worth a look in a review: a refusal, an administrative change.
+    Notice,
+    /// Somebody should look today.
+    Warning,
+    /// Somebody should look now.
+    Alert,
+}
+
+impl Severity {
+    /// The word for it in documents and output.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Notice => "notice",
+            Self::Warning => "warning",
+            Self::Alert => "alert",
+        }
+    }
+}
+
+/// Who did what an event tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Doer {
+    /// The identity the event names (for a refused login: the name that was claimed).
+    Identity,
+    /// The process that records it: the broker itself, or the operating system user who ran the command.
+    Process,
+}
+
+/// What happens to an event while the database is away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outage {
+    /// It belongs to something that goes on: it waits on disk.
+    Spools,
+    /// Recording it fails, and so does what it would have recorded.
+    Fails,
+}
+
+/// What is known of an event's kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EventKind {
+    /// The stable code: `SP-` and four digits.
+    pub code: &'static str,
+    /// The stable dotted name.
+    pub name: &'static str,
+    /// How much it matters.
+    pub severity: Severity,
+    /// Who its actor is.
+    pub doer: Doer,
+    /// What happens to it while the database is away.
+    pub outage: Outage,
+    /// What it means, a line per element.
+    pub meaning: &'static [&'static str],
+    /// Its fields: name, type, meaning.
+    pub fields: &'static [(&'static str, &'static str, &'static str)],
+}
