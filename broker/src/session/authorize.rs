@@ -18,7 +18,7 @@ use crate::broker::Broker;
 use crate::identity::{MultiFactor, Standing};
 use crate::live::Target;
 use crate::logging::counted;
-use crate::store::sessions::{NewSession, SessionFilter};
+use crate::store::sessions::NewSession;
 
 /// Permitted. Where the asset is and how its account logs in are known only here and later.
 #[derive(Debug)]
@@ -201,10 +201,8 @@ impl Session<Authenticated> {
     }
 
     async fn live(&self) -> Result<Vec<LiveSession>, Refusal> {
-        let identity = self.stage.proof.identity().clone();
-        let filter = SessionFilter { identity: Some(identity.to_string()), live: true, ..SessionFilter::default() };
         let broker = &self.stage.broker;
-        let rows = broker.store.sessions(&filter).await;
+        let rows = broker.store.live_sessions_of(self.stage.proof.identity().as_str()).await;
         let rows = rows.map_err(|error| Refusal::Unavailable(error.to_string()))?;
         let now = broker.now();
         Ok(rows

@@ -57,6 +57,9 @@ mod state;
 pub mod windows;
 mod witness;
 
+#[cfg(test)]
+mod tests;
+
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, OnceLock, RwLock};
 use std::time::Duration;

@@ -128,7 +128,7 @@ pub(super) async fn look(engine: Engine, options: &AnyConnectOptions) -> Result<
     match found.unwrap_or(0) {
         found if found < needed => Err(StoreError::OlderSchema { found, needed }),
         found if found > needed => Err(StoreError::NewerSchema(found)),
-        _ => Ok(pool(options)),
+        _ => Ok(pool(engine, options)),
     }
 }
 
@@ -161,11 +161,14 @@ pub(super) async fn open(engine: Engine, options: &AnyConnectOptions) -> Result<
     };
     sqlx::query("SELECT number FROM changes").fetch_one(&mut connection).await?;
     connection.close().await?;
-    Ok(pool(options))
+    Ok(pool(engine, options))
 }
 
-fn pool(options: &AnyConnectOptions) -> AnyPool {
-    AnyPoolOptions::new().max_connections(POOL).acquire_timeout(ACQUIRE).connect_lazy_with(options.clone())
+fn pool(engine: Engine, options: &AnyConnectOptions) -> AnyPool {
+    let pool = AnyPoolOptions::new().max_connections(POOL).acquire_timeout(ACQUIRE);
+    // A connection is tried when it is given back. Only what crosses a network can be lost while nobody uses it: to try a file again
+    // before each query would cost as much as the query.
+    pool.test_before_acquire(engine == Engine::Postgres).connect_lazy_with(options.clone())
 }
 
 pub(super) async fn connect(options: &AnyConnectOptions) -> Result<AnyConnection, StoreError> {

@@ -199,6 +199,10 @@ impl Session {
 /// A broker that was not heard of for this long (it beats every five seconds) is taken for dead.
 const BROKER_SILENT: SignedDuration = SignedDuration::from_secs(30);
 
+/// Asked for every session that begins: of the few that live, and not of all that ever were.
+pub(super) const LIVE_OF: &str = "SELECT s.*, b.seen_at FROM sessions s LEFT JOIN brokers b ON b.name = s.broker
+    WHERE s.ended_at IS NULL AND s.identity = $1 ORDER BY s.started_at, s.id";
+
 fn micros_of(duration: SignedDuration) -> i64 {
     i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }
@@ -260,6 +264,12 @@ impl Store {
         .bind(broker)
         .fetch_all(self.reader()?)
         .await?;
+        rows.into_iter().map(Session::try_from).collect()
+    }
+
+    /// The sessions of an identity that have not ended, the oldest first.
+    pub async fn live_sessions_of(&self, identity: &str) -> Result<Vec<Session>, StoreError> {
+        let rows: Vec<Row> = sqlx::query_as(LIVE_OF).bind(identity).fetch_all(self.reader()?).await?;
         rows.into_iter().map(Session::try_from).collect()
     }
 
