@@ -18,6 +18,7 @@ import zstandard
 MAGIC, MAX_HEADER, MAX_CONTENT, MAX_BODY = b"\x89SPREC\r\n", 262144, 524288, 262144
 ENTRY, CHECKPOINT, SEAL = 1, 2, 3
 KINDS = {1: "input", 2: "output", 3: "error-output", 4: "input-digest", 5: "output-digest", 6: "error-output-digest",
+         7: "input-file", 8: "output-file", 9: "error-output-file",
          16: "opened", 17: "request", 18: "closed", 19: "operation", 20: "notice"}
 
 
@@ -197,7 +198,7 @@ def main():
             if "digest" in entry["kind"]:
                 entry.update(length=struct.unpack(">Q", body[:8])[0], sha256=body[8:].hex())
             else:
-                entry.update({"json": json.loads(body)} if entry["kind"] in list(KINDS.values())[6:] else {"base64": base64.b64encode(body).decode()})
+                entry.update({"json": json.loads(body)} if entry["kind"] in list(KINDS.values())[9:] else {"base64": base64.b64encode(body).decode()})
         print(json.dumps(dict(report, entries=entries) if secrets else report))
     return {"sealed": 0, "interrupted": 0, "damaged": 1, "unsealed": 2}[report["verdict"]]
 

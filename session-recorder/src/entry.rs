@@ -65,6 +65,15 @@ impl Direction {
             Direction::ErrorOutput => Kind::ErrorOutputDigest,
         }
     }
+
+    /// The kind that holds a [`FileRun`] in place of the bytes.
+    pub fn file(self) -> Kind {
+        match self {
+            Direction::Input => Kind::InputFile,
+            Direction::Output => Kind::OutputFile,
+            Direction::ErrorOutput => Kind::ErrorOutputFile,
+        }
+    }
 }
 
 /// What an entry's body is.
@@ -84,6 +93,12 @@ pub enum Kind {
     OutputDigest = 5,
     /// Length and SHA-256 of bytes from the asset's standard error.
     ErrorOutputDigest = 6,
+    /// A [`FileRun`] of bytes from the person.
+    InputFile = 7,
+    /// A [`FileRun`] of bytes from the asset.
+    OutputFile = 8,
+    /// A [`FileRun`] of bytes from the asset's standard error. No protocol that is decoded has such.
+    ErrorOutputFile = 9,
     /// JSON: the track begins.
     Opened = 16,
     /// JSON: something was asked for on the track (a terminal, a command), and the answer.
@@ -97,13 +112,16 @@ pub enum Kind {
 }
 
 impl Kind {
-    const ALL: [Kind; 11] = [
+    const ALL: [Kind; 14] = [
         Kind::Input,
         Kind::Output,
         Kind::ErrorOutput,
         Kind::InputDigest,
         Kind::OutputDigest,
         Kind::ErrorOutputDigest,
+        Kind::InputFile,
+        Kind::OutputFile,
+        Kind::ErrorOutputFile,
         Kind::Opened,
         Kind::Request,
         Kind::Closed,
@@ -124,23 +142,38 @@ impl Kind {
             | Kind::ErrorOutput
             | Kind::InputDigest
             | Kind::OutputDigest
-            | Kind::ErrorOutputDigest => false,
+            | Kind::ErrorOutputDigest
+            | Kind::InputFile
+            | Kind::OutputFile
+            | Kind::ErrorOutputFile => false,
         }
     }
 
     /// The direction, for kinds that stand for bytes, in full or as a digest.
     pub fn direction(self) -> Option<Direction> {
         match self {
-            Kind::Input | Kind::InputDigest => Some(Direction::Input),
-            Kind::Output | Kind::OutputDigest => Some(Direction::Output),
-            Kind::ErrorOutput | Kind::ErrorOutputDigest => Some(Direction::ErrorOutput),
+            Kind::Input | Kind::InputDigest | Kind::InputFile => Some(Direction::Input),
+            Kind::Output | Kind::OutputDigest | Kind::OutputFile => Some(Direction::Output),
+            Kind::ErrorOutput | Kind::ErrorOutputDigest | Kind::ErrorOutputFile => Some(Direction::ErrorOutput),
             Kind::Opened | Kind::Request | Kind::Closed | Kind::Operation | Kind::Notice => None,
         }
     }
 
-    /// True for the kinds that hold length and hash in place of content.
+    /// True for the kinds that hold length and SHA-256 in place of content.
     pub fn is_digest(self) -> bool {
         matches!(self, Kind::InputDigest | Kind::OutputDigest | Kind::ErrorOutputDigest)
+    }
+
+    /// True for the kinds that hold a [`FileRun`] in place of content.
+    pub fn is_file(self) -> bool {
+        matches!(self, Kind::InputFile | Kind::OutputFile | Kind::ErrorOutputFile)
+    }
+
+    /// Of a body of this kind: how many bytes passed that it does not hold. `None` where it holds them.
+    pub(crate) fn unstored(self, body: &[u8]) -> Option<u64> {
+        // Both begin with the length.
+        (self.is_digest() || self.is_file())
+            .then(|| body.first_chunk::<8>().map_or(0, |length| u64::from_be_bytes(*length)))
     }
 
     /// The stable word used in exports.
@@ -152,12 +185,54 @@ impl Kind {
             Kind::InputDigest => "input-digest",
             Kind::OutputDigest => "output-digest",
             Kind::ErrorOutputDigest => "error-output-digest",
+            Kind::InputFile => "input-file",
+            Kind::OutputFile => "output-file",
+            Kind::ErrorOutputFile => "error-output-file",
             Kind::Opened => "opened",
             Kind::Request => "request",
             Kind::Closed => "closed",
             Kind::Operation => "operation",
             Kind::Notice => "notice",
         }
+    }
+}
+
+/// A run of bytes that carried the content of one file, in sequence with the runs of that file before it. None of them is
+/// stored; whoever has a copy of the file can tell what passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileRun {
+    /// Bytes that passed, the protocol's own among them.
+    pub length: u64,
+    /// SHA-256 of the protocol's own: of what is not the file's content, in its order.
+    pub frame: [u8; 32],
+    /// Bytes of the file's content from the first that passed to the end of this run.
+    pub size: u64,
+    /// SHA-256 of those.
+    pub content: [u8; 32],
+}
+
+impl FileRun {
+    const LENGTH: usize = 8 + 32 + 8 + 32;
+
+    pub(crate) fn to_body(self) -> [u8; Self::LENGTH] {
+        let mut body = [0; Self::LENGTH];
+        body[..8].copy_from_slice(&self.length.to_be_bytes());
+        body[8..40].copy_from_slice(&self.frame);
+        body[40..48].copy_from_slice(&self.size.to_be_bytes());
+        body[48..].copy_from_slice(&self.content);
+        body
+    }
+
+    fn from_body(body: &[u8]) -> Option<Self> {
+        let (length, rest) = body.split_first_chunk::<8>()?;
+        let (frame, rest) = rest.split_first_chunk::<32>()?;
+        let (size, content) = rest.split_first_chunk::<8>()?;
+        Some(Self {
+            length: u64::from_be_bytes(*length),
+            frame: *frame,
+            size: u64::from_be_bytes(*size),
+            content: content.try_into().ok()?,
+        })
     }
 }
 
@@ -180,6 +255,16 @@ impl Entry {
     /// The body of a JSON kind.
     pub fn json(&self) -> Option<serde_json::Value> {
         if self.kind.is_json() { serde_json::from_slice(&self.body).ok() } else { None }
+    }
+
+    /// How many bytes passed that this entry does not hold. `None` where it holds them, or is about none.
+    pub fn unstored(&self) -> Option<u64> {
+        self.kind.unstored(&self.body)
+    }
+
+    /// The run that a file kind holds.
+    pub fn file_run(&self) -> Option<FileRun> {
+        if self.kind.is_file() { FileRun::from_body(&self.body) } else { None }
     }
 
     /// The length and SHA-256 that a digest kind holds.

@@ -20,7 +20,7 @@ mod verify;
 mod walk;
 
 pub use budget::Budget;
-pub use entry::{Direction, Entry, Kind, Moment, TrackId};
+pub use entry::{Direction, Entry, FileRun, Kind, Moment, TrackId};
 pub use fault::{Fault, FaultKind, VerifyError};
 pub use frame::{MAX_BODY, MAX_CONTENT, MAX_HEADER};
 pub use header::{Durability, Header};

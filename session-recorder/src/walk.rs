@@ -27,16 +27,19 @@ pub struct Counts {
 impl Counts {
     pub(crate) fn add(&mut self, kind: Kind, body: &[u8]) {
         self.entries += 1;
-        let bytes = if kind.is_digest() {
-            let length = body.first_chunk::<8>().map_or(0, |length| u64::from_be_bytes(*length));
-            self.digested_bytes = self.digested_bytes.saturating_add(length);
-            length
-        } else {
-            body.len() as u64
-        };
+        let unstored = kind.unstored(body);
+        self.digested_bytes = self.digested_bytes.saturating_add(unstored.unwrap_or(0));
+        let bytes = unstored.unwrap_or(body.len() as u64);
         match kind {
-            Kind::Input | Kind::InputDigest => self.input_bytes = self.input_bytes.saturating_add(bytes),
-            Kind::Output | Kind::OutputDigest | Kind::ErrorOutput | Kind::ErrorOutputDigest => {
+            Kind::Input | Kind::InputDigest | Kind::InputFile => {
+                self.input_bytes = self.input_bytes.saturating_add(bytes)
+            }
+            Kind::Output
+            | Kind::OutputDigest
+            | Kind::OutputFile
+            | Kind::ErrorOutput
+            | Kind::ErrorOutputDigest
+            | Kind::ErrorOutputFile => {
                 self.output_bytes = self.output_bytes.saturating_add(bytes);
             }
             Kind::Opened | Kind::Request | Kind::Closed | Kind::Operation | Kind::Notice => {}

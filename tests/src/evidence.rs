@@ -56,8 +56,8 @@ impl Evidence {
 
     /// How many bytes of the person's a digest stands for.
     pub fn digested_input(&self) -> u64 {
-        let digests = self.entries.iter().filter(|entry| entry.kind == Kind::InputDigest);
-        digests.filter_map(Entry::digest).map(|(length, _)| length).sum()
+        let input = |entry: &&Entry| matches!(entry.kind, Kind::InputDigest | Kind::InputFile);
+        self.entries.iter().filter(input).filter_map(Entry::unstored).sum()
     }
 }
 

@@ -114,7 +114,7 @@ impl<'a> Cast<'a> {
         }
         let direction = entry.kind.direction()?;
         let code = if direction == Direction::Input { "i" } else { "o" };
-        if let Some((length, _)) = entry.digest() {
+        if let Some(length) = entry.unstored() {
             let text = format!("\r\n[{length} bytes, recorded as SHA-256 only]\r\n");
             return (direction != Direction::Input).then_some((code, text));
         }

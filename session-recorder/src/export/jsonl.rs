@@ -47,6 +47,11 @@ fn body(entry: &Entry, line: &mut Value) {
     if let Some((length, hash)) = entry.digest() {
         line["length"] = json!(length);
         line["sha256"] = json!(HEXLOWER.encode(&hash));
+    } else if let Some(run) = entry.file_run() {
+        line["length"] = json!(run.length);
+        line["frame_sha256"] = json!(HEXLOWER.encode(&run.frame));
+        line["content_size"] = json!(run.size);
+        line["content_sha256"] = json!(HEXLOWER.encode(&run.content));
     } else if let Some(body) = entry.json() {
         line["body"] = body;
     } else {

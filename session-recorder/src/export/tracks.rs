@@ -71,7 +71,8 @@ impl Track {
     }
 
     fn take(&mut self, entry: &Entry) {
-        let bytes = entry.digest().map_or(entry.body.len() as u64, |(length, _)| length);
+        let unstored = entry.unstored();
+        let bytes = unstored.unwrap_or(entry.body.len() as u64);
         match entry.kind.direction() {
             Some(Direction::Input) => self.input_bytes = self.input_bytes.saturating_add(bytes),
             Some(Direction::Output | Direction::ErrorOutput) => {
@@ -79,9 +80,7 @@ impl Track {
             }
             None => {}
         }
-        if entry.kind.is_digest() {
-            self.digested_bytes = self.digested_bytes.saturating_add(bytes);
-        }
+        self.digested_bytes = self.digested_bytes.saturating_add(unstored.unwrap_or(0));
         match (entry.kind, entry.json()) {
             (Kind::Opened, Some(body)) => self.opened = body,
             (Kind::Closed, Some(body)) => self.closed = Some(body),

@@ -1,6 +1,6 @@
 //! Writing a recording: one write per append, and nothing after a failure.
 use crate::budget::Budget;
-use crate::entry::{Codec, Direction, Kind, Moment, TrackId, entry_head};
+use crate::entry::{Codec, Direction, FileRun, Kind, Moment, TrackId, entry_head};
 use crate::frame::{
     BlockType, CHECKPOINT, Chain, FRAME_HEAD, Hash, MAGIC, MAX_BODY, MAX_HEADER, PREFIX, TAG, VERSION, frame_head, hash,
 };
@@ -93,6 +93,13 @@ pub enum Part<'a> {
         /// What is left to be recorded in full.
         budget: &'a mut Budget,
     },
+    /// Recorded as what its owner has hashed already.
+    File {
+        /// The way it goes.
+        direction: Direction,
+        /// What passes.
+        run: FileRun,
+    },
 }
 
 impl Part<'_> {
@@ -101,6 +108,7 @@ impl Part<'_> {
     pub fn len(&self) -> usize {
         match self {
             Part::Whole { body, .. } | Part::Bulk { body, .. } => body.len(),
+            Part::File { run, .. } => run.to_body().len(),
         }
     }
 
@@ -201,7 +209,7 @@ impl<S: Sink> Recorder<S> {
     pub fn append_all(&mut self, at: Moment, track: TrackId, parts: &mut [Part<'_>]) -> Result<(), RecordError> {
         let too_long = |part: &&Part<'_>| match part {
             Part::Whole { kind, body } => kind.direction().is_none() && body.len() > MAX_BODY,
-            Part::Bulk { .. } => false,
+            Part::Bulk { .. } | Part::File { .. } => false,
         };
         if let Some(part) = parts.iter().find(too_long) {
             return Err(RecordError::TooLong(part.len()));
@@ -213,6 +221,7 @@ impl<S: Sink> Recorder<S> {
             parts.iter_mut().try_for_each(|part| match part {
                 Part::Whole { kind, body } => recorder.whole(draft, at, track, *kind, body),
                 Part::Bulk { direction, body, budget } => recorder.bulk(draft, at, track, *direction, body, budget),
+                Part::File { direction, run } => recorder.entry(draft, at, track, direction.file(), &run.to_body()),
             })
         })
     }

@@ -116,7 +116,7 @@ impl<I: Iterator<Item = Result<Entry, ReadError>>> Replay<I> {
             Direction::Output => &mut self.output,
             Direction::ErrorOutput => &mut self.errors,
         };
-        if let Some((length, _)) = entry.digest() {
+        if let Some(length) = entry.unstored() {
             return Some(Show::Bytes(format!("\r\n[{length} bytes, recorded as SHA-256 only]\r\n").into_bytes()));
         }
         let shown = stream.clean(&entry.body, !self.terminal, self.last);

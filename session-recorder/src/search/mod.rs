@@ -82,7 +82,12 @@ impl<I: Iterator<Item = Result<Entry, ReadError>>> Search<I> {
     fn take(&mut self, entry: &Entry) {
         match entry.kind {
             Kind::Input | Kind::Output | Kind::ErrorOutput => self.take_bytes(entry),
-            Kind::InputDigest | Kind::OutputDigest | Kind::ErrorOutputDigest => {}
+            Kind::InputDigest
+            | Kind::OutputDigest
+            | Kind::ErrorOutputDigest
+            | Kind::InputFile
+            | Kind::OutputFile
+            | Kind::ErrorOutputFile => {}
             Kind::Opened | Kind::Request | Kind::Operation | Kind::Notice => self.take_json(entry),
             Kind::Closed => {
                 self.take_json(entry);

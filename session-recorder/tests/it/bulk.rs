@@ -2,7 +2,7 @@
 use crate::desk::{DESK, Memory, at};
 use aws_lc_rs::digest::{SHA256, digest};
 use proptest::prelude::*;
-use sallyport_session_recorder::{Budget, Direction, Entry, Kind, TrackId};
+use sallyport_session_recorder::{Budget, Direction, Entry, FileRun, Kind, Part, TrackId};
 
 const T1: TrackId = TrackId(1);
 
@@ -20,6 +20,22 @@ fn within_the_budget_everything_is_kept_beyond_it_its_hash() {
     let (length, hash) = entries[1].digest().unwrap();
     assert_eq!(length, 5000);
     assert_eq!(hash, digest(&SHA256, &[2; 5000]).as_ref());
+}
+
+#[test]
+fn a_run_of_a_file_is_read_back_as_it_was_hashed_and_counts_for_what_passed() {
+    let memory = Memory::default();
+    let mut recorder = DESK.start(&memory);
+    let run = FileRun { length: 32_797, frame: [1; 32], size: 65_536, content: [2; 32] };
+    recorder.append_all(at(1), T1, &mut [Part::File { direction: Direction::Input, run }]).unwrap();
+    let counts = recorder.counts();
+    assert_eq!((counts.input_bytes, counts.digested_bytes), (32_797, 32_797));
+    let entries = DESK.read(&memory.bytes());
+    assert_eq!(
+        (entries[0].kind, entries[0].file_run(), entries[0].unstored()),
+        (Kind::InputFile, Some(run), Some(32_797))
+    );
+    assert_eq!(entries[0].digest(), None, "it is no hash of what passed");
 }
 
 #[test]

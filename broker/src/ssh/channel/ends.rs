@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use russh::{ChannelWriteHalf, client, server};
 use sallyport_policy::RecorderTrouble;
-use sallyport_session_recorder::{Budget, Direction, Kind};
+use sallyport_session_recorder::{Budget, Direction, Kind, Part};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
@@ -52,6 +52,7 @@ impl Ends {
         match store {
             Store::Message => self.track.append(direction.content(), bytes),
             Store::Content => self.track.append_bulk(direction, bytes, &mut Budget::none()),
+            Store::File(run) => self.track.append_all(&mut [Part::File { direction, run }]),
         }
     }
 

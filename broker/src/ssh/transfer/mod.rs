@@ -1,7 +1,7 @@
 //! Files that pass: what is said about each, in the recording and to the session.
 use aws_lc_rs::digest::{Context, SHA256};
 use data_encoding::HEXLOWER;
-use sallyport_session_recorder::TrackId;
+use sallyport_session_recorder::{FileRun, TrackId};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -108,8 +108,10 @@ pub(crate) enum Step {
 pub(crate) enum Store {
     /// In full: they say what was asked and answered.
     Message,
-    /// As length and hash: they are file content.
+    /// As length and hash: they are file content, and not in sequence.
     Content,
+    /// As what has been hashed of them already: they are one file's content, in sequence.
+    File(FileRun),
 }
 
 /// The stream is not what its protocol allows; the channel must end.
@@ -126,32 +128,57 @@ pub(crate) struct Content {
     sequential: bool,
 }
 
+/// What of a file's content has passed, up to some piece, all of it in sequence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Passed {
+    pub(crate) size: u64,
+    pub(crate) sha256: [u8; 32],
+}
+
+impl Passed {
+    /// The run that ends with this piece. `frame` is the hash over what else was in it.
+    pub(crate) fn run(self, length: usize, frame: [u8; 32]) -> FileRun {
+        FileRun { length: length as u64, frame, size: self.size, content: self.sha256 }
+    }
+}
+
+/// SHA-256 as it stands.
+pub(crate) fn hashed(context: Context) -> [u8; 32] {
+    let mut hash = [0; 32];
+    // SHA-256 has as many bytes.
+    hash.copy_from_slice(context.finish().as_ref());
+    hash
+}
+
 impl Content {
     pub(crate) fn new() -> Self {
         Self { context: Context::new(&SHA256), first: None, next: 0, size: 0, sequential: true }
     }
 
-    /// The next piece in the order in which pieces pass.
-    pub(crate) fn piece(&mut self, offset: u64, bytes: &[u8]) {
+    /// The next piece in the order in which pieces pass. As long as they pass in sequence: what has passed with it.
+    ///
+    /// The content is hashed here, once. What stands so far costs a block of the hash for each piece, and none of the content.
+    pub(crate) fn piece(&mut self, offset: u64, bytes: &[u8]) -> Option<Passed> {
         let first = *self.first.get_or_insert(offset);
         self.size = self.size.saturating_add(bytes.len() as u64);
         if !self.sequential {
-            return;
+            return None;
         }
         if self.size == bytes.len() as u64 {
             self.next = first;
         }
         if offset != self.next {
             self.sequential = false;
-            return;
+            return None;
         }
         self.context.update(bytes);
         self.next = self.next.saturating_add(bytes.len() as u64);
+        Some(Passed { size: self.size, sha256: hashed(self.context.clone()) })
     }
 
     /// The next piece of a stream.
-    pub(crate) fn append(&mut self, bytes: &[u8]) {
-        self.piece(self.next, bytes);
+    pub(crate) fn append(&mut self, bytes: &[u8]) -> Option<Passed> {
+        self.piece(self.next, bytes)
     }
 
     pub(crate) fn size(&self) -> u64 {

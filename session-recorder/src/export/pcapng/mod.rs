@@ -72,6 +72,8 @@ impl<W: Write> Conversations<'_, W> {
             Kind::Closed => self.close(entry),
             Kind::Input | Kind::Output | Kind::ErrorOutput => self.carry(entry),
             Kind::InputDigest | Kind::OutputDigest | Kind::ErrorOutputDigest => self.skip(entry),
+            // Files go within ssh, of which there is no capture.
+            Kind::InputFile | Kind::OutputFile | Kind::ErrorOutputFile => Ok(()),
             Kind::Request | Kind::Operation | Kind::Notice => Ok(()),
         }
     }

@@ -28,13 +28,16 @@ pub(super) fn entries(mut bytes: &[u8]) -> Vec<Entry> {
 }
 
 /// By their place in a script.
-const KINDS: [Kind; 11] = [
+const KINDS: [Kind; 14] = [
     Kind::Input,
     Kind::Output,
     Kind::ErrorOutput,
     Kind::InputDigest,
     Kind::OutputDigest,
     Kind::ErrorOutputDigest,
+    Kind::InputFile,
+    Kind::OutputFile,
+    Kind::ErrorOutputFile,
     Kind::Opened,
     Kind::Request,
     Kind::Closed,

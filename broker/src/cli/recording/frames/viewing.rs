@@ -128,8 +128,8 @@ impl Viewing {
             Kind::Operation => self.hear(entry).map(|()| false),
             kind if kind.direction() != Some(Direction::Output) => Ok(false),
             Kind::Output => self.playback.receive(&entry.body).map(|()| true).map_err(|error| self.explain(error)),
-            _ => Err(match entry.digest() {
-                Some((length, _)) => format!(
+            _ => Err(match entry.unstored() {
+                Some(length) => format!(
                     "the recording holds only length and SHA-256 of {length} bytes here, so that the screen cannot be drawn any further"
                 ),
                 None => "an entry that cannot be read".to_owned(),

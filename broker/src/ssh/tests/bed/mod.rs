@@ -95,6 +95,7 @@ impl Evidence for Notebook {
         parts.iter().try_for_each(|part| match part {
             Part::Whole { kind, body } => self.note(track, *kind, body),
             Part::Bulk { direction, body, .. } => self.note(track, direction.content(), body),
+            Part::File { direction, run } => self.note(track, direction.file(), &run.length.to_be_bytes()),
         })
     }
 }

@@ -2,9 +2,10 @@
 //!
 //! One side is the source and sends commands and content; the other is the sink and answers each with one response.
 //! Whether content follows a `C` line depends on the sink's response, so a source that goes on before it is malformed.
+use aws_lc_rs::digest::{Context, SHA256};
 use bytes::{Buf, Bytes};
 
-use super::{Content, FileOutcome, Malformed, Step, Store, Via, Way};
+use super::{Content, FileOutcome, Malformed, Step, Store, Via, Way, hashed};
 
 /// Longest line; OpenSSH's sink takes 16 KiB.
 const MAX_LINE: usize = 16 * 1024;
@@ -110,12 +111,13 @@ impl Scp {
                 Source::Content(left) => {
                     let length = usize::try_from(left).map_or(bytes.len(), |left| left.min(bytes.len()));
                     let piece = bytes.split_to(length);
-                    if let Some(file) = &mut self.file {
-                        file.content.append(&piece);
-                    }
+                    let passed = self.file.as_mut().and_then(|file| file.content.append(&piece));
                     let left = left - piece.len() as u64;
                     self.source = if left == 0 { Source::Trailer } else { Source::Content(left) };
-                    forward(piece, Store::Content, steps);
+                    let nothing_else = || hashed(Context::new(&SHA256));
+                    let store =
+                        passed.map_or(Store::Content, |passed| Store::File(passed.run(piece.len(), nothing_else())));
+                    forward(piece, store, steps);
                 }
                 Source::Trailer => self.trailer(&mut bytes, steps)?,
             }

@@ -72,6 +72,30 @@ fn refuse(words: Words<'_>) {
 }
 
 #[test]
+fn content_is_kept_by_its_hash_so_far() {
+    let mut scp = Scp::new(Way::Upload, "/tmp".to_owned());
+    let mut steps = Vec::new();
+    let mut say = |scp: &mut Scp, from_client: bool, bytes: &'static [u8]| {
+        let bytes = Bytes::from_static(bytes);
+        if from_client { scp.client_sent(bytes, &mut steps) } else { scp.asset_sent(bytes, &mut steps) }.unwrap();
+    };
+    say(&mut scp, false, b"\0");
+    say(&mut scp, true, b"C0644 5 a.txt\n");
+    say(&mut scp, false, b"\0");
+    say(&mut scp, true, b"hel");
+    say(&mut scp, true, b"lo\0");
+    let hash = |bytes: &[u8]| digest(&SHA256, bytes).as_ref().try_into().unwrap();
+    let kept = |length, content: &'static [u8]| {
+        let size = content.len() as u64;
+        Store::File(sallyport_session_recorder::FileRun { length, frame: hash(b""), size, content: hash(content) })
+    };
+    let content: Vec<Step> =
+        steps.into_iter().filter(|step| !matches!(step, Step::Forward(_, Store::Message))).collect();
+    let expected = [(&b"hel"[..], kept(3, b"hel")), (b"lo", kept(2, b"hello"))];
+    assert_eq!(content, expected.map(|(bytes, store)| Step::Forward(Bytes::copy_from_slice(bytes), store)));
+}
+
+#[test]
 fn one_file() {
     let words: Words<'_> =
         &[('<', b"\0"), ('>', b"C0644 5 a.txt\n"), ('<', b"\0"), ('>', b"hello"), ('>', b"\0"), ('<', b"\0")];

@@ -4,6 +4,7 @@
 //! types and extensions pass, everything else is answered here. A refused request never reaches the asset; its answer
 //! takes its place among the asset's answers, so that a client that pipelines sees them in the order of its requests.
 mod packet;
+mod run;
 
 use std::collections::{HashMap, VecDeque};
 
@@ -13,6 +14,7 @@ use serde_json::json;
 
 use self::packet as wire;
 use self::packet::{Answer, Framer, Request};
+use self::run::{Pass, Run};
 use super::{Content, FileOutcome, Malformed, Step, Store, Via, Way};
 
 /// Requests that may be under way at once; OpenSSH's client has 64 and a few.
@@ -40,6 +42,8 @@ pub(crate) struct Sftp {
     /// Bytes in the paths of requests under way.
     paths: usize,
     open: HashMap<Vec<u8>, Open>,
+    /// How many were opened so far.
+    opened: u64,
 }
 
 /// What waits for its turn to be answered.
@@ -65,6 +69,8 @@ enum Asked {
 /// An open file or folder.
 #[derive(Debug)]
 struct Open {
+    /// A handle may come again for another file; this does not.
+    number: u64,
     path: String,
     /// What it was opened for; zero for a folder.
     flags: u32,
@@ -87,6 +93,7 @@ impl Sftp {
             under_way: 0,
             paths: 0,
             open: HashMap::new(),
+            opened: 0,
         }
     }
 
@@ -101,7 +108,7 @@ impl Sftp {
                 Err(malformed) => break Err(malformed),
             };
             match self.judge(run.packet(end), steps, &mut run) {
-                Ok(Verdict::Pass(store)) => run.pass(end, store, steps),
+                Ok(Verdict::Pass(pass)) => run.pass(end, pass, steps),
                 Ok(Verdict::Replace(bytes)) => {
                     run.skip(end, steps);
                     steps.push(Step::Forward(bytes, Store::Message));
@@ -125,7 +132,7 @@ impl Sftp {
                 Err(malformed) => break Err(malformed),
             };
             match self.answered(run.packet(end), steps, &mut run) {
-                Ok(Verdict::Pass(store)) => run.pass(end, store, steps),
+                Ok(Verdict::Pass(pass)) => run.pass(end, pass, steps),
                 Ok(Verdict::Replace(bytes)) => {
                     run.skip(end, steps);
                     steps.push(Step::Forward(bytes, Store::Message));
@@ -189,17 +196,17 @@ impl Sftp {
         if self.pending.iter().any(|pending| matches!(pending, Pending::Asset(asked, Some(_)) if *asked == id)) {
             return Err(Malformed("an sftp request id is in use already"));
         }
-        let store = if matches!(request, Request::Write { .. }) { Store::Content } else { Store::Message };
         let permitted = self.permit(&request).and_then(|asked| match self.paths + asked.paths() {
             paths if paths > MOST_PATHS => Err(Refusal::failure("too many paths at once".to_owned())),
             _ => Ok(asked),
         });
         match permitted {
             Ok(asked) => {
+                let pass = self.written(&request);
                 self.paths += asked.paths();
                 self.pending.push_back(Pending::Asset(id, Some(asked)));
                 self.under_way += 1;
-                Ok(Verdict::Pass(store))
+                Ok(Verdict::Pass(pass))
             }
             Err(refusal) => {
                 if let Some((path, what)) = refusal.file {
@@ -211,6 +218,14 @@ impl Sftp {
                 Ok(Verdict::Refuse)
             }
         }
+    }
+
+    /// What a request that passes holds of a file.
+    fn written(&mut self, request: &Request<'_>) -> Pass {
+        let Request::Write { handle, offset, data } = request else { return Pass::Message };
+        let Some(file) = self.open.get_mut(*handle) else { return Pass::Content };
+        let passed = file.up.get_or_insert_with(Content::new).piece(*offset, data);
+        Pass::piece(passed, file.number, data.len())
     }
 
     fn permit(&mut self, request: &Request<'_>) -> Result<Asked, Refusal> {
@@ -236,12 +251,11 @@ impl Sftp {
                 let length = usize::try_from(*length).unwrap_or(usize::MAX);
                 Asked::Read { handle: handle.to_vec(), offset: *offset, length }
             }
-            Request::Write { handle, offset, data } => {
+            Request::Write { handle, .. } => {
                 let file = self.at(handle)?;
                 if file.flags & wire::OPEN_WRITE == 0 {
                     return Err(file.not_opened_for("write"));
                 }
-                file.up.get_or_insert_with(Content::new).piece(*offset, data);
                 Asked::Write { handle: handle.to_vec() }
             }
             Request::ReadDir { handle } | Request::LookAt { handle } => {
@@ -339,15 +353,15 @@ impl Sftp {
         self.paths -= asked.paths();
         self.drop_answered();
         let mut said = Vec::new();
-        let store = self.take_answer(asked, &answer, &mut said)?;
+        let pass = self.take_answer(asked, &answer, &mut said)?;
         if !said.is_empty() {
             run.flush(steps);
             steps.append(&mut said);
         }
-        Ok(Verdict::Pass(store))
+        Ok(Verdict::Pass(pass))
     }
 
-    fn take_answer(&mut self, asked: Asked, answer: &Answer<'_>, said: &mut Vec<Step>) -> Result<Store, Malformed> {
+    fn take_answer(&mut self, asked: Asked, answer: &Answer<'_>, said: &mut Vec<Step>) -> Result<Pass, Malformed> {
         match (asked, answer) {
             (Asked::Open { path, flags }, Answer::Handle(handle)) => self.opened(handle, path, flags)?,
             (Asked::OpenDir, Answer::Handle(handle)) => self.opened(handle, String::new(), 0)?,
@@ -355,10 +369,9 @@ impl Sftp {
                 if data.len() > length {
                     return Err(Malformed("the asset sent more than was asked for"));
                 }
-                if let Some(down) = self.open.get_mut(&handle).and_then(|file| file.down.as_mut()) {
-                    down.piece(offset, data);
-                }
-                return Ok(Store::Content);
+                let Some(file) = self.open.get_mut(&handle) else { return Ok(Pass::Content) };
+                let passed = file.down.as_mut().and_then(|down| down.piece(offset, data));
+                return Ok(Pass::piece(passed, file.number, data.len()));
             }
             (Asked::Read { handle, offset, .. }, Answer::Status(code)) => {
                 if let Some(file) = self.open.get_mut(&handle) {
@@ -386,11 +399,14 @@ impl Sftp {
             (Asked::Open { .. } | Asked::OpenDir | Asked::Look, Answer::Status(_)) | (Asked::Look, Answer::Told) => {}
             _ => return Err(Malformed("the asset's answer does not fit what was asked")),
         }
-        Ok(Store::Message)
+        Ok(Pass::Message)
     }
 
     fn opened(&mut self, handle: &[u8], path: String, flags: u32) -> Result<(), Malformed> {
-        let open = Open { path, flags, closing: false, up: None, down: None, write_failed: false, read_to_end: false };
+        let number = self.opened;
+        self.opened += 1;
+        let open =
+            Open { number, path, flags, closing: false, up: None, down: None, write_failed: false, read_to_end: false };
         match self.open.insert(handle.to_vec(), open) {
             None => Ok(()),
             Some(_) => Err(Malformed("the asset gave the same sftp handle twice")),
@@ -470,62 +486,13 @@ impl Refusal {
 }
 
 enum Verdict {
-    Pass(Store),
+    Pass(Pass),
     Replace(Bytes),
     Refuse,
 }
 
 fn text(path: &[u8]) -> String {
     String::from_utf8_lossy(path).into_owned()
-}
-
-/// Collects neighbouring packets that pass the same way into one stretch without copying them.
-struct Run<'a> {
-    stream: &'a Bytes,
-    start: usize,
-    at: usize,
-    store: Store,
-}
-
-impl<'a> Run<'a> {
-    fn new(stream: &'a Bytes) -> Self {
-        Self { stream, start: 0, at: 0, store: Store::Message }
-    }
-
-    fn rest(&self) -> &'a [u8] {
-        self.stream.get(self.at..).unwrap_or_default()
-    }
-
-    /// The body of the packet that ends `end` bytes on.
-    fn packet(&self, end: usize) -> &'a [u8] {
-        self.rest().get(4..end).unwrap_or_default()
-    }
-
-    fn pass(&mut self, end: usize, store: Store, steps: &mut Vec<Step>) {
-        if store != self.store {
-            self.flush(steps);
-            self.store = store;
-        }
-        self.at += end;
-    }
-
-    fn skip(&mut self, end: usize, steps: &mut Vec<Step>) {
-        self.flush(steps);
-        self.at += end;
-        self.start = self.at;
-    }
-
-    fn flush(&mut self, steps: &mut Vec<Step>) {
-        if self.start < self.at {
-            steps.push(Step::Forward(self.stream.slice(self.start..self.at), self.store));
-            self.start = self.at;
-        }
-    }
-
-    fn finish(mut self, steps: &mut Vec<Step>) -> &'a [u8] {
-        self.flush(steps);
-        self.rest()
-    }
 }
 
 #[cfg(test)]

@@ -78,12 +78,21 @@ struct Talk {
     /// Operations and files, in order.
     said: Vec<String>,
     files: Vec<(String, FileOutcome)>,
+    /// Every stretch: what passed, and how it is kept.
+    kept: Vec<(Vec<u8>, Store)>,
 }
 
 impl Talk {
     fn new(rights: FileTransfer) -> Self {
         let sftp = Sftp::new(rights);
-        let mut talk = Self { sftp, to_asset: Vec::new(), to_client: Vec::new(), said: Vec::new(), files: Vec::new() };
+        let mut talk = Self {
+            sftp,
+            to_asset: Vec::new(),
+            to_client: Vec::new(),
+            said: Vec::new(),
+            files: Vec::new(),
+            kept: Vec::new(),
+        };
         talk.client(&init(3)).unwrap();
         talk.asset(&version(3)).unwrap();
         talk.to_asset.clear();
@@ -110,6 +119,9 @@ impl Talk {
 
     fn take(&mut self, steps: Vec<Step>, to_asset: bool) {
         for step in steps {
+            if let Step::Forward(bytes, store) = &step {
+                self.kept.push((bytes.to_vec(), *store));
+            }
             match step {
                 Step::Forward(bytes, _) if to_asset => self.to_asset.extend_from_slice(&bytes),
                 Step::Forward(bytes, _) => self.to_client.extend_from_slice(&bytes),
@@ -183,6 +195,56 @@ fn a_pipelined_download_leaves_name_size_and_hash() {
     talk.asset(&status(6, 0)).unwrap();
     let file = Transferred { way: Way::Download, size: 6, sha256: sha256(b"abcdef"), complete: true, note: None };
     assert_eq!(talk.only_file(), &file);
+}
+
+/// What a run of whole packets that hold these pieces is kept as, when the content so far is this.
+fn run(packets: &[(&[u8], usize)], content: &[u8]) -> (Vec<u8>, Store) {
+    let whole: Vec<u8> = packets.iter().flat_map(|(packet, _)| packet.to_vec()).collect();
+    let frame: Vec<u8> = packets.iter().flat_map(|(packet, data)| packet[..packet.len() - data].to_vec()).collect();
+    let hash = |bytes: &[u8]| digest(&SHA256, bytes).as_ref().try_into().unwrap();
+    let (length, size) = (whole.len() as u64, content.len() as u64);
+    let file = sallyport_session_recorder::FileRun { length, frame: hash(&frame), size, content: hash(content) };
+    (whole, Store::File(file))
+}
+
+#[test]
+fn content_in_sequence_is_kept_by_what_a_copy_of_the_file_can_be_held_against() {
+    let mut talk = Talk::new(FileTransfer::Both);
+    talk.opened("/tmp/x", wire::OPEN_WRITE, b"h");
+    talk.opened("/tmp/y", wire::OPEN_WRITE, b"other");
+    talk.kept.clear();
+    let [first, second] = [write(2, b"h", 0, b"hello "), write(3, b"h", 6, b"world")];
+    let elsewhere = write(4, b"other", 0, b"another file");
+    let more = write(5, b"h", 11, b"!");
+    talk.client(&[&first[..], &second, &elsewhere, &more].concat()).unwrap();
+    let [hole, after] = [write(6, b"h", 100, b"beyond a hole"), write(7, b"h", 113, b"and on")];
+    talk.client(&[&hole[..], &after, &close(8, b"h")].concat()).unwrap();
+    let expected = [
+        run(&[(&first, 6), (&second, 5)], b"hello world"),
+        run(&[(&elsewhere, 12)], b"another file"),
+        run(&[(&more, 1)], b"hello world!"),
+        // From here on there is no sequence: all that passes is hashed.
+        ([&hole[..], &after].concat(), Store::Content),
+        (close(8, b"h"), Store::Message),
+    ];
+    assert_eq!(talk.kept, expected);
+}
+
+#[test]
+fn a_download_is_kept_alike_however_its_stream_is_cut() {
+    for cut in [usize::MAX, 1, 7] {
+        let mut talk = Talk::new(FileTransfer::Both);
+        talk.opened("/tmp/x", wire::OPEN_READ, b"h");
+        talk.client(&[read(2, b"h", 0, 5), read(3, b"h", 5, 5)].concat()).unwrap();
+        talk.kept.clear();
+        let answers = [data(2, b"hello"), data(3, b" you")];
+        for piece in answers.concat().chunks(cut) {
+            talk.asset(piece).unwrap();
+        }
+        let together = vec![run(&[(&answers[0], 5), (&answers[1], 4)], b"hello you")];
+        let apart = vec![run(&[(&answers[0], 5)], b"hello"), run(&[(&answers[1], 4)], b"hello you")];
+        assert_eq!(talk.kept, if cut == usize::MAX { together } else { apart });
+    }
 }
 
 #[test]
