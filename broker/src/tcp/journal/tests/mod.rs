@@ -29,7 +29,7 @@ impl Compared {
     {
         self.notes.clear();
         Journal::<F>::note(&mut self.notes, operation);
-        let written = self.notes.entries().next().expect("an entry");
+        let written = self.notes.entries().next().unwrap();
         let written = std::str::from_utf8(written).unwrap();
         assert_eq!(written, serde_json::to_string(before).unwrap());
         self.entries.push(written.to_owned());
