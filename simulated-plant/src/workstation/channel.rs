@@ -40,15 +40,18 @@ pub(super) fn split(channel: Channel<server::Msg>, terminal: bool) -> (Input, Ou
 async fn receive(mut half: ChannelReadHalf, bytes: mpsc::Sender<Bytes>, gone: CancellationToken) {
     let mut bytes = Some(bytes);
     while let Some(message) = half.wait().await {
-        match (message, &bytes) {
-            (ChannelMsg::Data { data }, Some(to)) => {
-                if !matches!(tokio::time::timeout(PATIENCE, to.send(data)).await, Ok(Ok(()))) {
-                    break;
-                }
+        let data = match message {
+            ChannelMsg::Data { data } => data,
+            ChannelMsg::Eof => {
+                bytes = None;
+                continue;
             }
-            (ChannelMsg::Eof, _) => bytes = None,
-            (ChannelMsg::Close, _) => break,
-            _ => {}
+            ChannelMsg::Close => break,
+            _ => continue,
+        };
+        let Some(to) = &bytes else { continue };
+        if !matches!(tokio::time::timeout(PATIENCE, to.send(data)).await, Ok(Ok(()))) {
+            break;
         }
     }
     gone.cancel();
