@@ -44,7 +44,7 @@ impl Crate {
                     }
                     Place::Outside => (None, None),
                 };
-                let spelled = self.from_root(id, named);
+                let spelled = self.rooted(id, named);
                 found.push(Reference { from: below(&module.file), line: named.line, spelled, defined, to, needed });
             }
         }
@@ -52,7 +52,7 @@ impl Crate {
     }
 
     /// A path, written from the root of the crate if it begins in it.
-    fn from_root(&self, id: usize, named: &Named) -> String {
+    fn rooted(&self, id: usize, named: &Named) -> String {
         match self.start(id, &named.path) {
             Some((module, rest)) => {
                 let mut path = self.modules[module].path.clone();
