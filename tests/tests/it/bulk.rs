@@ -4,7 +4,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use sallyport_tests::{Form, Person, Plant, Running, eventually, finish, finish_within};
+use sallyport_tests::{Form, Person, Plant, Running, Setup, eventually, finish, finish_within};
 
 const GIB: u64 = 1 << 30;
 
@@ -77,6 +77,23 @@ fn a_person_who_does_not_read_costs_no_memory_and_nobody_else() {
     for form in Form::BOTH {
         let line = format!("ssh -F {} {} 'cat /dev/zero' | sleep 60", alice.config().display(), form.host("ews-1"));
         stays_flat(&mut plant, &alice, &line);
+    }
+}
+
+/// Somebody has paused their output: neither dead nor gone, however often they would have been asked meanwhile.
+#[test]
+fn a_person_who_does_not_read_for_longer_than_any_keepalive_keeps_their_session() {
+    let plant = Setup::standard().setting("[ssh]\nkeepalive = \"1s\"").start();
+    let alice = plant.person("alice");
+    alice.take_lease("ews-1");
+    for form in Form::BOTH {
+        let line = format!(
+            "ssh -F {} {} 'head -c 64M /dev/zero' | (sleep 8; wc -c)",
+            alice.config().display(),
+            form.host("ews-1")
+        );
+        let counted = finish_within(Duration::from_secs(60), shell(&alice, &line), b"");
+        assert_eq!(counted.ok().trim(), (64 << 20).to_string(), "{form:?}");
     }
 }
 

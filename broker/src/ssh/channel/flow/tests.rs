@@ -150,6 +150,41 @@ async fn no_more_waits_for_a_peer_than_was_handed_over_and_what_russh_says_itsel
     assert_eq!(taken, 64 + metered::BESIDE_HANDED + 100_000 + MESSAGE);
 }
 
+/// russh counts keepalives that nobody answers, but not while it writes.
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_neither_takes_nor_sends_is_waited_for_and_told_from_one_that_sends() {
+    let outgoing = Arc::new(Outgoing::default());
+    let (near, mut far) = tokio::io::duplex(64);
+    let mut socket = Metered::new(near, Arc::clone(&outgoing));
+    assert!(now(socket.read_u8()).await.is_none());
+    socket.write_all(&[1; 1000]).await.unwrap();
+    tokio::time::advance(Duration::from_secs(1)).await;
+    assert!(now(socket.write(&[2; 32])).await.is_none(), "it would answer no keepalive");
+
+    // Sending alone is enough, and nothing of it is lost.
+    let sent = async {
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        far.write_all(b"alive").await.unwrap();
+    };
+    let (written, ()) = tokio::join!(socket.write_all(&[2; 32]), sent);
+    written.unwrap();
+    let mut read = [0; 5];
+    socket.read_exact(&mut read).await.unwrap();
+    assert_eq!(&read, b"alive");
+
+    // So is taking.
+    assert!(now(socket.read_u8()).await.is_none());
+    tokio::time::advance(Duration::from_secs(1)).await;
+    let mut taken = vec![0; 1032];
+    let took = async {
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        far.read_exact(&mut taken).await.unwrap();
+    };
+    let (written, ()) = tokio::join!(async { (socket.write_all(&[3; 32]).await, now(socket.flush()).await) }, took);
+    written.0.unwrap();
+    assert!(taken.iter().enumerate().all(|(at, byte)| *byte == if at < 1000 { 1 } else { 2 }));
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_russh_dropped_with_a_closed_channel_is_forgotten() {
     let outgoing = Outgoing::default();
