@@ -17,6 +17,7 @@ pub mod logging;
 pub(crate) mod login;
 pub mod metrics;
 pub mod plant;
+pub mod portal;
 pub mod process;
 pub mod recording;
 pub mod redact;

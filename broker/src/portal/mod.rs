@@ -1,0 +1,5 @@
+//! The portal: pages for people, in a browser.
+//!
+//! [`look`] is what they see.
+
+pub mod look;
