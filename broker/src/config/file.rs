@@ -26,6 +26,8 @@ pub struct File {
     pub recording: Recording,
     /// How long a second factor may count.
     pub lease: Lease,
+    /// The pages for people; none unless it is there.
+    pub portal: Option<Portal>,
 }
 
 /// `[broker]`
@@ -155,5 +157,25 @@ pub struct Retention {
 #[serde(deny_unknown_fields, default)]
 pub struct Lease {
     /// No lease is longer than this, whatever a grant says; "0s" turns leases off.
+    pub longest: Option<Spanned<String>>,
+}
+
+/// `[portal]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Portal {
+    /// Addresses and ports for https.
+    pub listen: Option<Vec<Spanned<String>>>,
+    /// The name that people type, and that passkeys are bound to.
+    pub name: Option<Spanned<String>>,
+    /// The origin as browsers say it, where it is not `https://NAME` and the first port.
+    pub origin: Option<Spanned<String>>,
+    /// File of the certificate chain, PEM.
+    pub certificate: Option<PathBuf>,
+    /// File of its private key, PEM.
+    pub key: Option<PathBuf>,
+    /// A sign-in ends when nothing was asked for so long.
+    pub idle: Option<Spanned<String>>,
+    /// A sign-in ends after so long, whatever is asked.
     pub longest: Option<Spanned<String>>,
 }

@@ -2,6 +2,7 @@
 
 mod error;
 mod file;
+mod portal;
 mod units;
 
 use std::collections::BTreeMap;
@@ -14,6 +15,7 @@ use toml::Spanned;
 
 pub use error::{ConfigError, Problem};
 pub use file::File;
+pub use portal::Portal;
 pub use units::{duration, size};
 
 use crate::identity::Revoked;
@@ -49,6 +51,8 @@ pub struct Config {
     pub longest_lease: Duration,
     /// Where audit events of live sessions wait while the database is away.
     pub audit_spool: PathBuf,
+    /// The pages for people, if there are any.
+    pub portal: Option<Portal>,
 }
 
 /// `[log]`
@@ -214,6 +218,7 @@ impl TryFrom<Written<'_>> for Config {
             audit_spool: check.path_or(file.recording.audit_spool.clone(), "/var/lib/sallyport/audit.spool"),
             recording: check.recording(file.recording),
             longest_lease: check.duration(file.lease.longest, Duration::from_hours(12)),
+            portal: file.portal.and_then(|portal| check.portal(portal)),
         };
         if check.problems.is_empty() { Ok(config) } else { Err(ConfigError::Invalid(check.problems)) }
     }

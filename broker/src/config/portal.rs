@@ -1,0 +1,213 @@
+//! `[portal]`: where the pages for people are, under which name, and how long a sign-in lasts.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use toml::Spanned;
+
+use super::{Check, file};
+
+/// The longest name that DNS carries.
+const LONGEST_NAME: usize = 253;
+/// The longest part of one.
+const LONGEST_LABEL: usize = 63;
+
+/// `[portal]`
+#[derive(Debug, Clone)]
+pub struct Portal {
+    /// For https; at least one.
+    pub listen: Vec<SocketAddr>,
+    /// The name that people type, in lower case, and no address: passkeys are bound to it.
+    pub name: String,
+    /// As browsers say it: `https://NAME`, with the port unless it is 443.
+    pub origin: String,
+    /// The certificate chain, PEM.
+    pub certificate: PathBuf,
+    /// Its private key, PEM.
+    pub key: PathBuf,
+    /// A sign-in ends when nothing was asked for so long.
+    pub idle: Duration,
+    /// A sign-in ends after so long, whatever is asked.
+    pub longest: Duration,
+}
+
+impl Check<'_> {
+    /// Nothing where what is written names no portal; why not is among the problems then.
+    pub(super) fn portal(&mut self, portal: file::Portal) -> Option<Portal> {
+        let written = portal.listen.as_ref().map_or(0, Vec::len);
+        let listen: Vec<SocketAddr> = match portal.listen {
+            Some(list) => list.into_iter().filter_map(|address| self.socket(&address)).collect(),
+            None => vec![SocketAddr::from(([0, 0, 0, 0], 8443))],
+        };
+        let Some(name) = portal.name else {
+            let message = "`[portal]` says no `name`".to_owned();
+            self.problem_at(None, message, "write the name that people type, as in `gate.plant.example`");
+            return None;
+        };
+        self.portal_name(&name);
+        let Some(first) = listen.first() else {
+            // A socket that could not be read has its problem already.
+            if written == 0 {
+                self.problem(&name, "`[portal]` listens nowhere".to_owned(), "write `listen = [\"0.0.0.0:8443\"]`");
+            }
+            return None;
+        };
+        let origin = self.origin(portal.origin, name.get_ref(), first.port());
+        Some(Portal {
+            listen,
+            origin,
+            name: name.into_inner(),
+            certificate: self.folder.join(portal.certificate.unwrap_or_else(|| "portal.crt".into())),
+            key: self.folder.join(portal.key.unwrap_or_else(|| "portal.key".into())),
+            idle: self.positive(portal.idle, Duration::from_mins(15)),
+            longest: self.positive(portal.longest, Duration::from_hours(8)),
+        })
+    }
+
+    fn portal_name(&mut self, name: &Spanned<String>) {
+        if name.get_ref().parse::<IpAddr>().is_ok() {
+            let message = format!("`{}` is an address, and browsers bind passkeys to names alone", name.get_ref());
+            self.problem(name, message, "give the broker a name in DNS or in the hosts files, and write that");
+        } else if !is_name(name.get_ref()) {
+            let message = format!("`{}` is not a host name", name.get_ref());
+            self.problem(name, message, "small letters, digits, `-` and `.`, as in `gate.plant.example`");
+        }
+    }
+
+    /// A browser says its origin without the port where that is https's own; anything else would match no request.
+    fn origin(&mut self, written: Option<Spanned<String>>, name: &str, port: u16) -> String {
+        let by_name = format!("https://{name}");
+        let Some(written) = written else {
+            return if port == 443 { by_name } else { format!("{by_name}:{port}") };
+        };
+        let fits = match written.get_ref().strip_prefix(&by_name) {
+            Some("") => true,
+            Some(rest) => rest.strip_prefix(':').is_some_and(is_port),
+            None => false,
+        };
+        if !fits {
+            let message = format!("`{}` is not an origin of `{name}`", written.get_ref());
+            self.problem(&written, message, &format!("write `{by_name}`, and `:PORT` behind it unless that is 443"));
+        }
+        written.into_inner()
+    }
+}
+
+fn is_name(name: &str) -> bool {
+    let label = |label: &str| {
+        let fine = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        (1..=LONGEST_LABEL).contains(&label.len())
+            && label.chars().all(fine)
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    // A last label that begins with a digit can be how browsers read an address: `10.1`, `0x7f000001`.
+    let ends_as_name = name.rsplit('.').next().is_some_and(|last| last.starts_with(|c: char| c.is_ascii_lowercase()));
+    name.len() <= LONGEST_NAME && ends_as_name && name.split('.').all(label)
+}
+
+/// As browsers write it: no zero before it, and never https's own.
+fn is_port(text: &str) -> bool {
+    text.parse::<u16>().is_ok_and(|port| port > 0 && port != 443 && port.to_string() == text)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+    use std::path::Path;
+
+    use expect_test::{Expect, expect};
+
+    use super::super::Config;
+    use super::*;
+
+    fn read(portal: &str) -> Result<Config, String> {
+        let recipient = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p";
+        let text = format!("recording.recipients = [\"{recipient}\"]\n[portal]\n{portal}\n");
+        Config::parse(Path::new("/etc/sallyport/broker.toml"), &text).map_err(|error| error.to_string())
+    }
+
+    fn check(portal: &str, expected: Expect) {
+        let said = match read(portal).map(|config| config.portal) {
+            Ok(Some(portal)) => {
+                let Portal { listen, name, origin, certificate, key, idle, longest } = portal;
+                format!("{listen:?} {name} {origin} {} {} {idle:?} {longest:?}", certificate.display(), key.display())
+            }
+            Ok(None) => "none".to_owned(),
+            Err(problems) => problems,
+        };
+        expected.assert_eq(&said);
+    }
+
+    #[test]
+    fn a_name_is_enough_and_the_origin_is_what_browsers_say() {
+        check(
+            "name = 'gate.plant.example'",
+            expect![
+                "[0.0.0.0:8443] gate.plant.example https://gate.plant.example:8443 /etc/sallyport/portal.crt /etc/sallyport/portal.key 900s 28800s"
+            ],
+        );
+        let origin = |portal: &str| read(portal).unwrap().portal.unwrap().origin;
+        assert_eq!(origin("name = 'gate'\nlisten = ['[::]:443']"), "https://gate");
+        assert_eq!(origin("name = 'gate'\norigin = 'https://gate'"), "https://gate");
+        assert_eq!(origin("name = 'gate'\norigin = 'https://gate:9443'"), "https://gate:9443");
+    }
+
+    #[test]
+    fn without_the_section_there_is_no_portal() {
+        let text = "recording.recipients = [\"age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p\"]";
+        assert!(Config::parse(Path::new("broker.toml"), text).unwrap().portal.is_none());
+    }
+
+    #[test]
+    fn what_no_browser_would_accept_is_refused_with_its_mend() {
+        check(
+            "",
+            expect![
+                "/etc/sallyport/broker.toml:1:1: `[portal]` says no `name`; write the name that people type, as in `gate.plant.example`"
+            ],
+        );
+        check(
+            "listen = []\nname = 'gate'",
+            expect![[
+                r#"/etc/sallyport/broker.toml:4:8: `[portal]` listens nowhere; write `listen = ["0.0.0.0:8443"]`"#
+            ]],
+        );
+        check(
+            "name = '10.0.0.1'",
+            expect![
+                "/etc/sallyport/broker.toml:3:8: `10.0.0.1` is an address, and browsers bind passkeys to names alone; give the broker a name in DNS or in the hosts files, and write that"
+            ],
+        );
+        check(
+            "name = 'Gate.Plant'\nidle = '0s'",
+            expect![[r#"
+            /etc/sallyport/broker.toml:3:8: `Gate.Plant` is not a host name; small letters, digits, `-` and `.`, as in `gate.plant.example`
+            /etc/sallyport/broker.toml:4:8: no time at all would let nobody in; write it as `90s`"#]],
+        );
+        check(
+            "name = 'gate'\norigin = 'http://gate:8443'",
+            expect![
+                "/etc/sallyport/broker.toml:4:10: `http://gate:8443` is not an origin of `gate`; write `https://gate`, and `:PORT` behind it unless that is 443"
+            ],
+        );
+    }
+
+    #[test]
+    fn an_origin_is_of_the_name_and_nothing_else() {
+        for origin in [
+            "https://gate/",
+            "https://gate:443",
+            "https://gate:08443",
+            "https://gate.evil",
+            "https://gate:0",
+            "https://gate:8443/x",
+        ] {
+            assert!(read(&format!("name = 'gate'\norigin = '{origin}'")).is_err(), "{origin}");
+        }
+        for name in ["a..b", "-a", "a-", "", "gate.10", "a_b", "a b", "gate:8443", "0x7f.1"] {
+            assert!(read(&format!("name = '{name}'")).is_err(), "{name}");
+        }
+    }
+}
