@@ -8,6 +8,7 @@ mod content;
 mod context;
 mod ends;
 pub(crate) mod flow;
+pub(crate) mod item;
 mod loopback;
 mod pipe;
 mod pumps;

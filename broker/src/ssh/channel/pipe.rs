@@ -10,7 +10,8 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream
 use tokio_util::sync::CancellationToken;
 
 use super::flow::Flow;
-use super::reader::{Item, Received, batch_cost, same_batch};
+use super::item::{Item, batch_cost, same_batch};
+use super::reader::Received;
 
 /// What may stand in each direction of the pipe itself.
 const PIPE: usize = 256 * 1024;

@@ -12,8 +12,9 @@ use tokio::time::Instant;
 
 use super::content::Stream;
 use super::ends::{Ends, Fault};
+use super::item::{BATCH, Item, batch_cost, joined, same_batch};
 use super::queue::{Queue, Weigh};
-use super::reader::{BATCH, Item, Received, batch_cost, joined, same_batch};
+use super::reader::Received;
 use crate::ssh::transfer::Step;
 
 /// How long the end of a program's output waits for its exit status while the person's own side goes on.

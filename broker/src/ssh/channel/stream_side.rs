@@ -6,7 +6,8 @@ use russh::{Channel, ChannelOpenFailure, ChannelWriteHalf};
 use tokio_util::sync::CancellationToken;
 
 use super::flow::Flow;
-use super::reader::{Item, Received, batch_cost, joined, same_batch};
+use super::item::{Item, batch_cost, joined, same_batch};
+use super::reader::Received;
 use crate::tcp::{Caller, Gone, Hear, Heard, NoStream, Person, Speak};
 
 /// Bytes handed to russh at a time, so that a slow person's progress shows.

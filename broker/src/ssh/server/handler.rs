@@ -8,25 +8,24 @@ use russh::server::{
     Auth, ChannelOpenHandle, Handler, Msg, PublicKeyOffer, Response, Session as Connection, VerifiedPublicKey,
 };
 use russh::{Channel, ChannelId, ChannelOpenFailure, MethodKind, MethodSet, Pty, Sig};
-use sallyport_policy::{AssetId, ServiceName};
 
 use super::jump_login::{self, JumpLogin};
 use super::outer_login::{OuterLogin, ask};
-use super::serve;
 use super::shared::Server;
 use crate::audit::{AuditEvent, shortened};
 use crate::listen::Pass;
 use crate::logging::counted;
 use crate::login::Entry;
-use crate::session::{Authenticated, Session};
 use crate::ssh::abortable::Lifeline;
 use crate::ssh::backlog::{Full, LARGEST_PACKET};
-use crate::ssh::lobby::{Asked, Later, Lobby};
+use crate::ssh::lobby::{Asked, Jump, Later, Lobby};
 use crate::ssh::session::{SessionConnection, Voice};
 use crate::ssh::{Answer, ChannelRequest};
 
 /// Requests for what is carried for nobody, before they are a flood of the record and end the connection.
 const MOST_REFUSED: u32 = 100;
+/// Whoever serves a connection serves what it leads through to.
+pub(in crate::ssh) type ServeJump = fn(Arc<Server>, Jump);
 /// Why the handler ends a connection.
 pub(in crate::ssh) type Error = russh::Error;
 
@@ -37,6 +36,7 @@ pub(in crate::ssh) struct PersonHandler {
     /// Who, once they are known.
     identity: Option<String>,
     line: Lifeline,
+    serve_jump: ServeJump,
     /// Requests that were refused, each of which is on the record.
     refused: u32,
 }
@@ -52,27 +52,21 @@ enum Door {
 
 impl PersonHandler {
     /// Somebody at the broker's own port.
-    pub(in crate::ssh) fn outer(server: Arc<Server>, source: IpAddr, pass: Pass, line: Lifeline) -> Self {
+    pub(in crate::ssh) fn outer(
+        server: Arc<Server>,
+        source: IpAddr,
+        pass: Pass,
+        line: Lifeline,
+        serve_jump: ServeJump,
+    ) -> Self {
         let login = OuterLogin::new(Arc::clone(&server.entrance), source, pass);
-        Self { server, door: Door::Outer(Box::new(login)), identity: None, line, refused: 0 }
+        Self { server, door: Door::Outer(Box::new(login)), identity: None, line, serve_jump, refused: 0 }
     }
 
     /// Somebody known, inside a jump.
-    pub(in crate::ssh) fn inner(
-        server: Arc<Server>,
-        session: Session<Authenticated>,
-        asset: AssetId,
-        service: ServiceName,
-        line: Lifeline,
-    ) -> Self {
-        let identity = Some(session.proof().identity().to_string());
-        Self {
-            server,
-            door: Door::Inner(Box::new(JumpLogin::new(session, asset, service))),
-            identity,
-            line,
-            refused: 0,
-        }
+    pub(in crate::ssh) fn inner(server: Arc<Server>, login: JumpLogin, line: Lifeline, serve_jump: ServeJump) -> Self {
+        let identity = Some(login.identity().to_string());
+        Self { server, door: Door::Inner(Box::new(login)), identity, line, serve_jump, refused: 0 }
     }
 
     /// A request that this version carries for nobody: refused, on the record, and said to whoever runs `ssh -v`.
@@ -310,7 +304,7 @@ impl Handler for PersonHandler {
             Door::Lobby(lobby) => {
                 let asked = Asked::new(channel, reply, host, port, (originator, originator_port));
                 if let Some(jump) = lobby.through(asked).await {
-                    serve::jump(&self.server, jump).await;
+                    (self.serve_jump)(Arc::clone(&self.server), jump);
                 }
             }
             Door::Outer(_) | Door::Inner(_) | Door::Shut => {

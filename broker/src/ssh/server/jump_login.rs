@@ -1,6 +1,6 @@
 //! The inner login of `ssh -J`: the outer one has proven who it is, so that nothing is asked unless something is due.
 
-use sallyport_policy::{AssetId, ServiceName};
+use sallyport_policy::{AssetId, IdentityId, ServiceName};
 
 use crate::login::{Admission, Entry, Next, Question, target};
 use crate::session::{Authenticated, Session, not_for_you};
@@ -43,6 +43,11 @@ enum State {
 impl JumpLogin {
     pub(in crate::ssh) fn new(session: Session<Authenticated>, asset: AssetId, service: ServiceName) -> Self {
         Self { session, asset, service, rounds: 0, name: None, state: State::Fresh }
+    }
+
+    /// Whose it is.
+    pub(in crate::ssh) fn identity(&self) -> &IdentityId {
+        self.session.proof().identity()
     }
 
     pub(in crate::ssh) fn into_entry(self) -> Option<Entry> {

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::handler::PersonHandler;
+use super::jump_login::JumpLogin;
 use super::shared::Server;
 use crate::listen::{Dismissal, Pass, Progress, Shared, dismissed, overdue};
 use crate::logging::counted;
@@ -51,7 +52,7 @@ pub(super) async fn outer(
     let limits = server.entrance.door.limits();
     let line = Lifeline::default();
     let begin = Instant::now();
-    let handler = PersonHandler::outer(Arc::clone(&server), peer.ip(), pass.clone(), line.clone());
+    let handler = PersonHandler::outer(Arc::clone(&server), peer.ip(), pass.clone(), line.clone(), jump);
     let socket = Arc::new(socket);
     let dismissed = {
         let (pass, socket, logged_in) = (pass.clone(), Arc::clone(&socket), line.logged_in.clone());
@@ -62,26 +63,27 @@ pub(super) async fn outer(
     serve(connection, dismissed, || pass.reached(Progress::Identified)).await;
 }
 
-/// Begins to serve the connection inside a jump. No socket is opened before its login is through.
-pub(super) async fn jump(server: &Arc<Server>, jump: Jump) {
-    let Jump { asked, asset, service, session, outer, place } = jump;
-    let policy = server.broker.policy.current();
-    let config = match policy.asset(&asset).map(|asset| server.inner(asset)) {
-        Some(Ok(config)) => config,
-        Some(Err(error)) => {
-            tracing::error!(%error, "No host certificate, so no jump");
-            return asked.turn_away("the broker cannot answer for this asset now".to_owned()).await;
-        }
-        None => return asked.turn_away(not_for_you(asset.as_str())).await,
-    };
-    let line = Lifeline { flow: Flow::within_another(), ..Lifeline::default() };
-    let name = format!("a jump to {asset}");
-    let handler = PersonHandler::inner(Arc::clone(server), session, asset, service, line.clone());
-    let login = server.entrance.door.limits().login;
-    asked.reply.accept().await;
-    let end = Instant::now() + login;
-    let stream = pipe(asked.channel, outer);
+/// Serves the connection inside a jump, in a task of its own: the handler that was asked for it runs inside the loop of the
+/// connection around it, which must go on. No socket is opened before its login is through.
+fn jump(server: Arc<Server>, jump: Jump) {
     tokio::spawn(async move {
+        let Jump { asked, asset, service, session, outer, place } = jump;
+        let policy = server.broker.policy.current();
+        let config = match policy.asset(&asset).map(|asset| server.inner(asset)) {
+            Some(Ok(config)) => config,
+            Some(Err(error)) => {
+                tracing::error!(%error, "No host certificate, so no jump");
+                return asked.turn_away("the broker cannot answer for this asset now".to_owned()).await;
+            }
+            None => return asked.turn_away(not_for_you(asset.as_str())).await,
+        };
+        let line = Lifeline { flow: Flow::within_another(), ..Lifeline::default() };
+        let name = format!("a jump to {asset}");
+        let login = server.entrance.door.limits().login;
+        let handler = PersonHandler::inner(server, JumpLogin::new(session, asset, service), line.clone(), self::jump);
+        asked.reply.accept().await;
+        let end = Instant::now() + login;
+        let stream = pipe(asked.channel, outer);
         let logged_in = line.logged_in.clone();
         let connection = Connection { config, stream, handler, line, speaks_by: end, name };
         serve(connection, overdue(&logged_in, end), || {}).await;

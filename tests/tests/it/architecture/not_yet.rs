@@ -4,7 +4,7 @@
 pub(super) const ARROWS: &[(&str, &str)] = &[];
 
 /// Folders and files in which there is still a circle.
-pub(super) const CIRCLES: &[&[&str]] = &[&["broker/src/ssh"]];
+pub(super) const CIRCLES: &[&[&str]] = &[];
 
 /// Files that lie beside their folder.
 pub(super) const LAYOUT: &[&str] = &[];

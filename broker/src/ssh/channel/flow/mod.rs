@@ -15,8 +15,8 @@ use bytes::Bytes;
 use russh::{ChannelId, ChannelMsg, ChannelWriteHalf};
 use tokio::sync::Notify;
 
+use super::item::Item;
 use super::queue::{PROCESS, Pool, Queue};
-use super::reader::Item;
 
 mod metered;
 #[cfg(test)]

@@ -6,7 +6,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_util::sync::CancellationToken;
 
 use crate::ssh::channel::flow::Flow;
-use crate::ssh::channel::reader::{Item, Received, batch_cost, joined, same_batch};
+use crate::ssh::channel::item::{Item, batch_cost, joined, same_batch};
+use crate::ssh::channel::reader::Received;
 
 /// Runs a real program with the channel as its standard input and output.
 pub(super) async fn program_on_the_asset(program: &str, channel: Channel<server::Msg>, flow: &Flow) {
