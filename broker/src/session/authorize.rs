@@ -11,6 +11,7 @@ use sallyport_policy::{
     ZoneId, decide,
 };
 
+use super::asked_for::AskedFor;
 use super::refusal::{Refusal, printable, refusal};
 use super::{Authenticated, Session};
 use crate::audit::{AuditEvent, Entered};
@@ -82,28 +83,33 @@ impl Session<Authenticated> {
     /// If it cannot be put there, or comes too fast to be; the person is refused either way.
     pub async fn refuse_on_record(&self, host: &str, service: impl fmt::Display, reason: &str) -> Result<(), Refusal> {
         self.count_denial();
-        let denied = |reason: &str| self.denied(printable(host), service.to_string(), String::new(), reason);
-        self.in_time(|| denied(&Refusal::TooFast.to_string())).await?;
-        self.put_denial_on_record(denied(reason)).await
+        let asked = self.asked_for_written(printable(host), service.to_string());
+        self.in_time(&asked).await?;
+        self.put_denial_on_record(asked.denied(reason.to_owned())).await
     }
 
     /// Decides, if they have not asked too often lately: what is asked and decided is on the record each time.
     async fn decide_in_time(&self, target: Target) -> Result<Authorization, Refusal> {
-        let Target { asset, service, account, form: _ } = &target;
-        self.in_time(|| {
-            self.denied(asset.to_string(), service.to_string(), account.to_string(), &Refusal::TooFast.to_string())
-        })
-        .await?;
-        self.decide(target).await
+        let asked = self.asked_for(&target);
+        self.in_time(&asked).await?;
+        self.decide(target, asked).await
     }
 
-    /// Takes one question for a session out of what this person may ask. Beyond that, `denied` is put on the record, or how many
+    fn asked_for(&self, target: &Target) -> AskedFor {
+        AskedFor::target(self.stage.proof.identity(), self.stage.source, target)
+    }
+
+    fn asked_for_written(&self, host: String, service: String) -> AskedFor {
+        AskedFor::written(self.stage.proof.identity(), self.stage.source, host, service)
+    }
+
+    /// Takes one question for a session out of what this person may ask. Beyond that, its denial is put on the record, or how many
     /// there were of it.
-    async fn in_time(&self, denied: impl FnOnce() -> AuditEvent) -> Result<(), Refusal> {
+    async fn in_time(&self, asked: &AskedFor) -> Result<(), Refusal> {
         let (broker, subject) = (&self.stage.broker, self.stage.proof.subject());
         let most = broker.policy.current().sessions(subject);
         let Err(entered) = broker.live.allowances.ask(&subject.identity, most, Instant::now()) else { return Ok(()) };
-        let denied = denied();
+        let denied = asked.clone().denied(Refusal::TooFast.to_string());
         let event = match entered {
             Entered::Itself => denied,
             Entered::Count(refusals) => AuditEvent::RefusalsCounted {
@@ -117,18 +123,6 @@ impl Session<Authenticated> {
         self.put_denial_on_record(event).await.and(Err(Refusal::TooFast))
     }
 
-    fn denied(&self, asset: String, service: String, account: String, reason: &str) -> AuditEvent {
-        AuditEvent::DecisionDenied {
-            identity: self.stage.proof.identity().to_string(),
-            source: self.stage.source.to_string(),
-            asset,
-            service,
-            account,
-            session: None,
-            reason: reason.to_owned(),
-        }
-    }
-
     async fn put_denial_on_record(&self, event: AuditEvent) -> Result<(), Refusal> {
         self.stage.broker.audit.record(event).await.map_err(|error| {
             tracing::error!(%error, "A refusal could not be audited");
@@ -136,7 +130,7 @@ impl Session<Authenticated> {
         })
     }
 
-    async fn decide(&self, target: Target) -> Result<Authorization, Refusal> {
+    async fn decide(&self, target: Target, asked: AskedFor) -> Result<Authorization, Refusal> {
         let broker = &self.stage.broker;
         let subject = self.subject().await?;
         let live = self.live().await?;
@@ -156,7 +150,8 @@ impl Session<Authenticated> {
             },
             now,
         );
-        self.put_on_record(&target, &decision).await?;
+        let audited = broker.audit.record(asked.decided(&decision)).await;
+        audited.map_err(|error| Refusal::Unavailable(error.to_string()))?;
         Ok(match decision {
             Decision::Deny(denial) => Authorization::Denied(refusal(&denial)),
             Decision::NeedApproval(rule) => Authorization::NeedApproval(rule),
@@ -172,8 +167,8 @@ impl Session<Authenticated> {
         let service = policy.asset(&target.asset).and_then(|asset| asset.services.get(&target.service));
         let Some(service) = service.filter(|service| !target.form.reaches(service.protocol)) else { return Ok(()) };
         let reason = format!("a {} service is not reached in the form `{}`", service.protocol, target.form);
-        let (asset, port) = (target.asset.to_string(), service.port.to_string());
-        self.put_denial_on_record(self.denied(asset, port, String::new(), &reason)).await?;
+        let asked = self.asked_for_written(target.asset.to_string(), service.port.to_string());
+        self.put_denial_on_record(asked.denied(reason.clone())).await?;
         Err(Refusal::Denied(reason))
     }
 
@@ -210,33 +205,6 @@ impl Session<Authenticated> {
             .filter(|row| !row.is_orphaned(&broker.config.name, now))
             .filter_map(|row| live_session(&row.start))
             .collect())
-    }
-
-    async fn put_on_record(&self, target: &Target, decision: &Decision) -> Result<(), Refusal> {
-        let identity = self.stage.proof.identity().to_string();
-        let source = self.stage.source.to_string();
-        let Target { asset, service, account, form: _ } = target;
-        let (asset, service, account) = (asset.to_string(), service.to_string(), account.to_string());
-        let session = None;
-        let event = match decision {
-            Decision::Permit(permit) => {
-                let rule = permit.rule.to_string();
-                AuditEvent::DecisionPermitted { identity, source, asset, service, account, session, rule }
-            }
-            Decision::Deny(denial) => {
-                let reason = denial.to_string();
-                AuditEvent::DecisionDenied { identity, source, asset, service, account, session, reason }
-            }
-            Decision::NeedFactors(need) => {
-                let reason = need.to_string();
-                AuditEvent::DecisionNeedsFactors { identity, source, asset, service, account, session, reason }
-            }
-            Decision::NeedApproval(rule) => {
-                let reason = rule.to_string();
-                AuditEvent::DecisionNeedsApproval { identity, source, asset, service, account, session, reason }
-            }
-        };
-        self.stage.broker.audit.record(event).await.map_err(|error| Refusal::Unavailable(error.to_string()))
     }
 
     fn authorized(

@@ -9,6 +9,7 @@
 //! Each stage lives in the file of the one function that makes it, with private fields: there is no other way to a
 //! forwarded byte than through all of them, in this order.
 
+mod asked_for;
 mod authenticate;
 mod authorize;
 mod connecting;

@@ -7,6 +7,7 @@ use std::time::Instant;
 use sallyport_policy::{Subject, Terms};
 use sallyport_session_recorder::{Durability, Header};
 
+use super::asked_for::AskedFor;
 use super::refusal::no_more_than;
 use super::{Authorized, Leg, Record, Session, watch};
 use crate::audit::AuditEvent;
@@ -118,10 +119,11 @@ impl Session<Authorized> {
     /// Whatever part of the record cannot be had: then there is no session.
     pub async fn record(self) -> Result<Session<Recorded>, StartRefusal> {
         let broker = Arc::clone(&self.stage.broker);
-        let refused = self.stage.refused();
+        let asked = AskedFor::target(&self.stage.subject.identity, self.stage.source, &self.stage.target);
         let recorded = self.stage.open_record().await;
+        // The policy permitted, and the session did not start all the same.
         if let Err(refusal) = &recorded
-            && let Err(error) = broker.audit.record(refused(refusal)).await
+            && let Err(error) = broker.audit.record(asked.denied(refusal.to_string())).await
         {
             tracing::error!(%error, "That a permitted session did not start could not be audited");
         }
@@ -130,21 +132,6 @@ impl Session<Authorized> {
 }
 
 impl Authorized {
-    /// What goes into the audit chain where the policy permitted and the session did not start all the same.
-    fn refused(&self) -> impl FnOnce(&StartRefusal) -> AuditEvent + use<> {
-        let (identity, source) = (self.subject.identity.to_string(), self.source.to_string());
-        let Target { asset, service, account, form: _ } = self.target.clone();
-        move |refusal| AuditEvent::DecisionDenied {
-            identity,
-            source,
-            asset: asset.to_string(),
-            service: service.to_string(),
-            account: account.to_string(),
-            session: None,
-            reason: refusal.to_string(),
-        }
-    }
-
     async fn open_record(self) -> Result<Session<Recorded>, StartRefusal> {
         let authorized = self;
         let broker = Arc::clone(&authorized.broker);
