@@ -7,7 +7,7 @@ use crate::demo::{self, DemoError};
 
 /// `sallyport demo`
 #[derive(Debug, clap::Args)]
-pub struct Arguments {
+pub struct Demo {
     /// Folder of the demo; made the first time
     #[arg(long, value_name = "DIR")]
     dir: PathBuf,
@@ -28,7 +28,7 @@ pub struct Code {
 }
 
 /// Runs the demo until SIGTERM or Ctrl-C.
-pub async fn run(arguments: Arguments, context: &Context) -> Result<(), CliError> {
+pub async fn run(arguments: Demo, context: &Context) -> Result<(), CliError> {
     // A reader of standard output that has gone does not end the demo.
     let print = |text: &str| {
         if let Err(error) = context.print(text) {

@@ -7,7 +7,7 @@ use crate::install::{CONFIG, InstallError, MASTER_KEY, Made, PLANT, SystemdServi
 
 /// `sallyport init`
 #[derive(Debug, clap::Args)]
-pub struct Arguments {
+pub struct Init {
     /// Folder for configuration, keys, database and recordings; made if it does not exist
     #[arg(
         long,
@@ -43,7 +43,7 @@ pub struct Arguments {
     pub recipient: Vec<String>,
 }
 
-impl Arguments {
+impl Init {
     fn wanted(&self) -> Wanted {
         let service = SystemdService { user: self.user.clone(), state: self.state_dir.clone() };
         Wanted {
@@ -58,7 +58,7 @@ impl Arguments {
 }
 
 /// Makes the folder. Nothing that exists is overwritten.
-pub async fn run(arguments: Arguments, context: &Context) -> Result<(), CliError> {
+pub async fn run(arguments: Init, context: &Context) -> Result<(), CliError> {
     let dir = arguments.dir.as_deref().ok_or_else(|| CliError::Usage("`--dir DIR` is missing".to_owned()))?;
     let dir = std::path::absolute(dir).map_err(CliError::failed)?;
     let made = install(&dir, &arguments.wanted(), context.actor()).await?;
@@ -66,7 +66,7 @@ pub async fn run(arguments: Arguments, context: &Context) -> Result<(), CliError
 }
 
 /// What was made, and what is left to do.
-fn said(dir: &Path, arguments: &Arguments, made: &Made) -> String {
+fn said(dir: &Path, arguments: &Init, made: &Made) -> String {
     let example = if made.keys { " and an example plant" } else { "" };
     let mut said = format!("Made `{}` with configuration, master key, database{example}.\n", dir.display());
     if let Some(reader) = &made.reader {

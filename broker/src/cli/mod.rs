@@ -55,9 +55,9 @@ pub struct Arguments {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Make everything a new broker needs, in one folder
-    Init(init::Arguments),
+    Init(init::Init),
     /// Run the broker until SIGTERM or Ctrl-C
-    Serve(serve::Arguments),
+    Serve(serve::Serve),
     /// Say whether configuration, database, keys, plant, disk, ports and clock hold
     Check,
     /// Show what a plant file would change
@@ -104,7 +104,7 @@ pub enum Command {
     /// Print the authority that assets must trust (`TrustedUserCAKeys`)
     UserCa,
     /// Run a broker with a simulated plant, to try things out
-    Demo(demo::Arguments),
+    Demo(demo::Demo),
     /// Print the current code of somebody of the demo
     DemoCode(demo::Code),
     /// Print a completion script for a shell

@@ -8,14 +8,14 @@ use crate::logging;
 
 /// `sallyport serve`
 #[derive(Debug, Clone, Copy, clap::Args)]
-pub struct Arguments {
+pub struct Serve {
     /// Take this broker's name from another of which nobody can tell whether it lives, and close its sessions
     #[arg(long)]
     pub takeover: bool,
 }
 
 /// Serves until SIGTERM or SIGINT.
-pub async fn run(arguments: Arguments, context: &Context) -> Result<(), CliError> {
+pub async fn run(arguments: Serve, context: &Context) -> Result<(), CliError> {
     let config = context.config()?.clone();
     logging::begin(&config.log).map_err(CliError::Setup)?;
     let app = App::start(config, arguments.takeover).await.map_err(start_error)?;

@@ -51,7 +51,7 @@ pub enum Show {
 }
 
 /// The steps of one track.
-pub struct Replay<I> {
+pub struct Steps<I> {
     entries: I,
     started: crate::Moment,
     track: TrackId,
@@ -90,7 +90,7 @@ impl Stream {
     }
 }
 
-impl<I: Iterator<Item = Result<Entry, ReadError>>> Replay<I> {
+impl<I: Iterator<Item = Result<Entry, ReadError>>> Steps<I> {
     /// Replays `track` out of the entries of a recording.
     pub fn new(header: &Header, track: &Track, entries: I, pace: Pace) -> Self {
         Self {
@@ -142,7 +142,7 @@ impl<I: Iterator<Item = Result<Entry, ReadError>>> Replay<I> {
     }
 }
 
-impl<I: Iterator<Item = Result<Entry, ReadError>>> Iterator for Replay<I> {
+impl<I: Iterator<Item = Result<Entry, ReadError>>> Iterator for Steps<I> {
     type Item = Result<Step, ReadError>;
 
     fn next(&mut self) -> Option<Self::Item> {

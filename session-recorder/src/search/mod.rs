@@ -35,7 +35,7 @@ pub struct Hit {
 const MOST_OPAQUE: usize = 10_000;
 
 /// Reads the entries to their end and says where the text was seen.
-pub struct Search<I> {
+pub struct Hits<I> {
     entries: I,
     query: Query,
     started: crate::Moment,
@@ -64,7 +64,7 @@ struct Drawing {
     at: i64,
 }
 
-impl<I: Iterator<Item = Result<Entry, ReadError>>> Search<I> {
+impl<I: Iterator<Item = Result<Entry, ReadError>>> Hits<I> {
     /// Searches the entries of one recording.
     pub fn new(header: &Header, entries: I, query: Query) -> Self {
         Self {
@@ -210,7 +210,7 @@ impl<I: Iterator<Item = Result<Entry, ReadError>>> Search<I> {
     }
 }
 
-impl<I: Iterator<Item = Result<Entry, ReadError>>> Iterator for Search<I> {
+impl<I: Iterator<Item = Result<Entry, ReadError>>> Iterator for Hits<I> {
     type Item = Result<Hit, ReadError>;
 
     fn next(&mut self) -> Option<Self::Item> {

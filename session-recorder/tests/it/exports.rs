@@ -1,7 +1,7 @@
 //! Exports and replay.
 use crate::desk::{DESK, Memory, at, header};
 use sallyport_session_recorder::export::{Content, Played, asciicast, files, jsonl, tracks};
-use sallyport_session_recorder::replay::{Pace, Replay, Show};
+use sallyport_session_recorder::replay::{Pace, Show, Steps};
 use sallyport_session_recorder::{Budget, Direction, Kind, Recorder, TrackId};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -114,7 +114,7 @@ fn an_asciicast_says_what_an_unfinished_control_string_hides() {
     asciicast(&header("s1"), &tracks[0], Played::Clean, DESK.reader(&bytes), &mut out).unwrap();
     let text = String::from_utf8(out).unwrap();
     assert!(text.ends_with("[0.9,\"o\",\"\\r\\n[17 bytes inside an unfinished control string]\\r\\n\"]\n"), "{text}");
-    let last = Replay::new(&header("s1"), &tracks[0], DESK.reader(&bytes), Pace::default()).last().unwrap().unwrap();
+    let last = Steps::new(&header("s1"), &tracks[0], DESK.reader(&bytes), Pace::default()).last().unwrap().unwrap();
     let marker = "\r\n[17 bytes inside an unfinished control string]\r\n[it began at 0.500 s]\r\n";
     assert_eq!((last.offset, last.show), (Duration::from_millis(900), Show::Bytes(marker.into())));
 }
@@ -174,7 +174,7 @@ fn json_lines_hold_everything_that_has_a_meaning_of_its_own() {
 fn replay(pace: Pace) -> Vec<(u64, u64, Show)> {
     let bytes = session();
     let tracks = tracks(&header("s1"), DESK.reader(&bytes)).unwrap();
-    Replay::new(&header("s1"), &tracks[0], DESK.reader(&bytes), pace)
+    Steps::new(&header("s1"), &tracks[0], DESK.reader(&bytes), pace)
         .map(|step| step.unwrap())
         .map(|step| {
             let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap();

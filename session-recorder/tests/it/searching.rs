@@ -1,6 +1,6 @@
 //! Search in what stood on the screen.
 use crate::desk::{DESK, Memory, at, header};
-use sallyport_session_recorder::search::{Query, Search};
+use sallyport_session_recorder::search::{Hits, Query};
 use sallyport_session_recorder::{Kind, TrackId};
 use serde_json::json;
 
@@ -21,7 +21,7 @@ fn check_entries(terminal: Option<(u16, u16)>, bodies: Vec<(Kind, Vec<u8>)>, tex
         recorder.append(at(second * 1000), TrackId(1), kind, &body).unwrap();
     }
     let query = Query::new(text, text.starts_with(char::is_uppercase)).unwrap();
-    let hits: Vec<String> = Search::new(&header("s1"), DESK.reader(&memory.bytes()), query)
+    let hits: Vec<String> = Hits::new(&header("s1"), DESK.reader(&memory.bytes()), query)
         .map(|hit| hit.unwrap())
         .map(|hit| format!("{} {} {}", hit.offset_micros / 1_000_000, hit.place, hit.line))
         .collect();
@@ -146,7 +146,7 @@ fn a_line_that_fills_the_screen_is_told_in_part_and_costs_no_more_than_it_shows(
     recorder.append(at(1), TrackId(1), Kind::Request, pty.as_bytes()).unwrap();
     recorder.append(at(2), TrackId(1), Kind::Output, format!("{fill}{again}").as_bytes()).unwrap();
     let query = Query::new("alarm", false).unwrap();
-    let hits: Vec<_> = Search::new(&header("s1"), DESK.reader(&memory.bytes()), query).map(Result::unwrap).collect();
+    let hits: Vec<_> = Hits::new(&header("s1"), DESK.reader(&memory.bytes()), query).map(Result::unwrap).collect();
     assert_eq!(hits.len(), 1000);
     assert!(hits.iter().all(|hit| hit.line.ends_with("bbalarm") && hit.line.len() == 1000));
 }
@@ -161,7 +161,7 @@ fn terminals_beyond_what_is_drawn_at_a_time_are_searched_as_plain_output() {
         recorder.append(at(2), track, Kind::Output, b"valve open\r\n").unwrap();
     }
     let query = Query::new("valve", false).unwrap();
-    let hits: Vec<_> = Search::new(&header("s1"), DESK.reader(&memory.bytes()), query).map(Result::unwrap).collect();
+    let hits: Vec<_> = Hits::new(&header("s1"), DESK.reader(&memory.bytes()), query).map(Result::unwrap).collect();
     assert_eq!(hits.len(), 64);
     assert!(hits.iter().all(|hit| hit.line == "valve open" && hit.place == "screen"));
 }

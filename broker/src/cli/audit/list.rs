@@ -9,7 +9,7 @@ use crate::cli::{CliError, Context, Row};
 
 /// Which entries to list.
 #[derive(Debug, clap::Args)]
-pub struct Arguments {
+pub struct List {
     /// Only since (as in `2026-11-23T06:00:00Z`)
     #[arg(long)]
     since: Option<Timestamp>,
@@ -33,8 +33,8 @@ pub struct Arguments {
     limit: u32,
 }
 
-pub(super) async fn run(arguments: Arguments, context: &Context) -> Result<(), CliError> {
-    let Arguments { since, until, code, identity, session, searched, limit } = arguments;
+pub(super) async fn run(arguments: List, context: &Context) -> Result<(), CliError> {
+    let List { since, until, code, identity, session, searched, limit } = arguments;
     let store = context.store().await?;
     // An id may be shortened, as everywhere; an id of nothing in the store is looked for as it is.
     let session = match session {

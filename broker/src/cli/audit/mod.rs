@@ -14,7 +14,7 @@ use super::{CliError, Context};
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
     /// List entries, the oldest first
-    List(list::Arguments),
+    List(list::List),
     /// Prove that the chain is whole: in the database, or in an export
     Verify {
         /// An export instead of the database; `-` reads standard input

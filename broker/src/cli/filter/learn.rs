@@ -4,12 +4,12 @@ use std::path::PathBuf;
 
 use jiff::Timestamp;
 use sallyport_policy::Place;
-use sallyport_protocol_filter::Phase as Part;
+use sallyport_protocol_filter::Phase;
 use sallyport_protocol_filter::modbus::{Mode, Rules, Seen, Tag};
 use sallyport_session_recorder::export::{Verdict, operations};
 
 use super::proposal::{LeftOut, Proposal};
-use super::recorded::{Phase, Recorded};
+use super::recorded::{EntryPhase, Recorded};
 use super::replay::{Replay, Wanted};
 use super::told::{Listener, Told};
 use super::{CliError, Context, Learn, place};
@@ -113,17 +113,17 @@ impl Lesson {
 
     fn entry(&mut self, recorded: &Recorded, verdict: Option<Verdict>, micros: i64, pdu: &mut Vec<u8>) {
         match (recorded.phase, verdict) {
-            (Phase::Malformed, _) => self.left_out.malformed += 1,
-            (Phase::Response, _) => self.refused += u64::from(recorded.exception.is_some()),
-            (Phase::Notice, _) => {}
-            (Phase::Request, Some(Verdict::Pass | Verdict::WouldDeny)) => match recorded.request(pdu) {
+            (EntryPhase::Malformed, _) => self.left_out.malformed += 1,
+            (EntryPhase::Response, _) => self.refused += u64::from(recorded.exception.is_some()),
+            (EntryPhase::Notice, _) => {}
+            (EntryPhase::Request, Some(Verdict::Pass | Verdict::WouldDeny)) => match recorded.request(pdu) {
                 Some(request) => {
                     let last = |table, address| recorded.last(table, address);
                     self.seen.see(recorded.unit, &request, &last, micros.div_euclid(1000));
                 }
                 None => self.left_out.unreadable += 1,
             },
-            (Phase::Request, Some(Verdict::Deny) | None) => self.left_out.denied += 1,
+            (EntryPhase::Request, Some(Verdict::Deny) | None) => self.left_out.denied += 1,
         }
     }
 
@@ -157,13 +157,13 @@ impl Listener for Lesson {
             Told::Malformed(_) => self.left_out.malformed += 1,
             Told::Cut(_) => self.left_out.cut += 1,
             Told::Operation(operation) => match operation.phase {
-                Part::Request if operation.verdict.passes() => {
+                Phase::Request if operation.verdict.passes() => {
                     let last = |table, address| operation.old(table, address);
                     self.seen.see(operation.unit, &operation.request, &last, at.as_millisecond());
                 }
-                Part::Request => self.left_out.denied += 1,
-                Part::Response => self.refused += u64::from(operation.exception().is_some()),
-                Part::Notice => {}
+                Phase::Request => self.left_out.denied += 1,
+                Phase::Response => self.refused += u64::from(operation.exception().is_some()),
+                Phase::Notice => {}
             },
         }
     }

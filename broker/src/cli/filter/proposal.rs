@@ -3,9 +3,9 @@
 use std::fmt;
 
 use jiff::Timestamp;
-use sallyport_policy::{PointRange, Table as PolicyTable};
+use sallyport_policy::PointRange;
 use sallyport_protocol_filter::Kind;
-use sallyport_protocol_filter::modbus::{Learned, Span, Subject, Table};
+use sallyport_protocol_filter::modbus::{self, Learned, Span, Subject};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -207,10 +207,10 @@ fn points(Span { table, first, last }: Span) -> (&'static str, String) {
     let range = |from: String, to: String| if first == last { from } else { format!("{from}-{to}") };
     let zero_based = range(first.to_string(), last.to_string());
     let (mistakable, digit) = match table {
-        Table::Coils => (PolicyTable::Coil, 0),
-        Table::DiscreteInputs => (PolicyTable::DiscreteInput, 1),
-        Table::InputRegisters => (PolicyTable::InputRegister, 3),
-        Table::Registers => (PolicyTable::Register, 4),
+        modbus::Table::Coils => (sallyport_policy::Table::Coil, 0),
+        modbus::Table::DiscreteInputs => (sallyport_policy::Table::DiscreteInput, 1),
+        modbus::Table::InputRegisters => (sallyport_policy::Table::InputRegister, 3),
+        modbus::Table::Registers => (sallyport_policy::Table::Register, 4),
     };
     if PointRange::parse_reference(&zero_based).is_ok_and(|range| range.table() == mistakable) {
         let reference = |address: u16| format!("{digit}{:05}", u32::from(address) + 1);
@@ -257,12 +257,12 @@ mod tests {
     #[test]
     fn addresses_never_look_like_references() {
         let written = |table, first, last| points(Span::new(table, first, last));
-        assert_eq!(written(Table::Registers, 0, 9), ("registers", "0-9".to_owned()));
-        assert_eq!(written(Table::Registers, 40_101, 40_101), ("references", "440102".to_owned()));
-        assert_eq!(written(Table::Registers, 40_001, 49_999), ("references", "440002-450000".to_owned()));
-        assert_eq!(written(Table::InputRegisters, 40_101, 40_101), ("input_registers", "40101".to_owned()));
-        assert_eq!(written(Table::Registers, 65_535, 65_535), ("registers", "65535".to_owned()));
-        assert_eq!(written(Table::Coils, 7, 7), ("coils", "7".to_owned()));
+        assert_eq!(written(modbus::Table::Registers, 0, 9), ("registers", "0-9".to_owned()));
+        assert_eq!(written(modbus::Table::Registers, 40_101, 40_101), ("references", "440102".to_owned()));
+        assert_eq!(written(modbus::Table::Registers, 40_001, 49_999), ("references", "440002-450000".to_owned()));
+        assert_eq!(written(modbus::Table::InputRegisters, 40_101, 40_101), ("input_registers", "40101".to_owned()));
+        assert_eq!(written(modbus::Table::Registers, 65_535, 65_535), ("registers", "65535".to_owned()));
+        assert_eq!(written(modbus::Table::Coils, 7, 7), ("coils", "7".to_owned()));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 /// What evidence says of a Modbus operation, as far as learning needs it.
 #[derive(Debug, Deserialize)]
 pub(super) struct Recorded {
-    pub(super) phase: Phase,
+    pub(super) phase: EntryPhase,
     #[serde(default)]
     pub(super) unit: u8,
     #[serde(default)]
@@ -28,7 +28,7 @@ pub(super) struct Recorded {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Phase {
+pub(super) enum EntryPhase {
     Request,
     Response,
     Notice,
@@ -145,7 +145,7 @@ mod tests {
         let frame = [&[0, 1, 0, 0], &length[..], &[7], pdu].concat();
         filter.receive(Side::Client, &frame, Now { unix_ms: 0, monotonic_ms: 0 }, &mut out, &mut entries).unwrap();
         let recorded = Recorded::of(&entries.0[0]).unwrap().unwrap();
-        assert_eq!((recorded.phase, recorded.unit), (Phase::Request, 7));
+        assert_eq!((recorded.phase, recorded.unit), (EntryPhase::Request, 7));
         let (mut bytes, mut encoded) = (Vec::new(), Vec::new());
         recorded.request(&mut bytes).unwrap().encode(&mut encoded);
         encoded

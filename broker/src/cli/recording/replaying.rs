@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rustix::termios::tcgetwinsize;
 use sallyport_session_recorder::export::{Track, tracks};
-use sallyport_session_recorder::replay::{Fit, PUT_BACK, Pace, Replay as Steps, Show};
+use sallyport_session_recorder::replay::{Fit, PUT_BACK, Pace, Show, Steps};
 use sallyport_session_recorder::{Entry, ReadError};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 

@@ -80,7 +80,7 @@ fn search_one<W: Write>(
     check_identity(&header, source)?;
     let mut read = Ok(());
     found.recording();
-    for hit in find::Search::new(&header, reader, query.clone()) {
+    for hit in find::Hits::new(&header, reader, query.clone()) {
         match hit {
             Ok(hit) => found.hit(&header.session, hit)?,
             Err(error) => read = Err(CliError::Failed(format!("`{}`: {error}", source.path.display()))),

@@ -5,8 +5,8 @@ use std::time::Duration;
 use sallyport_session_recorder::export::{
     Content, ExportError, Played, Track, Verdict, asciicast, files, jsonl, operation_lines, operations, pcapng, tracks,
 };
-use sallyport_session_recorder::replay::{Pace, Replay, Sanitizer, Show};
-use sallyport_session_recorder::search::{Hit, Query, Search};
+use sallyport_session_recorder::replay::{Pace, Sanitizer, Show, Steps};
+use sallyport_session_recorder::search::{Hit, Hits, Query};
 use sallyport_session_recorder::{Entry, Kind, ReadError, Reader};
 
 use super::desk::{DESK, header};
@@ -71,7 +71,7 @@ fn lines_of_json(bytes: &[u8], most: usize) -> usize {
 fn shown(track: &Track, entries: &[Entry]) {
     let pace = Pace { speed: 2.0, idle: Some(Duration::from_secs(1)), seek: Duration::from_millis(10) };
     let mut all_shown = Vec::new();
-    for step in Replay::new(&header(), track, all(entries), pace) {
+    for step in Steps::new(&header(), track, all(entries), pace) {
         let step = step.expect("sound entries");
         assert!(step.wait <= Duration::from_secs(1), "a pause is not cut");
         if let Show::Bytes(bytes) = step.show {
@@ -102,7 +102,7 @@ fn packets(mut bytes: &[u8], most: usize) {
 fn found(entries: &[Entry]) {
     for (text, ignore_case) in [("a", false), ("ER", true)] {
         let query = Query::new(text, ignore_case).expect("something to look for");
-        for hit in Search::new(&header(), all(entries), query) {
+        for hit in Hits::new(&header(), all(entries), query) {
             let Hit { line, place, .. } = hit.expect("sound entries");
             let line = if ignore_case { line.to_uppercase() } else { line };
             // Of an operation its own line is told, in whichever field the text stands.
