@@ -33,7 +33,8 @@ pub(super) async fn heartbeat(broker: Arc<Broker>, instance: String, stop: Cance
         notify::alive();
         metrics::gauge!("sallyport_sessions_live").set(broker.live.len() as f64);
         let beaten =
-            timeout(PATIENCE, broker.store.broker_heartbeat(&broker.config.name, &instance, broker.now())).await;
+            timeout(HEARTBEAT_WITHIN, broker.store.broker_heartbeat(&broker.config.name, &instance, broker.now()))
+                .await;
         let result = beaten.unwrap_or_else(|_| Err(StoreError::Unavailable("no answer".to_owned())));
         metrics::gauge!("sallyport_database_up").set(if result.is_ok() { 1.0 } else { 0.0 });
         if result.is_ok()
@@ -134,6 +135,6 @@ fn ticks(every: Duration) -> tokio::time::Interval {
 }
 
 /// A database that hangs must not hold up the watchdog.
-const PATIENCE: Duration = Duration::from_secs(4);
+const HEARTBEAT_WITHIN: Duration = Duration::from_secs(4);
 const HEARTBEAT: Duration = Duration::from_secs(5);
 const CLOCK: Duration = Duration::from_secs(2);

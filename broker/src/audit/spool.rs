@@ -82,8 +82,8 @@ impl Spool {
             last = line.hash;
         }
         let added = count(text.len());
-        if self.length.saturating_add(added) > MOST_BYTES {
-            return Err(AuditError::Spool(format!("`{}` is full ({MOST_BYTES} bytes)", self.path.display())));
+        if self.length.saturating_add(added) > MOST_SPOOLED {
+            return Err(AuditError::Spool(format!("`{}` is full ({MOST_SPOOLED} bytes)", self.path.display())));
         }
         let written = self.file.write_all(text.as_bytes()).and_then(|()| self.file.sync_data());
         if let Err(error) = written {
@@ -104,7 +104,7 @@ impl Spool {
         let failed = |error: std::io::Error| AuditError::Spool(format!("cannot read the spool: {error}"));
         self.file.seek(SeekFrom::Start(0)).map_err(failed)?;
         let mut bytes = Vec::new();
-        (&self.file).take(MOST_BYTES.saturating_add(1)).read_to_end(&mut bytes).map_err(failed)?;
+        (&self.file).take(MOST_SPOOLED.saturating_add(1)).read_to_end(&mut bytes).map_err(failed)?;
         let mut drafts = Vec::new();
         let (mut last, mut length) = (GENESIS.to_owned(), 0);
         let mut fault = None;
@@ -189,4 +189,4 @@ fn line_hash(draft: &Draft, previous: &str) -> Result<String, serde_json::Error>
 const SIGNED: &str = "sallyport audit spool v1 ";
 
 /// A spool does not fill the disk.
-const MOST_BYTES: u64 = 64 * 1024 * 1024;
+const MOST_SPOOLED: u64 = 64 * 1024 * 1024;

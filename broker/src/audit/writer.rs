@@ -46,7 +46,7 @@ impl Writer {
 
     /// Ends when the last handle is gone and its events are on record.
     pub(super) async fn run(mut self, mut queue: mpsc::Receiver<Job>) {
-        let mut retry = interval(RETRY);
+        let mut retry = interval(APPEND_AGAIN);
         retry.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut jobs = Vec::with_capacity(BATCH);
         loop {
@@ -136,8 +136,8 @@ impl Writer {
             write.commit().await?;
             Ok::<_, AuditError>(appended)
         };
-        let appended = timeout(PATIENCE, appended).await.map_err(|_| {
-            AuditError::Unavailable(format!("no answer from the database within {} s", PATIENCE.as_secs()))
+        let appended = timeout(APPENDED_WITHIN, appended).await.map_err(|_| {
+            AuditError::Unavailable(format!("no answer from the database within {} s", APPENDED_WITHIN.as_secs()))
         })??;
         self.written.clone_from(&appended.head);
         Ok(appended)
@@ -210,6 +210,6 @@ fn answer(job: Job, result: Result<(), AuditError>, outcome: &'static str) {
 /// How many events one transaction takes.
 const BATCH: usize = 256;
 /// How long a batch may take before the database counts as away.
-const PATIENCE: Duration = Duration::from_secs(5);
+const APPENDED_WITHIN: Duration = Duration::from_secs(5);
 /// How often waiting events are tried again.
-const RETRY: Duration = Duration::from_millis(500);
+const APPEND_AGAIN: Duration = Duration::from_millis(500);

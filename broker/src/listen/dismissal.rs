@@ -10,10 +10,10 @@ use super::door::Pass;
 use super::shared::gone;
 
 /// How long connections may take to close when the broker stops.
-pub(super) const FAREWELL: Duration = Duration::from_secs(5);
+pub(super) const STOPPED_WITHIN: Duration = Duration::from_secs(5);
 /// How long somebody who has not logged in may take to hear that they must go. What is spoken may leave no moment to say
 /// so, as ssh's key exchange does, and a stranger need never end that.
-const PATIENCE: Duration = Duration::from_millis(50);
+const DISMISSED_WITHIN: Duration = Duration::from_millis(50);
 
 const TOO_LONG: &str = "the login took too long";
 
@@ -43,7 +43,7 @@ pub(crate) async fn dismissed(
     };
     tokio::select! {
         biased;
-        () = stop.cancelled() => Dismissal { reason: "the broker is stopping", patience: FAREWELL },
+        () = stop.cancelled() => Dismissal { reason: "the broker is stopping", patience: STOPPED_WITHIN },
         dismissal = unless_logged_in(logged_in, must_go) => dismissal,
     }
 }
@@ -62,6 +62,6 @@ async fn unless_logged_in(logged_in: &CancellationToken, must_go: impl Future<Ou
     tokio::select! {
         biased;
         () = logged_in.cancelled() => std::future::pending().await,
-        reason = must_go => Dismissal { reason, patience: PATIENCE },
+        reason = must_go => Dismissal { reason, patience: DISMISSED_WITHIN },
     }
 }

@@ -21,7 +21,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use dismissal::FAREWELL;
+use dismissal::STOPPED_WITHIN;
 pub(crate) use dismissal::{Dismissal, dismissed, overdue};
 #[cfg(test)]
 pub(crate) use door::Slot;
@@ -31,7 +31,7 @@ pub(crate) use shared::Shared;
 use crate::logging::counted;
 
 /// After an accept error (no file descriptors left, mostly), before the next try.
-const PAUSE: Duration = Duration::from_millis(100);
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves all these sockets until `stop`, each connection by `serve`, and beside them whatever else the `tasks` do; returns
 /// when all of it is over or the farewell is.
@@ -52,7 +52,7 @@ pub(crate) async fn listen<Serving>(
     }
     stop.cancelled().await;
     tasks.close();
-    if tokio::time::timeout(FAREWELL, tasks.wait()).await.is_err() {
+    if tokio::time::timeout(STOPPED_WITHIN, tasks.wait()).await.is_err() {
         tracing::warn!(open = tasks.len(), "Connections were still open when the broker stopped");
     }
 }
@@ -101,7 +101,7 @@ pub(crate) async fn accept(
                 counted!(warn, "A connection could not be accepted", %error);
                 tokio::select! {
                     () = stop.cancelled() => return,
-                    () = tokio::time::sleep(PAUSE) => {}
+                    () = tokio::time::sleep(ACCEPT_PAUSE) => {}
                 }
             }
         }

@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 
 /// How soon a peer that has gone is found out where bytes of it are still unread.
-const LOOK: Duration = Duration::from_millis(250);
+const GONE_LOOK: Duration = Duration::from_millis(250);
 
 /// One of several holders of a socket.
 #[derive(Debug, Clone)]
@@ -23,7 +23,7 @@ pub(crate) struct Shared(pub(crate) Arc<TcpStream>);
 pub(crate) async fn gone(socket: &TcpStream) {
     loop {
         match socket.ready(Interest::READABLE).await {
-            Ok(ready) if !ready.is_read_closed() => tokio::time::sleep(LOOK).await,
+            Ok(ready) if !ready.is_read_closed() => tokio::time::sleep(GONE_LOOK).await,
             Ok(_) | Err(_) => return,
         }
     }

@@ -15,9 +15,9 @@ use crate::listen::accept;
 use crate::logging::counted;
 
 /// Connections at once. Whoever reads figures is done in a moment: of more, the oldest must go.
-const MOST_CONNECTIONS: usize = 16;
+const MOST_SCRAPES: usize = 16;
 /// From accept to the last byte of the answer.
-const LONGEST: Duration = Duration::from_secs(5);
+const ANSWERED_WITHIN: Duration = Duration::from_secs(5);
 /// Old samples of histograms are folded this often.
 const UPKEEP: Duration = Duration::from_secs(5);
 
@@ -80,13 +80,13 @@ impl MetricsServer {
 /// Serves a connection; of more than there may be, the oldest ends.
 fn take(open: &mut VecDeque<AbortOnDropHandle<()>>, socket: TcpStream, figures: PrometheusHandle) {
     open.retain(|connection| !connection.is_finished());
-    if open.len() >= MOST_CONNECTIONS {
+    if open.len() >= MOST_SCRAPES {
         counted!(warn, "As many connections for metrics as allowed were open, and the oldest was ended");
         open.pop_front();
     }
     open.push_back(AbortOnDropHandle::new(tokio::spawn(async move {
         let answering = answer::answer(socket, || figures.render());
-        match tokio::time::timeout(LONGEST, answering).await {
+        match tokio::time::timeout(ANSWERED_WITHIN, answering).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::debug!(%error, "A reader of metrics has left"),
             Err(_) => tracing::debug!("A reader of metrics was too slow"),
@@ -146,7 +146,7 @@ mod tests {
             let read = tokio::time::timeout(Duration::from_millis(5), connection.read(&mut [0; 1])).await;
             still_open += usize::from(read.is_err());
         }
-        assert!(still_open < MOST_CONNECTIONS, "{still_open} connections are still open");
+        assert!(still_open < MOST_SCRAPES, "{still_open} connections are still open");
         stop.cancel();
         serving.await.unwrap();
     }

@@ -16,7 +16,7 @@ use crate::live::{End, Live, Times};
 const ANYWAY: Duration = Duration::from_secs(5);
 
 /// How long one look may take.
-const PATIENCE: Duration = Duration::from_secs(5);
+const LOOKED_WITHIN: Duration = Duration::from_secs(5);
 
 /// Watches for changes until the broker stops. One of the long-lived tasks of a broker.
 pub async fn keep_watch(broker: Arc<Broker>, stop: CancellationToken) {
@@ -30,7 +30,7 @@ pub async fn keep_watch(broker: Arc<Broker>, stop: CancellationToken) {
             () = tokio::time::sleep(ANYWAY) => {}
         }
         // A database that hangs in the middle of an answer must not end the watch for good.
-        if tokio::time::timeout(PATIENCE, look_at_all(&broker)).await.is_err() {
+        if tokio::time::timeout(LOOKED_WITHIN, look_at_all(&broker)).await.is_err() {
             tracing::warn!("Live sessions could not be looked at in time");
         }
     }

@@ -19,7 +19,7 @@ pub(in crate::ssh) const LARGEST_PACKET: u32 = 32 * 1024;
 /// Messages that may wait. OpenSSH sends a terminal, its environment and one program.
 const MOST_MESSAGES: isize = 100;
 /// Bytes that may wait. Clients send nothing before the answer to their program's request, or little.
-const MOST_BYTES: isize = 64 * 1024;
+const MOST_BACKLOG: isize = 64 * 1024;
 
 /// What waits on one channel. Who takes may be ahead of who counts.
 #[derive(Debug, Default)]
@@ -65,7 +65,7 @@ impl Backlog {
     fn has_room(&self) -> bool {
         self.ended.load(Ordering::Relaxed)
             || (self.messages.load(Ordering::Relaxed) <= MOST_MESSAGES
-                && self.bytes.load(Ordering::Relaxed) <= MOST_BYTES)
+                && self.bytes.load(Ordering::Relaxed) <= MOST_BACKLOG)
     }
 }
 

@@ -81,8 +81,8 @@ impl Store {
             write.commit().await?;
             Ok::<_, StoreError>(results)
         };
-        let committed = tokio::time::timeout(PATIENCE, committed).await.unwrap_or_else(|_| {
-            Err(StoreError::Unavailable(format!("no answer from the database within {} s", PATIENCE.as_secs())))
+        let committed = tokio::time::timeout(COMMITTED_WITHIN, committed).await.unwrap_or_else(|_| {
+            Err(StoreError::Unavailable(format!("no answer from the database within {} s", COMMITTED_WITHIN.as_secs())))
         });
         committed.unwrap_or_else(|error| changes.iter().map(|_| Err(shared(&error))).collect())
     }
@@ -106,7 +106,7 @@ fn shared(error: &StoreError) -> StoreError {
 }
 
 /// How long a transaction may take before the database counts as away.
-const PATIENCE: Duration = Duration::from_secs(5);
+const COMMITTED_WITHIN: Duration = Duration::from_secs(5);
 /// How many changes one transaction takes.
 const GROUP: usize = 64;
 /// How many may stand in line; who comes later waits.

@@ -50,7 +50,7 @@ async fn receive(mut half: ChannelReadHalf, bytes: mpsc::Sender<Bytes>, gone: Ca
             _ => continue,
         };
         let Some(to) = &bytes else { continue };
-        if !matches!(tokio::time::timeout(PATIENCE, to.send(data)).await, Ok(Ok(()))) {
+        if !matches!(tokio::time::timeout(TAKEN_WITHIN, to.send(data)).await, Ok(Ok(()))) {
             break;
         }
     }
@@ -60,7 +60,7 @@ async fn receive(mut half: ChannelReadHalf, bytes: mpsc::Sender<Bytes>, gone: Ca
 /// So many packets of up to 32 KiB wait on a channel.
 const MOST_WAITING: usize = 256;
 /// How long they may wait.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TAKEN_WITHIN: Duration = Duration::from_secs(30);
 
 impl Input {
     /// The next bytes; `None` at the end of input and when the client has gone.

@@ -54,7 +54,7 @@ impl Received {
 }
 
 /// While nothing may be taken, whether that has become a stall is looked at this often.
-const LOOK_AGAIN: Duration = Duration::from_millis(500);
+const STALL_LOOK: Duration = Duration::from_millis(500);
 
 /// When a drain task gives up.
 pub(crate) struct Drain {
@@ -105,7 +105,7 @@ impl Drain {
                 Pace::Free => return ControlFlow::Continue(()),
                 Pace::Wait(delay) => delay,
                 Pace::Stalled if self.stalled(received) => return ControlFlow::Break(()),
-                Pace::Hold | Pace::Stalled => LOOK_AGAIN,
+                Pace::Hold | Pace::Stalled => STALL_LOOK,
             };
             tokio::select! {
                 () = self.stop.cancelled() => return ControlFlow::Break(()),

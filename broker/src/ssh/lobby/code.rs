@@ -13,7 +13,7 @@ use crate::session::{Authenticated, Session};
 use crate::ssh::say_and_close;
 
 /// How long a person may look for their code.
-const PATIENCE: Duration = Duration::from_secs(120);
+const CODE_WITHIN: Duration = Duration::from_secs(120);
 /// Longest line that is read.
 const LONGEST_LINE: usize = 64;
 
@@ -39,7 +39,7 @@ async fn given(channel: &mut Channel<Msg>, session: &Session<Authenticated>) -> 
     if step_up::just_given(session) {
         return step_up::renew(session, session.proof().clone()).await;
     }
-    let code = tokio::time::timeout(PATIENCE, ask(channel)).await.ok().flatten().ok_or("No code was given.")?;
+    let code = tokio::time::timeout(CODE_WITHIN, ask(channel)).await.ok().flatten().ok_or("No code was given.")?;
     step_up::renew(session, step_up::prove_again(session, Offer::Code(&code)).await?).await
 }
 

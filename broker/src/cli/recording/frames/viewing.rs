@@ -57,7 +57,7 @@ impl Connection {
 
 /// More tracks than this are not told one by one.
 const MOST_TRACKS: usize = 1000;
-const MOST_TOLD: usize = 8;
+const MOST_NAMED: usize = 8;
 
 /// The protocol of a stream; what else a channel is.
 fn protocol(opened: &Value) -> String {
@@ -67,8 +67,8 @@ fn protocol(opened: &Value) -> String {
 }
 
 fn choice(several: &[TrackId]) -> String {
-    let told: Vec<String> = several.iter().take(MOST_TOLD).map(ToString::to_string).collect();
-    let more = if several.len() > MOST_TOLD { " …" } else { "" };
+    let told: Vec<String> = several.iter().take(MOST_NAMED).map(ToString::to_string).collect();
+    let more = if several.len() > MOST_NAMED { " …" } else { "" };
     format!("the recording has {} VNC connections; choose one with `--track`: {}{more}", several.len(), told.join(", "))
 }
 
@@ -82,8 +82,8 @@ fn nothing(asked: Option<u32>, held: &BTreeMap<u32, String>) -> String {
         return "the recording has no VNC connection; it holds no channel at all".to_owned();
     }
     let told: Vec<String> =
-        held.iter().take(MOST_TOLD).map(|(track, protocol)| format!("track {track}: {protocol}")).collect();
-    let more = if held.len() > MOST_TOLD { " …" } else { "" };
+        held.iter().take(MOST_NAMED).map(|(track, protocol)| format!("track {track}: {protocol}")).collect();
+    let more = if held.len() > MOST_NAMED { " …" } else { "" };
     format!("the recording has no VNC connection; it holds {}{more}", told.join(", "))
 }
 
