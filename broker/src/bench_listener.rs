@@ -64,7 +64,7 @@ pub async fn listen(broker: Arc<Broker>, listener: TcpListener, stand: Stand, re
             Ok((socket, from)) => {
                 let (broker, stand) = (Arc::clone(&broker), stand.clone());
                 tokio::spawn(async move {
-                    if let Err(error) = forward(broker, stand, record, (socket, from)).await {
+                    if let Err(error) = forward(broker, stand, record, socket, from).await {
                         tracing::error!(%error, "A plain connection was not forwarded");
                     }
                 });
@@ -78,7 +78,8 @@ async fn forward(
     broker: Arc<Broker>,
     stand: Stand,
     record: Record,
-    (socket, from): (TcpStream, SocketAddr),
+    socket: TcpStream,
+    from: SocketAddr,
 ) -> Result<(), NotForwarded> {
     if !from.ip().is_loopback() {
         return Err(NotForwarded::NotLoopback);

@@ -76,14 +76,15 @@ fn tcp(packet: &LaxSlicedPacket<'_>, micros: i64) -> Sliced {
     }
     let Some(TransportSlice::Tcp(tcp)) = &packet.transport else { return Sliced::Other };
     let cut = if payload.incomplete { length.saturating_sub(payload.payload.len()) } else { 0 };
-    Sliced::Tcp(segment(tcp, (source, destination), micros, cut))
+    let (from, to) = (SocketAddr::new(source, tcp.source_port()), SocketAddr::new(destination, tcp.destination_port()));
+    Sliced::Tcp(segment(tcp, from, to, micros, cut))
 }
 
-fn segment(tcp: &TcpSlice<'_>, (source, destination): (IpAddr, IpAddr), micros: i64, cut: usize) -> Segment {
+fn segment(tcp: &TcpSlice<'_>, from: SocketAddr, to: SocketAddr, micros: i64, cut: usize) -> Segment {
     Segment {
         micros,
-        from: SocketAddr::new(source, tcp.source_port()),
-        to: SocketAddr::new(destination, tcp.destination_port()),
+        from,
+        to,
         sequence: tcp.sequence_number(),
         acknowledged: tcp.ack().then(|| tcp.acknowledgment_number()),
         syn: tcp.syn(),

@@ -20,23 +20,32 @@ impl Service {
     /// Each of them.
     pub(super) fn all(places: Places<SocketAddr>) -> [Self; 3] {
         let Places { workstation, controller, panel } = places;
-        [Self::new(EWS, workstation), Self::new(PLC, controller), Self::new(HMI, panel)]
+        [EWS.at(workstation), PLC.at(controller), HMI.at(panel)]
     }
 
     /// The ports that they had, where they are among these; 0 for any.
     pub(super) fn ports(known: &[Self]) -> Places<u16> {
-        let port = |(asset, service): (&str, Protocol)| {
-            let found = known.iter().find(|known| known.asset == asset && known.service == service);
+        let port = |offer: Offered| {
+            let found = known.iter().find(|known| known.asset == offer.asset && known.service == offer.service);
             found.map_or(0, |known| known.port)
         };
         Places { workstation: port(EWS), controller: port(PLC), panel: port(HMI) }
     }
+}
 
-    fn new((asset, service): (&str, Protocol), place: SocketAddr) -> Self {
-        Self { asset: asset.to_owned(), service, address: place.ip(), port: place.port() }
+/// What an asset of the demo has to offer, wherever it is.
+#[derive(Clone, Copy)]
+struct Offered {
+    asset: &'static str,
+    service: Protocol,
+}
+
+impl Offered {
+    fn at(self, place: SocketAddr) -> Service {
+        Service { asset: self.asset.to_owned(), service: self.service, address: place.ip(), port: place.port() }
     }
 }
 
-const EWS: (&str, Protocol) = ("ews-1", Protocol::Ssh);
-const PLC: (&str, Protocol) = ("plc-1", Protocol::Modbus);
-const HMI: (&str, Protocol) = ("hmi-1", Protocol::Vnc);
+const EWS: Offered = Offered { asset: "ews-1", service: Protocol::Ssh };
+const PLC: Offered = Offered { asset: "plc-1", service: Protocol::Modbus };
+const HMI: Offered = Offered { asset: "hmi-1", service: Protocol::Vnc };

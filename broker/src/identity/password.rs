@@ -143,7 +143,8 @@ fn today() -> Result<Params, PasswordError> {
 fn hash(worker: &mut Worker, password: &[u8]) -> Result<String, PasswordError> {
     let (mut salt, mut out) = ([0_u8; SALT], Zeroizing::new([0_u8; HASH]));
     rand::fill(&mut salt);
-    compute_hash(worker, (Algorithm::Argon2id, Version::V0x13, today()?), password, &salt, &mut *out)?;
+    let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, today()?);
+    compute_hash(worker, &argon2, password, &salt, &mut *out)?;
     phc(&salt, &*out)
 }
 
@@ -168,23 +169,23 @@ fn verify(worker: &mut Worker, stored: &str, password: &[u8]) -> Result<bool, Pa
     let version = parsed.version.map_or(Ok(Version::default()), Version::try_from).map_err(trouble)?;
     let params = Params::try_from(&parsed).map_err(trouble)?;
     let mut out = Zeroizing::new(vec![0_u8; expected.len()]);
-    compute_hash(worker, (algorithm, version, params), password, salt, &mut out)?;
+    let argon2 = Argon2::new(algorithm, version, params);
+    compute_hash(worker, &argon2, password, salt, &mut out)?;
     Ok(out.as_slice().ct_eq(expected.as_bytes()).into())
 }
 
 /// With the worker's own memory. A stored hash that asks for more than today's is none of ours.
 fn compute_hash(
     worker: &mut Worker,
-    (algorithm, version, params): (Algorithm, Version, Params),
+    argon2: &Argon2<'_>,
     password: &[u8],
     salt: &[u8],
     out: &mut [u8],
 ) -> Result<(), PasswordError> {
-    let most = today()?.block_count();
+    let (params, most) = (argon2.params(), today()?.block_count());
     if params.block_count() > most || params.t_cost() > MOST_PASSES {
         return Err(PasswordError::Hash("it asks for more memory or passes than are used here".to_owned()));
     }
-    let argon2 = Argon2::new(algorithm, version, params);
     argon2.hash_password_into_with_memory(password, salt, out, worker.memory(most)).map_err(trouble)
 }
 

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use sallyport_session_recorder::{Durability, Header, Keys, RecordError, Recorder};
+use sallyport_session_recorder::{Header, Keys, RecordError, Recorder};
 use tokio_util::sync::CancellationToken;
 
 use super::clock;
@@ -170,16 +170,21 @@ impl Recordings {
         header.broker.clone_from(&inner.broker);
         header.started = now;
         header.durability = match inner.config.durability {
-            config::Durability::Process => Durability::Process,
-            config::Durability::Power => Durability::Power,
+            config::Durability::Process => sallyport_session_recorder::Durability::Process,
+            config::Durability::Power => sallyport_session_recorder::Durability::Power,
         };
         let started_at = Timestamp::from_microsecond(now.unix_micros)
             .map_err(|error| RecordError::Unavailable(error.to_string()))?;
         let path = RecordingPath::new(&header.session, started_at)
             .map_err(|error| RecordError::Unavailable(error.to_string()))?;
         let recorder = stepping_out(|| -> Result<_, RecordError> {
-            let place = (inner.config.dir.as_path(), &path);
-            let sink = FileSink::create(place, inner.config.durability, &inner.syncer.syncer, inner.faults.clone())?;
+            let sink = FileSink::create(
+                &inner.config.dir,
+                &path,
+                inner.config.durability,
+                &inner.syncer.syncer,
+                inner.faults.clone(),
+            )?;
             Recorder::start(sink, &header, &inner.keys, now)
         })?;
         let row = NewRecording {

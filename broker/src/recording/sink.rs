@@ -27,7 +27,8 @@ pub struct FileSink {
 impl FileSink {
     /// Makes the file, which must not exist, and the folder of the day if need be.
     pub(super) fn create(
-        (folder, path): (&Path, &RecordingPath),
+        folder: &Path,
+        path: &RecordingPath,
         durability: Durability,
         syncer: &Arc<Syncer>,
         faults: Option<Arc<Faults>>,

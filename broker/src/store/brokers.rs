@@ -96,7 +96,8 @@ impl Store {
 
 type Row = (String, i64, i64, String);
 
-fn broker_seen((name, started_at, seen_at, instance): Row) -> Result<BrokerSeen, StoreError> {
+fn broker_seen(row: Row) -> Result<BrokerSeen, StoreError> {
+    let (name, started_at, seen_at, instance) = row;
     let (started_at, seen_at) = (timestamp("brokers", started_at)?, timestamp("brokers", seen_at)?);
     Ok(BrokerSeen { name, started_at, seen_at, instance })
 }

@@ -12,8 +12,7 @@ use age::secrecy::ExposeSecret;
 use jiff::Timestamp;
 use sallyport_session_recorder::types::Identity;
 use sallyport_session_recorder::{
-    Budget, Direction, Durability as Recorded, Entry, Header, Keys, Kind, Moment, Part, Reader, RecordError, State,
-    TrackId, verify,
+    Budget, Direction, Entry, Header, Keys, Kind, Moment, Part, Reader, RecordError, State, TrackId, verify,
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -212,7 +211,7 @@ fn header(session: &str) -> Header {
         started: Moment { unix_micros: 0, monotonic_micros: 0 },
         rule: "role engineer, grant 1".to_owned(),
         terms: json!({}),
-        durability: Recorded::Process,
+        durability: sallyport_session_recorder::Durability::Process,
     }
 }
 
@@ -483,7 +482,7 @@ async fn with_durability_power_everything_is_synced_before_the_call_returns() {
     handle.seal("closed", "").await.unwrap();
     let path = desk.path(&desk.catalogued(1).await);
     let verification = verify(open_file(&path).unwrap(), &[desk.keys.public_key()]).unwrap();
-    assert_eq!(verification.header.durability, Recorded::Power);
+    assert_eq!(verification.header.durability, sallyport_session_recorder::Durability::Power);
     assert_eq!(verification.header.broker, "gate-1");
 }
 

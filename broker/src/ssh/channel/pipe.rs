@@ -26,7 +26,7 @@ pub fn pipe(channel: Channel<server::Msg>, flow: Flow) -> impl AsyncRead + Async
     let stop = CancellationToken::new();
     let received = Received::windowed(read, id, &flow, stop.clone());
     tokio::spawn(incoming(received.clone(), to_far, Arc::clone(&write), stop.clone()));
-    tokio::spawn(outgoing(from_far, (write, flow), received, stop));
+    tokio::spawn(outgoing(from_far, write, flow, received, stop));
     near
 }
 
@@ -71,7 +71,8 @@ async fn incoming(
 
 async fn outgoing(
     mut from_far: ReadHalf<DuplexStream>,
-    (write, flow): (Arc<ChannelWriteHalf<server::Msg>>, Flow),
+    write: Arc<ChannelWriteHalf<server::Msg>>,
+    flow: Flow,
     received: Received,
     stop: CancellationToken,
 ) {
