@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 
 /// Sources that are told apart between two looks; what comes from more is counted together.
-const MOST_SOURCES: usize = 1024;
+const MOST_TOLD_APART: usize = 1024;
 /// Of these, so many are told one by one: those that were turned away most.
 const MOST_TOLD: usize = 16;
 
@@ -34,7 +34,7 @@ pub(crate) struct TurnedAway {
 
 /// The counts since each was last looked at.
 #[derive(Debug, Default)]
-pub(super) struct Counts {
+pub(super) struct TurnedCounts {
     by_reason: Reasons,
     by_source: HashMap<IpAddr, Reasons>,
     elsewhere: Reasons,
@@ -70,13 +70,13 @@ impl Reasons {
     }
 }
 
-impl Counts {
+impl TurnedCounts {
     pub(super) fn add(&mut self, source: IpAddr, turned: Turned) {
         self.by_reason.add(turned);
         let known = self.by_source.len();
         match self.by_source.get_mut(&source) {
             Some(reasons) => reasons.add(turned),
-            None if known < MOST_SOURCES => self.by_source.entry(source).or_default().add(turned),
+            None if known < MOST_TOLD_APART => self.by_source.entry(source).or_default().add(turned),
             None => self.elsewhere.add(turned),
         }
     }
@@ -109,7 +109,7 @@ mod tests {
 
     #[test]
     fn each_source_is_told_with_its_reasons_and_once() {
-        let mut counts = Counts::default();
+        let mut counts = TurnedCounts::default();
         (0..3).for_each(|_| counts.add(source(1), Turned::Rate));
         counts.add(source(1), Turned::Full);
         (0..9).for_each(|_| counts.add(source(2), Turned::Source));
@@ -125,12 +125,12 @@ mod tests {
 
     #[test]
     fn more_sources_than_can_be_told_are_bounded_and_none_is_left_out_of_the_count() {
-        let mut counts = Counts::default();
+        let mut counts = TurnedCounts::default();
         for n in 0..50_000 {
             counts.add(source(n), Turned::Rate);
         }
         (0..100).for_each(|_| counts.add(source(77), Turned::Rate));
-        assert!(counts.by_source.len() <= MOST_SOURCES);
+        assert!(counts.by_source.len() <= MOST_TOLD_APART);
         let told = counts.take_sources();
         assert_eq!(told.len(), MOST_TOLD + 1);
         assert_eq!((told[0].source, told[0].reasons.sum()), (Some(source(77)), 101));

@@ -9,4 +9,5 @@ mod target;
 pub use end::End;
 pub use registry::Registry;
 pub(crate) use registry::{Live, Registered, Switch, Times};
+pub(crate) use target::Endpoint;
 pub use target::{Form, Target};

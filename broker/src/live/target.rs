@@ -17,6 +17,20 @@ pub struct Target {
     pub form: Form,
 }
 
+/// One service of one asset.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Endpoint<'a> {
+    pub(crate) asset: &'a AssetId,
+    pub(crate) service: &'a ServiceName,
+}
+
+impl Target {
+    /// Without who is logged in there, and how they came.
+    pub(crate) fn endpoint(&self) -> Endpoint<'_> {
+        Endpoint { asset: &self.asset, service: &self.service }
+    }
+}
+
 /// How a person reaches an asset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {

@@ -28,7 +28,7 @@ pub(crate) mod tests;
 
 pub(in crate::ssh) use channel::say_and_close;
 pub use channel::{
-    Answer, ChannelContext, ChannelError, ChannelRequest, Flow, RefusedRequest, Sentence, SessionChannel, bytes_queued,
+    ChannelAnswer, ChannelContext, ChannelError, ChannelRequest, Flow, RefusedRequest, SessionChannel, bytes_queued,
     pipe, relay_forward,
 };
 pub(crate) use lobby::local_forward;

@@ -13,7 +13,7 @@ use super::filtered::Filtered;
 use super::journal::Notes;
 use super::keep_rules::{Ruled, keep_rules};
 use super::person::{Hear, Person, Speak};
-use super::relay::{Outcome, Relay};
+use super::relay::{Relay, StreamEnd};
 use super::seldom::seldom;
 use crate::live::End;
 use crate::session::{Carrier, Due, Leg, Limits, Record, Recorded, Track, Unrecorded, VIEW_ONLY_GRACE};
@@ -78,9 +78,9 @@ pub(super) async fn carry<C: Caller>(caller: C, session: &Recorded, record: &Rec
         return end;
     };
     match protocol {
-        Protocol::Modbus => filter::<modbus::Filter, C>(caller, socket, session, (track, protocol)).await,
-        Protocol::Vnc => filter::<rfb::Filter, C>(caller, socket, session, (track, protocol)).await,
-        Protocol::Rdp => filter::<rdp::Filter, C>(caller, socket, session, (track, protocol)).await,
+        Protocol::Modbus => filter::<modbus::Filter, C>(caller, socket, session, track, protocol).await,
+        Protocol::Vnc => filter::<rfb::Filter, C>(caller, socket, session, track, protocol).await,
+        Protocol::Rdp => filter::<rdp::Filter, C>(caller, socket, session, track, protocol).await,
         Protocol::Ssh | Protocol::Tcp => relay(caller, socket, session, track).await,
     }
 }
@@ -150,7 +150,8 @@ async fn filter<F: Ruled, C: Caller>(
     caller: C,
     asset: TcpStream,
     session: &Recorded,
-    (track, protocol): (Track, Protocol),
+    track: Track,
+    protocol: Protocol,
 ) -> End
 where
     F::Rules: Clone + PartialEq + Send + Sync,
@@ -160,8 +161,8 @@ where
     let (first, _) = F::rules_of(session).await;
     let person = caller.accept().await;
     let (sender, receiver) = watch::channel(first.clone());
-    let filter = (F::begin(first), F::budgets());
-    let mut relay = Filtered::new(track, protocol.as_str(), filter, person, asset);
+    let filter = F::begin(first);
+    let mut relay = Filtered::new(track, protocol.as_str(), filter, F::budgets(), person, asset);
     let (end, outcome) = tokio::select! {
         ended = first_end(session, &mut limits, relay.run(receiver)) => ended,
         never = seldom(keep_rules::<F>(session, &sender)) => match never {},
@@ -182,8 +183,8 @@ async fn relay<C: Caller>(caller: C, asset: TcpStream, session: &Recorded, track
 async fn first_end(
     session: &Recorded,
     limits: &mut Limits<'_>,
-    running: impl Future<Output = Outcome>,
-) -> (End, Option<Outcome>) {
+    running: impl Future<Output = StreamEnd>,
+) -> (End, Option<StreamEnd>) {
     let mut running = std::pin::pin!(running);
     loop {
         tokio::select! {
@@ -209,11 +210,11 @@ async fn first_end(
     }
 }
 
-fn end(outcome: &Outcome) -> End {
+fn end(outcome: &StreamEnd) -> End {
     match outcome {
-        Outcome::Left => End::Left,
-        Outcome::AssetClosed | Outcome::AssetReset(_) => End::AssetClosed,
-        Outcome::Malformed(reason) => End::Malformed { reason: reason.clone() },
-        Outcome::Denied => End::Denied,
+        StreamEnd::Left => End::Left,
+        StreamEnd::AssetClosed | StreamEnd::AssetReset(_) => End::AssetClosed,
+        StreamEnd::Malformed(reason) => End::Malformed { reason: reason.clone() },
+        StreamEnd::Denied => End::Denied,
     }
 }

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use sallyport_policy::{Opening, ResolvedRule, Subject, WriteWindow, may_open};
-use sallyport_protocol_filter::modbus::Rules;
 use sallyport_protocol_filter::{Mode, ProtocolFilter, modbus, rdp, rfb};
 use sallyport_session_recorder::Budget;
 use tokio::sync::watch;
@@ -34,11 +33,11 @@ pub(super) trait Ruled: ProtocolFilter + Sized {
 }
 
 impl Ruled for modbus::Filter {
-    fn begin(rules: Arc<Rules>) -> Self {
+    fn begin(rules: Arc<modbus::Rules>) -> Self {
         Self::new(rules)
     }
 
-    async fn rules_of(session: &Recorded) -> (Arc<Rules>, Option<Timestamp>) {
+    async fn rules_of(session: &Recorded) -> (Arc<modbus::Rules>, Option<Timestamp>) {
         modbus_rules(session).await
     }
 }
@@ -54,8 +53,7 @@ impl Ruled for rfb::Filter {
     }
 
     async fn rules_of(session: &Recorded) -> (rfb::Rules, Option<Timestamp>) {
-        let (policy, target) = (session.broker().policy.current(), session.target());
-        (rules::vnc(&policy, (&target.asset, &target.service), session.terms()), None)
+        (rules::vnc(&session.broker().policy.current(), session.target().endpoint(), session.terms()), None)
     }
 }
 
@@ -65,13 +63,12 @@ impl Ruled for rdp::Filter {
     }
 
     async fn rules_of(session: &Recorded) -> (rdp::Rules, Option<Timestamp>) {
-        let (policy, target) = (session.broker().policy.current(), session.target());
-        (rules::rdp(&policy, (&target.asset, &target.service), session.terms()), None)
+        (rules::rdp(&session.broker().policy.current(), session.target().endpoint(), session.terms()), None)
     }
 }
 
 /// A database that hangs in the middle of an answer must not keep a window open, or a narrower filter from counting.
-const PATIENCE: Duration = Duration::from_secs(2);
+const WINDOWS_WITHIN: Duration = Duration::from_secs(2);
 
 /// Sends the rules anew whenever plant, windows or time have changed them. Never returns.
 pub(super) async fn keep_rules<F: Ruled>(session: &Recorded, rules: &watch::Sender<F::Rules>) -> Infallible
@@ -105,9 +102,9 @@ where
 ///
 /// A window that cannot be looked up, or may no longer be opened, gives nothing. A service that has left the plant has no
 /// rules at all: the session ends at the same change.
-async fn modbus_rules(session: &Recorded) -> (Arc<Rules>, Option<Timestamp>) {
+async fn modbus_rules(session: &Recorded) -> (Arc<modbus::Rules>, Option<Timestamp>) {
     let broker = session.broker();
-    let windows = match tokio::time::timeout(PATIENCE, window_rules(session)).await {
+    let windows = match tokio::time::timeout(WINDOWS_WITHIN, window_rules(session)).await {
         Ok(Ok(windows)) => windows,
         Ok(Err(error)) => {
             tracing::warn!(session = session.id(), %error, "Write windows cannot be looked up, so none counts");
@@ -121,11 +118,11 @@ async fn modbus_rules(session: &Recorded) -> (Arc<Rules>, Option<Timestamp>) {
             Vec::new()
         }
     };
-    let place = (&session.target().asset, &session.target().service);
+    let endpoint = session.target().endpoint();
     let policy = broker.policy.current();
-    match rules::modbus(&policy, place, session.terms(), &windows, broker.now()) {
+    match rules::modbus(&policy, endpoint, session.terms(), &windows, broker.now()) {
         Some(Dated { rules, until }) => (Arc::new(rules), until),
-        None => (Arc::new(Rules::new("none", Mode::Enforce, Vec::new(), Vec::new())), None),
+        None => (Arc::new(modbus::Rules::new("none", Mode::Enforce, Vec::new(), Vec::new())), None),
     }
 }
 

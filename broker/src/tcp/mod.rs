@@ -31,4 +31,4 @@ pub(crate) use filtered::Filtered;
 pub(crate) use filtered::tests::{Frank, UNNOTED};
 pub(crate) use person::{Gone, Hear, Heard, Person, Speak};
 #[cfg(test)]
-pub(crate) use relay::{Outcome, Relay};
+pub(crate) use relay::{Relay, StreamEnd};

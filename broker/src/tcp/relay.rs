@@ -27,7 +27,7 @@ const AFTER_ASSET: Duration = Duration::from_secs(10);
 
 /// How a stream came to its end.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Outcome {
+pub(crate) enum StreamEnd {
     /// The person ended it first.
     Left,
     /// The asset ended it first.
@@ -40,14 +40,14 @@ pub(crate) enum Outcome {
     Denied,
 }
 
-impl Outcome {
+impl StreamEnd {
     pub(super) fn word(&self) -> &'static str {
         match self {
-            Outcome::Left => "left",
-            Outcome::AssetClosed => "asset-closed",
-            Outcome::AssetReset(_) => "asset-reset",
-            Outcome::Malformed(_) => "malformed",
-            Outcome::Denied => "denied",
+            StreamEnd::Left => "left",
+            StreamEnd::AssetClosed => "asset-closed",
+            StreamEnd::AssetReset(_) => "asset-reset",
+            StreamEnd::Malformed(_) => "malformed",
+            StreamEnd::Denied => "denied",
         }
     }
 }
@@ -85,7 +85,7 @@ impl Passed {
 
 /// Why a direction stops before its end.
 #[derive(Debug, thiserror::Error)]
-enum Fault {
+enum Broken {
     #[error(transparent)]
     Person(#[from] Gone),
     #[error("the asset broke the connection off: {0}")]
@@ -110,29 +110,29 @@ impl<H: Hear, S: Speak> Relay<H, S> {
     }
 
     /// Passes what comes until the stream is over. A caller that stops waiting closes it all the same.
-    pub(crate) async fn run(&mut self) -> Outcome {
+    pub(crate) async fn run(&mut self) -> StreamEnd {
         let Self { track, from_person, to_person, gone, from_asset, to_asset, input, output } = self;
         let (track, gone) = (&*track, &*gone);
         let passing = async {
-            let input = pass_input(track, (from_person, gone), to_asset, input);
-            let output = pass_output(track, from_asset, (to_person, gone), output);
+            let input = pass_input(track, from_person, gone, to_asset, input);
+            let output = pass_output(track, from_asset, to_person, gone, output);
             both(track, input, output).await
         };
         tokio::select! {
             biased;
             outcome = passing => outcome,
-            () = too_late(gone) => Outcome::Left,
+            () = too_late(gone) => StreamEnd::Left,
         }
     }
 
     /// Puts the end on the track and closes both sides; `outcome` is how the stream itself ended, if it did.
-    pub(crate) async fn close(mut self, outcome: Option<&Outcome>) {
+    pub(crate) async fn close(mut self, outcome: Option<&StreamEnd>) {
         let mut body = json!({
-            "end": outcome.map_or("cut", Outcome::word),
+            "end": outcome.map_or("cut", StreamEnd::word),
             "input_bytes": self.input.bytes,
             "output_bytes": self.output.bytes,
         });
-        if let Some(Outcome::AssetReset(reason)) = outcome {
+        if let Some(StreamEnd::AssetReset(reason)) = outcome {
             body["reason"] = json!(reason);
         }
         entries::closed(&self.track, &body);
@@ -143,7 +143,7 @@ impl<H: Hear, S: Speak> Relay<H, S> {
         let last_words = async {
             tokio::join!(self.to_person.close(), async {
                 // A socket closed over unread bytes is reset, which could take back what was sent to it last.
-                if matches!(outcome, Some(Outcome::Left)) && self.to_asset.shutdown().await.is_ok() {
+                if matches!(outcome, Some(StreamEnd::Left)) && self.to_asset.shutdown().await.is_ok() {
                     let mut unread = [0; 4096];
                     while self.from_asset.read(&mut unread).await.is_ok_and(|count| count > 0) {}
                 }
@@ -158,59 +158,60 @@ impl<H: Hear, S: Speak> Relay<H, S> {
 
 async fn both(
     track: &Track,
-    input: impl Future<Output = Result<Ended, Fault>>,
-    output: impl Future<Output = Result<(), Fault>>,
-) -> Outcome {
+    input: impl Future<Output = Result<Ended, Broken>>,
+    output: impl Future<Output = Result<(), Broken>>,
+) -> StreamEnd {
     let (mut input, mut output) = (pin!(input), pin!(output));
     let first = tokio::select! {
         ended = &mut input => Ok(ended),
         ended = &mut output => Err(ended),
     };
     match first {
-        Ok(Ok(Ended::Left)) => Outcome::Left,
-        Ok(Ok(Ended::Finished)) => output.await.map_or_else(outcome, |()| Outcome::Left),
-        Ok(Err(fault)) => {
+        Ok(Ok(Ended::Left)) => StreamEnd::Left,
+        Ok(Ok(Ended::Finished)) => output.await.map_or_else(outcome, |()| StreamEnd::Left),
+        Ok(Err(broken)) => {
             if tokio::time::timeout(LAST_WORDS, output).await.is_err() {
                 tracing::debug!("An asset that takes nothing more had more to say");
             }
-            outcome(fault)
+            outcome(broken)
         }
         Err(Ok(())) => {
             tokio::select! {
                 _ = input => {}
                 () = quiet(track) => {}
             }
-            Outcome::AssetClosed
+            StreamEnd::AssetClosed
         }
-        Err(Err(Fault::Person(_))) => {
-            if let Err(fault) = input.await {
-                tracing::debug!(%fault, "What a person had sent before they left was not all passed on");
+        Err(Err(Broken::Person(_))) => {
+            if let Err(broken) = input.await {
+                tracing::debug!(%broken, "What a person had sent before they left was not all passed on");
             }
-            Outcome::Left
+            StreamEnd::Left
         }
-        Err(Err(fault)) => outcome(fault),
+        Err(Err(broken)) => outcome(broken),
     }
 }
 
-fn outcome(fault: Fault) -> Outcome {
-    match fault {
-        Fault::Person(_) => Outcome::Left,
-        Fault::Asset(error) => Outcome::AssetReset(error.to_string()),
+fn outcome(broken: Broken) -> StreamEnd {
+    match broken {
+        Broken::Person(_) => StreamEnd::Left,
+        Broken::Asset(error) => StreamEnd::AssetReset(error.to_string()),
     }
 }
 
 async fn pass_input<H: Hear>(
     track: &Track,
-    (from, gone): (&mut H, &CancellationToken),
+    from: &mut H,
+    gone: &CancellationToken,
     to: &mut OwnedWriteHalf,
     passed: &mut Passed,
-) -> Result<Ended, Fault> {
+) -> Result<Ended, Broken> {
     loop {
         match from.next().await {
             Heard::Bytes(bytes) => {
                 // What is not recorded is taken and dropped: the session ends, now or after its grace.
                 if passed.record(track, Direction::Input, &bytes).is_ok() {
-                    send_to_asset(to, bytes, from).await.map_err(Fault::Asset)?;
+                    send_to_asset(to, bytes, from).await.map_err(Broken::Asset)?;
                 }
             }
             // An end of input that was refused in part would pass for the end of the whole.
@@ -220,7 +221,7 @@ async fn pass_input<H: Hear>(
             }
             Heard::Finished => {
                 from.release(usize::MAX);
-                to.shutdown().await.map_err(Fault::Asset)?;
+                to.shutdown().await.map_err(Broken::Asset)?;
                 return Ok(Ended::Finished);
             }
             Heard::Left => return Ok(Ended::Left),
@@ -240,12 +241,13 @@ async fn send_to_asset<H: Hear>(to: &mut OwnedWriteHalf, mut bytes: Bytes, from:
 async fn pass_output<S: Speak>(
     track: &Track,
     from: &OwnedReadHalf,
-    (to, gone): (&mut S, &CancellationToken),
+    to: &mut S,
+    gone: &CancellationToken,
     passed: &mut Passed,
-) -> Result<(), Fault> {
+) -> Result<(), Broken> {
     loop {
         tokio::select! {
-            ready = from.readable() => ready.map_err(Fault::Asset)?,
+            ready = from.readable() => ready.map_err(Broken::Asset)?,
             () = gone.cancelled() => return Err(Gone.into()),
         }
         // Made anew each time: a stream that stands still holds no buffer.
@@ -254,7 +256,7 @@ async fn pass_output<S: Speak>(
             Ok(0) => return Ok(to.finish().await?),
             Ok(_) => {}
             Err(error) if error.kind() == ErrorKind::WouldBlock => continue,
-            Err(error) => return Err(Fault::Asset(error)),
+            Err(error) => return Err(Broken::Asset(error)),
         }
         let bytes = buffer.freeze();
         if passed.record(track, Direction::Output, &bytes).is_err() {

@@ -2,16 +2,18 @@
 
 use jiff::Timestamp;
 use sallyport_policy::{
-    AssetId, ClipboardWay, FilterMode, ModbusBase, ModbusRules, OperationKind, Policy, ProtocolRules, RdpSecurity,
-    ResolvedFilter, ResolvedPoints, ResolvedRule, Service, ServiceName, Stretch, Tag, TagType, Terms, WordOrder,
+    ClipboardWay, FilterMode, ModbusBase, ModbusRules, OperationKind, Policy, ProtocolRules, RdpSecurity,
+    ResolvedFilter, ResolvedPoints, ResolvedRule, Service, Stretch, TagType, Terms,
 };
-use sallyport_protocol_filter::modbus::{self, Function, Limits, Points, Rule, Rules, Table, Units, ValueType};
+use sallyport_protocol_filter::modbus::{self, Function, Limits, Points, Rule, Units, ValueType};
 use sallyport_protocol_filter::{Kind, Mode, rdp, rfb};
+
+use crate::live::Endpoint;
 
 /// The rules of a Modbus session at a moment, and when they have to be made anew.
 pub(crate) struct Dated {
     /// What the filter judges by: every rule with the stretch of time that is open, or comes next.
-    pub(crate) rules: Rules,
+    pub(crate) rules: modbus::Rules,
     /// When the first of these stretches is over.
     pub(crate) until: Option<Timestamp>,
 }
@@ -20,13 +22,13 @@ pub(crate) struct Dated {
 /// the plant: then the session ends, and until then nothing is allowed.
 pub(crate) fn modbus(
     policy: &Policy,
-    (asset, service): (&AssetId, &ServiceName),
+    of: Endpoint<'_>,
     terms: &Terms,
     windows: &[ResolvedRule],
     now: Timestamp,
 ) -> Option<Dated> {
-    let filter = policy.filter_for(asset, service, terms)?;
-    let service = policy.asset(asset)?.services.get(service)?;
+    let filter = policy.filter_for(of.asset, of.service, terms)?;
+    let service = policy.asset(of.asset)?.services.get(of.service)?;
     dated(&filter, tags(policy, service), windows, now)
 }
 
@@ -40,8 +42,8 @@ pub(crate) fn dated(
     let ProtocolRules::Modbus(ModbusRules { base, rules: written }) = &filter.rules else { return None };
     let mut rules = match base {
         ModbusBase::Nothing => Vec::new(),
-        ModbusBase::ReadOnly => Rules::read_only().rules().to_vec(),
-        ModbusBase::Full => Rules::full().rules().to_vec(),
+        ModbusBase::ReadOnly => modbus::Rules::read_only().rules().to_vec(),
+        ModbusBase::Full => modbus::Rules::full().rules().to_vec(),
     };
     let mut until: Option<Timestamp> = None;
     for each in written.iter().chain(windows) {
@@ -51,7 +53,7 @@ pub(crate) fn dated(
         }
         rules.push(rule(each, stretch));
     }
-    Some(Dated { rules: Rules::new(&filter.name, mode(filter.mode), rules, tags), until })
+    Some(Dated { rules: modbus::Rules::new(&filter.name, mode(filter.mode), rules, tags), until })
 }
 
 /// The tags of a service.
@@ -60,8 +62,8 @@ pub(crate) fn tags(policy: &Policy, service: &Service) -> Vec<modbus::Tag> {
 }
 
 /// What the terms of a session mean for VNC. Where the service has left the plant: the picture only, until the session ends.
-pub(crate) fn vnc(policy: &Policy, (asset, service): (&AssetId, &ServiceName), terms: &Terms) -> rfb::Rules {
-    match policy.filter_for(asset, service, terms) {
+pub(crate) fn vnc(policy: &Policy, of: Endpoint<'_>, terms: &Terms) -> rfb::Rules {
+    match policy.filter_for(of.asset, of.service, terms) {
         Some(ResolvedFilter { mode, rules: ProtocolRules::Vnc(rules), .. }) => rfb::Rules {
             input: rules.input,
             clipboard_to_asset: rules.clipboard.contains(&ClipboardWay::ToAsset),
@@ -73,8 +75,8 @@ pub(crate) fn vnc(policy: &Policy, (asset, service): (&AssetId, &ServiceName), t
 }
 
 /// What the terms of a session mean for RDP. Where the service has left the plant: the most, until the session ends.
-pub(crate) fn rdp(policy: &Policy, (asset, service): (&AssetId, &ServiceName), terms: &Terms) -> rdp::Rules {
-    match policy.filter_for(asset, service, terms) {
+pub(crate) fn rdp(policy: &Policy, of: Endpoint<'_>, terms: &Terms) -> rdp::Rules {
+    match policy.filter_for(of.asset, of.service, terms) {
         Some(ResolvedFilter { mode, rules: ProtocolRules::Rdp(rules), .. }) => {
             let require = match rules.require {
                 RdpSecurity::Any => rdp::Require::Any,
@@ -139,16 +141,16 @@ fn kind(written: OperationKind) -> Kind {
     }
 }
 
-fn table(written: sallyport_policy::Table) -> Table {
+fn table(written: sallyport_policy::Table) -> modbus::Table {
     match written {
-        sallyport_policy::Table::Coil => Table::Coils,
-        sallyport_policy::Table::DiscreteInput => Table::DiscreteInputs,
-        sallyport_policy::Table::InputRegister => Table::InputRegisters,
-        sallyport_policy::Table::Register => Table::Registers,
+        sallyport_policy::Table::Coil => modbus::Table::Coils,
+        sallyport_policy::Table::DiscreteInput => modbus::Table::DiscreteInputs,
+        sallyport_policy::Table::InputRegister => modbus::Table::InputRegisters,
+        sallyport_policy::Table::Register => modbus::Table::Registers,
     }
 }
 
-fn tag(written: &Tag) -> modbus::Tag {
+fn tag(written: &sallyport_policy::Tag) -> modbus::Tag {
     modbus::Tag {
         name: written.name.clone(),
         table: table(written.table),
@@ -165,8 +167,8 @@ fn tag(written: &Tag) -> modbus::Tag {
             TagType::F64 => ValueType::F64,
         },
         order: match written.word_order {
-            WordOrder::Big => modbus::WordOrder::Big,
-            WordOrder::Little => modbus::WordOrder::Little,
+            sallyport_policy::WordOrder::Big => modbus::WordOrder::Big,
+            sallyport_policy::WordOrder::Little => modbus::WordOrder::Little,
         },
         scale: written.scale,
         offset: written.offset,

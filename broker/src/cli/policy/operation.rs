@@ -17,6 +17,7 @@ use super::asked::Asked;
 use super::{CliError, Context};
 use crate::cli::printable;
 use crate::identity::Standing;
+use crate::live::Endpoint;
 use crate::store::Listed;
 use crate::tcp::rules;
 
@@ -134,7 +135,7 @@ pub(super) fn judge(
         Decision::NeedApproval(approval) => (Some("approval"), terms_of(policy, &approval.rule)),
         Decision::Permit(permit) => (None, Some(&permit.terms)),
     };
-    let dated = terms.and_then(|terms| rules::modbus(policy, (asset, service), terms, &added, asked.at));
+    let dated = terms.and_then(|terms| rules::modbus(policy, Endpoint { asset, service }, terms, &added, asked.at));
     let resolved = terms.and_then(|terms| policy.filter_for(asset, service, terms));
     let filter = dated.zip(resolved).map(|(dated, resolved)| {
         let case = Case { rules: &dated.rules, unit: wanted.unit, request: wanted.request(), at: asked.at };

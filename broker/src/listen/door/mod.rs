@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::known::Known;
 use super::rate::Rates;
-use super::turned::{Counts as Refused, Reasons, Turned, TurnedAway};
+use super::turned::{Reasons, Turned, TurnedAway, TurnedCounts};
 use crate::identity::network;
 
 /// One part in this many is kept: of the places for known sources, of a full room for those who are about to leave it.
@@ -73,7 +73,7 @@ pub(crate) struct Door {
     limits: Limits,
     known: Known,
     open: Mutex<Open>,
-    refused: Mutex<Refused>,
+    refused: Mutex<TurnedCounts>,
 }
 
 #[derive(Debug)]
@@ -186,7 +186,7 @@ impl Door {
         self.refused().take_sources()
     }
 
-    fn refused(&self) -> MutexGuard<'_, Refused> {
+    fn refused(&self) -> MutexGuard<'_, TurnedCounts> {
         self.refused.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

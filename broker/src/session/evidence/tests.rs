@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sallyport_policy::{RecorderTrouble, Terms};
-use sallyport_session_recorder::{Budget, Kind};
+use sallyport_session_recorder::Kind;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -56,8 +56,7 @@ impl Way {
             let mut relay = Relay::new(track, side, to_asset);
             tokio::spawn(async move { relay.run().await });
         } else {
-            let filter = (Frank::default(), <[Budget; 2]>::default());
-            let mut relay = Filtered::new(track, "frank", filter, side, to_asset);
+            let mut relay = Filtered::new(track, "frank", Frank::default(), Default::default(), side, to_asset);
             tokio::spawn(async move {
                 let (_rules, rules) = watch::channel(());
                 relay.run(rules).await

@@ -6,10 +6,10 @@ use serde_json::json;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use super::content::Stream;
 use super::context::ChannelContext;
 use super::session_channel::{ChannelError, join};
 use super::supervise::supervise;
+use super::traffic::Traffic;
 
 /// Relays a direct-tcpip channel that the asset has opened to `host` and `port` of its own, on a track of its own.
 pub fn relay_forward(
@@ -24,7 +24,7 @@ pub fn relay_forward(
     let ends = Arc::new(join(client, None, asset, context, track, None));
     let (start, started) = oneshot::channel();
     let task = tokio::spawn(supervise(ends, started, seat));
-    if start.send(Stream::Bulk).is_err() {
+    if start.send(Traffic::Bulk).is_err() {
         tracing::debug!(track = %id, "A forwarded connection ended as it began");
     }
     Ok(task)

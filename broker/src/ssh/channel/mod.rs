@@ -4,7 +4,6 @@
 //! reader ─► queue ─► pumps ─► ends: recorded, then sent ─► the other side
 //! ```
 
-mod content;
 mod context;
 mod ends;
 pub(crate) mod flow;
@@ -19,6 +18,7 @@ mod request;
 mod session_channel;
 mod stream_side;
 mod supervise;
+mod traffic;
 
 pub use context::{ChannelContext, RefusedRequest};
 pub use flow::Flow;
@@ -26,8 +26,8 @@ pub use loopback::relay_forward;
 pub use pipe::pipe;
 pub use queue::bytes_queued;
 #[cfg(test)]
-pub(in crate::ssh) use queue::{PATIENCE, SLOW_ABOVE};
+pub(in crate::ssh) use queue::{SLOW_ABOVE, STALLS_AFTER};
 pub(in crate::ssh) use refusal::say_and_close;
 pub use request::ChannelRequest;
-pub use session_channel::{Answer, ChannelError, Sentence, SessionChannel};
+pub use session_channel::{ChannelAnswer, ChannelError, SessionChannel};
 pub(in crate::ssh) use stream_side::ChannelCaller;

@@ -10,11 +10,11 @@ use sallyport_session_recorder::{Budget, Direction, Kind};
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::content::Stream;
 use super::ends::{Ends, Fault};
 use super::item::{BATCH, Item, batch_cost, joined, same_batch};
 use super::queue::{Queue, Weigh};
 use super::reader::Received;
+use super::traffic::Traffic;
 use crate::ssh::transfer::Step;
 
 /// How long the end of a program's output waits for its exit status while the person's own side goes on.
@@ -32,12 +32,12 @@ const ENOUGH_MESSAGES: usize = 512;
 
 impl Ends {
     /// The person's bytes to the asset, until either is gone.
-    pub(crate) async fn pump_input(&self, stream: &Stream) -> Result<(), Fault> {
+    pub(crate) async fn pump_input(&self, traffic: &Traffic) -> Result<(), Fault> {
         let queue = &self.from_client.queue;
         let mut budget = Budget::default();
         let mut steps = Vec::new();
         let mut told = false;
-        while let Some(items) = self.next_batch(&self.from_client, stream).await? {
+        while let Some(items) = self.next_batch(&self.from_client, traffic).await? {
             let mut owed = Owed { received: &self.from_client, cost: batch_cost(&items) };
             match items.first() {
                 Some(Item::Data(_)) => {
@@ -47,13 +47,13 @@ impl Ends {
                     }
                     let bytes = joined(&items);
                     drop(items);
-                    let outcome = match stream {
-                        Stream::Terminal => self.input(&bytes, None, &mut owed).await,
-                        Stream::Bulk => self.input(&bytes, Some(&mut budget), &mut owed).await,
-                        Stream::Sftp(_) | Stream::Scp(_) => {
-                            let decoded = stream.client_sent(bytes, &mut steps);
+                    let outcome = match traffic {
+                        Traffic::Terminal => self.input(&bytes, None, &mut owed).await,
+                        Traffic::Bulk => self.input(&bytes, Some(&mut budget), &mut owed).await,
+                        Traffic::Sftp(_) | Traffic::Scp(_) => {
+                            let decoded = traffic.client_sent(bytes, &mut steps);
                             let sent = self.perform_input(&mut steps, &mut owed).await;
-                            if stream.answer_is_due() {
+                            if traffic.answer_is_due() {
                                 self.from_asset.queue.push(Item::Wake);
                             }
                             sent.and_then(|()| decoded.map_err(Fault::from))
@@ -77,7 +77,7 @@ impl Ends {
     }
 
     /// The asset's bytes to the person, in the asset's order, to the channel's end.
-    pub(crate) async fn pump_output(&self, stream: &Stream) -> Result<(), Fault> {
+    pub(crate) async fn pump_output(&self, traffic: &Traffic) -> Result<(), Fault> {
         let mut budgets = Budgets::default();
         let mut steps = Vec::new();
         let mut held = Held::default();
@@ -85,29 +85,29 @@ impl Ends {
             if held.is_due(self).await {
                 self.to_client(self.client.eof()).await?;
             }
-            let Some(items) = self.next_batch(&self.from_asset, stream).await? else { break };
+            let Some(items) = self.next_batch(&self.from_asset, traffic).await? else { break };
             let mut owed = Owed { received: &self.from_asset, cost: batch_cost(&items) };
             match items.first() {
                 Some(Item::Data(_)) => {
                     self.context.record.activity.touch();
                     let bytes = joined(&items);
                     drop(items);
-                    if let Stream::Sftp(_) | Stream::Scp(_) = stream {
-                        let decoded = stream.asset_sent(bytes, &mut steps);
+                    if let Traffic::Sftp(_) | Traffic::Scp(_) = traffic {
+                        let decoded = traffic.asset_sent(bytes, &mut steps);
                         self.perform_output(&mut steps, &mut owed).await?;
                         decoded?;
                     } else {
-                        let budget = matches!(stream, Stream::Bulk).then_some(&mut budgets.output);
+                        let budget = matches!(traffic, Traffic::Bulk).then_some(&mut budgets.output);
                         self.output(Direction::Output, None, bytes, budget, &mut owed).await?;
                     }
                 }
                 Some(Item::Extended(kind, _)) => {
                     self.context.record.activity.touch();
-                    let budget = (!matches!(stream, Stream::Terminal)).then_some(&mut budgets.error);
+                    let budget = (!matches!(traffic, Traffic::Terminal)).then_some(&mut budgets.error);
                     self.output(Direction::ErrorOutput, Some(*kind), joined(&items), budget, &mut owed).await?;
                 }
                 Some(Item::Wake) => {
-                    stream.due_answers(&mut steps);
+                    traffic.due_answers(&mut steps);
                     self.perform_output(&mut steps, &mut owed).await?;
                 }
                 // A forwarded connection has no exit status to wait for.
@@ -135,16 +135,16 @@ impl Ends {
     }
 
     /// The stream is over: what it left unfinished is recorded and reported.
-    pub(crate) async fn finish(&self, stream: &Stream) -> Result<(), Fault> {
+    pub(crate) async fn finish(&self, traffic: &Traffic) -> Result<(), Fault> {
         let mut steps = Vec::new();
-        stream.finish(&mut steps);
+        traffic.finish(&mut steps);
         for step in steps {
             self.say_step(step).await?;
         }
         Ok(())
     }
 
-    async fn next_batch(&self, received: &Received, stream: &Stream) -> Result<Option<Vec<Item>>, Fault> {
+    async fn next_batch(&self, received: &Received, traffic: &Traffic) -> Result<Option<Vec<Item>>, Fault> {
         let queue = &received.queue;
         let taken = tokio::select! {
             biased;
@@ -152,7 +152,7 @@ impl Ends {
             taken = queue.take(same_batch) => taken,
         };
         let Some(mut items) = taken else { return Ok(None) };
-        if matches!(items.first(), Some(Item::Data(_))) && stream.expects_more() {
+        if matches!(items.first(), Some(Item::Data(_))) && traffic.expects_more() {
             self.gather(queue, &mut items).await?;
         }
         Ok(Some(items))

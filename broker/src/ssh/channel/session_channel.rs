@@ -9,13 +9,13 @@ use sallyport_session_recorder::Kind;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 
-use super::content::Stream;
 use super::context::{ChannelContext, RefusedRequest};
 use super::ends::{Ends, Fault};
 use super::pumps::signal_name;
 use super::reader::{Drain, Received};
 use super::request::ChannelRequest;
 use super::supervise::supervise;
+use super::traffic::Traffic;
 use crate::session::{Track, Unrecorded};
 use crate::ssh::transfer::command::{Command, Way, classify};
 use crate::ssh::transfer::scp::Scp;
@@ -35,33 +35,23 @@ pub enum ChannelError {
     Record(#[from] Unrecorded),
 }
 
-/// One plain sentence for the person.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Sentence(String);
-
-impl std::fmt::Display for Sentence {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
 /// What to answer the person's client.
 #[must_use]
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Answer {
+pub enum ChannelAnswer {
     /// Success.
     Success,
     /// Failure; the channel goes on.
     Failure,
     /// Success, so that the client listens: the sentence follows on standard error, exit status 1, and the end.
-    Refused(Sentence),
+    Refused,
 }
 
 /// One session channel from the person, from open to close.
 pub struct SessionChannel {
     ends: Arc<Ends>,
     answers: mpsc::Receiver<bool>,
-    start: Option<oneshot::Sender<Stream>>,
+    start: Option<oneshot::Sender<Traffic>>,
     terminal: bool,
 }
 
@@ -94,7 +84,7 @@ impl SessionChannel {
     }
 
     /// Judges a request by the terms, records it, asks the asset, and says what to answer.
-    pub async fn request(&mut self, request: ChannelRequest) -> Answer {
+    pub async fn request(&mut self, request: ChannelRequest) -> ChannelAnswer {
         self.ends.context.record.activity.touch();
         let (word, bytes, starts) = (request.word(), request.weight(), request.starts());
         let answer = match self.pass(request).await {
@@ -103,7 +93,7 @@ impl SessionChannel {
                 let body = json!({ "request": word, "bytes": bytes });
                 match starts {
                     true => self.refuse(&body, &format!("the {word} request is too long to be recorded")).await,
-                    false => self.refuse_quietly(&body).map(|()| Answer::Failure),
+                    false => self.refuse_quietly(&body).map(|()| ChannelAnswer::Failure),
                 }
             }
             answer => answer,
@@ -112,7 +102,7 @@ impl SessionChannel {
             Ok(answer) => answer,
             Err(fault) => {
                 tracing::debug!(%fault, track = %self.ends.track.id(), "A channel request was not passed on");
-                Answer::Failure
+                ChannelAnswer::Failure
             }
         }
     }
@@ -140,11 +130,11 @@ impl SessionChannel {
         }
     }
 
-    async fn pass(&mut self, request: ChannelRequest) -> Result<Answer, Fault> {
+    async fn pass(&mut self, request: ChannelRequest) -> Result<ChannelAnswer, Fault> {
         if self.start.is_none() {
             // The one program of this channel runs already (RFC 4254, section 6.5).
             self.refuse_quietly(&request.describe())?;
-            return Ok(Answer::Failure);
+            return Ok(ChannelAnswer::Failure);
         }
         let body = request.describe();
         let ends = Arc::clone(&self.ends);
@@ -153,38 +143,38 @@ impl SessionChannel {
             ChannelRequest::Pty { term, cols, rows, pixels, modes } => {
                 if !terms.allows(ChannelKind::Shell) && !terms.allows(ChannelKind::Exec) {
                     self.refuse_quietly(&body)?;
-                    return Ok(Answer::Failure);
+                    return Ok(ChannelAnswer::Failure);
                 }
                 let ask = ends.asset.request_pty(true, &term, cols, rows, pixels.0, pixels.1, &modes);
                 let answer = self.ask(&body, ask).await?;
-                self.terminal |= answer == Answer::Success;
+                self.terminal |= answer == ChannelAnswer::Success;
                 Ok(answer)
             }
             ChannelRequest::Env { name, value } => {
                 if !terms.allows_env(&name) {
                     self.refuse_quietly(&body)?;
-                    return Ok(Answer::Failure);
+                    return Ok(ChannelAnswer::Failure);
                 }
                 self.ask(&body, ends.asset.set_env(true, name, value)).await
             }
             ChannelRequest::Agent | ChannelRequest::X11 => {
                 self.refuse_quietly(&body)?;
-                Ok(Answer::Failure)
+                Ok(ChannelAnswer::Failure)
             }
             ChannelRequest::Shell => {
                 if !terms.allows(ChannelKind::Shell) {
                     return self.refuse(&body, "a shell is not granted here").await;
                 }
-                let stream = if self.terminal { Stream::Terminal } else { Stream::Bulk };
-                self.start(&body, ends.asset.request_shell(true), stream).await
+                let traffic = if self.terminal { Traffic::Terminal } else { Traffic::Bulk };
+                self.start(&body, ends.asset.request_shell(true), traffic).await
             }
             ChannelRequest::Exec(command) => self.exec(&body, command).await,
             ChannelRequest::Subsystem(name) if name == "sftp" => {
                 if let Some(sentence) = self.why_no_sftp() {
                     return self.refuse(&body, &sentence).await;
                 }
-                let stream = self.sftp();
-                self.start(&body, ends.asset.request_subsystem(true, name), stream).await
+                let traffic = self.sftp();
+                self.start(&body, ends.asset.request_subsystem(true, name), traffic).await
             }
             ChannelRequest::Subsystem(name) => {
                 let shown = sallyport_plain::excerpt(&name, 40);
@@ -193,27 +183,27 @@ impl SessionChannel {
         }
     }
 
-    async fn exec(&mut self, body: &Value, command: Vec<u8>) -> Result<Answer, Fault> {
+    async fn exec(&mut self, body: &Value, command: Vec<u8>) -> Result<ChannelAnswer, Fault> {
         let ends = Arc::clone(&self.ends);
         let terms = &ends.context.terms;
         if !terms.allows(ChannelKind::Exec) {
             return self.refuse(body, "commands are not granted here").await;
         }
         let classified = classify(&command);
-        let stream = match classified {
+        let traffic = match classified {
             Command::Scp(way, target) => {
                 if let Some(sentence) = self.why_no_files(way) {
                     ends.report(Via::Scp, target, FileOutcome::Refused(way.as_str())).await?;
                     return self.refuse(body, &sentence).await;
                 }
-                Stream::Scp(Box::new(Mutex::new(Scp::new(way, target))))
+                Traffic::Scp(Box::new(Mutex::new(Scp::new(way, target))))
             }
             Command::Rsync(way, target) => {
                 if let Some(sentence) = self.why_no_files(way) {
                     ends.report(Via::Rsync, target, FileOutcome::Refused(way.as_str())).await?;
                     return self.refuse(body, &sentence).await;
                 }
-                Stream::Bulk
+                Traffic::Bulk
             }
             Command::SftpServer => {
                 if let Some(sentence) = self.why_no_sftp() {
@@ -221,14 +211,14 @@ impl SessionChannel {
                 }
                 self.sftp()
             }
-            Command::Other => Stream::Bulk,
+            Command::Other => Traffic::Bulk,
         };
-        let stream = if self.terminal && matches!(stream, Stream::Bulk) { Stream::Terminal } else { stream };
-        self.start(body, ends.asset.exec(true, command), stream).await
+        let traffic = if self.terminal && matches!(traffic, Traffic::Bulk) { Traffic::Terminal } else { traffic };
+        self.start(body, ends.asset.exec(true, command), traffic).await
     }
 
-    fn sftp(&self) -> Stream {
-        Stream::Sftp(Box::new(Mutex::new(Sftp::new(self.ends.context.terms.file_transfer))))
+    fn sftp(&self) -> Traffic {
+        Traffic::Sftp(Box::new(Mutex::new(Sftp::new(self.ends.context.terms.file_transfer))))
     }
 
     fn why_no_sftp(&self) -> Option<String> {
@@ -254,7 +244,7 @@ impl SessionChannel {
         &mut self,
         body: &Value,
         send: impl Future<Output = Result<(), russh::Error>>,
-    ) -> Result<Answer, Fault> {
+    ) -> Result<ChannelAnswer, Fault> {
         self.record(body, "allowed", json!(true))?;
         let ends = Arc::clone(&self.ends);
         ends.to_asset(send).await?;
@@ -272,12 +262,12 @@ impl SessionChannel {
         let name = body.get("request").cloned().unwrap_or_default();
         ends.track.append_json(Kind::Request, &json!({ "request": name, "answer": word }))?;
         match answer {
-            Some(true) => Ok(Answer::Success),
-            Some(false) => Ok(Answer::Failure),
+            Some(true) => Ok(ChannelAnswer::Success),
+            Some(false) => Ok(ChannelAnswer::Failure),
             None => {
                 // A late answer would be taken for the next request's: there is no next one.
                 self.finish_with("the asset did not answer");
-                Ok(Answer::Failure)
+                Ok(ChannelAnswer::Failure)
             }
         }
     }
@@ -286,12 +276,12 @@ impl SessionChannel {
         &mut self,
         body: &Value,
         send: impl Future<Output = Result<(), russh::Error>>,
-        stream: Stream,
-    ) -> Result<Answer, Fault> {
+        traffic: Traffic,
+    ) -> Result<ChannelAnswer, Fault> {
         let answer = self.ask(body, send).await?;
-        if answer == Answer::Success
+        if answer == ChannelAnswer::Success
             && let Some(start) = self.start.take()
-            && start.send(stream).is_err()
+            && start.send(traffic).is_err()
         {
             return Err(Fault::Ending);
         }
@@ -303,7 +293,7 @@ impl SessionChannel {
     }
 
     /// Refuses the channel's program: in the recording, in the audit chain, and with a sentence.
-    async fn refuse(&mut self, body: &Value, sentence: &str) -> Result<Answer, Fault> {
+    async fn refuse(&mut self, body: &Value, sentence: &str) -> Result<ChannelAnswer, Fault> {
         self.record(body, "allowed", json!(false))?;
         let text = |key: &str| body.get(key).and_then(Value::as_str);
         let request = text("request").unwrap_or_default();
@@ -314,7 +304,7 @@ impl SessionChannel {
         let refused = RefusedRequest { request, reason: sentence.to_owned() };
         self.ends.context.refused.send(refused).await.map_err(|_| Fault::Report)?;
         self.finish_with(sentence);
-        Ok(Answer::Refused(Sentence(sentence.to_owned())))
+        Ok(ChannelAnswer::Refused)
     }
 
     /// Ends the channel with a sentence, from a task of its own: the answer to the request goes out first.

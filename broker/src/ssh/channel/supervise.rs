@@ -6,25 +6,25 @@ use sallyport_session_recorder::Kind;
 use serde_json::json;
 use tokio::sync::oneshot;
 
-use super::content::Stream;
 use super::ends::{Ends, Fault};
-use super::queue::PATIENCE;
+use super::queue::STALLS_AFTER;
+use super::traffic::Traffic;
 use crate::session::{Seat, Unrecorded};
 
 /// When the asset has closed already, the answer to the request that began it comes within this.
 const START_WITHIN: Duration = Duration::from_secs(1);
 /// What is left to say at the end is said within this.
-const LAST_WORDS: Duration = Duration::from_secs(2);
+const CLOSED_WITHIN: Duration = Duration::from_secs(2);
 
 /// Waits for the channel's program, pumps until it is over, and closes.
 ///
 /// The channel counts among its session's until then: what the person's connection still holds of it does not matter.
-pub(crate) async fn supervise(ends: Arc<Ends>, started: oneshot::Receiver<Stream>, seat: Seat) {
-    let stream = await_start(&ends, started).await;
-    if let Some(stream) = stream {
-        let stream = Arc::new(stream);
-        let reason = run(&ends, &stream).await;
-        if let Err(fault) = ends.finish(&stream).await {
+pub(crate) async fn supervise(ends: Arc<Ends>, started: oneshot::Receiver<Traffic>, seat: Seat) {
+    let traffic = await_start(&ends, started).await;
+    if let Some(traffic) = traffic {
+        let traffic = Arc::new(traffic);
+        let reason = run(&ends, &traffic).await;
+        if let Err(fault) = ends.finish(&traffic).await {
             tracing::debug!(%fault, track = %ends.track.id(), "What a channel left unfinished was not reported");
         }
         if let Some(reason) = reason {
@@ -35,11 +35,11 @@ pub(crate) async fn supervise(ends: Arc<Ends>, started: oneshot::Receiver<Stream
     drop(seat);
 }
 
-async fn await_start(ends: &Ends, mut started: oneshot::Receiver<Stream>) -> Option<Stream> {
+async fn await_start(ends: &Ends, mut started: oneshot::Receiver<Traffic>) -> Option<Traffic> {
     tokio::select! {
         biased;
         () = ends.stop.cancelled() => None,
-        stream = &mut started => stream.ok(),
+        traffic = &mut started => traffic.ok(),
         () = ends.from_client.gone.cancelled() => None,
         () = ends.from_asset.stalled.cancelled() => None,
         () = ends.from_asset.gone.cancelled() => {
@@ -50,14 +50,14 @@ async fn await_start(ends: &Ends, mut started: oneshot::Receiver<Stream>) -> Opt
 }
 
 /// Both pumps to their end. Gives the sentence that the person is owed if the channel was cut short.
-async fn run(ends: &Arc<Ends>, stream: &Arc<Stream>) -> Option<String> {
+async fn run(ends: &Arc<Ends>, traffic: &Arc<Traffic>) -> Option<String> {
     let mut input = tokio::spawn({
-        let (ends, stream) = (Arc::clone(ends), Arc::clone(stream));
-        async move { ends.pump_input(&stream).await }
+        let (ends, traffic) = (Arc::clone(ends), Arc::clone(traffic));
+        async move { ends.pump_input(&traffic).await }
     });
     let mut output = tokio::spawn({
-        let (ends, stream) = (Arc::clone(ends), Arc::clone(stream));
-        async move { ends.pump_output(&stream).await }
+        let (ends, traffic) = (Arc::clone(ends), Arc::clone(traffic));
+        async move { ends.pump_output(&traffic).await }
     });
     let reason = tokio::select! {
         () = ends.from_asset.stalled.cancelled() => Some(not_taken()),
@@ -74,7 +74,7 @@ async fn run(ends: &Arc<Ends>, stream: &Arc<Stream>) -> Option<String> {
 }
 
 fn not_taken() -> String {
-    let seconds = PATIENCE.as_secs();
+    let seconds = STALLS_AFTER.as_secs();
     format!(
         "your side has not taken anything for {seconds} s; this channel was ended so that others of its session go on"
     )
@@ -111,7 +111,7 @@ async fn close(ends: &Ends) {
             ends.from_asset.gone.cancel();
         }
     };
-    if tokio::time::timeout(LAST_WORDS, closed).await.is_err() {
+    if tokio::time::timeout(CLOSED_WITHIN, closed).await.is_err() {
         tracing::debug!(track = %ends.track.id(), "A connection did not take a channel's close in time");
     }
     ends.stop.cancel();

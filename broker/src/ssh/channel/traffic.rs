@@ -8,7 +8,7 @@ use crate::ssh::transfer::sftp::Sftp;
 use crate::ssh::transfer::{Malformed, Step};
 
 /// What a started channel carries, which decides how it is recorded.
-pub(crate) enum Stream {
+pub(crate) enum Traffic {
     /// Everything in full.
     Terminal,
     /// In full within a budget.
@@ -19,46 +19,46 @@ pub(crate) enum Stream {
     Scp(Box<Mutex<Scp>>),
 }
 
-impl Stream {
+impl Traffic {
     pub(crate) fn client_sent(&self, bytes: Bytes, steps: &mut Vec<Step>) -> Result<(), Malformed> {
         match self {
-            Stream::Sftp(sftp) => locked(sftp).client_sent(bytes, steps),
-            Stream::Scp(scp) => locked(scp).client_sent(bytes, steps),
-            Stream::Terminal | Stream::Bulk => Ok(()),
+            Traffic::Sftp(sftp) => locked(sftp).client_sent(bytes, steps),
+            Traffic::Scp(scp) => locked(scp).client_sent(bytes, steps),
+            Traffic::Terminal | Traffic::Bulk => Ok(()),
         }
     }
 
     pub(crate) fn asset_sent(&self, bytes: Bytes, steps: &mut Vec<Step>) -> Result<(), Malformed> {
         match self {
-            Stream::Sftp(sftp) => locked(sftp).asset_sent(bytes, steps),
-            Stream::Scp(scp) => locked(scp).asset_sent(bytes, steps),
-            Stream::Terminal | Stream::Bulk => Ok(()),
+            Traffic::Sftp(sftp) => locked(sftp).asset_sent(bytes, steps),
+            Traffic::Scp(scp) => locked(scp).asset_sent(bytes, steps),
+            Traffic::Terminal | Traffic::Bulk => Ok(()),
         }
     }
 
     pub(crate) fn expects_more(&self) -> bool {
         match self {
-            Stream::Sftp(sftp) => locked(sftp).expects_more(),
-            Stream::Scp(scp) => locked(scp).expects_more(),
-            Stream::Terminal | Stream::Bulk => false,
+            Traffic::Sftp(sftp) => locked(sftp).expects_more(),
+            Traffic::Scp(scp) => locked(scp).expects_more(),
+            Traffic::Terminal | Traffic::Bulk => false,
         }
     }
 
     pub(crate) fn answer_is_due(&self) -> bool {
-        matches!(self, Stream::Sftp(sftp) if locked(sftp).answer_is_due())
+        matches!(self, Traffic::Sftp(sftp) if locked(sftp).answer_is_due())
     }
 
     pub(crate) fn due_answers(&self, steps: &mut Vec<Step>) {
-        if let Stream::Sftp(sftp) = self {
+        if let Traffic::Sftp(sftp) = self {
             locked(sftp).due_answers(steps);
         }
     }
 
     pub(crate) fn finish(&self, steps: &mut Vec<Step>) {
         match self {
-            Stream::Sftp(sftp) => locked(sftp).finish(steps),
-            Stream::Scp(scp) => locked(scp).finish(steps),
-            Stream::Terminal | Stream::Bulk => {}
+            Traffic::Sftp(sftp) => locked(sftp).finish(steps),
+            Traffic::Scp(scp) => locked(scp).finish(steps),
+            Traffic::Terminal | Traffic::Bulk => {}
         }
     }
 }

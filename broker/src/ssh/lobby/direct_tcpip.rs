@@ -17,7 +17,7 @@ use crate::ssh::channel::flow::Flow;
 use crate::tcp::{Caller, NoStream, Stream};
 
 /// A direct-tcpip channel as the client asked for it.
-pub(in crate::ssh) struct Asked {
+pub(in crate::ssh) struct DirectTcpip {
     pub(in crate::ssh) channel: Channel<Msg>,
     pub(in crate::ssh) reply: ChannelOpenHandle,
     pub(in crate::ssh) host: String,
@@ -27,7 +27,7 @@ pub(in crate::ssh) struct Asked {
     pub(in crate::ssh) originator: String,
 }
 
-impl Asked {
+impl DirectTcpip {
     pub(in crate::ssh) fn new(
         channel: Channel<Msg>,
         reply: ChannelOpenHandle,
@@ -68,11 +68,11 @@ impl Asked {
 pub(in crate::ssh) async fn stream(
     session: Arc<Session<Authenticated>>,
     target: Target,
-    asked: Asked,
+    asked: DirectTcpip,
     gone: CancellationToken,
     flow: Flow,
 ) {
-    let Asked { channel, reply, originator, .. } = asked;
+    let DirectTcpip { channel, reply, originator, .. } = asked;
     let asset = target.asset.clone();
     let caller = ChannelCaller { channel, reply, originator, gone, flow };
     let sentence = match authorize(&session, target).await {

@@ -15,8 +15,8 @@ use crate::live::{Form, Target};
 use crate::login::{Admission, Entry, Next};
 use crate::session::{Authenticated, Authorized, Session};
 use crate::ssh::backlog::Backlog;
-use crate::ssh::session::{Ask, Client, Refused, Voice};
-use crate::ssh::{Answer, ChannelRequest, SessionChannel, say_and_close};
+use crate::ssh::session::{Ask, Client, Unopened, Voice};
+use crate::ssh::{ChannelAnswer, ChannelRequest, SessionChannel, say_and_close};
 use crate::vault::Secret;
 
 /// Longest line that is read from a person.
@@ -183,7 +183,7 @@ impl Choosing {
                 }
                 carry(open, terminal, requests).await;
             }
-            Ok(Err(Refused { channel, sentence })) => {
+            Ok(Err(Unopened { channel, sentence })) => {
                 left.run_until_cancelled(say_and_close(channel, sentence)).await;
             }
             Err(_) => tracing::debug!("The session ended before its channel was open"),
@@ -261,7 +261,7 @@ async fn close(channel: Channel<Msg>) {
 /// Passes on what the terminal does until the channel is over: the program has ended, or the person has closed it.
 async fn carry(mut open: SessionChannel, terminal: ChannelRequest, mut requests: mpsc::Receiver<Later>) {
     for request in [terminal, ChannelRequest::Shell] {
-        if !matches!(open.request(request).await, Answer::Success) {
+        if !matches!(open.request(request).await, ChannelAnswer::Success) {
             return;
         }
     }

@@ -7,7 +7,7 @@ mod local_forward;
 mod menu;
 mod registry;
 
-pub(in crate::ssh) use direct_tcpip::Asked;
+pub(in crate::ssh) use direct_tcpip::DirectTcpip;
 pub(crate) use local_forward::local_forward;
 pub(in crate::ssh) use menu::Later;
 pub(in crate::ssh) use registry::Lobbies;
@@ -35,12 +35,12 @@ use crate::ssh::backlog::{Backlog, Full};
 use crate::ssh::channel::flow::Flow;
 use crate::ssh::server::Server;
 use crate::ssh::session::Voice;
-use crate::ssh::{Answer, ChannelRequest, say_and_close};
+use crate::ssh::{ChannelAnswer, ChannelRequest, say_and_close};
 
 /// Jumps and streams open at once through one connection.
 const MOST_THROUGH: usize = 64;
 /// Session channels in the lobby at once.
-const MOST_CHANNELS: usize = 8;
+const MOST_IN_LOBBY: usize = 8;
 /// A fresh code is given within this, by somebody who also reads.
 const RENEWING: Duration = Duration::from_secs(150);
 
@@ -74,7 +74,7 @@ pub(in crate::ssh) struct Lobby {
 
 /// A way to an asset's own login through this connection.
 pub(in crate::ssh) struct Jump {
-    pub(in crate::ssh) asked: Asked,
+    pub(in crate::ssh) asked: DirectTcpip,
     pub(in crate::ssh) asset: AssetId,
     pub(in crate::ssh) service: ServiceName,
     /// Whose it is.
@@ -121,7 +121,7 @@ impl Lobby {
 
     pub(in crate::ssh) async fn open_session(&mut self, channel: Channel<Msg>, reply: ChannelOpenHandle) {
         self.channels.retain(|_, held| !held.is_over());
-        if self.channels.len() >= MOST_CHANNELS {
+        if self.channels.len() >= MOST_IN_LOBBY {
             return reply.reject(ChannelOpenFailure::ResourceShortage).await;
         }
         let (backlog, seat) = (Backlog::default(), self.open.seat());
@@ -150,16 +150,16 @@ impl Lobby {
         }
     }
 
-    pub(in crate::ssh) async fn request(&mut self, id: ChannelId, request: ChannelRequest) -> Answer {
+    pub(in crate::ssh) async fn request(&mut self, id: ChannelId, request: ChannelRequest) -> ChannelAnswer {
         match (self.channels.remove(&id), request) {
             (Some(InLobby::Idle { channel, backlog, seat, .. }), request @ ChannelRequest::Pty { .. }) => {
                 self.channels.insert(id, InLobby::Idle { channel, terminal: Some(request), backlog, seat });
-                Answer::Success
+                ChannelAnswer::Success
             }
             (Some(InLobby::Idle { channel, terminal: Some(terminal), backlog, seat }), ChannelRequest::Shell) => {
                 let choosing = self.choose(channel, terminal, backlog, seat);
                 self.channels.insert(id, choosing);
-                Answer::Success
+                ChannelAnswer::Success
             }
             (Some(InLobby::Idle { channel, terminal: None, seat, .. }), ChannelRequest::Shell) => {
                 self.answer(id, seat, print(channel, Listing::of(&self.session).text()))
@@ -183,9 +183,9 @@ impl Lobby {
             }
             (Some(other), _) => {
                 self.channels.insert(id, other);
-                Answer::Failure
+                ChannelAnswer::Failure
             }
-            (None, _) => Answer::Failure,
+            (None, _) => ChannelAnswer::Failure,
         }
     }
 
@@ -202,13 +202,18 @@ impl Lobby {
         InLobby::Choosing { later, backlog, task, _left: left.drop_guard() }
     }
 
-    fn answer(&mut self, id: ChannelId, seat: Seat, answering: impl Future<Output = ()> + Send + 'static) -> Answer {
+    fn answer(
+        &mut self,
+        id: ChannelId,
+        seat: Seat,
+        answering: impl Future<Output = ()> + Send + 'static,
+    ) -> ChannelAnswer {
         let task = AbortOnDropHandle::new(tokio::spawn(async move {
             answering.await;
             drop(seat);
         }));
         self.channels.insert(id, InLobby::Answering(task));
-        Answer::Success
+        ChannelAnswer::Success
     }
 
     /// What needs no answer: the window, a signal. A full queue drops it; the next window change makes up for one.
@@ -220,7 +225,7 @@ impl Lobby {
 
     /// A direct-tcpip channel: `-J`, `-L`, `-W`, `-D`. Gives a jump, to be served; a stream is carried in a task of its own,
     /// because the handler runs inside the outer connection's loop, which must go on.
-    pub(in crate::ssh) async fn through(&mut self, asked: Asked) -> Option<Jump> {
+    pub(in crate::ssh) async fn through(&mut self, asked: DirectTcpip) -> Option<Jump> {
         let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() else {
             let reason = "more channels through one connection than it may have";
             let sentence = format!("More than {MOST_THROUGH} connections through one login are not allowed.");

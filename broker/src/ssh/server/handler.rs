@@ -9,7 +9,7 @@ use russh::server::{
 };
 use russh::{Channel, ChannelId, ChannelOpenFailure, MethodKind, MethodSet, Pty, Sig};
 
-use super::jump_login::{self, JumpLogin};
+use super::jump_login::{JumpLogin, LoginAnswer};
 use super::outer_login::{OuterLogin, ask};
 use super::shared::Server;
 use crate::audit::{AuditEvent, shortened};
@@ -18,9 +18,9 @@ use crate::logging::counted;
 use crate::login::Entry;
 use crate::ssh::abortable::Lifeline;
 use crate::ssh::backlog::{Full, LARGEST_PACKET};
-use crate::ssh::lobby::{Asked, Jump, Later, Lobby};
+use crate::ssh::lobby::{DirectTcpip, Jump, Later, Lobby};
 use crate::ssh::session::{SessionConnection, Voice};
-use crate::ssh::{Answer, ChannelRequest};
+use crate::ssh::{ChannelAnswer, ChannelRequest};
 
 /// Requests for what is carried for nobody, before they are a flood of the record and end the connection.
 const MOST_REFUSED: u32 = 100;
@@ -161,12 +161,12 @@ impl PersonHandler {
         let answer = match &mut self.door {
             Door::Session(session) => session.request(id, request).await,
             Door::Lobby(lobby) => lobby.request(id, request).await,
-            Door::Outer(_) | Door::Inner(_) | Door::Shut => Answer::Failure,
+            Door::Outer(_) | Door::Inner(_) | Door::Shut => ChannelAnswer::Failure,
         };
         match answer {
             // The relay says the sentence of a refusal itself, on a channel that must look started.
-            Answer::Success | Answer::Refused(_) => connection.channel_success(id),
-            Answer::Failure => connection.channel_failure(id),
+            ChannelAnswer::Success | ChannelAnswer::Refused => connection.channel_success(id),
+            ChannelAnswer::Failure => connection.channel_failure(id),
         }
     }
 }
@@ -302,7 +302,7 @@ impl Handler for PersonHandler {
                 return Err(Error::Disconnect);
             }
             Door::Lobby(lobby) => {
-                let asked = Asked::new(channel, reply, host, port, (originator, originator_port));
+                let asked = DirectTcpip::new(channel, reply, host, port, (originator, originator_port));
                 if let Some(jump) = lobby.through(asked).await {
                     (self.serve_jump)(Arc::clone(&self.server), jump);
                 }
@@ -509,14 +509,14 @@ async fn unless_cut<T>(line: &Lifeline, waiting: impl Future<Output = Result<T, 
     }
 }
 
-fn inner_auth(answer: jump_login::Answer) -> Result<Auth, Error> {
+fn inner_auth(answer: LoginAnswer) -> Result<Auth, Error> {
     match answer {
-        jump_login::Answer::Accept => Ok(Auth::Accept),
-        jump_login::Answer::Reject => Ok(Auth::Reject {
+        LoginAnswer::Accept => Ok(Auth::Accept),
+        LoginAnswer::Reject => Ok(Auth::Reject {
             proceed_with_methods: Some(MethodSet::from(&[MethodKind::KeyboardInteractive][..])),
             partial_success: false,
         }),
-        jump_login::Answer::Ask(question) => Ok(ask(question)),
-        jump_login::Answer::HangUp => Err(Error::Disconnect),
+        LoginAnswer::Ask(question) => Ok(ask(question)),
+        LoginAnswer::HangUp => Err(Error::Disconnect),
     }
 }

@@ -10,7 +10,7 @@ const MOST_ROUNDS: u32 = 30;
 
 /// What to answer.
 #[derive(Debug)]
-pub(in crate::ssh) enum Answer {
+pub(in crate::ssh) enum LoginAnswer {
     /// Let in, if only to hear a sentence.
     Accept,
     /// Only keyboard-interactive goes on.
@@ -58,41 +58,41 @@ impl JumpLogin {
     }
 
     /// `none`: the usual way in.
-    pub(in crate::ssh) async fn none(&mut self, name: &str) -> Answer {
+    pub(in crate::ssh) async fn none(&mut self, name: &str) -> LoginAnswer {
         if !self.request(name) {
-            return Answer::HangUp;
+            return LoginAnswer::HangUp;
         }
         match self.state {
             State::Fresh => self.begin(name, false).await,
-            State::Admission(_) => Answer::Reject,
-            State::Admitted(_) | State::Closed => Answer::HangUp,
+            State::Admission(_) => LoginAnswer::Reject,
+            State::Admitted(_) | State::Closed => LoginAnswer::HangUp,
         }
     }
 
-    pub(in crate::ssh) fn other(&mut self, name: &str) -> Answer {
-        if self.request(name) { Answer::Reject } else { Answer::HangUp }
+    pub(in crate::ssh) fn other(&mut self, name: &str) -> LoginAnswer {
+        if self.request(name) { LoginAnswer::Reject } else { LoginAnswer::HangUp }
     }
 
     /// keyboard-interactive, begun (`None`) or answered.
-    pub(in crate::ssh) async fn interactive(&mut self, name: &str, answer: Option<&str>) -> Answer {
+    pub(in crate::ssh) async fn interactive(&mut self, name: &str, answer: Option<&str>) -> LoginAnswer {
         if !self.request(name) {
-            return Answer::HangUp;
+            return LoginAnswer::HangUp;
         }
         match (std::mem::replace(&mut self.state, State::Fresh), answer) {
             (State::Fresh, None) => self.begin(name, true).await,
             (State::Admission(admission), None) => {
                 let question = admission.question();
                 self.state = State::Admission(admission);
-                Answer::Ask(question)
+                LoginAnswer::Ask(question)
             }
             (State::Admission(admission), Some(answer)) => {
                 let next = admission.answer(answer).await;
                 self.proceed(next, true)
             }
-            (State::Fresh, Some(_)) => Answer::Reject,
+            (State::Fresh, Some(_)) => LoginAnswer::Reject,
             (State::Admitted(_) | State::Closed, _) => {
                 self.state = State::Closed;
-                Answer::HangUp
+                LoginAnswer::HangUp
             }
         }
     }
@@ -110,7 +110,7 @@ impl JumpLogin {
         !matches!(self.state, State::Closed)
     }
 
-    async fn begin(&mut self, name: &str, interactive: bool) -> Answer {
+    async fn begin(&mut self, name: &str, interactive: bool) -> LoginAnswer {
         let next = match target::jump(&self.asset, &self.service, name) {
             Some(target) => Admission::begin(self.session.another(), target).await,
             None => Next::Enter(Entry::Refused(not_for_you(self.asset.as_str()))),
@@ -118,20 +118,20 @@ impl JumpLogin {
         self.proceed(next, interactive)
     }
 
-    fn proceed(&mut self, next: Next, interactive: bool) -> Answer {
+    fn proceed(&mut self, next: Next, interactive: bool) -> LoginAnswer {
         match next {
             Next::Ask(admission) => {
                 let question = admission.question();
                 self.state = State::Admission(admission);
-                if interactive { Answer::Ask(question) } else { Answer::Reject }
+                if interactive { LoginAnswer::Ask(question) } else { LoginAnswer::Reject }
             }
             Next::Enter(entry) => {
                 self.state = State::Admitted(entry);
-                Answer::Accept
+                LoginAnswer::Accept
             }
             Next::Reject => {
                 self.state = State::Closed;
-                Answer::HangUp
+                LoginAnswer::HangUp
             }
         }
     }

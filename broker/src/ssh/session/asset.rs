@@ -23,7 +23,7 @@ use crate::vault::Secret;
 const PROMPT_ROUNDS: usize = 3;
 
 /// What the account logs in with.
-pub(crate) enum Credential {
+pub(crate) enum AssetCredential {
     /// A key made for this session, and the certificate that the broker's user CA signed for it.
     Certificate { key: Arc<PrivateKey>, certificate: Box<Certificate> },
     /// A key from the vault.
@@ -110,7 +110,7 @@ impl AssetConnection {
 /// Connects, checks the host key, logs in: all of it within `limit`.
 pub(crate) async fn dial(
     peer: Peer<'_>,
-    credential: Credential,
+    credential: AssetCredential,
     limit: Duration,
 ) -> Result<AssetConnection, DialError> {
     if peer.pinned.is_empty() {
@@ -119,7 +119,7 @@ pub(crate) async fn dial(
     tokio::time::timeout(limit, connect(peer, credential)).await.map_err(|_| DialError::TooSlow(limit))?
 }
 
-async fn connect(peer: Peer<'_>, credential: Credential) -> Result<AssetConnection, DialError> {
+async fn connect(peer: Peer<'_>, credential: AssetCredential) -> Result<AssetConnection, DialError> {
     let socket = TcpStream::connect(peer.address).await.map_err(DialError::Unreachable)?;
     socket.set_nodelay(true).map_err(DialError::Unreachable)?;
     let conduct = Arc::new(Conduct::default());
@@ -145,17 +145,17 @@ fn classify(error: russh::Error) -> DialError {
 async fn log_in(
     handle: &mut client::Handle<AssetHandler>,
     account: &AccountName,
-    credential: Credential,
+    credential: AssetCredential,
 ) -> Result<(), DialError> {
     let result = match credential {
-        Credential::Certificate { key, certificate } => {
+        AssetCredential::Certificate { key, certificate } => {
             handle.authenticate_openssh_cert(account.as_str(), key, *certificate).await
         }
-        Credential::Key(key) => {
+        AssetCredential::Key(key) => {
             let hash = key.algorithm().is_rsa().then_some(HashAlg::Sha512);
             handle.authenticate_publickey(account.as_str(), PrivateKeyWithHashAlg::new(key, hash)).await
         }
-        Credential::Password(password) => return log_in_by_password(handle, account, &password).await,
+        AssetCredential::Password(password) => return log_in_by_password(handle, account, &password).await,
     };
     match result.map_err(DialError::Protocol)? {
         AuthResult::Success => Ok(()),
@@ -227,7 +227,7 @@ mod tests {
         let peer =
             Peer { address: silent.local_addr().unwrap(), pinned: &pinned, account: &account, flow: Flow::default() };
         let limit = Duration::from_millis(100);
-        let dialled = dial(peer, Credential::Password(Secret::new("x".to_owned())), limit);
+        let dialled = dial(peer, AssetCredential::Password(Secret::new("x".to_owned())), limit);
         let dialled = tokio::time::timeout(Duration::from_secs(10), dialled).await.unwrap();
         assert!(matches!(dialled, Err(DialError::TooSlow(given_up)) if given_up == limit));
     }

@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::asset::AssetConnection;
-use super::client::{Ask, Client, FAREWELL, FIRST_CHANNEL, Refused, Voice, refuse, refuse_waiting};
+use super::client::{Ask, Client, FIRST_CHANNEL, LEFT_WITHIN, Unopened, Voice, refuse, refuse_waiting};
 use super::dial::{connect, not_dialled};
 use crate::audit::{AuditEvent, Tally, shortened};
 use crate::live::End;
@@ -21,7 +21,7 @@ use crate::store::files::TransferredFile;
 use crate::vault::Secret;
 
 /// How many channels one session may have open at once.
-const MOST_CHANNELS: usize = 64;
+const MOST_IN_SESSION: usize = 64;
 
 impl Carrier for Client {
     /// Dials the asset and carries channels.
@@ -198,7 +198,7 @@ impl Run {
                 saying.await;
             }
         }
-        if tokio::time::timeout(FAREWELL, self.channels_closed(recorded)).await.is_err() {
+        if tokio::time::timeout(LEFT_WITHIN, self.channels_closed(recorded)).await.is_err() {
             tracing::debug!(session = recorded.id(), "Channels were still open at the end");
         }
         let words = sentence.unwrap_or_default();
@@ -243,8 +243,8 @@ fn why_not(ask: &Ask, terms: &Terms) -> Option<RefusedRequest> {
 }
 
 async fn serve(ask: Ask, asset: AssetConnection, handle: server::Handle, context: ChannelContext) {
-    if context.record.activity.channels() >= MOST_CHANNELS {
-        return refuse(ask, format!("More than {MOST_CHANNELS} channels in one session are not allowed.")).await;
+    if context.record.activity.channels() >= MOST_IN_SESSION {
+        return refuse(ask, format!("More than {MOST_IN_SESSION} channels in one session are not allowed.")).await;
     }
     // Taken here, so that a burst of asks cannot pass the limit while their channels are being opened.
     let seat = context.record.activity.seat();
@@ -269,15 +269,15 @@ async fn open_session(
     handle: server::Handle,
     asset: &AssetConnection,
     context: ChannelContext,
-) -> Result<SessionChannel, Refused> {
+) -> Result<SessionChannel, Unopened> {
     match asset.open_session().await {
         Ok(theirs) => SessionChannel::open(channel, handle, theirs, context).await.map_err(|error| {
             tracing::error!(%error, "A channel could not be recorded, so it was not opened");
-            Refused { channel: None, sentence: "The channel could not be recorded, so it was not opened.".to_owned() }
+            Unopened { channel: None, sentence: "The channel could not be recorded, so it was not opened.".to_owned() }
         }),
         Err(error) => {
             tracing::info!(%error, "The asset opened no channel");
-            Err(Refused { channel: Some(channel), sentence: "The asset opened no channel.".to_owned() })
+            Err(Unopened { channel: Some(channel), sentence: "The asset opened no channel.".to_owned() })
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::ssh::{Flow, SessionChannel};
 use crate::vault::Secret;
 
 /// How long channels may take to close after the end.
-pub(in crate::ssh) const FAREWELL: Duration = Duration::from_secs(2);
+pub(in crate::ssh) const LEFT_WITHIN: Duration = Duration::from_secs(2);
 /// How long a client may take from login to its first channel, where that channel only hears why not.
 pub(in crate::ssh) const FIRST_CHANNEL: Duration = Duration::from_secs(10);
 /// How long all terminals together may take to take a sentence.
@@ -39,7 +39,7 @@ pub(in crate::ssh) enum Ask {
         /// Their end.
         channel: Channel<server::Msg>,
         /// Where the answer goes.
-        reply: oneshot::Sender<Result<SessionChannel, Refused>>,
+        reply: oneshot::Sender<Result<SessionChannel, Unopened>>,
     },
     /// A connection from the asset to an address, of which only its own loopback is ever reached.
     Loopback {
@@ -56,7 +56,7 @@ pub(in crate::ssh) enum Ask {
 
 /// A channel that was not opened: the person's own end, if it is still open, and the sentence for it.
 #[derive(Debug)]
-pub(in crate::ssh) struct Refused {
+pub(in crate::ssh) struct Unopened {
     /// Their end, to say it on.
     pub(in crate::ssh) channel: Option<Channel<server::Msg>>,
     /// One plain sentence.
@@ -109,7 +109,7 @@ impl Voice {
                 gone.cancelled().await;
             }
         };
-        if tokio::time::timeout(FAREWELL, closed).await.is_err() {
+        if tokio::time::timeout(LEFT_WITHIN, closed).await.is_err() {
             tracing::debug!("The person's connection did not close by itself");
         }
         self.cut.cancel();
@@ -152,7 +152,7 @@ pub(in crate::ssh) async fn refuse_waiting(
     }
     if answered {
         // The person's client closes by itself once its channel is closed.
-        let left = tokio::time::timeout(FAREWELL, gone.cancelled()).await;
+        let left = tokio::time::timeout(LEFT_WITHIN, gone.cancelled()).await;
         tracing::trace!(left = left.is_ok(), "Refused the waiting channels");
     }
 }
@@ -160,7 +160,7 @@ pub(in crate::ssh) async fn refuse_waiting(
 pub(in crate::ssh) async fn refuse(ask: Ask, sentence: String) {
     match ask {
         Ask::Session { channel, reply } => {
-            if reply.send(Err(Refused { channel: Some(channel), sentence })).is_err() {
+            if reply.send(Err(Unopened { channel: Some(channel), sentence })).is_err() {
                 tracing::debug!("The person left before their channel was refused");
             }
         }

@@ -9,17 +9,17 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::client::{Ask, Client, Refused, Voice};
+use super::client::{Ask, Client, Unopened, Voice};
 use crate::audit::shortened;
 use crate::session::{Authorized, Carrier, Session};
 use crate::ssh::backlog::{Backlog, Full};
-use crate::ssh::{Answer, ChannelRequest, SessionChannel};
+use crate::ssh::{ChannelAnswer, ChannelRequest, SessionChannel};
 use crate::vault::Secret;
 
 /// Channels that may wait for the dial.
 const WAITING: usize = 16;
 /// Channels in one connection, open and waiting.
-const MOST_CHANNELS: usize = 64;
+const MOST_ON_CONNECTION: usize = 64;
 
 /// The person's end of a session. Dropping it (with the handler, when the connection is gone) tells the session.
 pub(in crate::ssh) struct SessionConnection {
@@ -33,11 +33,11 @@ pub(in crate::ssh) struct SessionConnection {
 
 enum Held {
     /// The asset has not answered yet.
-    Opening(oneshot::Receiver<Result<SessionChannel, Refused>>, Backlog),
+    Opening(oneshot::Receiver<Result<SessionChannel, Unopened>>, Backlog),
     /// Relayed.
     Open(Box<SessionChannel>),
     /// Refused: the sentence is said when the client asks for a shell, a command or a subsystem.
-    Refused(Refused, Backlog),
+    Refused(Unopened, Backlog),
     /// The sentence is being said, or was.
     Answered(AbortOnDropHandle<()>),
     /// The session ended before the asset had answered: the connection is about to be closed with a sentence.
@@ -80,8 +80,8 @@ impl SessionConnection {
     /// The client opens a session channel: accepted at once, answered when the asset has answered.
     pub(in crate::ssh) async fn open_session(&mut self, channel: Channel<Msg>, reply: ChannelOpenHandle) {
         self.forget_what_is_over();
-        if self.channels.len() >= MOST_CHANNELS {
-            let reason = format!("more than {MOST_CHANNELS} channels on one connection");
+        if self.channels.len() >= MOST_ON_CONNECTION {
+            let reason = format!("more than {MOST_ON_CONNECTION} channels on one connection");
             return reply.reject(ChannelOpenFailure::Other { code: 4, reason }).await;
         }
         let id = channel.id();
@@ -123,28 +123,28 @@ impl SessionConnection {
     }
 
     /// One request on a channel, answered as the asset answers it.
-    pub(in crate::ssh) async fn request(&mut self, id: ChannelId, request: ChannelRequest) -> Answer {
+    pub(in crate::ssh) async fn request(&mut self, id: ChannelId, request: ChannelRequest) -> ChannelAnswer {
         let terminal = matches!(request, ChannelRequest::Pty { .. });
-        let Some(held) = self.channels.get_mut(&id) else { return Answer::Failure };
+        let Some(held) = self.channels.get_mut(&id) else { return ChannelAnswer::Failure };
         held.settle(self.opening).await;
         match held {
             Held::Open(channel) => {
                 let answer = channel.request(request).await;
-                if terminal && matches!(answer, Answer::Success) {
+                if terminal && matches!(answer, ChannelAnswer::Success) {
                     self.voice.has_terminal(id);
                 }
                 answer
             }
-            Held::Refused(Refused { channel, sentence }, _) => {
+            Held::Refused(Unopened { channel, sentence }, _) => {
                 use ChannelRequest::{Exec, Shell, Subsystem};
                 if matches!(request, Shell | Exec(_) | Subsystem(_)) {
                     let saying = crate::ssh::say_and_close(channel.take(), std::mem::take(sentence));
                     *held = Held::Answered(AbortOnDropHandle::new(tokio::spawn(saying)));
                 }
-                Answer::Success
+                ChannelAnswer::Success
             }
-            Held::Answered(_) | Held::Lost(_) => Answer::Success,
-            Held::Opening(..) => Answer::Failure,
+            Held::Answered(_) | Held::Lost(_) => ChannelAnswer::Success,
+            Held::Opening(..) => ChannelAnswer::Failure,
         }
     }
 
@@ -191,7 +191,7 @@ impl Held {
         };
     }
 
-    fn answered(answer: Result<SessionChannel, Refused>) -> Self {
+    fn answered(answer: Result<SessionChannel, Unopened>) -> Self {
         match answer {
             Ok(channel) => Held::Open(Box::new(channel)),
             Err(refused) => Held::Refused(refused, Backlog::default()),

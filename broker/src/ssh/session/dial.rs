@@ -10,7 +10,7 @@ use crate::audit::AuditEvent;
 use crate::live::End;
 use crate::session::{Leg, Recorded};
 use crate::ssh::Flow;
-use crate::ssh::session::asset::{self, AssetConnection, Credential, DialError, Peer};
+use crate::ssh::session::asset::{self, AssetConnection, AssetCredential, DialError, Peer};
 use crate::vault::{AssetLogin, Extension, Secret};
 
 /// Connects, checks the host key, logs in with the account's credential.
@@ -30,7 +30,7 @@ async fn credential(
     recorded: &Recorded,
     auth: AccountAuth,
     typed: Option<Secret<String>>,
-) -> Result<Credential, DialError> {
+) -> Result<AssetCredential, DialError> {
     let (vault, target) = (&recorded.broker().vault, recorded.target());
     match auth {
         AccountAuth::Certificate => {
@@ -51,7 +51,7 @@ async fn credential(
             let (key, certificate) = vault
                 .asset_login(&login, recorded.broker().now())
                 .map_err(|error| DialError::Vault(error.to_string()))?;
-            Ok(Credential::Certificate { key: Arc::new(key), certificate: Box::new(certificate) })
+            Ok(AssetCredential::Certificate { key: Arc::new(key), certificate: Box::new(certificate) })
         }
         AccountAuth::Password | AccountAuth::Key => {
             let stored = vault
@@ -59,12 +59,12 @@ async fn credential(
                 .await
                 .map_err(|error| DialError::Vault(error.to_string()))?;
             match stored {
-                Some(crate::vault::Credential::Password(password)) => Ok(Credential::Password(password)),
-                Some(crate::vault::Credential::Key(key)) => Ok(Credential::Key(Arc::from(key))),
+                Some(crate::vault::Credential::Password(password)) => Ok(AssetCredential::Password(password)),
+                Some(crate::vault::Credential::Key(key)) => Ok(AssetCredential::Key(Arc::from(key))),
                 None => Err(DialError::NoCredential),
             }
         }
-        AccountAuth::Prompt => typed.map(Credential::Password).ok_or(DialError::NoCredential),
+        AccountAuth::Prompt => typed.map(AssetCredential::Password).ok_or(DialError::NoCredential),
     }
 }
 

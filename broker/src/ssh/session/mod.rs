@@ -7,5 +7,5 @@ mod client;
 mod connection;
 mod dial;
 
-pub(in crate::ssh) use client::{Ask, Client, Refused, Voice};
+pub(in crate::ssh) use client::{Ask, Client, Unopened, Voice};
 pub(in crate::ssh) use connection::SessionConnection;

@@ -5,7 +5,7 @@ use sallyport_policy::{ChannelKind, FileTransfer, RecorderTrouble, Terms};
 use sallyport_session_recorder::Kind;
 use serde_json::json;
 
-use crate::ssh::channel::{PATIENCE, SLOW_ABOVE};
+use crate::ssh::channel::{SLOW_ABOVE, STALLS_AFTER};
 use crate::ssh::tests::bed::{Notebook, bed, hear, soon, terms};
 use crate::ssh::transfer::{FileOutcome, Via};
 
@@ -265,7 +265,7 @@ async fn a_person_who_pauses_alone_loses_nothing() {
             received += data.len();
         }
         if received > SIZE / 8 && !std::mem::replace(&mut paused, true) {
-            tokio::time::sleep(PATIENCE + Duration::from_secs(3)).await;
+            tokio::time::sleep(STALLS_AFTER + Duration::from_secs(3)).await;
             assert!(crate::ssh::bytes_queued() < 5 * SLOW_ABOVE);
         }
     }

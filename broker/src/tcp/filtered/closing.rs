@@ -9,26 +9,26 @@ use super::{Core, Filtered};
 use crate::tcp::entries;
 use crate::tcp::journal::Notes;
 use crate::tcp::person::{Hear, Speak};
-use crate::tcp::relay::{LAST_WORDS, Outcome, abandon};
+use crate::tcp::relay::{LAST_WORDS, StreamEnd, abandon};
 
 impl<F: ProtocolFilter, H: Hear, S: Speak> Filtered<F, H, S>
 where
     Notes: Journal<F>,
 {
     /// Puts the end on the track and closes both sides; `outcome` is how the stream itself ended, if it did.
-    pub(crate) async fn close(self, outcome: Option<&Outcome>) {
+    pub(crate) async fn close(self, outcome: Option<&StreamEnd>) {
         let last = self.last_acts(outcome);
         let (passed, denied) = {
             let core = self.lock();
             (core.passed, core.notes.denied)
         };
         let mut body = json!({
-            "end": outcome.map_or("cut", Outcome::word),
+            "end": outcome.map_or("cut", StreamEnd::word),
             "input_bytes": passed[0],
             "output_bytes": passed[1],
             "denied": denied,
         });
-        if let Some(Outcome::AssetReset(reason) | Outcome::Malformed(reason)) = outcome {
+        if let Some(StreamEnd::AssetReset(reason) | StreamEnd::Malformed(reason)) = outcome {
             body["reason"] = json!(reason);
         }
         entries::closed(&self.track, &body);
@@ -46,7 +46,7 @@ where
                 // Ends the direction to the asset, if nothing did before.
                 drop(to_asset);
                 // A socket closed over unread bytes is reset, which could take back what was sent to it last.
-                if matches!(outcome, Some(Outcome::Left | Outcome::Malformed(_) | Outcome::Denied)) {
+                if matches!(outcome, Some(StreamEnd::Left | StreamEnd::Malformed(_) | StreamEnd::Denied)) {
                     let mut unread = [0; 4096];
                     while asset.read(&mut unread).await.is_ok_and(|count| count > 0) {}
                 }
@@ -60,7 +60,7 @@ where
 
     /// What the filter has counted goes on record, and what it does at the end of a connection: what of that is for the asset is
     /// given back. Nothing else is sent any more.
-    fn last_acts(&self, outcome: Option<&Outcome>) -> BytesMut {
+    fn last_acts(&self, outcome: Option<&StreamEnd>) -> BytesMut {
         let mut core = self.lock();
         // In the middle of a message the asset would take it for the rest of that.
         let whole = core.to_asset.is_empty() && !core.asset_owed;
@@ -79,7 +79,7 @@ where
             tracing::debug!("What a stream's filter had to say last could not be recorded");
         }
         match outcome {
-            Some(Outcome::AssetClosed | Outcome::AssetReset(_)) => BytesMut::new(),
+            Some(StreamEnd::AssetClosed | StreamEnd::AssetReset(_)) => BytesMut::new(),
             _ if whole => core.to_asset.split(),
             _ => BytesMut::new(),
         }
@@ -97,19 +97,22 @@ where
         }
         drop(core);
         tracing::info!(protocol = self.protocol, %malformed, "A stream was ended");
-        self.end(Outcome::Malformed(malformed.to_string()));
+        self.end(StreamEnd::Malformed(malformed.to_string()));
     }
 
     /// Ends both directions. One side may have ended its own before; that does not hide what the other does after it.
-    pub(super) fn end(&self, outcome: Outcome) {
+    pub(super) fn end(&self, outcome: StreamEnd) {
         self.conclude(&mut self.lock(), outcome);
     }
 
-    pub(super) fn conclude(&self, core: &mut Core<F>, outcome: Outcome) {
+    pub(super) fn conclude(&self, core: &mut Core<F>, outcome: StreamEnd) {
         if !self.ending.has_begun() {
             core.outcome = Some(match (core.outcome.take(), outcome) {
-                (Some(Outcome::Left), worse @ (Outcome::Malformed(_) | Outcome::Denied | Outcome::AssetReset(_)))
-                | (Some(Outcome::AssetClosed), worse @ (Outcome::Malformed(_) | Outcome::Denied)) => worse,
+                (
+                    Some(StreamEnd::Left),
+                    worse @ (StreamEnd::Malformed(_) | StreamEnd::Denied | StreamEnd::AssetReset(_)),
+                )
+                | (Some(StreamEnd::AssetClosed), worse @ (StreamEnd::Malformed(_) | StreamEnd::Denied)) => worse,
                 (Some(first), _) => first,
                 (None, only) => only,
             });

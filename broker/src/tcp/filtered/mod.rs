@@ -34,7 +34,7 @@ use steps::Fed;
 
 use super::journal::Notes;
 use super::person::{Hear, Heard, Person, Speak};
-use super::relay::{LAST_WORDS, Outcome, quiet, too_late};
+use super::relay::{LAST_WORDS, StreamEnd, quiet, too_late};
 use super::seldom::seldom;
 use crate::session::Track;
 
@@ -87,7 +87,7 @@ struct Core<F> {
     person_finished: bool,
     asset_finished: bool,
     /// How the stream came to its end: which side ended its direction first, unless worse came after it.
-    outcome: Option<Outcome>,
+    outcome: Option<StreamEnd>,
 }
 
 impl<F: ProtocolFilter, H: Hear, S: Speak> Filtered<F, H, S>
@@ -98,7 +98,8 @@ where
     pub(crate) fn new(
         track: Track,
         protocol: &'static str,
-        (filter, budgets): (F, [Budget; 2]),
+        filter: F,
+        budgets: [Budget; 2],
         person: Person<H, S>,
         asset: TcpStream,
     ) -> Self {
@@ -138,7 +139,7 @@ where
     }
 
     /// Passes what the filter passes until the stream is over. The rules that come count from then on.
-    pub(crate) async fn run(&mut self, rules: watch::Receiver<F::Rules>) -> Outcome
+    pub(crate) async fn run(&mut self, rules: watch::Receiver<F::Rules>) -> StreamEnd
     where
         F::Rules: Clone,
     {
@@ -160,7 +161,7 @@ where
         let bells =
             [&this.asset_due, &this.person_due, &this.person_room, &this.asset_room, &this.timed, &this.asset_over];
         ringing(loops, &bells, &this.ending).await;
-        this.lock().outcome.clone().unwrap_or(Outcome::Left)
+        this.lock().outcome.clone().unwrap_or(StreamEnd::Left)
     }
 
     async fn hear_person(&self) {
@@ -178,7 +179,7 @@ where
                     }
                     let mut core = self.lock();
                     core.person_finished = true;
-                    core.outcome.get_or_insert(Outcome::Left);
+                    core.outcome.get_or_insert(StreamEnd::Left);
                     drop(core);
                     self.asset_due.ring();
                     from.release(usize::MAX);
@@ -191,7 +192,7 @@ where
     }
 
     fn person_left(&self) {
-        self.end(Outcome::Left);
+        self.end(StreamEnd::Left);
     }
 
     async fn hear_asset(&self) {
@@ -215,7 +216,7 @@ where
         }
         let mut core = self.lock();
         core.asset_finished = true;
-        core.outcome.get_or_insert(Outcome::AssetClosed);
+        core.outcome.get_or_insert(StreamEnd::AssetClosed);
         drop(core);
         self.person_due.ring();
         self.asset_over.ring();
@@ -240,7 +241,7 @@ where
     }
 
     fn asset_failed(&self, error: &std::io::Error) {
-        self.end(Outcome::AssetReset(error.to_string()));
+        self.end(StreamEnd::AssetReset(error.to_string()));
     }
 
     /// Gives all bytes to the filter, as it takes them and as there is room for what comes of it.

@@ -12,7 +12,7 @@ use crate::session::Unrecorded;
 use crate::tcp::entries;
 use crate::tcp::journal::Notes;
 use crate::tcp::person::{Hear, Speak};
-use crate::tcp::relay::Outcome;
+use crate::tcp::relay::StreamEnd;
 
 /// Why bytes were not taken.
 pub(super) enum Fed {
@@ -67,8 +67,8 @@ where
             (Side::Client, _) => {}
         }
         match ended {
-            Some(Ended::Denied) => self.end(Outcome::Denied),
-            Some(Ended::Refused) => self.end(Outcome::AssetClosed),
+            Some(Ended::Denied) => self.end(StreamEnd::Denied),
+            Some(Ended::Refused) => self.end(StreamEnd::AssetClosed),
             None => {}
         }
         received.map_err(Fed::Malformed)
@@ -119,7 +119,7 @@ where
         match self.to_asset.try_write(&core.to_asset) {
             Ok(sent) => core.to_asset.advance(sent),
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-            Err(error) => self.conclude(core, Outcome::AssetReset(error.to_string())),
+            Err(error) => self.conclude(core, StreamEnd::AssetReset(error.to_string())),
         }
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use sallyport_policy::RecorderTrouble;
 use sallyport_protocol_filter::{Journal, Malformed, Now, Outbound, ProtocolFilter, Side};
-use sallyport_session_recorder::{Budget, Kind, RecordError, TrackId};
+use sallyport_session_recorder::{Kind, RecordError, TrackId};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::watch;
@@ -20,7 +20,7 @@ use crate::session::{Record, Track};
 use crate::ssh::tests::bed::Notebook;
 use crate::tcp::journal::Notes;
 use crate::tcp::relay::LAST_WORDS;
-use crate::tcp::{Outcome, Person};
+use crate::tcp::{Person, StreamEnd};
 
 /// What makes the filter break.
 const BREAKS: u8 = 0xff;
@@ -90,7 +90,7 @@ struct Bed {
     track: Track,
     /// How often the loops were woken.
     wakes: Arc<AtomicUsize>,
-    running: JoinHandle<Outcome>,
+    running: JoinHandle<StreamEnd>,
 }
 
 /// Both ends of a connection on the loopback that holds little.
@@ -112,8 +112,14 @@ async fn bed(notebook: Notebook) -> Bed {
     let notebook = Arc::new(notebook);
     let track = Record::new(notebook.clone(), RecorderTrouble::ViewOnly).on_track(TrackId(1));
     let ((person, theirs), (to_asset, asset)) = (pair().await, pair().await);
-    let filter = (Frank::default(), <[Budget; 2]>::default());
-    let mut relay = Filtered::new(track.clone(), "frank", filter, Person::on_socket(theirs), to_asset);
+    let mut relay = Filtered::new(
+        track.clone(),
+        "frank",
+        Frank::default(),
+        Default::default(),
+        Person::on_socket(theirs),
+        to_asset,
+    );
     let wakes = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&wakes);
     let running = tokio::spawn(async move {
@@ -169,7 +175,7 @@ async fn input_is_recorded_before_what_it_led_to_and_both_before_they_are_sent()
     assert!(rest.is_empty(), "the end of the person's direction is passed on");
     bed.asset.shutdown().await.unwrap();
     let notebook = bed.notebook.clone();
-    assert_eq!(within(bed.running).await.unwrap(), Outcome::Left);
+    assert_eq!(within(bed.running).await.unwrap(), StreamEnd::Left);
     let closed = &notebook.json(Kind::Closed)[0];
     assert_eq!((&closed["input_bytes"], &closed["output_bytes"]), (&3.into(), &6.into()));
 }
@@ -262,7 +268,7 @@ async fn an_asset_that_is_slow_gets_everything_in_order() {
     drop(person);
     assert_eq!(within(bed.asset.read(&mut [0; 8])).await.unwrap(), 0);
     bed.asset.shutdown().await.unwrap();
-    assert_eq!(within(bed.running).await.unwrap(), Outcome::Left);
+    assert_eq!(within(bed.running).await.unwrap(), StreamEnd::Left);
 }
 
 /// Whichever call meets it, the reason is the socket's own.
@@ -275,7 +281,7 @@ async fn an_asset_that_breaks_off_is_said_to() {
     drop(bed.asset);
     drop(bed.person.write_all(b"more").await);
     let outcome = within(bed.running).await.unwrap();
-    assert!(matches!(&outcome, Outcome::AssetReset(reason) if reason.contains("reset")), "{outcome:?}");
+    assert!(matches!(&outcome, StreamEnd::AssetReset(reason) if reason.contains("reset")), "{outcome:?}");
 }
 
 /// What one loop has for another wakes nobody: a request and its answer are two things heard, and one wake more for chance.

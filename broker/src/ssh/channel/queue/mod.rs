@@ -20,7 +20,7 @@ const HOLD_ABOVE: usize = 16 * 1024 * 1024;
 /// What all queues of the process may hold before every producer is slowed most.
 const TOTAL: usize = 256 * 1024 * 1024;
 /// A full queue that makes no progress for this long is stalled.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const STALLS_AFTER: Duration = Duration::from_secs(10);
 /// A connection that holds no more than this is not slowed for what others hold.
 const LITTLE: usize = 1024 * 1024;
 /// What an item costs beside its bytes, so that one-byte packets are counted for what they are.
@@ -269,7 +269,7 @@ impl<T: Weigh> Queue<T> {
             };
         }
         let full = state.held > SLOW_ABOVE;
-        if full && state.progress.elapsed() >= PATIENCE {
+        if full && state.progress.elapsed() >= STALLS_AFTER {
             return Pace::Stalled;
         }
         if state.held > HOLD_ABOVE {
@@ -284,7 +284,7 @@ impl<T: Weigh> Queue<T> {
     /// When a full queue will count as stalled, if it makes no progress until then.
     pub(crate) fn stalls_at(&self) -> Option<Instant> {
         let state = self.lock();
-        (!self.windowed && state.held > SLOW_ABOVE).then(|| state.progress + PATIENCE)
+        (!self.windowed && state.held > SLOW_ABOVE).then(|| state.progress + STALLS_AFTER)
     }
 
     /// Waits until something was released since the last look.

@@ -35,10 +35,10 @@ async fn it_slows_above_the_mark_and_more_the_fuller_it_is() {
 async fn without_progress_it_stalls_and_a_trickle_is_none() {
     let (queue, _) = queue();
     queue.push(Chunk(SLOWEST_AT, 0));
-    tokio::time::advance(PATIENCE - Duration::from_millis(1)).await;
+    tokio::time::advance(STALLS_AFTER - Duration::from_millis(1)).await;
     assert!(matches!(queue.pace(), Pace::Wait(_)));
     queue.release(PROGRESS);
-    tokio::time::advance(PATIENCE - Duration::from_millis(1)).await;
+    tokio::time::advance(STALLS_AFTER - Duration::from_millis(1)).await;
     assert!(matches!(queue.pace(), Pace::Wait(_)));
     queue.release(1);
     tokio::time::advance(Duration::from_millis(1)).await;
@@ -51,7 +51,7 @@ async fn a_slow_peer_is_no_stalled_one() {
     let (queue, _) = queue();
     queue.push(Chunk(SLOWEST_AT, 0));
     for _ in 0..100 {
-        tokio::time::advance(PATIENCE / 2).await;
+        tokio::time::advance(STALLS_AFTER / 2).await;
         queue.release(8 * 1024);
         assert!(matches!(queue.pace(), Pace::Wait(_)));
     }
@@ -60,7 +60,7 @@ async fn a_slow_peer_is_no_stalled_one() {
 #[tokio::test(start_paused = true)]
 async fn a_queue_that_was_idle_for_long_is_not_stalled_by_its_first_item() {
     let (queue, _) = queue();
-    tokio::time::advance(PATIENCE * 10).await;
+    tokio::time::advance(STALLS_AFTER * 10).await;
     queue.push(Chunk(SLOWEST_AT, 0));
     assert!(matches!(queue.pace(), Pace::Wait(_)));
 }
@@ -69,7 +69,7 @@ async fn a_queue_that_was_idle_for_long_is_not_stalled_by_its_first_item() {
 async fn a_quiet_queue_below_the_mark_never_stalls() {
     let (queue, _) = queue();
     queue.push(Chunk(1024, 0));
-    tokio::time::advance(PATIENCE * 100).await;
+    tokio::time::advance(STALLS_AFTER * 100).await;
     assert_eq!(queue.pace(), Pace::Free);
     assert_eq!(queue.stalls_at(), None);
 }

@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 
 use super::*;
 use crate::ssh::Flow;
-use crate::ssh::session::asset::{self, AssetConnection, Credential, Peer};
+use crate::ssh::session::asset::{self, AssetConnection, AssetCredential, Peer};
 use crate::ssh::tests::bed::soon;
 use crate::vault::Secret;
 
@@ -47,7 +47,7 @@ async fn dialled() -> (AssetConnection, server::Handle) {
     });
     let account = "operator".parse().unwrap();
     let peer = Peer { address, pinned: &pinned, account: &account, flow: Flow::default() };
-    let credential = Credential::Password(Secret::new("x".to_owned()));
+    let credential = AssetCredential::Password(Secret::new("x".to_owned()));
     let asset = asset::dial(peer, credential, Duration::from_secs(10)).await.unwrap();
     (asset, soon(handles.recv()).await.unwrap())
 }

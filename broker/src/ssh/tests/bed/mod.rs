@@ -23,7 +23,7 @@ use crate::ssh::channel::ChannelRequest;
 use crate::ssh::channel::flow::Flow;
 use crate::ssh::channel::item::{Item, batch_cost, joined, same_batch};
 use crate::ssh::channel::reader::{Drain, Received};
-use crate::ssh::channel::{Answer, SessionChannel};
+use crate::ssh::channel::{ChannelAnswer, SessionChannel};
 use crate::ssh::channel::{ChannelContext, RefusedRequest};
 use crate::ssh::transfer::FileReport;
 
@@ -222,8 +222,8 @@ impl Gate {
         session: &mut server::Session,
     ) -> Result<(), russh::Error> {
         match self.channels.get_mut(&id).unwrap().request(request).await {
-            Answer::Success | Answer::Refused(_) => session.channel_success(id),
-            Answer::Failure => session.channel_failure(id),
+            ChannelAnswer::Success | ChannelAnswer::Refused => session.channel_success(id),
+            ChannelAnswer::Failure => session.channel_failure(id),
         }
     }
 }
