@@ -51,6 +51,21 @@ impl Crate {
         found
     }
 
+    /// Where what a module means by a path is defined; from the crate that it lies in, where that is another.
+    pub(super) fn defined(&self, id: usize, path: &[String]) -> String {
+        let outside = || {
+            let (first, rest) = path.split_first()?;
+            let known = |import: &&Import| import.name == *first && import.path.path != path;
+            let import = self.modules[id].imports.iter().find(known)?;
+            Some([&import.path.path, rest].concat().join("::"))
+        };
+        match self.resolve(id, path, 0) {
+            Place::Module(at) => spell(&self.modules[at].path, None),
+            Place::Item(at, name) => spell(&self.modules[at].path, Some(&name)),
+            Place::Outside => outside().unwrap_or_else(|| path.join("::")),
+        }
+    }
+
     /// A path, written from the root of the crate if it begins in it.
     fn rooted(&self, id: usize, named: &Named) -> String {
         match self.start(id, &named.path) {

@@ -5,6 +5,7 @@ mod circles;
 mod layout;
 mod map;
 mod modules;
+mod names;
 mod not_yet;
 mod words;
 mod workspace;
