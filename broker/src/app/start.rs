@@ -14,7 +14,9 @@ use super::presence::{self, Claimed, PresenceError};
 use crate::audit::{Audit, AuditConfig, AuditError, AuditEvent};
 use crate::broker::Broker;
 use crate::config::Config;
-use crate::identity::{CertificateRules, CertificateRulesError, Identities, PasswordError, Settings};
+use crate::identity::{
+    CertificateRules, CertificateRulesError, Identities, IdentitiesError, RelyingPartySettings, Settings,
+};
 use crate::live::{End, Registry};
 use crate::metrics::{MetricsError, MetricsServer};
 use crate::plant::{PlantLoadError, PolicyCell};
@@ -50,9 +52,9 @@ pub enum StartError {
     /// `[ssh] user_ca`.
     #[error("`user_ca` in `[ssh]`: {0}")]
     UserCa(#[from] CertificateRulesError),
-    /// Passwords could not be judged.
+    /// Nobody can be identified.
     #[error(transparent)]
-    Password(#[from] PasswordError),
+    Identities(#[from] IdentitiesError),
     /// `[recording] recipients`.
     #[error("`recipients` in `[recording]`: {0}")]
     Recipients(#[from] KeyError),
@@ -83,6 +85,7 @@ impl StartError {
             | Self::Adopt(AdoptError::Chain(_))
             | Self::Plant(PlantLoadError::Bad { .. })
             | Self::UserCa(_)
+            | Self::Identities(IdentitiesError::RelyingParty(_))
             | Self::Recipients(_) => true,
             Self::Plant(PlantLoadError::Store(error)) | Self::Adopt(AdoptError::Store(error)) => {
                 !error.is_unavailable()
@@ -90,7 +93,7 @@ impl StartError {
             Self::Presence(_)
             | Self::Audit(_)
             | Self::Adopt(AdoptError::Audit(_))
-            | Self::Password(_)
+            | Self::Identities(IdentitiesError::Password(_))
             | Self::Recordings(_)
             | Self::Metrics(_)
             | Self::Listen { .. } => false,
@@ -133,7 +136,11 @@ pub(super) async fn start(config: Config, takeover: bool) -> Result<App, StartEr
     adopt_once(&store, &audit).await?;
     let policy = PolicyCell::load(&store).await?;
     let certificates = CertificateRules::new(&config.ssh.user_ca, config.ssh.revoked.iter().cloned())?;
-    let settings = Settings { issuer: ISSUER.to_owned(), certificates };
+    let relying_party = config
+        .portal
+        .as_ref()
+        .map(|portal| RelyingPartySettings { name: portal.name.clone(), origin: portal.origin.clone() });
+    let settings = Settings { issuer: ISSUER.to_owned(), certificates, relying_party };
     let identities = Identities::new(store.clone(), vault.clone(), settings)?;
     let recordings =
         Recordings::open(config.recording.clone(), &config.name, Arc::new(keys), store.clone(), audit.clone())?;

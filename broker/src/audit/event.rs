@@ -148,6 +148,55 @@ events! {
         /// How many for which reason: `rate`, `source`, `waiting` or `full`, each with its number.
         reasons: Vec<String>,
     }
+    /// A passkey or security key has signed what the portal asked it to. The three signed parts prove it to anybody who has the public
+    /// key of `factor.enrolled`: the signature is over the authenticator data and the SHA-256 of the client data (WebAuthn section 7.2).
+    AssertionVerified = "SP-1012" "webauthn.asserted" Info Identity Fails {
+        /// Whose.
+        identity: String,
+        /// The address of the browser.
+        source: String,
+        /// Which one: `webauthn:` and the credential's id.
+        credential: String,
+        /// What for: a sign-in, or the login or lease that was confirmed, in words.
+        purpose: String,
+        /// The client data, in base64url: challenge and origin are in it.
+        client_data: String,
+        /// The authenticator data, in base64url: the relying party, the flags and the counter are in it.
+        authenticator_data: String,
+        /// The signature over both, in base64url.
+        signature: String,
+    }
+    /// A login waits until its person confirms it in the portal.
+    ConfirmationAsked = "SP-1013" "confirmation.asked" Info Identity Fails {
+        /// Who is asked.
+        identity: String,
+        /// The address that the login comes from.
+        source: String,
+        /// What its client calls itself.
+        client: String,
+        /// What it wants to reach.
+        target: String,
+    }
+    /// A login that waited was not confirmed.
+    ConfirmationRefused = "SP-1014" "confirmation.refused" Notice Identity Fails {
+        /// Who was asked.
+        identity: String,
+        /// The address that the login came from.
+        source: String,
+        /// Why: the person refused it, the number was wrong too often, or nobody answered.
+        reason: String,
+        /// Other logins of the same person that were turned away while this one waited.
+        turned_away: u64,
+    }
+    /// The counter of a passkey or security key went back: there may be a copy of it. It was refused.
+    CounterWentBack = "SP-1015" "webauthn.counter-went-back" Alert Identity Fails {
+        /// Whose.
+        identity: String,
+        /// The address of the browser.
+        source: String,
+        /// Which one: `webauthn:` and the credential's id.
+        credential: String,
+    }
     /// A first factor was right and no second one followed: the connection ended. So it looks when a key or a password is in the
     /// wrong hands.
     LoginAbandoned = "SP-1020" "login.abandoned" Warning Identity Fails {
@@ -556,8 +605,10 @@ events! {
         identity: String,
         /// Its kind.
         factor: String,
-        /// Which one: a key's fingerprint, or the kind again.
+        /// Which one: a key's fingerprint, `webauthn:` and the id of a passkey, or the kind again.
         credential: String,
+        /// What assertions of a passkey can be checked with: its public key, as JSON of a COSE key.
+        public_key: Option<String>,
     }
     /// A factor was taken from an identity.
     FactorRemoved = "SP-5107" "factor.removed" Notice Process Fails {
@@ -567,6 +618,24 @@ events! {
         factor: String,
         /// Which one.
         credential: String,
+    }
+    /// Somebody was invited to enrol a factor in the portal. Earlier invitations of theirs count no more.
+    InvitationMade = "SP-5108" "invitation.made" Notice Process Fails {
+        /// Who.
+        identity: String,
+        /// Which one: SHA-256 of what its link holds.
+        invitation: String,
+        /// The first moment at which it counts no more.
+        expires_at: Timestamp,
+    }
+    /// An invitation was used. It counts no more.
+    InvitationUsed = "SP-5109" "invitation.used" Notice Identity Fails {
+        /// Who.
+        identity: String,
+        /// The address of the browser.
+        source: String,
+        /// Which one: SHA-256 of what its link holds.
+        invitation: String,
     }
     /// A credential for an account on an asset was put into the vault.
     AccountChanged = "SP-5201" "account.changed" Notice Process Fails {

@@ -3,18 +3,22 @@
 //! Every change and its audit event are one transaction: both last, or neither does.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 use data_encoding::BASE32_NOPAD;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use sallyport_policy::{FactorKind, IdentityId};
 
+use super::invitation::Invitation;
 use super::password::{Passwords, check_strength};
 use super::second::recovery;
-use super::{KeyLineError, PasswordError, WeakPassword, key};
+use super::{KeyLineError, NewPasskey, PasswordError, WeakPassword, key};
 use crate::audit::{Audit, AuditError, AuditEvent, Prepared};
 use crate::store::factors::{KeyRow, NewTotp};
 use crate::store::identities::{NewIdentity, shown_groups};
+use crate::store::invitations::InvitationRow;
 use crate::store::leases::LeaseRow;
+use crate::store::webauthn::{PasskeyRow, chain_name};
 use crate::store::{Store, StoreError, Write};
 use crate::totp::TotpSettings;
 use crate::vault::{Credential, Secret, Vault, VaultError};
@@ -54,6 +58,9 @@ pub enum AdminError {
         "`{0}` has no authenticator that recovery codes could stand in for: enrol one first (`sallyport identity totp`)"
     )]
     NoAuthenticator(IdentityId),
+    /// The invitation was used, or its time is over.
+    #[error("this invitation was used before, or its time is over: ask for another one")]
+    NotInvited,
     /// The change could not be put on record, so it was not made.
     #[error(transparent)]
     Audit(#[from] AuditError),
@@ -191,6 +198,95 @@ impl Admin {
         self.finish(write, self.audit.prepare(&event)?).await
     }
 
+    /// Gives somebody the passkey that they have just made. By an invitation, that is spent with it: both, or neither.
+    pub async fn add_passkey(
+        &self,
+        new: &NewPasskey,
+        name: &str,
+        invitation: Option<(&Invitation, IpAddr)>,
+        now: Timestamp,
+    ) -> Result<(), AdminError> {
+        let row = PasskeyRow {
+            credential: new.credential.clone(),
+            identity: new.identity.to_string(),
+            name: name.to_owned(),
+            passkey: new.passkey.clone(),
+            added_at: now,
+            used_at: None,
+        };
+        let entry = self.audit.prepare(&AuditEvent::FactorEnrolled {
+            identity: row.identity.clone(),
+            factor: FactorKind::WebAuthn.to_string(),
+            credential: chain_name(&row.credential),
+            public_key: Some(new.public_key.clone()),
+        })?;
+        let mut write = self.store.begin_write().await?;
+        if let Some((invitation, source)) = invitation {
+            self.spend_invitation(&mut write, invitation, &new.identity, source, now).await?;
+        }
+        write.add_passkey(&row, entry.id()).await?;
+        self.finish(write, entry).await
+    }
+
+    /// Takes a passkey from somebody, and what it proved with it.
+    pub async fn remove_passkey(
+        &self,
+        identity: &IdentityId,
+        credential: &str,
+        now: Timestamp,
+    ) -> Result<(), AdminError> {
+        let mut write = self.store.begin_write().await?;
+        if !write.remove_passkey(identity.as_str(), credential, &self.by, now).await? {
+            return Err(StoreError::Missing { kind: "passkey", key: credential.to_owned() }.into());
+        }
+        let event = removed(identity, FactorKind::WebAuthn, &chain_name(credential));
+        self.finish(write, self.audit.prepare(&event)?).await
+    }
+
+    /// Invites somebody to enrol a factor in the portal. What is returned opens it, once: it goes into the link, and is kept nowhere.
+    pub async fn invite(
+        &self,
+        identity: &IdentityId,
+        valid_for: SignedDuration,
+        now: Timestamp,
+    ) -> Result<Secret<String>, AdminError> {
+        let (secret, invitation) = Invitation::new();
+        let expires_at = now.saturating_add(valid_for).unwrap_or(now);
+        let row = InvitationRow {
+            hash: invitation.hash().to_owned(),
+            identity: identity.to_string(),
+            made_by: self.by.clone(),
+            made_at: now,
+            expires_at,
+        };
+        let event =
+            AuditEvent::InvitationMade { identity: row.identity.clone(), invitation: row.hash.clone(), expires_at };
+        let entry = self.audit.prepare(&event)?;
+        let mut write = self.store.begin_write().await?;
+        write.invite(&row, entry.id()).await?;
+        self.finish(write, entry).await?;
+        Ok(secret)
+    }
+
+    async fn spend_invitation(
+        &self,
+        write: &mut Write,
+        invitation: &Invitation,
+        identity: &IdentityId,
+        source: IpAddr,
+        now: Timestamp,
+    ) -> Result<(), AdminError> {
+        if !write.spend_invitation(invitation.hash(), identity.as_str(), now).await? {
+            return Err(AdminError::NotInvited);
+        }
+        let event = AuditEvent::InvitationUsed {
+            identity: identity.to_string(),
+            source: source.to_string(),
+            invitation: invitation.hash().to_owned(),
+        };
+        Ok(self.audit.record_in(write, event).await?)
+    }
+
     /// Enrols a new authenticator in place of any before.
     pub async fn enroll_totp(
         &self,
@@ -293,6 +389,7 @@ fn enrolled(identity: &IdentityId, factor: FactorKind, credential: &str) -> Audi
         identity: identity.to_string(),
         factor: factor.to_string(),
         credential: credential.to_owned(),
+        public_key: None,
     }
 }
 

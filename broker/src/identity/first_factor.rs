@@ -11,6 +11,7 @@ use super::hashing::Asker;
 use super::password::PasswordVerdict;
 use super::standing::Standing;
 use super::throttle::Admission;
+use super::webauthn::Asserted;
 use super::{Identities, Refused, key, network};
 use crate::store::identities::IdentityRow;
 use crate::store::{Genuine, StoreError};
@@ -103,6 +104,19 @@ impl Claim<'_> {
 }
 
 impl Identities {
+    /// Who has used a passkey, if they still stand. Their passkey is the credential.
+    pub(super) async fn verified_by_passkey(
+        &self,
+        asserted: &Asserted,
+        source: IpAddr,
+        now: Timestamp,
+    ) -> Result<Verified, Refused> {
+        let row = self.inner.store.identity(asserted.identity().as_str()).await?.ok_or(Refused::Unknown)?;
+        let subject = Standing::of(asserted.identity(), row, now).subject()?;
+        let proof = Proof { kind: FactorKind::WebAuthn, at: asserted.at() };
+        Ok(Verified { subject, proof, credential: asserted.credential(), source })
+    }
+
     /// A name and what is shown for it.
     pub async fn first_factor(
         &self,

@@ -1,7 +1,7 @@
 //! Who somebody is, and how sure the broker is of it.
 //!
 //! ```text
-//! name + Claim (password, key, certificate) ──► Verified ──Offer (a code) | lease──► MultiFactor
+//! name + Claim (password, key, certificate) ──► Verified ──Offer (a code, a passkey, a confirmation) | lease──► MultiFactor
 //! ```
 //!
 //! The two types are proofs. [`Verified`] is made in `first_factor.rs` and [`MultiFactor`] in `multi_factor/`, nowhere else:
@@ -14,6 +14,7 @@ mod certificate;
 mod clock;
 mod first_factor;
 mod hashing;
+mod invitation;
 mod key;
 mod multi_factor;
 mod password;
@@ -21,15 +22,20 @@ mod refused;
 mod second;
 mod source;
 mod standing;
+#[cfg(test)]
+pub(crate) mod tests;
 mod throttle;
+mod webauthn;
 
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 pub use certificate::{CertificateFault, CertificateRules, CertificateRulesError, Revoked};
 pub use clock::{CLOCK_JUMP, ClockWatch};
 pub use first_factor::{Claim, Verified};
+pub use invitation::Invitation;
 pub use key::{KeyFault, KeyLineError, factor_of, fingerprint, parse_line};
 pub use multi_factor::{GrantedLease, LeaseId, MultiFactor};
 pub use password::{PasswordError, WeakPassword, check_strength};
@@ -37,6 +43,11 @@ pub use refused::Refused;
 pub use second::Offer;
 pub use source::network;
 pub use standing::Standing;
+pub use webauthn::{
+    Asserted, Asserting, Discovering, Enrolling, NewPasskey, RelyingPartyError, RelyingPartySettings, Signed,
+};
+
+use jiff::Timestamp;
 
 use crate::store::Store;
 use crate::vault::Vault;
@@ -48,6 +59,19 @@ pub struct Settings {
     pub issuer: String,
     /// Which SSH user certificates are a first factor, and what is revoked.
     pub certificates: CertificateRules,
+    /// The name that passkeys are bound to; without a portal there are none.
+    pub relying_party: Option<RelyingPartySettings>,
+}
+
+/// Why nobody can be identified with these settings.
+#[derive(Debug, thiserror::Error)]
+pub enum IdentitiesError {
+    /// Passwords could not be judged.
+    #[error(transparent)]
+    Password(#[from] PasswordError),
+    /// Passkeys could not be checked.
+    #[error(transparent)]
+    RelyingParty(#[from] RelyingPartyError),
 }
 
 /// Everybody the broker knows, and what they can prove. A cheap clone.
@@ -62,22 +86,33 @@ struct Inner {
     settings: Settings,
     passwords: password::Passwords,
     throttle: throttle::Throttle,
+    relying_party: Option<webauthn::RelyingParty>,
     /// The clock jumped, and the store has not yet taken that all leases are void.
     clock_distrusted: AtomicBool,
 }
 
 impl Identities {
     /// The identities of one database.
-    pub fn new(store: Store, vault: Vault, settings: Settings) -> Result<Self, PasswordError> {
+    pub fn new(store: Store, vault: Vault, settings: Settings) -> Result<Self, IdentitiesError> {
+        let relying_party = settings.relying_party.as_ref().map(webauthn::RelyingParty::new).transpose()?;
         let inner = Inner {
             store,
             vault,
             settings,
             passwords: password::Passwords::new()?,
             throttle: throttle::Throttle::new(),
+            relying_party,
             clock_distrusted: AtomicBool::new(false),
         };
         Ok(Self { inner: Arc::new(inner) })
+    }
+}
+
+impl Identities {
+    /// Whether this person has lately proven both factors from this address.
+    #[must_use]
+    pub fn is_known_source(&self, identity: &sallyport_policy::IdentityId, source: IpAddr, now: Timestamp) -> bool {
+        self.inner.throttle.is_known(identity.as_str(), source, now)
     }
 }
 

@@ -1,6 +1,8 @@
 //! Why a factor was not accepted: all of it for the log and the audit, one neutral sentence for the person.
 
 use jiff::Timestamp;
+use sallyport_policy::IdentityId;
+use webauthn_rs::prelude::WebauthnError;
 
 use super::certificate::CertificateFault;
 use super::key::KeyFault;
@@ -86,6 +88,26 @@ pub enum Refused {
         /// When the next code is looked at.
         until: Timestamp,
     },
+    /// No passkey is enrolled, or there is no portal to use one in.
+    #[error("no passkey is enrolled")]
+    NoPasskey,
+    /// Not a passkey of this person, or not any more.
+    #[error("not a passkey of this person, or used elsewhere at this moment")]
+    UnknownPasskey,
+    /// What the browser answered does not hold.
+    #[error("the passkey's answer is refused: {0}")]
+    WebAuthn(#[from] WebauthnError),
+    /// The counter of a passkey went back: there may be a copy of it.
+    #[error("the counter of {credential} went back: there may be a copy of it")]
+    CounterWentBack {
+        /// Whose.
+        identity: IdentityId,
+        /// Which one.
+        credential: String,
+    },
+    /// The login was not confirmed in the portal.
+    #[error("not confirmed in the portal")]
+    NotConfirmed,
     /// The store cannot be asked.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -123,6 +145,11 @@ impl Refused {
             Self::WrongCode | Self::WrongCodeByClock { .. } => "wrong-code",
             Self::UsedCode => "used-code",
             Self::TooManyCodes { .. } => "too-many-codes",
+            Self::NoPasskey => "no-passkey",
+            Self::UnknownPasskey => "unknown-passkey",
+            Self::WebAuthn(_) => "webauthn",
+            Self::CounterWentBack { .. } => "counter-went-back",
+            Self::NotConfirmed => "not-confirmed",
             Self::Store(_) => "store",
             Self::Vault(_) => "vault",
             Self::Password(_) => "password-hash",
@@ -149,6 +176,12 @@ impl Refused {
             Self::NoSecondFactor => "No second factor is enrolled for you. Ask an administrator.",
             Self::WrongCode | Self::WrongCodeByClock { .. } | Self::UsedCode => "This code is not valid.",
             Self::TooManyCodes { .. } => "Too many wrong codes. Wait a while, then try again.",
+            Self::NoPasskey => "No passkey is enrolled for you. Ask an administrator for an invitation.",
+            Self::UnknownPasskey | Self::WebAuthn(_) => "This passkey was not accepted. Try again.",
+            Self::CounterWentBack { .. } => {
+                "This passkey was not accepted: there may be a copy of it. Tell your administrator at once."
+            }
+            Self::NotConfirmed => "This login was not confirmed.",
             Self::Store(_) | Self::Vault(_) | Self::Password(_) => "The broker cannot check this now. Try again later.",
         }
     }

@@ -4,8 +4,9 @@
 
 use sallyport_policy::{FactorKind, Protocol};
 
+use super::confirmation::{NoConfirmation, Outcome, Waiting};
 use super::name::DirectTarget;
-use super::step_up::prove_again;
+use super::step_up::{self, prove_again};
 use super::target::{self, Nowhere};
 use crate::identity::Offer;
 use crate::live::Target;
@@ -31,6 +32,8 @@ pub(crate) struct Admission {
 enum Due {
     /// A second factor, proven afresh.
     Code,
+    /// The same in the portal, or also by a code.
+    Confirmation { waiting: Box<Waiting>, code: bool },
     /// The account's own password, for this one login.
     Password,
 }
@@ -63,7 +66,8 @@ pub(crate) enum Entry {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Question {
     pub(crate) instruction: String,
-    pub(crate) prompt: String,
+    /// Without one nothing is typed: the answer comes at once, and whoever gives it waits.
+    pub(crate) prompt: Option<String>,
 }
 
 impl Admission {
@@ -87,21 +91,19 @@ impl Admission {
             Authorization::Authorized(authorized) if authorized.asks_for_password() => {
                 let question = Question {
                     instruction: String::new(),
-                    prompt: format!("Password of {} on {}: ", target.account, target.asset),
+                    prompt: Some(format!("Password of {} on {}: ", target.account, target.asset)),
                 };
                 Next::Ask(Admission { session, target, due: Due::Password, question, answers: 0 })
             }
             Authorization::Authorized(authorized) => Next::Enter(Entry::Session { authorized, typed: None }),
-            Authorization::NeedFactors(need) if need.accepts(FactorKind::Totp) => {
-                // Which rule asks is on the record; the person is told what to do.
-                let instruction = format!("{} asks for a fresh code.", target.asset);
-                let question = Question { instruction, prompt: "Code: ".to_owned() };
-                Next::Ask(Admission { session, target, due: Due::Code, question, answers: 0 })
+            Authorization::NeedFactors(need) if FactorKind::SECOND.iter().any(|kind| need.accepts(*kind)) => {
+                let accepts = (need.accepts(FactorKind::Totp), need.accepts(FactorKind::WebAuthn));
+                Self::step_up(session, target, accepts).await
             }
             Authorization::NeedFactors(need) => {
                 let kinds: Vec<_> = need.any_of.iter().map(ToString::to_string).collect();
                 Next::Enter(Entry::Refused(format!(
-                    "{} asks for {}, which this version of the broker cannot take over ssh.",
+                    "{} asks for {}, which cannot be given over ssh.",
                     target.asset,
                     kinds.join(" or ")
                 )))
@@ -131,23 +133,62 @@ impl Admission {
                     Next::Enter(Entry::Refused(not_for_you(self.target.asset.as_str())))
                 }
             },
-            Due::Code => match prove_again(&self.session, Offer::Code(answer)).await {
-                Ok(proof) => Box::pin(Self::begin(self.session.proven_again(proof), self.target)).await,
-                Err(words) => {
-                    let answers = self.answers + 1;
-                    if answers >= ANSWERS {
-                        return Next::Reject;
-                    }
-                    let question = Question { instruction: words.to_owned(), prompt: "Code: ".to_owned() };
-                    Next::Ask(Admission {
-                        session: self.session,
-                        target: self.target,
-                        due: Due::Code,
-                        question,
-                        answers,
-                    })
+            Due::Code => self.prove(Offer::Code(answer)).await,
+            Due::Confirmation { code: true, .. } if !answer.trim().is_empty() => self.prove(Offer::Code(answer)).await,
+            Due::Confirmation { mut waiting, .. } => match waiting.outcome().await {
+                Outcome::Confirmed => {
+                    let id = waiting.id().to_owned();
+                    Self { due: Due::Code, ..self }.prove(Offer::Confirmation(&id)).await
                 }
+                outcome => Next::Enter(Entry::Refused(outcome.sentence().to_owned())),
             },
+        }
+    }
+
+    /// Asks for a fresh second factor of a kind that the target takes: a code, a passkey, or whichever.
+    async fn step_up(session: Session<Authenticated>, target: Target, (code, passkey): (bool, bool)) -> Next {
+        let waiting = if passkey { step_up::wait(&session, &target).await } else { Err(NoConfirmation::NoPasskey) };
+        // Which rule asks is on the record; the person is told what to do.
+        let (due, question) = match waiting {
+            Ok(waiting) => {
+                let instruction = format!("{} asks for a fresh confirmation.\n{}", target.asset, waiting.words());
+                let prompt = code.then(|| "Code, or Enter once confirmed: ".to_owned());
+                (Due::Confirmation { waiting: Box::new(waiting), code }, Question { instruction, prompt })
+            }
+            Err(_) if code => {
+                let instruction = format!("{} asks for a fresh code.", target.asset);
+                (Due::Code, Question { instruction, prompt: Some("Code: ".to_owned()) })
+            }
+            Err(NoConfirmation::NoPasskey) => {
+                return Next::Enter(Entry::Refused(format!(
+                    "{} asks for a passkey or security key, and you have none that can be used. Ask an administrator for an \
+                     invitation.",
+                    target.asset
+                )));
+            }
+            Err(error) => {
+                tracing::warn!(%error, "A confirmation cannot be asked for");
+                return Next::Enter(Entry::Refused(format!(
+                    "{} asks for a confirmation: {}",
+                    target.asset,
+                    error.sentence()
+                )));
+            }
+        };
+        Next::Ask(Self { session, target, due, question, answers: 0 })
+    }
+
+    async fn prove(self, offer: Offer<'_>) -> Next {
+        match prove_again(&self.session, offer).await {
+            Ok(proof) => Box::pin(Self::begin(self.session.proven_again(proof), self.target)).await,
+            Err(words) => {
+                let answers = self.answers + 1;
+                if answers >= ANSWERS {
+                    return Next::Reject;
+                }
+                let question = Question { instruction: words.to_owned(), prompt: Some("Code: ".to_owned()) };
+                Next::Ask(Admission { due: Due::Code, question, answers, ..self })
+            }
         }
     }
 }

@@ -11,6 +11,8 @@
 mod abandoned;
 mod admission;
 mod attempt;
+mod client;
+pub(crate) mod confirmation;
 mod entrance;
 pub(crate) mod lease;
 mod name;
@@ -22,4 +24,5 @@ mod tests;
 
 pub(crate) use admission::{Admission, Entry, Next, Question};
 pub(crate) use attempt::{Attempt, Left, Step};
+pub(crate) use client::ClientName;
 pub(crate) use entrance::Entrance;

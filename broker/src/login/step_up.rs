@@ -1,15 +1,22 @@
 //! A fresh second factor of somebody who has logged in: because a target asks for one, or for what they open next.
 
+use std::time::Duration;
+
 use jiff::SignedDuration;
 use sallyport_policy::Proof;
 
+use super::confirmation::{NoConfirmation, Outcome, Waiting, Wanted};
 use super::lease;
 use crate::audit::AuditEvent;
 use crate::identity::{MultiFactor, Offer};
+use crate::live::Target;
 use crate::session::{Authenticated, Session};
 
 /// However short the leases, a second factor counts for so long for what it was given for.
 pub(crate) const JUST_GIVEN: SignedDuration = SignedDuration::from_mins(1);
+
+/// Before the deadline of a login, so that whoever waits is told why it ends.
+const LAST_WORDS: Duration = Duration::from_secs(5);
 
 const CANNOT_CHECK: &str = "The broker cannot check this now. Try again later.";
 
@@ -31,6 +38,32 @@ pub(crate) async fn prove_again(
         return Err(CANNOT_CHECK);
     }
     proven.map_err(|refused| refused.sentence())
+}
+
+/// Lets what somebody wants to reach wait for their confirmation in the portal.
+pub(super) async fn wait(session: &Session<Authenticated>, target: &Target) -> Result<Waiting, NoConfirmation> {
+    let (broker, now) = (session.broker(), session.broker().now());
+    let left = broker.config.ssh.login_deadline.saturating_sub(LAST_WORDS);
+    let until = SignedDuration::try_from(left).ok().and_then(|left| now.checked_add(left).ok()).unwrap_or(now);
+    let words = format!("{} on {} ({})", target.account, target.asset, target.service);
+    let client = format!("an open login ({})", target.form.word());
+    let wanted = Wanted { first: session.proof().first(), client: &client, target: words, until };
+    Waiting::ask(broker, wanted).await
+}
+
+/// Waits until what somebody wants to reach is confirmed in the portal, where nothing can be asked: they see it there at once.
+pub(crate) async fn confirmed(
+    session: &Session<Authenticated>,
+    target: &Target,
+) -> Result<Session<Authenticated>, &'static str> {
+    let mut waiting = wait(session, target).await.map_err(|error| error.sentence())?;
+    match waiting.outcome().await {
+        Outcome::Confirmed => {
+            let proof = prove_again(session, Offer::Confirmation(waiting.id())).await?;
+            Ok(session.proven_again(proof))
+        }
+        outcome => Err(outcome.sentence()),
+    }
 }
 
 /// Whether the login has just asked for a second factor: then nobody is asked again.

@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
+use crate::login::ClientName;
 use crate::ssh::channel::flow::Flow;
 
 /// What the task of a connection and its handler tell each other.
@@ -18,6 +19,8 @@ pub(in crate::ssh) struct Lifeline {
     pub(in crate::ssh) cut: CancellationToken,
     /// What the connection holds.
     pub(in crate::ssh) flow: Flow,
+    /// What the client calls itself.
+    pub(in crate::ssh) client: ClientName,
 }
 
 /// `S` until the token is cancelled, an aborted connection afterwards.

@@ -18,6 +18,7 @@ mod abortable;
 mod algorithms;
 mod backlog;
 pub(crate) mod channel;
+mod introduced;
 mod lobby;
 mod server;
 pub(crate) mod session;

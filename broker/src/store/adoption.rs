@@ -11,7 +11,10 @@ use serde_json::Value;
 
 use super::genuine::Stored;
 use super::witness::{Witness, witness};
-use super::{AlteredRow, Store, StoreError, Write, factors, identities, leases, plants, windows};
+use super::{
+    AlteredRow, Store, StoreError, Write, confirmations, factors, identities, invitations, leases, plants, webauthn,
+    windows,
+};
 use crate::vault::{RowFault, RowMac};
 
 /// What was adopted, and what was not.
@@ -33,6 +36,9 @@ macro_rules! each_table {
         $self.$call::<factors::Key>($($argument),*).await?;
         $self.$call::<factors::Totp>($($argument),*).await?;
         $self.$call::<factors::Recovery>($($argument),*).await?;
+        $self.$call::<webauthn::Row>($($argument),*).await?;
+        $self.$call::<invitations::Row>($($argument),*).await?;
+        $self.$call::<confirmations::Row>($($argument),*).await?;
         $self.$call::<leases::Row>($($argument),*).await?;
         $self.$call::<windows::Row>($($argument),*).await?;
         $self.$call::<plants::Row>($($argument),*).await?;

@@ -172,6 +172,8 @@ impl Write {
             .bind(micros(at))
             .execute(&mut **self)
             .await?;
+        self.remove_passkeys(id, at).await?;
+        self.withdraw_invitations(id, at).await?;
         sqlx::query("DELETE FROM totp WHERE identity = $1").bind(id).execute(&mut **self).await?;
         sqlx::query("DELETE FROM recovery_codes WHERE identity = $1").bind(id).execute(&mut **self).await?;
         self.revoke_leases(Some(id), None, by, at).await?;

@@ -100,10 +100,27 @@ impl Witness {
                 if credential == PASSWORD {
                     self.person = Some(id.to_owned());
                 }
-                // What an authenticator proved before it was replaced counts with no credential any more.
-                let void = (credential != TOTP).then(|| credential.clone());
-                self.voiding.push((id.to_owned(), void));
+                match (credential.starts_with(WEBAUTHN), code == ENROLLED) {
+                    // One more takes nothing away.
+                    (true, true) => {}
+                    // Which leases a passkey proved is not known.
+                    (true, false) => self.voiding.push((id.to_owned(), None)),
+                    // What an authenticator proved before it was replaced counts with no credential any more.
+                    (false, _) => {
+                        let void = (credential != TOTP).then(|| credential.clone());
+                        self.voiding.push((id.to_owned(), void));
+                    }
+                }
                 self.factors.insert(credential, (code == ENROLLED).then(|| id.to_owned()));
+            }
+            INVITED => {
+                // One at a time.
+                let before = self.factors.iter_mut().filter(|(name, _)| name.starts_with(INVITATION));
+                before.for_each(|(_, given)| *given = None);
+                self.factors.insert(format!("{INVITATION}{}", text("invitation")), Some(id.to_owned()));
+            }
+            INVITATION_USED => {
+                self.factors.insert(format!("{INVITATION}{}", text("invitation")), None);
             }
             WINDOW_OPENED => {
                 self.windows.insert(text("window"), (id.to_owned(), event.clone()));
@@ -140,7 +157,7 @@ pub(super) async fn witness(connection: &mut AnyConnection, identity: &str) -> R
 /// in their order (`audit_by_identity`), where a few of some codes are wanted (`audit_by_code`).
 pub(super) const ENTRIES: &str =
     "SELECT id, code, event FROM audit WHERE identity = $1 AND code IN ('SP-1007', 'SP-5101',
-    'SP-5102', 'SP-5103', 'SP-5104', 'SP-5105', 'SP-5106', 'SP-5107', 'SP-5401', 'SP-5402') ORDER BY +seq";
+    'SP-5102', 'SP-5103', 'SP-5104', 'SP-5105', 'SP-5106', 'SP-5107', 'SP-5108', 'SP-5109', 'SP-5401', 'SP-5402') ORDER BY +seq";
 
 const LEASE_REVOKED: &str = "SP-1007";
 const ADDED: &str = "SP-5101";
@@ -150,11 +167,17 @@ const REMOVED: &str = "SP-5104";
 const CHANGED: &str = "SP-5105";
 const ENROLLED: &str = "SP-5106";
 const FACTOR_REMOVED: &str = "SP-5107";
+const INVITED: &str = "SP-5108";
+const INVITATION_USED: &str = "SP-5109";
 const WINDOW_OPENED: &str = "SP-5401";
 const WINDOW_CLOSED: &str = "SP-5402";
 /// The credentials of which an identity has one at most, as events name them.
 pub(super) const PASSWORD: &str = "password";
 pub(super) const TOTP: &str = "totp";
 pub(super) const RECOVERY: &str = "recovery-code";
+/// What the names of passkeys begin with.
+pub(super) const WEBAUTHN: &str = "webauthn:";
+/// What the names of invitations begin with.
+pub(super) const INVITATION: &str = "invitation:";
 /// How a change of groups names none.
 const NO_GROUPS: &str = "none";

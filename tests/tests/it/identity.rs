@@ -56,7 +56,8 @@ impl Installation {
         let store = self.database.open().await;
         let vault = self.vault(&store).await.unwrap();
         let certificates = CertificateRules::new([self.authority.public_key()], []).unwrap();
-        Identities::new(store, vault, Settings { issuer: "Plant".to_owned(), certificates }).unwrap()
+        Identities::new(store, vault, Settings { issuer: "Plant".to_owned(), certificates, relying_party: None })
+            .unwrap()
     }
 
     pub(crate) async fn vault(&self, store: &Store) -> Result<Vault, VaultError> {

@@ -1,10 +1,14 @@
 //! Proves that a chain is whole: from the database or from an export, with the public key alone.
 
+mod assertions;
+
 use std::fmt;
 use std::io::BufRead;
 
 use data_encoding::HEXLOWER;
 use ed25519_dalek::{Signature, VerifyingKey};
+
+use assertions::{Heard, Passkeys};
 
 use super::entry::{AuditEntry, GENESIS, SIGNED_PREFIX, entry_from_line};
 use crate::store::{Store, StoreError};
@@ -40,6 +44,8 @@ pub enum ChainFault {
     BadSignature(i64),
     /// Nothing signed covers the entries from this number to the end.
     Unsigned(i64),
+    /// What a passkey signed does not hold: the enrolled key did not sign this.
+    BadAssertion(i64),
     /// The entry noted earlier is not there any more.
     HeadMissing(i64),
     /// The entry noted earlier is another one now.
@@ -57,6 +63,7 @@ impl fmt::Display for ChainFault {
             Self::Unlinked(seq) => write!(f, "entry {seq} does not continue the entry before it"),
             Self::BadSignature(seq) => write!(f, "entry {seq} is not signed by a trusted key"),
             Self::Unsigned(seq) => write!(f, "no signature covers the entries from {seq} on"),
+            Self::BadAssertion(seq) => write!(f, "entry {seq} holds an assertion that no enrolled passkey made"),
             Self::HeadMissing(seq) => write!(f, "entry {seq}, noted as head, is missing: the chain was cut short"),
             Self::HeadDiffers(seq) => {
                 write!(f, "entry {seq}, noted as head, has another hash: the chain was rewritten")
@@ -77,6 +84,8 @@ pub struct ChainVerification {
     pub head: Option<(i64, String)>,
     /// How many signatures were checked and are good.
     pub signatures: u64,
+    /// How many assertions of passkeys were checked against the key that was enrolled, and are good.
+    pub assertions: u64,
     /// What is wrong, in order; at most [`ChainVerification::MOST_FAULTS`] of it.
     pub faults: Vec<ChainFault>,
 }
@@ -98,14 +107,17 @@ pub struct Verifier {
     head_seen: bool,
     /// The first entry that no good signature covers yet.
     uncovered: Option<i64>,
+    passkeys: Passkeys,
     found: ChainVerification,
 }
 
 impl Verifier {
     /// A verifier that trusts these keys.
     pub fn new(keys: &[VerifyingKey], expected: Expected) -> Self {
-        let found = ChainVerification { entries: 0, first: None, head: None, signatures: 0, faults: Vec::new() };
-        Self { keys: keys.to_vec(), expected, head_seen: false, uncovered: None, found }
+        let found =
+            ChainVerification { entries: 0, first: None, head: None, signatures: 0, assertions: 0, faults: Vec::new() };
+        let passkeys = Passkeys::default();
+        Self { keys: keys.to_vec(), expected, head_seen: false, uncovered: None, passkeys, found }
     }
 
     /// Takes the next entry.
@@ -123,6 +135,13 @@ impl Verifier {
             } else {
                 self.fault(ChainFault::BadSignature(entry.seq));
             }
+        }
+        match self.passkeys.hear(entry) {
+            Heard::Nothing => {}
+            Heard::Good => self.found.assertions += 1,
+            // In a part of a chain the enrolment may have come before.
+            Heard::Unknown if self.expected.partial => {}
+            Heard::Unknown | Heard::Bad => self.fault(ChainFault::BadAssertion(entry.seq)),
         }
         if let Some((seq, expected)) = &self.expected.head
             && *seq == entry.seq

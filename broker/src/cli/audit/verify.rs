@@ -82,6 +82,7 @@ struct Report {
     first: Option<i64>,
     head: Option<String>,
     signatures: u64,
+    assertions: u64,
     faults: Vec<String>,
 }
 
@@ -92,6 +93,7 @@ fn report(found: &ChainVerification, context: &Context) -> Result<(), CliError> 
         first: found.first,
         head: found.head.as_ref().map(|(seq, hash)| format!("{seq}:{hash}")),
         signatures: found.signatures,
+        assertions: found.assertions,
         faults: found.faults.iter().map(ToString::to_string).collect(),
     };
     if context.json() {
@@ -103,8 +105,12 @@ fn report(found: &ChainVerification, context: &Context) -> Result<(), CliError> 
         return context.print(&format!("{}{more}\n", faults.join("\n")));
     }
     let Some(head) = report.head else { return context.print("the chain is empty\n") };
+    let assertions = match report.assertions {
+        0 => String::new(),
+        count => format!(", {count} assertions of passkeys"),
+    };
     context.print(&format!(
-        "whole: {} entries from number {}, {} signatures\n\
+        "whole: {} entries from number {}, {} signatures{assertions}\n\
          head: {head}\n\
          Note the head: `--expect-head` proves later that nothing was cut off.\n",
         report.entries,

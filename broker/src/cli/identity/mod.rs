@@ -1,5 +1,6 @@
 //! People and their factors.
 
+mod portal;
 mod view;
 
 use std::path::{Path, PathBuf};
@@ -97,6 +98,22 @@ pub enum Command {
         /// The name at login
         name: IdentityId,
     },
+    /// Invite somebody to the portal: a link that opens once, to enrol a passkey or security key
+    Invite {
+        /// The name at login
+        name: IdentityId,
+        /// How many hours the link counts; 14 days at most
+        #[arg(long, value_name = "HOURS", default_value_t = 24, value_parser = clap::value_parser!(u16).range(1..=336))]
+        hours: u16,
+    },
+    /// List what somebody can prove themselves with
+    Factors {
+        /// The name at login
+        name: IdentityId,
+    },
+    /// Take a factor from somebody
+    #[command(subcommand)]
+    Factor(FactorCommand),
     /// Set the groups somebody is in
     Groups {
         /// The name at login
@@ -130,6 +147,18 @@ pub enum KeyCommand {
     },
 }
 
+/// `sallyport identity factor …`
+#[derive(Debug, clap::Subcommand)]
+pub enum FactorCommand {
+    /// Take a passkey or security key from somebody; what it proved counts no more
+    Remove {
+        /// The name at login
+        name: IdentityId,
+        /// Its credential, as `identity factors` lists it
+        credential: String,
+    },
+}
+
 /// Runs one of them.
 pub async fn run(command: Command, context: &Context) -> Result<(), CliError> {
     let now = Timestamp::now();
@@ -137,6 +166,7 @@ pub async fn run(command: Command, context: &Context) -> Result<(), CliError> {
         Command::List => return list(context, now).await,
         Command::Show { name } => return show(&name, context, now).await,
         Command::Key(KeyCommand::List { name }) => return list_keys(&name, context).await,
+        Command::Factors { name } => return portal::list_factors(&name, context).await,
         _ => {}
     }
     let admin = admin(context).await?;
@@ -184,7 +214,12 @@ pub async fn run(command: Command, context: &Context) -> Result<(), CliError> {
         Command::Groups { name, groups } => {
             admin.set_groups(&name, &groups.into_iter().collect(), now).await.map_err(failed)?;
         }
-        Command::List | Command::Show { .. } | Command::Key(KeyCommand::List { .. }) => {}
+        Command::Invite { name, hours } => portal::invite(&admin, &name, hours, context, now).await?,
+        Command::Factor(FactorCommand::Remove { name, credential }) => {
+            let credential = credential.strip_prefix("webauthn:").unwrap_or(&credential);
+            admin.remove_passkey(&name, credential, now).await.map_err(failed)?;
+        }
+        Command::List | Command::Show { .. } | Command::Factors { .. } | Command::Key(KeyCommand::List { .. }) => {}
     }
     Ok(())
 }

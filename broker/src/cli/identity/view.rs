@@ -14,6 +14,7 @@ use crate::store::{Listed, Store};
 pub(super) async fn view(store: &Store, row: Listed<IdentityRow>, now: Timestamp) -> Result<View, CliError> {
     let (row, fault) = row.into_parts();
     let keys = store.keys(&row.id).await.map_err(CliError::failed)?;
+    let passkeys = store.passkeys(&row.id).await.map_err(CliError::failed)?;
     let totp = store.totp(&row.id).await.map_err(CliError::failed)?;
     let left = store.recovery_codes_left(&row.id).await.map_err(CliError::failed)?;
     let leases = store.leases(Some(&row.id), false, now).await.map_err(CliError::failed)?;
@@ -34,6 +35,7 @@ pub(super) async fn view(store: &Store, row: Listed<IdentityRow>, now: Timestamp
         groups: row.member_of,
         password: row.password_hash.is_some(),
         keys: keys.into_iter().filter_map(shown).collect(),
+        passkeys: passkeys.into_iter().filter_map(Listed::genuine).count(),
         totp_enrolled_at: totp.as_ref().map(|totp| totp.enrolled_at),
         wrong_codes: totp.as_ref().map_or(0, |totp| totp.failures),
         recovery_codes_left: left,
@@ -52,6 +54,7 @@ pub(super) struct View {
     groups: BTreeSet<String>,
     password: bool,
     keys: Vec<KeyView>,
+    passkeys: usize,
     totp_enrolled_at: Option<Timestamp>,
     wrong_codes: i64,
     recovery_codes_left: usize,
@@ -81,6 +84,9 @@ impl View {
         }
         if !self.keys.is_empty() {
             factors.push(format!("{} key{}", self.keys.len(), if self.keys.len() == 1 { "" } else { "s" }));
+        }
+        if self.passkeys > 0 {
+            factors.push(format!("{} passkey{}", self.passkeys, if self.passkeys == 1 { "" } else { "s" }));
         }
         if self.totp_enrolled_at.is_some() {
             factors.push("totp".to_owned());

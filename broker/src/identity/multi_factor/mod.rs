@@ -2,6 +2,7 @@
 //! for each way: the places to audit.
 
 mod lease;
+mod passkey;
 mod proven;
 
 use std::net::IpAddr;
@@ -14,7 +15,8 @@ use super::first_factor::Verified;
 
 /// Two factors of different kinds were verified: a session may be authenticated with this, and with nothing else.
 ///
-/// INVARIANT: `proofs` holds a first factor, and a second one that is TOTP, WebAuthn or a recovery code in place of TOTP.
+/// INVARIANT: `proofs` holds a first factor, and a second one that is TOTP, WebAuthn or a recovery code in place of TOTP; or a
+/// passkey with user verification alone, which is both.
 ///
 /// Whoever has one can read it:
 ///
@@ -75,6 +77,12 @@ impl MultiFactor {
     #[must_use]
     pub fn credential(&self) -> &str {
         self.first.credential()
+    }
+
+    /// The first factor, as it was proven.
+    #[must_use]
+    pub fn first(&self) -> &Verified {
+        &self.first
     }
 
     /// Where from.

@@ -5,12 +5,14 @@
 mod code;
 pub(super) mod recovery;
 mod totp;
+mod webauthn;
 
 use std::fmt;
 
 use jiff::Timestamp;
 use sallyport_policy::Proof;
 
+use super::webauthn::Asserted;
 use super::{Identities, Refused, Verified};
 
 /// What somebody offers as their second factor.
@@ -18,6 +20,10 @@ use super::{Identities, Refused, Verified};
 pub enum Offer<'a> {
     /// A code as it was typed: of their authenticator, or a recovery code in its place.
     Code(&'a str),
+    /// A passkey that was used just now.
+    Assertion(&'a Asserted),
+    /// A login that waited, by the id of its confirmation.
+    Confirmation(&'a str),
 }
 
 impl Offer<'_> {
@@ -26,6 +32,7 @@ impl Offer<'_> {
     pub fn word(self) -> &'static str {
         match self {
             Offer::Code(_) => "code",
+            Offer::Assertion(_) | Offer::Confirmation(_) => "webauthn",
         }
     }
 
@@ -34,6 +41,7 @@ impl Offer<'_> {
     pub fn is_empty(self) -> bool {
         match self {
             Offer::Code(typed) => typed.trim().is_empty(),
+            Offer::Assertion(_) | Offer::Confirmation(_) => false,
         }
     }
 }
@@ -53,10 +61,11 @@ impl Identities {
         offer: Offer<'_>,
         now: Timestamp,
     ) -> Result<Proof, Refused> {
-        let kind = match offer {
-            Offer::Code(typed) => self.prove_by_code(first, typed, now).await?,
-        };
-        Ok(Proof { kind, at: now })
+        match offer {
+            Offer::Code(typed) => Ok(Proof { kind: self.prove_by_code(first, typed, now).await?, at: now }),
+            Offer::Assertion(asserted) => self.prove_by_assertion(first, asserted, now),
+            Offer::Confirmation(id) => self.prove_by_confirmation(first, id, now).await,
+        }
     }
 }
 

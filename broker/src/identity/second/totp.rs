@@ -5,10 +5,15 @@ use sallyport_policy::IdentityId;
 
 use crate::identity::{Identities, Refused};
 use crate::store::factors::TotpRow;
-use crate::store::micros;
+use crate::store::{StoreError, micros};
 use crate::totp::Match;
 
 impl Identities {
+    /// Whether this identity has an authenticator that counts.
+    pub async fn has_authenticator(&self, identity: &IdentityId) -> Result<bool, StoreError> {
+        Ok(self.inner.store.totp(identity.as_str()).await?.is_some())
+    }
+
     pub(super) async fn spend_totp(
         &self,
         identity: &IdentityId,

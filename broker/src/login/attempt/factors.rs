@@ -1,12 +1,11 @@
 //! What becomes of a first factor that is right, and of what is offered after it.
 
-use super::{Asking, Attempt, MOST_CODES, State, Step, code_question};
+use super::{Asking, Attempt, FirstFactor, MOST_CODES, State, Step, Ways};
 use crate::audit::AuditEvent;
 use crate::identity::{MultiFactor, Offer, Refused, Verified};
 use crate::listen::Progress;
 use crate::logging::counted;
 use crate::login::abandoned::Alone;
-use crate::login::admission::Question;
 use crate::login::lease;
 use crate::login::name::LoginName;
 
@@ -32,7 +31,8 @@ impl Attempt {
         }
         match self.audit([accepted]).await {
             Ok(()) => {
-                self.state = State::FirstFactor { login, verified, answers: 0 };
+                self.state =
+                    State::FirstFactor(Box::new(FirstFactor { login, verified, answers: 0, ways: Ways::Unknown }));
                 Step::Partial
             }
             Err(hang_up) => hang_up,
@@ -40,40 +40,42 @@ impl Attempt {
     }
 
     /// What is offered after a first factor.
-    pub(super) async fn second(&mut self, login: LoginName, verified: Verified, answers: u8, offer: Offer<'_>) -> Step {
+    pub(super) async fn second(&mut self, first: Box<FirstFactor>, offer: Offer<'_>) -> Step {
         // What a terminal that is gone answers. It is no guess, and holds nobody up.
         if offer.is_empty() {
-            return self.ask_again(login, verified, answers, String::new());
+            return self.ask_again(first, String::new());
         }
         let (word, broker) = (offer.word(), self.broker());
-        match broker.identities.second_factor(&verified, offer, broker.now()).await {
-            Ok(proof) => self.second_stands(&login, proof).await,
+        match broker.identities.second_factor(&first.verified, offer, broker.now()).await {
+            Ok(proof) => self.second_stands(&first.login, proof).await,
             Err(refused) => {
-                tracing::info!(identity = %login.identity, source = %self.source, %refused, "Second factor refused");
-                let event = self.factor_refused(login.identity.to_string(), word, refused.to_string());
+                let identity = &first.login.identity;
+                tracing::info!(%identity, source = %self.source, %refused, "Second factor refused");
+                let event = self.factor_refused(identity.to_string(), word, refused.to_string());
                 if let Err(hang_up) = self.audit([event]).await {
                     return hang_up;
                 }
                 if let Some(alone) = &mut self.alone {
                     alone.offered_wrong();
                 }
-                if answers + 1 < MOST_CODES {
-                    return self.ask_again(login, verified, answers, refused.sentence().to_owned());
+                if first.answers + 1 < MOST_CODES {
+                    return self.ask_again(first, refused.sentence().to_owned());
                 }
-                self.thrown_out(&login, &refused).await
+                self.thrown_out(&first.login, &refused).await
             }
         }
     }
 
-    /// Asks for a code once more, unless it was asked for often enough.
-    fn ask_again(&mut self, login: LoginName, verified: Verified, answers: u8, instruction: String) -> Step {
-        let answers = answers + 1;
-        if answers >= MOST_CODES {
+    /// Asks once more, unless it was asked for often enough.
+    fn ask_again(&mut self, mut first: Box<FirstFactor>, instruction: String) -> Step {
+        first.answers += 1;
+        if first.answers >= MOST_CODES {
             self.tell_alone("nothing was answered");
             return self.hang_up();
         }
-        self.state = State::FirstFactor { login, verified, answers };
-        Step::Ask(Question { instruction, ..code_question() })
+        let question = first.ways.question(instruction);
+        self.state = State::FirstFactor(first);
+        Step::Ask(question)
     }
 
     /// As many wrong codes as one connection may give.

@@ -1,12 +1,14 @@
 //! One login: which factor, for which name, in which order.
 //!
-//! Here is what may come when, and how often; `factors.rs` looks at what came, and `entering.rs` lets in.
+//! Here is what may come when, and how often; `factors.rs` looks at what came, `second.rs` at the ways to a second factor, and
+//! `entering.rs` lets in.
 //!
 //! No client is held to the ways that it is offered, nor to their order, and the libraries behind a door enforce neither.
 //! This state machine is therefore the only thing that stands between a connection and a session.
 
 mod entering;
 mod factors;
+mod second;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -17,11 +19,13 @@ use ssh_key::PublicKey;
 
 use super::abandoned::Alone;
 use super::admission::{Admission, Entry, Question, bounded};
+use super::client::ClientName;
+use super::confirmation::Waiting;
 use super::entrance::Entrance;
 use super::name::LoginName;
 use crate::audit::AuditEvent;
 use crate::broker::Broker;
-use crate::identity::{Claim, Offer, Verified};
+use crate::identity::{Claim, Verified};
 use crate::listen::Pass;
 use crate::logging::counted;
 
@@ -37,6 +41,8 @@ pub(crate) struct Attempt {
     entrance: Arc<Entrance>,
     source: IpAddr,
     pass: Pass,
+    client: ClientName,
+    begun: Instant,
     requests: u32,
     names: u8,
     /// The name of the last request: whatever was proven, was proven for this name.
@@ -80,18 +86,43 @@ pub(crate) enum Left {
 enum State {
     /// Nothing proven.
     Fresh,
-    /// The first factor was right; `answers` since, none of which was.
-    FirstFactor { login: LoginName, verified: Verified, answers: u8 },
+    /// The first factor was right.
+    FirstFactor(Box<FirstFactor>),
     /// Both factors were right; the target asks for more.
     Admission { identity: IdentityId, admission: Admission },
+    /// They are told why it ends here.
+    Farewell,
     /// Let in or thrown out.
     Over,
 }
 
+/// A first factor that was right, and what has followed.
+#[derive(Debug)]
+struct FirstFactor {
+    login: LoginName,
+    verified: Verified,
+    /// Answers since, none of which was right.
+    answers: u8,
+    ways: Ways,
+}
+
+/// How a second factor can be given.
+#[derive(Debug)]
+enum Ways {
+    /// Not looked up yet.
+    Unknown,
+    /// By a typed code.
+    Code,
+    /// By confirming in the portal, or also by a code.
+    Confirmation { waiting: Waiting, code: bool },
+}
+
 impl Attempt {
     /// Somebody at a door, from this source, with what the door gave them to show.
-    pub(crate) fn new(entrance: Arc<Entrance>, source: IpAddr, pass: Pass) -> Self {
-        Self { entrance, source, pass, requests: 0, names: 0, name: None, state: State::Fresh, alone: None }
+    pub(crate) fn new(entrance: Arc<Entrance>, source: IpAddr, pass: Pass, client: ClientName) -> Self {
+        let begun = Instant::now();
+        let (state, name, alone) = (State::Fresh, None, None);
+        Self { entrance, source, pass, client, begun, requests: 0, names: 0, name, state, alone }
     }
 
     /// Nothing is shown: which ways are there? Nobody gets in by it.
@@ -151,14 +182,22 @@ impl Attempt {
     }
 
     /// What is due? Begun before any first factor, nothing is asked, and nothing that is answered counts.
-    pub(crate) fn ask(&mut self, name: &str) -> Step {
+    pub(crate) async fn ask(&mut self, name: &str) -> Step {
         if !self.request(name) {
             return Step::HangUp;
         }
-        match &self.state {
-            State::FirstFactor { .. } => Step::Ask(code_question()),
-            State::Admission { admission, .. } => Step::Ask(admission.question()),
-            State::Fresh | State::Over => Step::Left(Left::First),
+        match self.take() {
+            State::FirstFactor(first) => self.ask_second(first).await,
+            State::Admission { identity, admission } => {
+                let question = admission.question();
+                self.state = State::Admission { identity, admission };
+                Step::Ask(question)
+            }
+            State::Farewell => self.hang_up(),
+            state @ (State::Fresh | State::Over) => {
+                self.state = state;
+                Step::Left(Left::First)
+            }
         }
     }
 
@@ -169,13 +208,12 @@ impl Attempt {
         }
         let typed = bounded(typed);
         match self.take() {
-            State::FirstFactor { login, verified, answers } => {
-                self.second(login, verified, answers, Offer::Code(typed)).await
-            }
+            State::FirstFactor(first) => self.answer_second(first, typed).await,
             State::Admission { identity, admission } => {
                 let next = admission.answer(typed).await;
                 self.proceed(identity, next, Asking::Now)
             }
+            State::Farewell => self.hang_up(),
             state @ (State::Fresh | State::Over) => {
                 self.state = state;
                 Step::Left(Left::First)
@@ -218,8 +256,8 @@ impl Attempt {
     fn left(&self) -> Step {
         match self.state {
             State::Fresh => Step::Left(Left::First),
-            State::FirstFactor { .. } | State::Admission { .. } => Step::Left(Left::Second),
-            State::Over => Step::HangUp,
+            State::FirstFactor(_) | State::Admission { .. } => Step::Left(Left::Second),
+            State::Farewell | State::Over => Step::HangUp,
         }
     }
 
@@ -273,8 +311,4 @@ enum Asking {
     Now,
     /// They are not: it is said that something is due, upon which they begin to be asked.
     WhenBegun,
-}
-
-fn code_question() -> Question {
-    Question { instruction: String::new(), prompt: "Code: ".to_owned() }
 }

@@ -16,9 +16,10 @@ use crate::audit::{Audit, AuditConfig, AuditFilter};
 use crate::broker::Broker;
 use crate::config::Config;
 use crate::identity::admin::Admin;
-use crate::identity::{CertificateRules, Identities, Settings};
+use crate::identity::tests::soft_key::SoftKey;
+use crate::identity::{CertificateRules, Identities, RelyingPartySettings, Settings};
 use crate::listen::Slot;
-use crate::login::{Attempt, Entrance};
+use crate::login::{Attempt, ClientName, Entrance};
 use crate::plant::PolicyCell;
 use crate::recording::Recordings;
 
@@ -80,8 +81,27 @@ impl Bed {
     pub(super) fn attempt(&self) -> (Slot, Attempt) {
         let source: IpAddr = [192, 0, 2, 7].into();
         let slot = self.entrance.door.admit(source, Instant::now()).unwrap();
-        let attempt = Attempt::new(Arc::clone(&self.entrance), source, slot.pass());
+        let attempt = Attempt::new(Arc::clone(&self.entrance), source, slot.pass(), ClientName::default());
         (slot, attempt)
+    }
+
+    /// Alice with a passkey.
+    pub(super) async fn passkey(&self) -> SoftKey {
+        let mut key = SoftKey::new("gate.plant", "https://gate.plant:8443");
+        let (identities, now) = (&self.entrance.broker.identities, self.entrance.broker.now());
+        let (options, enrolling) = identities.begin_enrolment(&self.alice, "Alice", now).await.unwrap();
+        let answer = serde_json::from_value(key.create(&options)).unwrap();
+        let new = identities.finish_enrolment(enrolling, &answer, now).unwrap();
+        self.admin.add_passkey(&new, "soft key", None, now).await.unwrap();
+        key
+    }
+
+    /// Alice takes her authenticator away.
+    pub(super) async fn without_authenticator(&self) {
+        let broker = &self.entrance.broker;
+        let mut write = broker.store.begin_write().await.unwrap();
+        sqlx::query("DELETE FROM totp").execute(&mut *write).await.unwrap();
+        write.commit().await.unwrap();
     }
 
     /// What the authenticator shows so many steps from now.
@@ -108,7 +128,7 @@ impl Bed {
 async fn broker(folder: &Path) -> Arc<Broker> {
     let recipient = age::x25519::Identity::generate().to_public().to_string();
     let text = format!(
-        "[recording]\nrecipients = [\"{recipient}\"]\ndir = \"{}\"\n[lease]\nlongest = \"30m\"\n",
+        "[recording]\nrecipients = [\"{recipient}\"]\ndir = \"{}\"\n[lease]\nlongest = \"30m\"\n[portal]\nname = \"gate.plant\"\n",
         folder.join("recordings").display()
     );
     let config = Config::parse(&folder.join("broker.toml"), &text).unwrap();
@@ -121,7 +141,12 @@ async fn broker(folder: &Path) -> Arc<Broker> {
     let (broker, actor) = (config.name.clone(), config.name.clone());
     let audit =
         Audit::start(AuditConfig { store: store.clone(), key: evidence, broker, actor, spool: None }).await.unwrap();
-    let settings = Settings { issuer: "Plant".to_owned(), certificates: CertificateRules::new([], []).unwrap() };
+    let certificates = CertificateRules::new([], []).unwrap();
+    let relying_party = config
+        .portal
+        .as_ref()
+        .map(|portal| RelyingPartySettings { name: portal.name.clone(), origin: portal.origin.clone() });
+    let settings = Settings { issuer: "Plant".to_owned(), certificates, relying_party };
     let identities = Identities::new(store.clone(), vault.clone(), settings).unwrap();
     let recordings =
         Recordings::open(config.recording.clone(), &config.name, keys, store.clone(), audit.clone()).unwrap();

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
 
 mod bed;
+mod confirmations;
 
 use std::time::Duration;
 
@@ -26,7 +27,7 @@ const DENIED: &str = "SP-2002";
 /// A step in few words.
 fn said(step: Step) -> String {
     match step {
-        Step::Ask(question) => format!("{}{}", question.instruction, question.prompt),
+        Step::Ask(question) => format!("{}{}", question.instruction, question.prompt.unwrap_or_default()),
         Step::Partial => "partial".to_owned(),
         Step::Left(Left::First) => "first".to_owned(),
         Step::Left(Left::Second) => "second".to_owned(),
@@ -62,7 +63,7 @@ async fn a_key_and_a_code_let_in_and_so_does_the_key_while_the_lease_lasts() {
     assert_eq!(said(attempt.ways("alice")), "first");
     assert!(attempt.worth_proving("alice", bed.key.public_key()).await.is_ok());
     assert_eq!(key(&mut attempt, &bed, "alice").await, "partial");
-    assert_eq!(said(attempt.ask("alice")), "Code: ");
+    assert_eq!(said(attempt.ask("alice").await), "Code: ");
     assert_eq!(answer(&mut attempt, "alice", &bed.code(0)).await, "alice in the lobby, 2 factors");
     assert_eq!(bed.events().await, [FACTOR_ACCEPTED, FACTOR_ACCEPTED, LEASE_GRANTED, LOGIN_ACCEPTED]);
     // As long as the broker's own bound, which is shorter than the grant's.
@@ -153,7 +154,7 @@ async fn a_first_factor_that_is_left_alone_leaves_its_trace() {
     abandoned(&bed, "the connection ended, or the login took too long, after 1 wrong codes").await;
     let (_slot, mut other) = bed.attempt();
     assert_eq!(key(&mut other, &bed, "alice").await, "partial");
-    assert_eq!(said(other.ask("bob")), "first", "what was proven, was proven for alice");
+    assert_eq!(said(other.ask("bob").await), "first", "what was proven, was proven for alice");
     abandoned(&bed, "another name was given, after 0 wrong codes").await;
 }
 
@@ -174,7 +175,7 @@ async fn abandoned(bed: &Bed, reason: &str) {
 async fn nothing_counts_before_a_first_factor_and_not_for_ever() {
     let bed = Bed::new().await;
     let (_slot, mut attempt) = bed.attempt();
-    assert_eq!(said(attempt.ask("alice")), "first");
+    assert_eq!(said(attempt.ask("alice").await), "first");
     assert_eq!(answer(&mut attempt, "alice", &bed.code(0)).await, "first");
     for name in ["nobody", "alice:ews-1/../x"] {
         assert_eq!(password(&mut attempt, name, PASSWORD).await, "first");

@@ -92,19 +92,29 @@ pub(in crate::ssh) async fn stream(
     caller.turn_away(NoStream::Prohibited, sentence).await;
 }
 
-/// A code that was given since, on another connection (`ssh alice@broker code`), counts here too.
+/// A second factor that was given since, on another connection (`ssh alice@broker code`), counts here too. Where only a passkey will
+/// do, the channel waits for it.
 async fn authorize(session: &Session<Authenticated>, target: Target) -> Authorization {
     let answer = session.authorize(target.clone()).await;
-    let renewed = match &answer {
-        Authorization::NeedFactors(need) if need.accepts(FactorKind::Totp) => step_up::renewed(session).await,
-        Authorization::NeedFactors(_)
-        | Authorization::Authorized(_)
-        | Authorization::NeedApproval(_)
-        | Authorization::Denied(_) => None,
-    };
-    match renewed {
-        Some(renewed) => renewed.authorize(target).await,
-        None => answer,
+    let Authorization::NeedFactors(need) = &answer else { return answer };
+    if !FactorKind::SECOND.iter().any(|kind| need.accepts(*kind)) {
+        return answer;
+    }
+    if let Some(renewed) = step_up::renewed(session).await {
+        let again = renewed.authorize(target.clone()).await;
+        if !matches!(again, Authorization::NeedFactors(_)) {
+            return again;
+        }
+    }
+    if !need.accepts(FactorKind::WebAuthn) {
+        return answer;
+    }
+    match step_up::confirmed(session, &target).await {
+        Ok(confirmed) => confirmed.authorize(target).await,
+        Err(reason) => {
+            tracing::debug!(reason, "A stream was not confirmed");
+            answer
+        }
     }
 }
 
@@ -117,5 +127,5 @@ fn factors_due(session: &Session<Authenticated>, asset: &AssetId, need: &NeedFac
         );
     }
     let kinds: Vec<_> = need.any_of.iter().map(ToString::to_string).collect();
-    format!("{asset} asks for {}, which this version of the broker cannot take over ssh.", kinds.join(" or "))
+    format!("{asset} asks for {}, and it was not confirmed in the portal.", kinds.join(" or "))
 }

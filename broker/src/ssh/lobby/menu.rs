@@ -141,7 +141,10 @@ impl Choosing {
                     if !question.instruction.is_empty() {
                         self.say(&format!("{}\n", question.instruction)).await?;
                     }
-                    let answer = self.ask(&question.prompt, Echo::Hidden).await?;
+                    let answer = match &question.prompt {
+                        Some(prompt) => self.ask(prompt, Echo::Hidden).await?,
+                        None => String::new(),
+                    };
                     next = admission.answer(&answer).await;
                 }
             }

@@ -59,7 +59,7 @@ impl PersonHandler {
         line: Lifeline,
         serve_jump: ServeJump,
     ) -> Self {
-        let login = OuterLogin::new(Arc::clone(&server.entrance), source, pass);
+        let login = OuterLogin::new(Arc::clone(&server.entrance), source, pass, line.client.clone());
         Self { server, door: Door::Outer(Box::new(login)), identity: None, line, serve_jump, refused: 0 }
     }
 
@@ -231,7 +231,9 @@ impl Handler for PersonHandler {
         let answer = answer.as_deref().map(|bytes| std::str::from_utf8(bytes).unwrap_or_default());
         match &mut self.door {
             Door::Outer(login) => unless_cut(&self.line, login.interactive(user, answer)).await,
-            Door::Inner(login) => inner_auth(login.interactive(user, answer).await),
+            Door::Inner(login) => {
+                unless_cut(&self.line, async { inner_auth(login.interactive(user, answer).await) }).await
+            }
             Door::Lobby(_) | Door::Session(_) | Door::Shut => Err(Error::Inconsistent),
         }
     }

@@ -13,7 +13,7 @@ use sallyport_policy::IdentityId;
 
 use crate::identity::Claim;
 use crate::listen::Pass;
-use crate::login::{Attempt, Entrance, Entry, Left, Question, Step};
+use crate::login::{Attempt, ClientName, Entrance, Entry, Left, Question, Step};
 use crate::ssh::algorithms;
 use crate::vault::Secret;
 
@@ -25,8 +25,8 @@ pub(in crate::ssh) struct OuterLogin {
 }
 
 impl OuterLogin {
-    pub(in crate::ssh) fn new(entrance: Arc<Entrance>, source: IpAddr, pass: Pass) -> Self {
-        Self { attempt: Attempt::new(entrance, source, pass), entered: None }
+    pub(in crate::ssh) fn new(entrance: Arc<Entrance>, source: IpAddr, pass: Pass, client: ClientName) -> Self {
+        Self { attempt: Attempt::new(entrance, source, pass, client), entered: None }
     }
 
     /// Who was let in, and into what.
@@ -86,7 +86,7 @@ impl OuterLogin {
     /// keyboard-interactive, begun (`None`) or answered.
     pub(in crate::ssh) async fn interactive(&mut self, name: &str, answer: Option<&str>) -> Result<Auth, russh::Error> {
         let step = match answer {
-            None => self.attempt.ask(name),
+            None => self.attempt.ask(name).await,
             Some(typed) => self.attempt.answer(name, typed).await,
         };
         self.say(step)
@@ -117,11 +117,11 @@ fn methods(left: Left) -> Option<MethodSet> {
     Some(MethodSet::from(kinds))
 }
 
-/// A question as a prompt of keyboard-interactive, whose answer is not shown.
+/// A question as a prompt of keyboard-interactive, whose answer is not shown. Without a prompt the client answers at once.
 pub(in crate::ssh) fn ask(question: Question) -> Auth {
     Auth::Partial {
         name: Cow::Borrowed(""),
         instructions: Cow::Owned(question.instruction),
-        prompts: Cow::Owned(vec![(Cow::Owned(question.prompt), false)]),
+        prompts: question.prompt.into_iter().map(|prompt| (Cow::Owned(prompt), false)).collect::<Vec<_>>().into(),
     }
 }

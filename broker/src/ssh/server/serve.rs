@@ -20,6 +20,7 @@ use crate::logging::counted;
 use crate::session::not_for_you;
 use crate::ssh::abortable::{Abortable, Lifeline};
 use crate::ssh::channel::flow::Flow;
+use crate::ssh::introduced::Introduced;
 use crate::ssh::lobby::Jump;
 use crate::ssh::pipe;
 
@@ -98,7 +99,8 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let Connection { config, stream, handler, line, speaks_by, name } = connection;
-    let stream = Abortable::new(line.flow.meter(stream), &line.cut);
+    let stream = Introduced::new(line.flow.meter(stream), line.client.clone());
+    let stream = Abortable::new(stream, &line.cut);
     let mut dismissed = pin!(dismissed);
     let running = tokio::select! {
         running = tokio::time::timeout_at(speaks_by, server::run_stream(config, stream, handler)) => running,

@@ -1,0 +1,26 @@
+//! By a passkey alone: it is something that a person has, and unlocks it by something that they know or are (user verification). Both
+//! were checked in one ceremony.
+
+use std::net::IpAddr;
+
+use jiff::Timestamp;
+use sallyport_policy::FactorKind;
+
+use super::MultiFactor;
+use crate::identity::webauthn::Asserted;
+use crate::identity::{Identities, Refused};
+
+impl Identities {
+    /// Who has used a passkey with user verification. [`Asserted`] is made of nothing less.
+    pub async fn passkey_sign_in(
+        &self,
+        asserted: &Asserted,
+        source: IpAddr,
+        now: Timestamp,
+    ) -> Result<MultiFactor, Refused> {
+        let first = self.verified_by_passkey(asserted, source, now).await?;
+        debug_assert_eq!(first.proof().kind, FactorKind::WebAuthn);
+        self.inner.throttle.known_source(first.identity().as_str(), source, now);
+        Ok(MultiFactor { proofs: vec![first.proof()], first, lease: None, fresh: false })
+    }
+}

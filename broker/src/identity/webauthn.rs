@@ -1,0 +1,350 @@
+//! Passkeys and security keys (W3C WebAuthn Level 3): enrolling one, and what it signs.
+//!
+//! Every ceremony asks for user verification: a PIN, a finger, a face. What a browser answers is checked by `webauthn-rs` against the
+//! challenge that this broker made for it, the origin, the enrolled key and its counter. [`Asserted`] is the proof of that; it is
+//! made here and nowhere else. A challenge is answered once: what waits for the answer is taken by it.
+
+use std::fmt;
+
+use aws_lc_rs::digest;
+use data_encoding::BASE64URL_NOPAD;
+use jiff::{SignedDuration, Timestamp};
+use sallyport_policy::IdentityId;
+use serde_json::Value;
+use webauthn_rs::prelude::{
+    AuthenticationResult, DiscoverableAuthentication, DiscoverableKey, Passkey, PasskeyAuthentication,
+    PasskeyRegistration, PublicKeyCredential, RegisterPublicKeyCredential, Url, Uuid, WebauthnError,
+};
+use webauthn_rs::{Webauthn, WebauthnBuilder};
+
+use super::{Identities, Refused};
+use crate::store::StoreError;
+use crate::store::webauthn::{PasskeyRow, chain_name};
+
+/// The name that passkeys are bound to, and the origin that browsers must be at (WebAuthn section 5.1.2).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RelyingPartySettings {
+    /// A domain: browsers refuse an address.
+    pub name: String,
+    /// `https://NAME[:PORT]`
+    pub origin: String,
+}
+
+/// Why passkeys cannot be used under this name.
+#[derive(Debug, thiserror::Error)]
+pub enum RelyingPartyError {
+    /// The origin is not one.
+    #[error("`{0}` is no origin such as https://gate.plant.example:8443")]
+    Origin(String),
+    /// The origin is not under the name, or the name is an address.
+    #[error("passkeys cannot be bound to `{name}` at {origin}: the name must be a domain, and the origin at it")]
+    Name {
+        /// The name.
+        name: String,
+        /// The origin.
+        origin: String,
+    },
+}
+
+/// Checks ceremonies for one name.
+pub(super) struct RelyingParty(Webauthn);
+
+impl RelyingParty {
+    pub(super) fn new(settings: &RelyingPartySettings) -> Result<Self, RelyingPartyError> {
+        let RelyingPartySettings { name, origin } = settings;
+        let url = Url::parse(origin).map_err(|_| RelyingPartyError::Origin(origin.clone()))?;
+        let webauthn = WebauthnBuilder::new(name, &url)
+            .and_then(|builder| builder.rp_name("Sallyport").timeout(CEREMONY.unsigned_abs()).build())
+            .map_err(|_| RelyingPartyError::Name { name: name.clone(), origin: origin.clone() })?;
+        Ok(Self(webauthn))
+    }
+}
+
+/// An enrolment that waits for the browser.
+pub struct Enrolling {
+    identity: IdentityId,
+    begun: Timestamp,
+    state: PasskeyRegistration,
+}
+
+/// A challenge to somebody who is known already, that waits for the browser.
+pub struct Asserting {
+    identity: IdentityId,
+    begun: Timestamp,
+    state: PasskeyAuthentication,
+    rows: Vec<PasskeyRow>,
+}
+
+/// A challenge to whoever has a passkey, that waits for the browser.
+pub struct Discovering {
+    begun: Timestamp,
+    state: DiscoverableAuthentication,
+}
+
+/// A new passkey, as it is stored.
+#[derive(Debug)]
+pub struct NewPasskey {
+    /// Whose.
+    pub identity: IdentityId,
+    /// The credential's id, in base64url.
+    pub credential: String,
+    /// Public key, counter and flags.
+    pub passkey: String,
+    /// The public key alone, as JSON of a COSE key: what assertions can be checked with.
+    pub public_key: String,
+}
+
+/// A passkey of this identity has signed a challenge of this broker, with user verification.
+///
+/// Whoever has one can read it:
+///
+/// ```
+/// fn who(asserted: &sallyport::identity::Asserted) -> &sallyport_policy::IdentityId {
+///     asserted.identity()
+/// }
+/// ```
+///
+/// Nobody else can make one:
+///
+/// ```compile_fail
+/// fn forge(identity: sallyport_policy::IdentityId, at: jiff::Timestamp) -> sallyport::identity::Asserted {
+///     sallyport::identity::Asserted { identity, at, ..todo!() }
+/// }
+/// ```
+#[derive(Debug)]
+pub struct Asserted {
+    identity: IdentityId,
+    credential: String,
+    at: Timestamp,
+    signed: Signed,
+}
+
+/// The three parts that prove an assertion to anybody who has the public key, in base64url.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Signed {
+    /// What the browser said: type, challenge, origin.
+    pub client_data: String,
+    /// What the authenticator said: relying party, flags, counter.
+    pub authenticator_data: String,
+    /// Its signature over both.
+    pub signature: String,
+}
+
+impl Asserted {
+    /// Whose passkey it is.
+    #[must_use]
+    pub fn identity(&self) -> &IdentityId {
+        &self.identity
+    }
+
+    /// Which one, as the audit names it.
+    #[must_use]
+    pub fn credential(&self) -> String {
+        chain_name(&self.credential)
+    }
+
+    /// When it was checked.
+    #[must_use]
+    pub fn at(&self) -> Timestamp {
+        self.at
+    }
+
+    /// What a third party can check.
+    #[must_use]
+    pub fn signed(&self) -> &Signed {
+        &self.signed
+    }
+}
+
+impl Identities {
+    /// Whether passkeys can be used at all: there is a portal.
+    #[must_use]
+    pub fn takes_passkeys(&self) -> bool {
+        self.inner.relying_party.is_some()
+    }
+
+    /// Whether this identity has a passkey that counts.
+    pub async fn has_passkey(&self, identity: &IdentityId) -> Result<bool, StoreError> {
+        Ok(self.takes_passkeys() && !self.passkeys_of(identity).await?.is_empty())
+    }
+
+    /// Begins to enrol a passkey: what the browser is asked, as JSON, and what waits for its answer.
+    pub async fn begin_enrolment(
+        &self,
+        identity: &IdentityId,
+        display_name: &str,
+        now: Timestamp,
+    ) -> Result<(Value, Enrolling), Refused> {
+        let known = self.passkeys_of(identity).await?;
+        let known = known.iter().filter_map(|row| BASE64URL_NOPAD.decode(row.credential.as_bytes()).ok());
+        let shown = if display_name.is_empty() { identity.as_str() } else { display_name };
+        let (options, state) = self.party()?.start_passkey_registration(
+            user_handle(identity),
+            identity.as_str(),
+            shown,
+            Some(known.map(Into::into).collect()),
+        )?;
+        let mut options = serde_json::to_value(options).map_err(WebauthnError::ParseJSONFailure)?;
+        // So that it can be used without typing a name, where the authenticator has room for that.
+        if let Some(selection) = options.pointer_mut("/publicKey/authenticatorSelection") {
+            selection["residentKey"] = "preferred".into();
+        }
+        Ok((options, Enrolling { identity: identity.clone(), begun: now, state }))
+    }
+
+    /// What the browser answered to an enrolment. It is stored by [`super::admin::Admin::add_passkey`].
+    pub fn finish_enrolment(
+        &self,
+        enrolling: Enrolling,
+        answer: &RegisterPublicKeyCredential,
+        now: Timestamp,
+    ) -> Result<NewPasskey, Refused> {
+        in_time(enrolling.begun, now)?;
+        let passkey = self.party()?.finish_passkey_registration(answer, &enrolling.state)?;
+        let damaged = |error| Refused::from(WebauthnError::ParseJSONFailure(error));
+        Ok(NewPasskey {
+            identity: enrolling.identity,
+            credential: BASE64URL_NOPAD.encode(passkey.cred_id()),
+            public_key: serde_json::to_string(passkey.get_public_key()).map_err(damaged)?,
+            passkey: serde_json::to_string(&passkey).map_err(damaged)?,
+        })
+    }
+
+    /// Challenges somebody to use a passkey of theirs.
+    pub async fn begin_assertion(&self, identity: &IdentityId, now: Timestamp) -> Result<(Value, Asserting), Refused> {
+        let rows = self.passkeys_of(identity).await?;
+        let passkeys: Vec<Passkey> = rows.iter().map(parsed).collect::<Result<_, _>>()?;
+        if passkeys.is_empty() {
+            return Err(Refused::NoPasskey);
+        }
+        let (options, state) = self.party()?.start_passkey_authentication(&passkeys)?;
+        let options = serde_json::to_value(options).map_err(WebauthnError::ParseJSONFailure)?;
+        Ok((options, Asserting { identity: identity.clone(), begun: now, state, rows }))
+    }
+
+    /// What the browser answered to [`Identities::begin_assertion`].
+    pub async fn finish_assertion(
+        &self,
+        asserting: Asserting,
+        answer: &PublicKeyCredential,
+        now: Timestamp,
+    ) -> Result<Asserted, Refused> {
+        in_time(asserting.begun, now)?;
+        let result = self.party()?.finish_passkey_authentication(answer, &asserting.state);
+        let credential = BASE64URL_NOPAD.encode(answer.get_credential_id());
+        let row = asserting.rows.into_iter().find(|row| row.credential == credential).ok_or(Refused::UnknownPasskey)?;
+        self.asserted(asserting.identity, &row, result, answer, now).await
+    }
+
+    /// Challenges whoever has a passkey of this broker.
+    pub fn begin_discovery(&self, now: Timestamp) -> Result<(Value, Discovering), Refused> {
+        let (options, state) = self.party()?.start_discoverable_authentication()?;
+        let mut options = serde_json::to_value(options).map_err(WebauthnError::ParseJSONFailure)?;
+        // There is a button for it.
+        if let Some(options) = options.as_object_mut() {
+            options.remove("mediation");
+        }
+        Ok((options, Discovering { begun: now, state }))
+    }
+
+    /// What the browser answered to [`Identities::begin_discovery`].
+    pub async fn finish_discovery(
+        &self,
+        discovering: Discovering,
+        answer: &PublicKeyCredential,
+        now: Timestamp,
+    ) -> Result<Asserted, Refused> {
+        in_time(discovering.begun, now)?;
+        let party = self.party()?;
+        let (handle, credential) = party.identify_discoverable_authentication(answer)?;
+        let row = self.inner.store.passkey(&BASE64URL_NOPAD.encode(credential)).await?;
+        let row = row.ok_or(Refused::UnknownPasskey)?.into_inner();
+        let identity: IdentityId = row.identity.parse().map_err(|_| Refused::UnknownPasskey)?;
+        if handle != user_handle(&identity) {
+            return Err(Refused::UnknownPasskey);
+        }
+        let key = DiscoverableKey::from(&parsed(&row)?);
+        let result = party.finish_discoverable_authentication_v2(answer, discovering.state, &key);
+        self.asserted(identity, &row, result, answer, now).await
+    }
+
+    /// The one place where an assertion becomes a proof: its counter is on record before it counts.
+    async fn asserted(
+        &self,
+        identity: IdentityId,
+        row: &PasskeyRow,
+        result: Result<AuthenticationResult, WebauthnError>,
+        answer: &PublicKeyCredential,
+        now: Timestamp,
+    ) -> Result<Asserted, Refused> {
+        let result = match result {
+            Ok(result) => result,
+            Err(WebauthnError::CredentialPossibleCompromise) => {
+                let credential = chain_name(&row.credential);
+                return Err(Refused::CounterWentBack { identity, credential });
+            }
+            Err(error) => return Err(error.into()),
+        };
+        if !result.user_verified() {
+            return Err(WebauthnError::UserNotVerified.into());
+        }
+        let mut passkey = parsed(row)?;
+        passkey.update_credential(&result);
+        let passkey = serde_json::to_string(&passkey).map_err(WebauthnError::ParseJSONFailure)?;
+        if !self.inner.store.passkey_used(row, &passkey, now).await? {
+            return Err(Refused::UnknownPasskey);
+        }
+        let encode = |bytes: &[u8]| BASE64URL_NOPAD.encode(bytes);
+        let signed = Signed {
+            client_data: encode(&answer.response.client_data_json),
+            authenticator_data: encode(&answer.response.authenticator_data),
+            signature: encode(&answer.response.signature),
+        };
+        Ok(Asserted { identity, credential: row.credential.clone(), at: now, signed })
+    }
+
+    async fn passkeys_of(&self, identity: &IdentityId) -> Result<Vec<PasskeyRow>, StoreError> {
+        let rows = self.inner.store.passkeys(identity.as_str()).await?;
+        Ok(rows.into_iter().filter_map(|row| row.genuine()).map(|row| row.into_inner()).collect())
+    }
+
+    fn party(&self) -> Result<&Webauthn, Refused> {
+        self.inner.relying_party.as_ref().map(|party| &party.0).ok_or(Refused::NoPasskey)
+    }
+}
+
+/// What waits for a browser holds a challenge: nothing to show.
+macro_rules! hidden {
+    ($($waiting:ident),*) => {$(
+        impl fmt::Debug for $waiting {
+            fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.debug_struct(stringify!($waiting)).finish_non_exhaustive()
+            }
+        }
+    )*};
+}
+hidden!(Enrolling, Asserting, Discovering);
+
+fn parsed(row: &PasskeyRow) -> Result<Passkey, StoreError> {
+    serde_json::from_str(&row.passkey).map_err(|error| StoreError::damaged("webauthn", error))
+}
+
+fn in_time(begun: Timestamp, now: Timestamp) -> Result<(), Refused> {
+    let age = now.duration_since(begun);
+    if age.is_negative() || age > CEREMONY { Err(Refused::Stale { at: begun }) } else { Ok(()) }
+}
+
+/// What authenticators keep of a person beside the name (WebAuthn section 5.4.3): the same for every passkey of theirs.
+fn user_handle(identity: &IdentityId) -> Uuid {
+    let mut context = digest::Context::new(&digest::SHA256);
+    for part in ["sallyport user handle v1", identity.as_str()] {
+        context.update(part.as_bytes());
+        context.update(&[0]);
+    }
+    let mut handle = [0; 16];
+    handle.copy_from_slice(&context.finish().as_ref()[..16]);
+    Uuid::from_bytes(handle)
+}
+
+/// How long a browser may take for its answer.
+const CEREMONY: SignedDuration = SignedDuration::from_mins(5);
