@@ -21,6 +21,9 @@ mod sign_in;
 mod text;
 pub mod words;
 
+#[cfg(test)]
+mod tests;
+
 pub use confirm::{Confirm, Login, State};
 pub use factors::{Authenticator, Factors, Passkey, Recovery, SshKey, Totp};
 pub use frame::{Assets, Frame, Person, Place, Waiting};

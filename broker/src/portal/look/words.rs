@@ -11,27 +11,61 @@ pub const WRONG_NUMBER: &str = "That is not the number that the terminal shows."
 /// The sign-in took too long, or too many guesses.
 pub const SIGN_IN_OVER: &str = "This sign-in is over. Begin again.";
 
-/// The title and the sentence of a path that leads nowhere.
-pub const NOT_FOUND: (&str, &str) =
-    ("There is nothing here", "The address may be mistyped, or what was here may be over.");
-/// After signing out.
-pub const SIGNED_OUT: (&str, &str) =
-    ("You are signed out", "Your ssh sessions go on. End them on the page Sessions, or in their terminals.");
-/// A form that was not this session's.
-pub const STALE: (&str, &str) =
-    ("This page was out of date", "Nothing was changed. Open the page again, and do it from there.");
-/// More at once than one person does.
-pub const TOO_MANY: (&str, &str) = ("Too many attempts", "Wait a minute, then try again.");
-/// A failure of ours.
-pub const FAILED: (&str, &str) =
-    ("That could not be done", "Nothing was changed. Try again; if it stays so, tell your administrator.");
-/// An invitation that does not count.
-pub const INVITATION_OVER: (&str, &str) = (
-    "This invitation no longer works",
-    "An invitation works once and only for a while. Ask your administrator for a new one.",
-);
+/// What a page says that is one sentence.
+#[derive(Clone, Copy, Debug)]
+pub struct Saying {
+    /// What it is, in a few words.
+    pub title: &'static str,
+    /// The sentence.
+    pub sentence: &'static str,
+    /// Where to go then: a path of ours.
+    pub path: &'static str,
+    /// What the way there is called.
+    pub way_on: &'static str,
+}
 
-/// The way to the first page.
-pub const TO_START: &str = "Go to the start page";
-/// The way to the sign-in.
-pub const TO_SIGN_IN: &str = "Sign in";
+/// A path that leads nowhere.
+pub const NOT_FOUND: Saying = Saying {
+    title: "There is nothing here",
+    sentence: "The address may be mistyped, or what was here may be over.",
+    path: "/",
+    way_on: TO_START,
+};
+/// After signing out.
+pub const SIGNED_OUT: Saying = Saying {
+    title: "You are signed out",
+    sentence: "Your ssh sessions go on. End them on the page Sessions, or in their terminals.",
+    path: "/sign-in",
+    way_on: TO_SIGN_IN,
+};
+/// A form that was not this session's.
+pub const STALE: Saying = Saying {
+    title: "This page was out of date",
+    sentence: "Nothing was changed. Open the page again, and do it from there.",
+    path: "/",
+    way_on: TO_START,
+};
+/// More at once than one person does.
+pub const TOO_MANY: Saying = Saying {
+    title: "Too many attempts",
+    sentence: "Wait a minute, then try again.",
+    path: "/sign-in",
+    way_on: TO_SIGN_IN,
+};
+/// A failure of ours.
+pub const FAILED: Saying = Saying {
+    title: "That could not be done",
+    sentence: "Nothing was changed. Try again; if it stays so, tell your administrator.",
+    path: "/",
+    way_on: TO_START,
+};
+/// An invitation that does not count.
+pub const INVITATION_OVER: Saying = Saying {
+    title: "This invitation no longer works",
+    sentence: "An invitation works once and only for a while. Ask your administrator for a new one.",
+    path: "/sign-in",
+    way_on: TO_SIGN_IN,
+};
+
+const TO_START: &str = "Go to the start page";
+const TO_SIGN_IN: &str = "Sign in";
