@@ -27,7 +27,7 @@ pub struct File {
     /// How long a second factor may count.
     pub lease: Lease,
     /// The pages for people; none unless it is there.
-    pub portal: Option<Portal>,
+    pub portal: Option<PortalSection>,
 }
 
 /// `[broker]`
@@ -163,7 +163,7 @@ pub struct Lease {
 /// `[portal]`
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Portal {
+pub struct PortalSection {
     /// Addresses and ports for https.
     pub listen: Option<Vec<Spanned<String>>>,
     /// The name that people type, and that passkeys are bound to.

@@ -34,7 +34,7 @@ pub struct Portal {
 
 impl Check<'_> {
     /// Nothing where what is written names no portal; why not is among the problems then.
-    pub(super) fn portal(&mut self, portal: file::Portal) -> Option<Portal> {
+    pub(super) fn portal(&mut self, portal: file::PortalSection) -> Option<Portal> {
         let written = portal.listen.as_ref().map_or(0, Vec::len);
         let listen: Vec<SocketAddr> = match portal.listen {
             Some(list) => list.into_iter().filter_map(|address| self.socket(&address)).collect(),
