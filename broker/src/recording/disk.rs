@@ -67,8 +67,9 @@ pub enum DiskLow {
     Unknown(String),
 }
 
+/// Looks at how full it is.
 #[derive(Debug)]
-pub(super) struct Disk {
+pub(super) struct SpaceWatch {
     folder: PathBuf,
     low: u64,
     very_low: u64,
@@ -83,7 +84,7 @@ struct Trend {
     samples: VecDeque<(u64, u64)>,
 }
 
-impl Disk {
+impl SpaceWatch {
     pub(super) fn new(config: &RecordingConfig) -> Self {
         Self {
             folder: config.dir.clone(),
@@ -192,8 +193,8 @@ fn gauge(name: &'static str, value: u64) {
 mod tests {
     use super::*;
 
-    fn disk() -> Disk {
-        Disk {
+    fn disk() -> SpaceWatch {
+        SpaceWatch {
             folder: PathBuf::from("/"),
             low: 300,
             very_low: 200,

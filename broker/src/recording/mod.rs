@@ -26,4 +26,4 @@ pub use path::{BadPath, RecordingPath};
 pub use recordings::{Recordings, RecordingsError};
 pub use recovery::{Found, Recovered};
 pub use retention::Removed;
-pub use sink::{Faults, FileSink, open_file};
+pub use sink::{FileSink, open_file};

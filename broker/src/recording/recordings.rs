@@ -13,13 +13,13 @@ use sallyport_session_recorder::{Header, Keys, RecordError, Recorder};
 use tokio_util::sync::CancellationToken;
 
 use super::clock;
-use super::disk::{Disk, DiskLow, DiskSpace};
+use super::disk::{DiskLow, DiskSpace, SpaceWatch};
 use super::handle::{Open, RecordingHandle};
 use super::history::History;
 use super::path::RecordingPath;
 use super::permits::{Permits, stepping_out};
 use super::reports::Reports;
-use super::sink::{Faults, FileSink, make_folder};
+use super::sink::{Disk, FileSink, FileSystem, make_folder};
 use super::syncer::{Syncer, SyncerThread};
 use crate::audit::Audit;
 use crate::config::{self, RecordingConfig};
@@ -38,10 +38,11 @@ pub(super) struct Inner {
     pub(super) keys: Arc<Keys>,
     pub(super) store: Store,
     pub(super) audit: Audit,
-    pub(super) disk: Disk,
+    pub(super) space: SpaceWatch,
     syncer: SyncerThread,
     pub(super) permits: Permits,
-    faults: Option<Arc<Faults>>,
+    /// Where their bytes go.
+    disk: Arc<dyn Disk>,
     live: Mutex<Vec<Weak<Open>>>,
     /// Closed recordings that the catalogue does not know of yet, since the database was away.
     unsettled: Mutex<Vec<RecordingClosed>>,
@@ -94,35 +95,32 @@ impl Recordings {
         store: Store,
         audit: Audit,
     ) -> Result<Self, RecordingsError> {
-        Self::open_with_faults(config, broker, keys, store, audit, None)
+        Self::open_on(Arc::new(FileSystem), config, broker, keys, store, audit)
     }
 
-    /// The same with a disk that a test can fill or slow down.
-    ///
-    /// # Errors
-    /// As [`Recordings::open`].
-    pub fn open_with_faults(
+    /// The same on another disk.
+    pub(super) fn open_on(
+        disk: Arc<dyn Disk>,
         config: RecordingConfig,
         broker: &str,
         keys: Arc<Keys>,
         store: Store,
         audit: Audit,
-        faults: Option<Arc<Faults>>,
     ) -> Result<Self, RecordingsError> {
         let syncer = Syncer::start().map_err(RecordingsError::Thread)?;
         let refuse = |source| RecordingsError::Folder { path: config.dir.clone(), source };
         make_folder(&config.dir, config.durability, &syncer.syncer).map_err(refuse)?;
         let lock =
             lock(&config.dir, broker).map_err(refuse)?.ok_or_else(|| RecordingsError::InUse(broker.to_owned()))?;
-        let disk = Disk::new(&config);
-        disk.space().map_err(refuse)?;
+        let space = SpaceWatch::new(&config);
+        space.space().map_err(refuse)?;
         let permits = match config.durability {
             config::Durability::Process => Permits::of_this_runtime().map_err(RecordingsError::Thread)?,
             config::Durability::Power => Permits::none(),
         };
         let history = History::new(broker, keys.public_key());
         let inner = Inner {
-            disk,
+            space,
             config,
             broker: broker.to_owned(),
             keys,
@@ -130,7 +128,7 @@ impl Recordings {
             audit,
             syncer,
             permits,
-            faults,
+            disk,
             live: Mutex::default(),
             unsettled: Mutex::default(),
             unsealed: Mutex::default(),
@@ -148,7 +146,7 @@ impl Recordings {
     /// # Errors
     /// When free space is below the last mark, or cannot be told.
     pub fn may_start(&self) -> Result<(), DiskLow> {
-        self.inner.disk.may_start()
+        self.inner.space.may_start()
     }
 
     /// How full the disk is, and how fast it fills.
@@ -156,7 +154,7 @@ impl Recordings {
     /// # Errors
     /// When the file system does not answer.
     pub fn space(&self) -> io::Result<DiskSpace> {
-        self.inner.disk.space()
+        self.inner.space.space()
     }
 
     /// Begins the recording of a session. The header's broker, start and durability are set here.
@@ -183,7 +181,7 @@ impl Recordings {
                 &path,
                 inner.config.durability,
                 &inner.syncer.syncer,
-                inner.faults.clone(),
+                Arc::clone(&inner.disk),
             )?;
             Recorder::start(sink, &header, &inner.keys, now)
         })?;
@@ -252,7 +250,7 @@ impl Recordings {
     }
 
     async fn watch_disk(&self) {
-        let event = match self.inner.disk.look(self.inner.written.load(Ordering::Relaxed)) {
+        let event = match self.inner.space.look(self.inner.written.load(Ordering::Relaxed)) {
             Ok(event) => event,
             Err(error) => return tracing::error!(%error, "The disk of recordings does not answer"),
         };

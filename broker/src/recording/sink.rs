@@ -1,11 +1,11 @@
 //! The file of one recording: append only, one `write` per append.
 
+use std::fmt;
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::fs::Mode;
 use sallyport_session_recorder::Sink;
@@ -14,6 +14,22 @@ use super::path::RecordingPath;
 use super::syncer::{Syncer, Unsynced};
 use crate::config::Durability;
 
+/// Where the bytes of recordings go.
+pub(super) trait Disk: fmt::Debug + Send + Sync {
+    /// Writes all of these behind what the file has.
+    fn write(&self, file: &File, bytes: &[u8]) -> io::Result<()>;
+}
+
+/// Whatever the file lies on.
+#[derive(Debug)]
+pub(super) struct FileSystem;
+
+impl Disk for FileSystem {
+    fn write(&self, mut file: &File, bytes: &[u8]) -> io::Result<()> {
+        file.write_all(bytes)
+    }
+}
+
 /// The file of a recording that is being made.
 #[derive(Debug)]
 pub struct FileSink {
@@ -21,7 +37,7 @@ pub struct FileSink {
     syncer: Arc<Syncer>,
     durability: Durability,
     length: u64,
-    faults: Option<Arc<Faults>>,
+    disk: Arc<dyn Disk>,
 }
 
 impl FileSink {
@@ -31,11 +47,11 @@ impl FileSink {
         path: &RecordingPath,
         durability: Durability,
         syncer: &Arc<Syncer>,
-        faults: Option<Arc<Faults>>,
+        disk: Arc<dyn Disk>,
     ) -> io::Result<Self> {
         make_folder(&folder.join(path.day()), durability, syncer)?;
         let (file, day) = path.create(folder)?;
-        let sink = Self { file: Unsynced::new(file), syncer: Arc::clone(syncer), durability, length: 0, faults };
+        let sink = Self { file: Unsynced::new(file), syncer: Arc::clone(syncer), durability, length: 0, disk };
         sync_folder(day, durability, syncer)?;
         Ok(sink)
     }
@@ -46,12 +62,9 @@ impl FileSink {
     }
 
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        if let Some(faults) = &self.faults {
-            faults.strike(bytes.len())?;
-        }
         // What an earlier sync has lost is not written again: the recording is over.
         self.file.check()?;
-        self.file.file().write_all(bytes)
+        self.disk.write(self.file.file(), bytes)
     }
 }
 
@@ -105,61 +118,4 @@ pub fn open_file(path: &Path) -> io::Result<File> {
     use rustix::fs::{OFlags, open};
     let file = open(path, OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
     Ok(File::from(file))
-}
-
-/// What a test lets happen to the disk.
-#[derive(Debug, Default)]
-pub struct Faults {
-    room: AtomicU64,
-    limited: std::sync::atomic::AtomicBool,
-    delay_micros: AtomicU64,
-    /// A write of so many bytes hangs; none does where it is 0.
-    hangs_from: AtomicU64,
-}
-
-impl Faults {
-    /// From now on the disk has room for this many bytes, then it is full.
-    pub fn leave_room(&self, bytes: u64) {
-        self.room.store(bytes, Ordering::SeqCst);
-        self.limited.store(true, Ordering::SeqCst);
-    }
-
-    /// The disk is mended.
-    pub fn mend(&self) {
-        self.limited.store(false, Ordering::SeqCst);
-        self.delay_micros.store(0, Ordering::SeqCst);
-        self.hangs_from.store(0, Ordering::SeqCst);
-    }
-
-    /// From now on every write takes at least this long.
-    pub fn slow_down(&self, delay: std::time::Duration) {
-        self.delay_micros.store(u64::try_from(delay.as_micros()).unwrap_or(u64::MAX), Ordering::SeqCst);
-    }
-
-    /// From now on every write of so many bytes or more hangs, until the disk is mended.
-    pub fn hang_from(&self, bytes: u64) {
-        self.hangs_from.store(bytes, Ordering::SeqCst);
-    }
-
-    fn hangs(&self, bytes: usize) -> bool {
-        let from = self.hangs_from.load(Ordering::SeqCst);
-        from > 0 && bytes as u64 >= from
-    }
-
-    fn strike(&self, bytes: usize) -> io::Result<()> {
-        let delay = self.delay_micros.load(Ordering::SeqCst);
-        if delay > 0 {
-            std::thread::sleep(std::time::Duration::from_micros(delay));
-        }
-        while self.hangs(bytes) {
-            std::thread::sleep(std::time::Duration::from_millis(1));
-        }
-        if !self.limited.load(Ordering::SeqCst) {
-            return Ok(());
-        }
-        self.room
-            .try_update(Ordering::SeqCst, Ordering::SeqCst, |room| room.checked_sub(bytes as u64))
-            .map(drop)
-            .map_err(|_| io::ErrorKind::StorageFull.into())
-    }
 }

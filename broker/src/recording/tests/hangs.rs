@@ -37,7 +37,7 @@ fn a_disk_that_hangs_in_many_sessions_never_holds_the_last_worker() {
         }
         (desk, recordings, handles)
     });
-    desk.faults.hang_from(LARGE as u64);
+    desk.disk.hang_from(LARGE as u64);
     let mut noise = vec![0; LARGE];
     rand::fill(noise.as_mut_slice());
     let (goes_on, hanging) = handles.split_last().unwrap();
@@ -60,7 +60,7 @@ fn a_disk_that_hangs_in_many_sessions_never_holds_the_last_worker() {
     let went_on = went_on.recv_timeout(LONG);
     let still = hung.iter().filter(|hung| matches!(hung.try_recv(), Err(mpsc::TryRecvError::Empty))).count();
     // Before anything is asserted: a runtime whose workers are held does not end.
-    desk.faults.mend();
+    desk.disk.mend();
     assert_eq!(went_on, Ok(()), "the others go on");
     assert_eq!(still, usize::from(HANGING), "what hangs has not been recorded meanwhile");
     for hung in hung {
@@ -107,7 +107,7 @@ fn a_disk_that_hangs_for_the_one_who_waits_for_sockets_keeps_nobody_from_being_h
             other.write_u8(byte).await.unwrap();
         }
     });
-    desk.faults.hang_from(1);
+    desk.disk.hang_from(1);
     // Until all have gone to sleep.
     std::thread::sleep(Duration::from_millis(200));
     hits.write_all(&[1]).unwrap();
@@ -119,7 +119,7 @@ fn a_disk_that_hangs_for_the_one_who_waits_for_sockets_keeps_nobody_from_being_h
         answers.push(asks.read_exact(&mut answer).map(|()| answer[0]).map_err(|error| error.kind()));
     }
     let hung_meanwhile = matches!(hung.try_recv(), Err(mpsc::TryRecvError::Empty));
-    desk.faults.mend();
+    desk.disk.mend();
     assert_eq!(answers, [Ok(0), Ok(1), Ok(2), Ok(3), Ok(4)]);
     assert!(hung_meanwhile);
     assert!(matches!(hung.recv_timeout(LONG), Ok(Ok(()))));

@@ -18,11 +18,13 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
+mod faulty_disk;
 mod hangs;
 mod recovery;
 mod retention;
 
-use super::{Faults, Found, RecordingHandle, Recordings, RecordingsError, open_file};
+use self::faulty_disk::FaultyDisk;
+use super::{Found, RecordingHandle, Recordings, RecordingsError, open_file};
 use crate::audit::{Audit, AuditConfig, AuditEvent};
 use crate::config::{Durability, RecordingConfig, Retention};
 use crate::store::recordings::{Recording, RecordingState};
@@ -36,7 +38,7 @@ struct Desk {
     keys: Arc<Keys>,
     store: Store,
     audit: Audit,
-    faults: Arc<Faults>,
+    disk: Arc<FaultyDisk>,
     config: RecordingConfig,
 }
 
@@ -66,7 +68,7 @@ impl Desk {
             keep: Retention::default(),
             retention: BTreeMap::new(),
         };
-        Self { audit: audit.await.unwrap(), folder, reader, keys, store, faults: Arc::default(), config }
+        Self { audit: audit.await.unwrap(), folder, reader, keys, store, disk: Arc::default(), config }
     }
 
     fn open(&self) -> Recordings {
@@ -74,13 +76,13 @@ impl Desk {
     }
 
     fn try_open(&self) -> Result<Recordings, RecordingsError> {
-        Recordings::open_with_faults(
+        Recordings::open_on(
+            Arc::<FaultyDisk>::clone(&self.disk),
             self.config.clone(),
             "gate-1",
             Arc::clone(&self.keys),
             self.store.clone(),
             self.audit.clone(),
-            Some(Arc::clone(&self.faults)),
         )
     }
 
@@ -299,10 +301,10 @@ async fn a_full_disk_ends_the_recording_and_what_was_taken_is_there() {
     let handle = desk.start(&recordings, 1).await;
     let failed = handle.failed();
     handle.append(T1, Kind::Input, b"taken").unwrap();
-    desk.faults.leave_room(20);
+    desk.disk.leave_room(20);
     assert!(matches!(handle.append(T1, Kind::Input, b"not taken"), Err(RecordError::Sink(_))));
     assert!(*failed.borrow());
-    desk.faults.mend();
+    desk.disk.mend();
     assert!(matches!(handle.append(T1, Kind::Input, b"nor this"), Err(RecordError::Failed)));
     assert!(handle.seal("recording-failed", "").await.is_err());
     assert_eq!(desk.catalogued(1).await.state, RecordingState::Failed);
@@ -322,7 +324,7 @@ async fn a_full_disk_ends_the_recording_and_what_was_taken_is_there() {
 async fn a_disk_that_is_full_before_the_session_refuses_it() {
     let desk = Desk::new().await;
     let recordings = desk.open();
-    desk.faults.leave_room(100);
+    desk.disk.leave_room(100);
     assert!(desk.try_start(&recordings, 1).await.is_err());
     let mut desk = desk;
     drop(recordings);
@@ -337,7 +339,7 @@ async fn a_slow_disk_slows_the_session_and_nothing_else() {
     let desk = Desk::new().await;
     let recordings = desk.open();
     let handle = desk.start(&recordings, 1).await;
-    desk.faults.slow_down(Duration::from_millis(150));
+    desk.disk.slow_down(Duration::from_millis(150));
     let slow = tokio::spawn(async move {
         handle.append(T1, Kind::Input, b"slow").unwrap();
         handle
@@ -348,7 +350,7 @@ async fn a_slow_disk_slows_the_session_and_nothing_else() {
     }
     assert!(start.elapsed() < Duration::from_millis(140), "{:?}", start.elapsed());
     let handle = slow.await.unwrap();
-    desk.faults.mend();
+    desk.disk.mend();
     handle.seal("closed", "").await.unwrap();
 }
 
