@@ -3,7 +3,10 @@
 //! Only whole packets are judged and passed, so that a verdict never depends on how the stream was cut. Known request
 //! types and extensions pass, everything else is answered here. A refused request never reaches the asset; its answer
 //! takes its place among the asset's answers, so that a client that pipelines sees them in the order of its requests.
+mod open;
 mod packet;
+mod pending;
+mod refusal;
 mod run;
 
 use std::collections::{HashMap, VecDeque};
@@ -12,8 +15,11 @@ use bytes::Bytes;
 use sallyport_policy::FileTransfer;
 use serde_json::json;
 
+use self::open::Open;
 use self::packet as wire;
 use self::packet::{Answer, Framer, Request};
+use self::pending::{Asked, Pending};
+use self::refusal::Refusal;
 use self::run::{Pass, Run};
 use super::{Content, FileOutcome, Malformed, Step, Store, Via, Way};
 
@@ -44,41 +50,6 @@ pub(crate) struct Sftp {
     open: HashMap<Vec<u8>, Open>,
     /// How many were opened so far.
     opened: u64,
-}
-
-/// What waits for its turn to be answered.
-#[derive(Debug)]
-enum Pending {
-    /// Asked of the asset; `None` when its answer has gone already.
-    Asset(u32, Option<Asked>),
-    /// Our own answer, due when everything before it is answered.
-    Ours(Bytes),
-}
-
-#[derive(Debug)]
-enum Asked {
-    Open { path: String, flags: u32 },
-    OpenDir,
-    Close { handle: Vec<u8> },
-    Read { handle: Vec<u8>, offset: u64, length: usize },
-    Write { handle: Vec<u8> },
-    Change { what: &'static str, path: String, other: Option<String> },
-    Look,
-}
-
-/// An open file or folder.
-#[derive(Debug)]
-struct Open {
-    /// A handle may come again for another file; this does not.
-    number: u64,
-    path: String,
-    /// What it was opened for; zero for a folder.
-    flags: u32,
-    closing: bool,
-    up: Option<Content>,
-    down: Option<Content>,
-    write_failed: bool,
-    read_to_end: bool,
 }
 
 impl Sftp {
@@ -416,71 +387,6 @@ impl Sftp {
     fn drop_answered(&mut self) {
         while let Some(Pending::Asset(_, None)) = self.pending.front() {
             self.pending.pop_front();
-        }
-    }
-}
-
-impl Asked {
-    /// What its paths hold.
-    fn paths(&self) -> usize {
-        match self {
-            Asked::Open { path, .. } => path.len(),
-            Asked::Change { path, other, .. } => path.len() + other.as_ref().map_or(0, String::len),
-            Asked::OpenDir | Asked::Close { .. } | Asked::Read { .. } | Asked::Write { .. } | Asked::Look => 0,
-        }
-    }
-}
-
-impl Open {
-    fn report(self, closed: bool, note: Option<&'static str>, steps: &mut Vec<Step>) {
-        let up = self.up.or_else(|| (self.flags & wire::OPEN_WRITE != 0).then(Content::new));
-        if let Some(up) = up {
-            let note = note.or(self.write_failed.then_some("the asset refused a write"));
-            let file = up.finish(Way::Upload, closed && !self.write_failed, note);
-            steps.push(Step::File(Via::Sftp, self.path.clone(), FileOutcome::Transferred(file)));
-        }
-        if let Some(down) = self.down {
-            let note = note.or((!self.read_to_end).then_some("the file was not read to its end"));
-            let file = down.finish(Way::Download, closed && self.read_to_end, note);
-            steps.push(Step::File(Via::Sftp, self.path, FileOutcome::Transferred(file)));
-        }
-    }
-
-    fn not_opened_for(&self, what: &'static str) -> Refusal {
-        Refusal {
-            code: wire::FX_PERMISSION_DENIED,
-            message: format!("sallyport: the file was not opened for this ({what})"),
-            file: Some((self.path.clone(), what)),
-        }
-    }
-}
-
-/// Why a request is answered here, and what with.
-#[derive(Debug)]
-struct Refusal {
-    code: u32,
-    message: String,
-    file: Option<(String, &'static str)>,
-}
-
-impl Refusal {
-    fn not_granted(way: Way, rights: FileTransfer, what: &'static str, path: &str) -> Self {
-        Self {
-            code: wire::FX_PERMISSION_DENIED,
-            message: format!("sallyport: {way} is not granted here (file_transfer = \"{rights}\")"),
-            file: Some((path.to_owned(), what)),
-        }
-    }
-
-    fn failure(message: String) -> Self {
-        Self { code: wire::FX_FAILURE, message: format!("sallyport: {message}"), file: None }
-    }
-
-    fn unsupported() -> Self {
-        Self {
-            code: wire::FX_OP_UNSUPPORTED,
-            message: "sallyport: this sftp request is not supported".to_owned(),
-            file: None,
         }
     }
 }
