@@ -5,47 +5,7 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::kind::{Doer, EventKind, Outage, Severity};
-
-macro_rules! events {
-    ($(
-        $(#[doc = $meaning:literal])+
-        $variant:ident = $code:literal $name:literal $severity:ident $doer:ident $outage:ident {
-            $( #[doc = $about:literal] $field:ident : $type:ty, )*
-        }
-    )*) => {
-        /// One security event.
-        #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-        #[serde(tag = "event")]
-        pub enum AuditEvent {
-            $(
-                $(#[doc = $meaning])+
-                #[serde(rename = $name)]
-                $variant { $( #[doc = $about] $field: $type, )* },
-            )*
-        }
-
-        impl AuditEvent {
-            /// Every kind of event, in the order of the document.
-            pub const KINDS: &'static [EventKind] = &[$( EventKind {
-                code: $code,
-                name: $name,
-                severity: Severity::$severity,
-                doer: Doer::$doer,
-                outage: Outage::$outage,
-                meaning: &[$($meaning),+],
-                fields: &[$( (stringify!($field), stringify!($type), $about) ),*],
-            } ),*];
-
-            /// What kind of event this is.
-            pub fn kind(&self) -> &'static EventKind {
-                let code = match self { $( Self::$variant { .. } => $code, )* };
-                // The list holds every variant: both come from the same lines.
-                Self::KINDS.iter().find(|kind| kind.code == code).unwrap_or(&Self::KINDS[0])
-            }
-        }
-    };
-}
+use super::kind::{Doer, EventKind, Outage, Severity, events};
 
 events! {
     /// A person has proven who they are with two factors, or with one and a lease.

@@ -61,3 +61,46 @@ pub struct EventKind {
     /// Its fields: name, type, meaning.
     pub fields: &'static [(&'static str, &'static str, &'static str)],
 }
+
+/// Makes the enum of all events, and what is known of each, from one list.
+macro_rules! events {
+    ($(
+        $(#[doc = $meaning:literal])+
+        $variant:ident = $code:literal $name:literal $severity:ident $doer:ident $outage:ident {
+            $( #[doc = $about:literal] $field:ident : $type:ty, )*
+        }
+    )*) => {
+        /// One security event.
+        #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+        #[serde(tag = "event")]
+        pub enum AuditEvent {
+            $(
+                $(#[doc = $meaning])+
+                #[serde(rename = $name)]
+                $variant { $( #[doc = $about] $field: $type, )* },
+            )*
+        }
+
+        impl AuditEvent {
+            /// Every kind of event, in the order of the document.
+            pub const KINDS: &'static [EventKind] = &[$( EventKind {
+                code: $code,
+                name: $name,
+                severity: Severity::$severity,
+                doer: Doer::$doer,
+                outage: Outage::$outage,
+                meaning: &[$($meaning),+],
+                fields: &[$( (stringify!($field), stringify!($type), $about) ),*],
+            } ),*];
+
+            /// What kind of event this is.
+            pub fn kind(&self) -> &'static EventKind {
+                let code = match self { $( Self::$variant { .. } => $code, )* };
+                // The list holds every variant: both come from the same lines.
+                Self::KINDS.iter().find(|kind| kind.code == code).unwrap_or(&Self::KINDS[0])
+            }
+        }
+    };
+}
+
+pub(super) use events;
