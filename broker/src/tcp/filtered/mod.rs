@@ -9,6 +9,9 @@
 //! One lock holds the filter, the record and what is pending; nobody waits while holding it. What comes of one piece that was heard
 //! is recorded in one write, and goes to the asset at once if nothing is before it. Four loops hear and speak on both sides, so
 //! that no side that does not read can stop the other from being heard. They are one task, woken by what comes from outside alone.
+//!
+//! Of [`Filtered`], this file hears both sides and keeps time; `steps.rs` gives what was heard to the filter, and records what comes
+//! of it; `speaking.rs` sends it; `closing.rs` says how it ended.
 
 mod bells;
 mod closing;
