@@ -118,7 +118,7 @@ async fn listen(store: &Store, seen: &BrokerSeen) -> Result<(), PresenceError> {
     info!(name = seen.name, seconds = LISTEN.as_secs(), "Listening whether another broker of this name is alive");
     let begun = Instant::now();
     while begun.elapsed() < LISTEN {
-        sleep(LOOK).await;
+        sleep(LISTEN_EVERY).await;
         match store.broker(&seen.name).await? {
             Some(now) if now.instance.is_empty() => return Ok(()),
             Some(now) if now != *seen => {
@@ -161,7 +161,7 @@ const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 const BOOT_ID_VARIABLE: &str = "SALLYPORT_BOOT_ID";
 /// Two heartbeats and the patience with a database that hangs.
 const LISTEN: Duration = Duration::from_secs(14);
-const LOOK: Duration = Duration::from_millis(500);
+const LISTEN_EVERY: Duration = Duration::from_millis(500);
 const BEAT: Duration = Duration::from_secs(5);
 
 #[cfg(test)]

@@ -97,8 +97,8 @@ impl Admission {
             }
             Authorization::Authorized(authorized) => Next::Enter(Entry::Session { authorized, typed: None }),
             Authorization::NeedFactors(need) if FactorKind::SECOND.iter().any(|kind| need.accepts(*kind)) => {
-                let accepts = (need.accepts(FactorKind::Totp), need.accepts(FactorKind::WebAuthn));
-                Self::step_up(session, target, accepts).await
+                let (code, passkey) = (need.accepts(FactorKind::Totp), need.accepts(FactorKind::WebAuthn));
+                Self::step_up(session, target, code, passkey).await
             }
             Authorization::NeedFactors(need) => {
                 let kinds: Vec<_> = need.any_of.iter().map(ToString::to_string).collect();
@@ -146,7 +146,7 @@ impl Admission {
     }
 
     /// Asks for a fresh second factor of a kind that the target takes: a code, a passkey, or whichever.
-    async fn step_up(session: Session<Authenticated>, target: Target, (code, passkey): (bool, bool)) -> Next {
+    async fn step_up(session: Session<Authenticated>, target: Target, code: bool, passkey: bool) -> Next {
         let waiting = if passkey { step_up::wait(&session, &target).await } else { Err(NoConfirmation::NoPasskey) };
         // Which rule asks is on the record; the person is told what to do.
         let (due, question) = match waiting {

@@ -21,7 +21,7 @@ const READ: usize = 64 * 1024;
 /// What a person had sent before they left is passed on for so long.
 const LEFTOVERS: Duration = Duration::from_secs(10);
 /// What an asset had sent before it broke off is shown for so long, and its last words are awaited for so long.
-pub(super) const LAST_WORDS: Duration = Duration::from_secs(2);
+pub(super) const ASSET_LAST_WORDS: Duration = Duration::from_secs(2);
 /// When the asset has ended its direction, the person's may go on; but not while nothing comes for so long.
 const AFTER_ASSET: Duration = Duration::from_secs(10);
 
@@ -149,7 +149,7 @@ impl<H: Hear, S: Speak> Relay<H, S> {
                 }
             });
         };
-        if tokio::time::timeout(LAST_WORDS, last_words).await.is_err() {
+        if tokio::time::timeout(ASSET_LAST_WORDS, last_words).await.is_err() {
             tracing::debug!("A stream's sides did not close in time");
         }
         self.from_person.close();
@@ -170,7 +170,7 @@ async fn both(
         Ok(Ok(Ended::Left)) => StreamEnd::Left,
         Ok(Ok(Ended::Finished)) => output.await.map_or_else(outcome, |()| StreamEnd::Left),
         Ok(Err(broken)) => {
-            if tokio::time::timeout(LAST_WORDS, output).await.is_err() {
+            if tokio::time::timeout(ASSET_LAST_WORDS, output).await.is_err() {
                 tracing::debug!("An asset that takes nothing more had more to say");
             }
             outcome(broken)

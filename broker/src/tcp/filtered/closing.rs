@@ -9,7 +9,7 @@ use super::{Core, Filtered};
 use crate::tcp::entries;
 use crate::tcp::journal::Notes;
 use crate::tcp::person::{Hear, Speak};
-use crate::tcp::relay::{LAST_WORDS, StreamEnd, abandon};
+use crate::tcp::relay::{ASSET_LAST_WORDS, StreamEnd, abandon};
 
 impl<F: ProtocolFilter, H: Hear, S: Speak> Filtered<F, H, S>
 where
@@ -52,7 +52,7 @@ where
                 }
             });
         };
-        if tokio::time::timeout(LAST_WORDS, last_words).await.is_err() {
+        if tokio::time::timeout(ASSET_LAST_WORDS, last_words).await.is_err() {
             tracing::debug!("A stream's sides did not close in time");
         }
         self.from_person.into_inner().close();

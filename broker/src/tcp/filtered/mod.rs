@@ -37,7 +37,7 @@ use steps::Fed;
 
 use super::journal::Notes;
 use super::person::{Hear, Heard, Person, Speak};
-use super::relay::{LAST_WORDS, StreamEnd, quiet, too_late};
+use super::relay::{ASSET_LAST_WORDS, StreamEnd, quiet, too_late};
 use super::seldom::seldom;
 use crate::session::Track;
 
@@ -346,7 +346,7 @@ where
     /// Resolves some time after the end has come.
     async fn last_words(&self) {
         self.ending.begins().await;
-        tokio::time::sleep(LAST_WORDS).await;
+        tokio::time::sleep(ASSET_LAST_WORDS).await;
     }
 
     /// Resolves when the asset has ended its direction and nothing has come from the person for a while.

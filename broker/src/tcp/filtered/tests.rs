@@ -19,7 +19,7 @@ use super::Filtered;
 use crate::session::{Record, Track};
 use crate::ssh::tests::bed::Notebook;
 use crate::tcp::journal::Notes;
-use crate::tcp::relay::LAST_WORDS;
+use crate::tcp::relay::ASSET_LAST_WORDS;
 use crate::tcp::{Person, StreamEnd};
 
 /// What makes the filter break.
@@ -298,7 +298,7 @@ async fn a_stream_is_woken_only_by_what_comes() {
     tokio::time::sleep(Duration::from_millis(100)).await;
     let woken = bed.wakes.load(Ordering::SeqCst);
     assert!(woken <= 3 * EXCHANGES, "{woken} wakes for {EXCHANGES} exchanges");
-    tokio::time::sleep(LAST_WORDS + Duration::from_millis(500)).await;
+    tokio::time::sleep(ASSET_LAST_WORDS + Duration::from_millis(500)).await;
     assert_eq!(bed.wakes.load(Ordering::SeqCst), woken, "a stream that stands still is left alone");
     bed.running.abort();
 }
