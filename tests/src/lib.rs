@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod binary;
+mod browser;
 mod evidence;
 mod modbus_capture;
 mod network;
@@ -19,6 +20,7 @@ mod stream;
 mod terminal;
 
 pub use binary::{repository, sallyport};
+pub use browser::{Authenticator, Browser, Credential, Known, Refused, Scheme, Token, WIDTHS, keys};
 pub use evidence::{Evidence, ended, ends, recordings, the_end};
 pub use modbus_capture::ModbusCapture;
 pub use network::{Network, Place};

@@ -167,7 +167,11 @@ pub fn sockets_opened(network: &Network, place: Place) -> (u64, u64) {
 }
 
 /// Does something in a thread inside a namespace: the sockets that it opens stay there.
-fn within<T: Send + 'static>(network: &Arc<Network>, place: Place, act: impl FnOnce() -> T + Send + 'static) -> T {
+pub(crate) fn within<T: Send + 'static>(
+    network: &Arc<Network>,
+    place: Place,
+    act: impl FnOnce() -> T + Send + 'static,
+) -> T {
     let network = Arc::clone(network);
     let inside = thread::spawn(move || {
         network.enter(place);

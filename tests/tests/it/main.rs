@@ -3,6 +3,7 @@
 
 mod architecture;
 mod brokers;
+mod browser;
 mod bulk;
 mod certificates;
 mod commands;
