@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use sallyport_policy::{AccountName, Place, Policy, Protocol, Subject};
 
-use crate::ssh::local_forward;
+use crate::login::local_forward;
 
 /// The broker as a workstation reaches it.
 pub(crate) struct BrokerAddress<'a> {

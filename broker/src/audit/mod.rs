@@ -85,6 +85,8 @@ pub enum AuditError {
 #[derive(Clone)]
 pub struct Audit {
     shared: Arc<Shared>,
+    /// Whom it names where an event is not a person's own act by itself.
+    actor: Arc<str>,
     jobs: mpsc::Sender<Job>,
     waiting: watch::Receiver<u64>,
 }
@@ -117,12 +119,19 @@ impl Audit {
     /// Starts the writer. What an earlier run left in the spool enters the chain first.
     pub async fn start(config: AuditConfig) -> Result<Self, AuditError> {
         let AuditConfig { store, key, broker, actor, spool } = config;
+        let by = Arc::from(actor.as_str());
         let shared = Arc::new(Shared { key, broker, actor });
         let (jobs, queue) = mpsc::channel(QUEUE);
         let (count, waiting) = watch::channel(0);
         let writer = writer::Writer::open(store, Arc::clone(&shared), spool, count).await?;
         tokio::spawn(writer.run(queue));
-        Ok(Self { shared, jobs, waiting })
+        Ok(Self { shared, actor: by, jobs, waiting })
+    }
+
+    /// The same chain, in the name of a person: what they do through this broker to what is not the broker's own.
+    #[must_use]
+    pub fn by(&self, actor: &str) -> Self {
+        Self { actor: Arc::from(actor), ..self.clone() }
     }
 
     /// Puts an event on record; returns when it is. On an error, what it would have recorded must not happen.
@@ -139,7 +148,7 @@ impl Audit {
         let mut jobs = Vec::new();
         let mut answers = Vec::new();
         for event in events {
-            let draft = self.shared.draft(&event, at)?;
+            let draft = self.draft(&event, at)?;
             let (done, answer) = oneshot::channel();
             jobs.push(Job { draft, outage: event.kind().outage, done });
             answers.push(answer);
@@ -161,7 +170,7 @@ impl Audit {
 
     /// Gives an event its id, for a row that names it. Nothing is on record yet.
     pub fn prepare(&self, event: &AuditEvent) -> Result<Prepared, AuditError> {
-        Ok(Prepared(self.shared.draft(event, Timestamp::now())?))
+        Ok(Prepared(self.draft(event, Timestamp::now())?))
     }
 
     /// As [`Audit::record_in`], for an event that was prepared.
@@ -173,6 +182,10 @@ impl Audit {
     /// Whether the whole chain of this database is as it was signed, as far as the chain itself can tell.
     pub async fn verify(&self, store: &Store) -> Result<ChainVerification, StoreError> {
         verify_store(store, &[self.shared.key.verifying_key()], Expected::default()).await
+    }
+
+    fn draft(&self, event: &AuditEvent, at: Timestamp) -> Result<Draft, AuditError> {
+        Draft::new(event, at, &self.shared.broker, &self.actor)
     }
 
     /// How many events wait on disk for the database.

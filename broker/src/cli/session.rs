@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{CliError, Context, Row};
-use crate::audit::AuditEvent;
+use crate::session::ask_end;
 use crate::store::sessions::{AskEnd, Session, SessionFilter};
 
 /// `sallyport session …`
@@ -195,14 +195,13 @@ async fn show(id: &str, context: &Context) -> Result<(), CliError> {
 async fn end(id: &str, context: &Context) -> Result<(), CliError> {
     let store = context.store().await?;
     let session = store.session(id).await.map_err(CliError::failed)?;
-    let id = session.start.id;
+    let id = session.start.id.clone();
     if session.end.is_some() {
         return Err(CliError::Failed(format!("session `{id}` has ended already")));
     }
-    // First the record, then the act.
-    let event = AuditEvent::SessionEndRequested { session: id.clone(), identity: session.start.identity };
-    context.audit().await?.record(event).await.map_err(CliError::failed)?;
-    let said = match store.ask_session_end(&id, context.actor(), Timestamp::now()).await.map_err(CliError::failed)? {
+    let audit = context.audit().await?;
+    let asked = ask_end(&store, &audit, &session.start, context.actor(), Timestamp::now()).await;
+    let said = match asked.map_err(CliError::failed)? {
         AskEnd::Asked => format!("Session {id} is being ended by broker `{}`.\n", session.start.broker),
         AskEnd::AskedBefore => format!("Somebody asked for the end of session {id} before.\n"),
         AskEnd::Ended => return Err(CliError::Failed(format!("session `{id}` has ended already"))),

@@ -67,6 +67,9 @@ pub enum Refused {
         /// When it was proven.
         at: Timestamp,
     },
+    /// What was proven before was withdrawn since.
+    #[error("what was proven was withdrawn")]
+    Withdrawn,
     /// Nothing is enrolled to be asked for.
     #[error("no second factor is enrolled")]
     NoSecondFactor,
@@ -141,6 +144,7 @@ impl Refused {
             Self::Key(_) => "unacceptable-key",
             Self::Certificate(fault) => fault.code(),
             Self::Stale { .. } => "stale",
+            Self::Withdrawn => "withdrawn",
             Self::NoSecondFactor => "no-second-factor",
             Self::WrongCode | Self::WrongCodeByClock { .. } => "wrong-code",
             Self::UsedCode => "used-code",
@@ -171,7 +175,8 @@ impl Refused {
             | Self::RevokedKey { .. }
             | Self::Key(_)
             | Self::Certificate(_)
-            | Self::Stale { .. } => "Access denied.",
+            | Self::Stale { .. }
+            | Self::Withdrawn => "Access denied.",
             // From here on the first factor was right.
             Self::NoSecondFactor => "No second factor is enrolled for you. Ask an administrator.",
             Self::WrongCode | Self::WrongCodeByClock { .. } | Self::UsedCode => "This code is not valid.",

@@ -1,5 +1,6 @@
 //! What all doors of a broker share: whom they let wait, and what is told of those who are refused.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -19,6 +20,9 @@ const WAVES: Duration = Duration::from_secs(10);
 const SOURCES: Duration = Duration::from_secs(60);
 /// From where people hold leases is looked up this often.
 const LEASES: Duration = Duration::from_secs(30);
+
+/// So much of a name that nobody has proven is put on the record.
+const LONGEST_TOLD: usize = 64;
 
 /// Before every door of this broker: the limits hold over all of them together, and so does what is told.
 #[derive(Debug)]
@@ -41,6 +45,20 @@ impl Entrance {
             login: ssh.login_deadline,
         });
         Arc::new(Self { broker, door, refusals: Refusals::default() })
+    }
+
+    /// What goes on the record of a first factor that was refused; nothing where a flood of them is counted instead.
+    pub(super) fn first_refused(
+        &self,
+        name: &str,
+        source: IpAddr,
+        factor: &'static str,
+        reason: String,
+    ) -> Option<AuditEvent> {
+        let identity = name.chars().take(LONGEST_TOLD).collect();
+        let event =
+            AuditEvent::FactorRefused { identity, source: source.to_string(), factor: factor.to_owned(), reason };
+        self.refusals.note(source, Instant::now()).event(event)
     }
 
     /// Keeps what it knows fresh and tells what it has counted, until `stop`.

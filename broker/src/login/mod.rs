@@ -15,8 +15,11 @@ mod client;
 pub(crate) mod confirmation;
 mod entrance;
 pub(crate) mod lease;
+mod local_forward;
 mod name;
+pub(crate) mod reach;
 mod refusals;
+mod signing_in;
 pub(crate) mod step_up;
 pub(crate) mod target;
 #[cfg(test)]
@@ -26,3 +29,5 @@ pub(crate) use admission::{Admission, Entry, Next, Question};
 pub(crate) use attempt::{Attempt, Left, Step};
 pub(crate) use client::ClientName;
 pub(crate) use entrance::Entrance;
+pub(crate) use local_forward::local_forward;
+pub(crate) use signing_in::{SecondStep, SigningIn};

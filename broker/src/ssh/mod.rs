@@ -32,6 +32,5 @@ pub use channel::{
     ChannelAnswer, ChannelContext, ChannelError, ChannelRequest, Flow, RefusedRequest, SessionChannel, bytes_queued,
     pipe, relay_forward,
 };
-pub(crate) use lobby::local_forward;
 pub(crate) use server::listen;
 pub use transfer::{FileOutcome, FileReport, Transferred, Via, Way};

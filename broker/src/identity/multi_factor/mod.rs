@@ -4,6 +4,7 @@
 mod lease;
 mod passkey;
 mod proven;
+mod standing;
 
 use std::net::IpAddr;
 

@@ -273,10 +273,7 @@ impl Attempt {
     }
 
     async fn note_refusal(&mut self, name: &str, factor: &'static str, reason: String) -> Result<(), Step> {
-        let identity: String = name.chars().take(64).collect();
-        let event = self.factor_refused(identity, factor, reason);
-        let event = self.entrance.refusals.note(self.source, Instant::now()).event(event);
-        match event {
+        match self.entrance.first_refused(name, self.source, factor, reason) {
             Some(event) => self.audit([event]).await,
             None => Ok(()),
         }

@@ -3,6 +3,7 @@
 
 mod bed;
 mod confirmations;
+mod signing_in;
 
 use std::time::Duration;
 

@@ -2,9 +2,9 @@
 
 use std::fmt::Write as _;
 
-use sallyport_policy::{AccountName, Decision, Protocol, Reach};
+use sallyport_policy::{AccountName, Decision, Reach};
 
-use super::local_forward::local_forward;
+use crate::login::reach::{Reachable, Way, reachable};
 use crate::session::{Authenticated, Session};
 
 /// Everything that grants name for a person.
@@ -21,18 +21,10 @@ impl Listing {
         let (policy, subject) = (broker.policy.current(), session.proof().subject());
         let mut listing =
             Self { enterable: Vec::new(), forwards: Vec::new(), identity: session.proof().identity().to_string() };
-        for reach in policy.reach(subject, session.proof().proofs(), &[], broker.now()) {
-            let service = policy.asset(&reach.asset).and_then(|asset| asset.services.get(&reach.service));
-            match service {
-                Some(service) if service.protocol != Protocol::Ssh => {
-                    let several = policy.accounts(subject, &reach.asset, &reach.service).len() > 1;
-                    let account = several.then_some(&reach.account);
-                    let forward = local_forward(&reach.asset, service.port, account);
-                    listing.forwards.push((reach, forward));
-                }
-                Some(_) => listing.enterable.push(reach),
-                // Everything within one policy: what it reaches is in it.
-                None => {}
+        for Reachable { reach, way } in reachable(&policy, subject, session.proof().proofs(), broker.now()) {
+            match way {
+                Way::Session => listing.enterable.push(reach),
+                Way::Forward(forward) => listing.forwards.push((reach, forward)),
             }
         }
         listing

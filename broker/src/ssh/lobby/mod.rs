@@ -3,12 +3,10 @@
 mod code;
 mod direct_tcpip;
 mod listing;
-mod local_forward;
 mod menu;
 mod registry;
 
 pub(in crate::ssh) use direct_tcpip::DirectTcpip;
-pub(crate) use local_forward::local_forward;
 pub(in crate::ssh) use menu::Later;
 pub(in crate::ssh) use registry::Lobbies;
 
