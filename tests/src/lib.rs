@@ -9,6 +9,7 @@
 mod binary;
 mod browser;
 mod evidence;
+mod https;
 mod modbus_capture;
 mod network;
 mod person;
@@ -22,6 +23,7 @@ mod terminal;
 pub use binary::{repository, sallyport};
 pub use browser::{Authenticator, Browser, Credential, Known, Refused, Scheme, Token, WIDTHS, keys};
 pub use evidence::{Evidence, ended, ends, recordings, the_end};
+pub use https::{Answer, Portal, Tls, Visitor, form};
 pub use modbus_capture::ModbusCapture;
 pub use network::{Network, Place};
 pub use person::{Form, Person, Transcript};

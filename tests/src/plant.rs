@@ -22,6 +22,7 @@ pub struct Setup {
     settings: toml::Table,
     database: Option<Arc<Postgres>>,
     recordings_disk: Option<&'static str>,
+    portal: bool,
 }
 
 impl Setup {
@@ -57,6 +58,7 @@ impl Setup {
             settings: "[ssh]\nmax_rate_per_source = 1000".parse().expect("settings are TOML"),
             database,
             recordings_disk: None,
+            portal: false,
         }
     }
 
@@ -70,6 +72,12 @@ impl Setup {
     pub fn recordings_disk(mut self, size: &'static str) -> Setup {
         self.recordings_disk = Some(size);
         self
+    }
+
+    /// Pages for people, at [`Plant::PORTAL`].
+    pub fn portal(mut self) -> Setup {
+        self.portal = true;
+        self.setting(&format!("[portal]\nlisten = [\"{}:{}\"]", Plant::PORTAL.0, Plant::PORTAL.1))
     }
 
     /// Lines of broker.toml that differ from what `sallyport init` writes.
@@ -105,7 +113,7 @@ impl Setup {
         for (path, (_, text)) in plant.tag_lists.iter().zip(&self.tag_lists) {
             fs::write(path, text).expect("a tag list");
         }
-        plant.initialise(self.settings);
+        plant.initialise(self.settings, self.portal);
         plant.apply(&self.plant_file);
         let user_ca = plant.sallyport(&["user-ca"]).ok();
         let sshd = Sshd::start(&plant.network, &plant.folder.path().join("sshd"), &user_ca);
@@ -284,6 +292,12 @@ impl Plant {
         person
     }
 
+    /// Gives somebody a password.
+    #[track_caller]
+    pub fn set_password(&self, name: &str, password: &str) {
+        finish(self.command(&["identity", "password", name]), password.as_bytes()).ok();
+    }
+
     /// Somebody with a key and an ssh_config whom the broker does not know.
     pub fn stranger(&self, name: &str) -> Person {
         let person = Person::new(&self.folder.path().join("office"), name, Some(Arc::clone(&self.network)));
@@ -342,12 +356,15 @@ impl Plant {
         self.database.as_deref()
     }
 
-    fn initialise(&self, settings: toml::Table) {
+    fn initialise(&self, settings: toml::Table, portal: bool) {
         let folder = self.folder.path().join("broker");
         let mut command = Command::new(sallyport());
         command.args(["init", "--name", "gate-1", "--dir"]).arg(&folder);
         if let Some(url) = &self.database {
             command.args(["--database", url]);
+        }
+        if portal {
+            command.args(["--portal", Self::PORTAL_NAME]);
         }
         finish(command, b"").ok();
         let mut config: toml::Table = read(&self.config()).parse().expect("init writes TOML");

@@ -26,6 +26,7 @@ use crate::config::Config;
 use crate::live::Registry;
 use crate::login::Entrance;
 use crate::metrics::MetricsServer;
+use crate::portal;
 use crate::session;
 use crate::ssh;
 
@@ -34,6 +35,7 @@ use crate::ssh;
 pub struct App {
     broker: Arc<Broker>,
     listeners: Vec<TcpListener>,
+    portal: Option<portal::Listening>,
     metrics: Option<MetricsServer>,
     presence: Presence,
 }
@@ -79,12 +81,15 @@ impl App {
     /// # Errors
     /// When it stopped for another reason than having been asked to.
     pub async fn run(self, stop: CancellationToken) -> Result<(), RunError> {
-        let Self { broker, listeners, metrics, presence } = self;
+        let Self { broker, listeners, portal, metrics, presence } = self;
         let mut signals = signals::Signals::listen().map_err(RunError::Signals)?;
 
         let mut tasks = Tasks { running: JoinSet::new(), stop: stop.clone() };
         let entrance = Entrance::new(Arc::clone(&broker));
         tasks.spawn("entrance", Arc::clone(&entrance).keep(stop.clone()));
+        if let Some(portal) = portal {
+            tasks.spawn("portal", portal.serve(Arc::clone(&entrance), stop.clone()));
+        }
         tasks.spawn("ssh", ssh::listen(entrance, listeners, stop.clone()));
         tasks.spawn("policy", follow_plant::follow(Arc::clone(&broker), stop.clone()));
         tasks.spawn("watch", session::keep_watch(Arc::clone(&broker), stop.clone()));

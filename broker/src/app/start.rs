@@ -20,6 +20,7 @@ use crate::identity::{
 use crate::live::{End, Registry};
 use crate::metrics::{MetricsError, MetricsServer};
 use crate::plant::{PlantLoadError, PolicyCell};
+use crate::portal::{Listening, PortalError};
 use crate::recording::{Found, Recordings, RecordingsError};
 use crate::store::sessions::SessionEnd;
 use crate::store::{Store, StoreError};
@@ -64,6 +65,9 @@ pub enum StartError {
     /// The metrics listener.
     #[error(transparent)]
     Metrics(#[from] MetricsError),
+    /// The portal.
+    #[error(transparent)]
+    Portal(#[from] PortalError),
     /// A port for ssh.
     #[error("cannot listen on {address}: {source}{}", in_use(.source))]
     Listen {
@@ -86,7 +90,8 @@ impl StartError {
             | Self::Plant(PlantLoadError::Bad { .. })
             | Self::UserCa(_)
             | Self::Identities(IdentitiesError::RelyingParty(_))
-            | Self::Recipients(_) => true,
+            | Self::Recipients(_)
+            | Self::Portal(PortalError::Certificate(_) | PortalError::Tls(_)) => true,
             Self::Plant(PlantLoadError::Store(error)) | Self::Adopt(AdoptError::Store(error)) => {
                 !error.is_unavailable()
             }
@@ -96,6 +101,7 @@ impl StartError {
             | Self::Identities(IdentitiesError::Password(_))
             | Self::Recordings(_)
             | Self::Metrics(_)
+            | Self::Portal(PortalError::Listen { .. })
             | Self::Listen { .. } => false,
         }
     }
@@ -112,6 +118,10 @@ pub(super) async fn start(config: Config, takeover: bool) -> Result<App, StartEr
     };
     // First the ports: a second broker by mistake must not mend what the first is doing.
     let listeners = listen(&config.listen.ssh).await?;
+    let portal = match config.portal.clone() {
+        Some(settings) => Some(Listening::open(settings).await?),
+        None => None,
+    };
 
     let store = Store::open(&config.database).await?;
     let vault = Vault::open(store.clone(), &MasterKey::load(&config.master_key)?).await?;
@@ -152,7 +162,7 @@ pub(super) async fn start(config: Config, takeover: bool) -> Result<App, StartEr
         let _beating = claimed.presence.beat_meanwhile(&broker.store, &broker.config.name);
         close_what_was_open(&broker, &claimed).await?;
     }
-    Ok(App { broker, listeners, metrics, presence: claimed.presence })
+    Ok(App { broker, listeners, portal, metrics, presence: claimed.presence })
 }
 
 /// A broker that may not bear its name says so in the chain, if it can: it does not start either way, and its standard error

@@ -14,6 +14,9 @@ pub struct Demo {
     /// Port of the broker, on loopback
     #[arg(long, value_name = "PORT", default_value_t = demo::SSH_PORT)]
     ssh_port: u16,
+    /// Port of its portal, on loopback [default: 8443, or any free one]
+    #[arg(long, value_name = "PORT")]
+    portal_port: Option<u16>,
 }
 
 /// `sallyport demo-code`
@@ -35,7 +38,7 @@ pub async fn run(arguments: Demo, context: &Context) -> Result<(), CliError> {
             tracing::warn!(%error, "Nobody reads what to paste");
         }
     };
-    demo::run(&arguments.dir, arguments.ssh_port, print).await.map_err(|error| match error {
+    demo::run(&arguments.dir, arguments.ssh_port, arguments.portal_port, print).await.map_err(|error| match error {
         DemoError::Start(error) => super::serve::start_error(error),
         DemoError::Config(error) => error.into(),
         error => CliError::failed(error),

@@ -35,6 +35,9 @@ pub struct Init {
     /// Name of this broker, one per installation [default: the host's name]
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
+    /// Pages for people under this name, with a certificate that the broker makes for itself
+    #[arg(long, value_name = "NAME")]
+    pub portal: Option<String>,
     /// Copy the master key of an installation that exists, for a second broker on the same database
     #[arg(long, value_name = "FILE", requires = "database")]
     pub master_key: Option<PathBuf>,
@@ -51,6 +54,7 @@ impl Init {
             database: self.database.clone(),
             database_password_file: self.database_password_file.clone(),
             name: self.name.clone(),
+            portal: self.portal.clone(),
             master_key: self.master_key.clone(),
             recipients: self.recipient.clone(),
         }
@@ -75,6 +79,14 @@ fn said(dir: &Path, arguments: &Init, made: &Made) -> String {
              Move that file off this machine now, and keep a copy: without it nobody can ever read a recording,\n\
              and with it on this machine, whoever takes the machine can.\n",
             reader.display()
+        ));
+    }
+    if let Some(portal) = &made.portal {
+        said.push_str(&format!(
+            "\nPeople must use this name and no other: {}\n\
+             Passkeys are bound to it. The certificate vouches for itself: put one of your authority in its place,\n\
+             or let the machines that use it trust this one. Its SHA-256 is\n  {}\n",
+            portal.origin, portal.fingerprint
         ));
     }
     if arguments.systemd {

@@ -15,6 +15,7 @@ mod output;
 pub mod plan;
 pub mod plant;
 pub mod policy;
+pub mod portal;
 pub mod recording;
 pub mod secrets;
 pub mod serve;
@@ -94,6 +95,9 @@ pub enum Command {
     /// Read, verify and export the audit chain
     #[command(subcommand)]
     Audit(audit::Command),
+    /// Look after the pages for people
+    #[command(subcommand)]
+    Portal(portal::Command),
     /// Look after the master key
     #[command(subcommand)]
     Secrets(secrets::Command),
@@ -159,6 +163,7 @@ async fn dispatch(command: Command, context: &Context) -> Result<(), CliError> {
         Command::Filter(command) => filter::run(command, context).await,
         Command::Recording(command) => recording::run(command, context).await,
         Command::Audit(command) => audit::run(command, context).await,
+        Command::Portal(command) => portal::run(command, context),
         Command::Secrets(command) => secrets::run(command, context).await,
         Command::Demo(arguments) => demo::run(arguments, context).await,
         Command::DemoCode(arguments) => demo::code(arguments, context).await,

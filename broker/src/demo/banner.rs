@@ -3,19 +3,21 @@
 use qrcode::QrCode;
 use qrcode::render::unicode::Dense1x2;
 
+use super::Ports;
 use super::prepare::{Home, Person};
 use crate::app::ISSUER;
 
 /// The text: what to paste, and the authenticator's QR code.
-pub(super) fn text(home: &Home, ssh_port: u16, people: &[Person]) -> String {
+pub(super) fn text(home: &Home, ports: Ports, people: &[Person]) -> String {
     let dir = shown(home.dir());
     let config = shown(&home.ssh_config());
     let broker = shown(&home.config());
     let sallyport = program();
     let mut text = format!(
-        "\nSallyport demo: a broker on 127.0.0.1:{ssh_port}, and behind it a simulated plant: ews-1, an engineering \
+        "\nSallyport demo: a broker on 127.0.0.1:{}, and behind it a simulated plant: ews-1, an engineering \
          workstation, plc-1, a controller (Modbus), and hmi-1, its panel (VNC).\n\
-         Everything is in {dir}. Ctrl-C ends it; the next start takes up where this one ends.\n"
+         Everything is in {dir}. Ctrl-C ends it; the next start takes up where this one ends.\n",
+        ports.ssh
     );
     if let Some(alice) = people.first() {
         if let Some(picture) = qr(alice) {
@@ -39,13 +41,16 @@ pub(super) fn text(home: &Home, ssh_port: u16, people: &[Person]) -> String {
          The panel, with any VNC viewer:\n  \
          ssh -F {config} -N -L 5900:hmi-1:5900 broker\n  \
          vncviewer 127.0.0.1::5900\n\n\
+         The portal, in a browser; its certificate is of the demo's own making, and the browser says so:\n  \
+         https://localhost:{}\n\n\
          As bob (he has no role):\n  \
          ssh -F {config} -o IdentityFile=none -i {dir}/bob bob:ews-1@broker\n\n\
          What was recorded:\n  \
          export SALLYPORT_CONFIG={broker}\n  \
          {sallyport} recording list\n  \
          {sallyport} recording verify --all\n  \
-         {sallyport} audit list\n\n"
+         {sallyport} audit list\n\n",
+        ports.portal
     ));
     text
 }

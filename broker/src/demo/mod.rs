@@ -9,6 +9,7 @@ mod plant;
 mod prepare;
 mod service;
 
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 
 use sallyport_simulated_plant::{Cell, CellError};
@@ -25,6 +26,15 @@ use service::Service;
 
 /// Where the broker of the demo listens unless told otherwise.
 pub const SSH_PORT: u16 = 2222;
+/// Where its portal is unless told otherwise, or unless something else is there.
+const PORTAL_PORT: u16 = 8443;
+
+/// The ports of the demo's broker, on loopback.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Ports {
+    ssh: u16,
+    portal: u16,
+}
 
 /// Why there is no demo.
 #[derive(Debug, thiserror::Error)]
@@ -78,9 +88,15 @@ pub enum DemoError {
 ///
 /// # Errors
 /// What cannot be made or started; a port that is taken is named.
-pub async fn run(dir: &Path, ssh_port: u16, print: impl FnOnce(&str)) -> Result<(), DemoError> {
+pub async fn run(
+    dir: &Path,
+    ssh_port: u16,
+    portal_port: Option<u16>,
+    print: impl FnOnce(&str),
+) -> Result<(), DemoError> {
     let home = prepare::Home::in_folder(dir)?;
-    let config = home.configure(ssh_port).await?;
+    let ports = Ports { ssh: ssh_port, portal: portal_port.unwrap_or_else(free_port) };
+    let config = home.configure(ports).await?;
     logging::begin(&config.log).map_err(DemoError::Folder)?;
     let app = App::start(config, false).await?;
     let broker = app.broker();
@@ -91,8 +107,8 @@ pub async fn run(dir: &Path, ssh_port: u16, print: impl FnOnce(&str)) -> Result<
     let services = Service::all(cell.places()?);
     let people = home.people(broker).await?;
     let policy = home.apply_plant(broker, &services).await?;
-    home.write_client_files(broker, &policy, ssh_port, &services, &people)?;
-    print(&banner::text(&home, ssh_port, &people));
+    home.write_client_files(broker, &policy, &services, &people)?;
+    print(&banner::text(&home, ports, &people));
 
     let stop = CancellationToken::new();
     let assets = tokio::spawn(cell.serve(stop.clone()));
@@ -102,4 +118,10 @@ pub async fn run(dir: &Path, ssh_port: u16, print: impl FnOnce(&str)) -> Result<
         tracing::error!(%error, "The simulated plant failed");
     }
     Ok(ended?)
+}
+
+/// The usual port of the portal, or any where something else is there: nobody has to know it, it is said.
+fn free_port() -> u16 {
+    let free = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).and_then(|listener| listener.local_addr());
+    free(PORTAL_PORT).or_else(|_| free(0)).map_or(PORTAL_PORT, |address| address.port())
 }

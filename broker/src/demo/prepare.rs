@@ -12,12 +12,12 @@ use ssh_key::private::Ed25519Keypair;
 use ssh_key::{LineEnding, PrivateKey};
 
 use super::service::Service;
-use super::{DemoError, plant};
+use super::{DemoError, Ports, plant};
 use crate::broker::Broker;
 use crate::client_files::{BrokerAddress, known_hosts_text, ssh_config_text};
 use crate::config::Config;
 use crate::identity::admin::Admin;
-use crate::install::{Wanted, install};
+use crate::install::{Wanted, install, make_portal, portal_section};
 use crate::plant::{PlantDiff, apply};
 use crate::store::plants::NewPlant;
 use crate::totp::TotpSettings;
@@ -34,6 +34,9 @@ pub(super) struct Home {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Demo {
     pub(super) ssh_port: u16,
+    /// Where the portal is, as a browser says it.
+    #[serde(default)]
+    pub(super) portal: Option<String>,
     pub(super) config: PathBuf,
     pub(super) ssh_config: PathBuf,
     /// Where the simulated assets listen.
@@ -87,15 +90,22 @@ impl Home {
         self.before.as_ref().map_or(&[], |demo| &demo.services)
     }
 
-    /// Makes the broker's folder the first time; the port is the one that was asked for this time.
-    pub(super) async fn configure(&self, ssh_port: u16) -> Result<Config, DemoError> {
+    /// Makes the broker's folder the first time; the ports are those that were asked for this time.
+    pub(super) async fn configure(&self, ports: Ports) -> Result<Config, DemoError> {
         let (path, folder) = (self.config(), self.dir.join("broker"));
         if !path.exists() {
-            let wanted = Wanted { name: Some("demo".to_owned()), ..Wanted::default() };
+            let (name, portal) = (Some("demo".to_owned()), Some(PORTAL_NAME.to_owned()));
+            let wanted = Wanted { name, portal, ..Wanted::default() };
             install(&folder, &wanted, "demo").await.map_err(|error| DemoError::Folder(error.to_string()))?;
         }
         let text = fs::read_to_string(&path).map_err(|source| DemoError::File { path: path.clone(), source })?;
-        let wanted = with_port(&text, ssh_port)
+        let mut whole = text.clone();
+        if !text.contains("\n[portal]\n") {
+            // The folder is of a version that had none.
+            make_portal(&folder, PORTAL_NAME, "").map_err(|error| DemoError::Folder(error.to_string()))?;
+            whole.push_str(&portal_section(PORTAL_NAME));
+        }
+        let wanted = with_ports(&whole, ports)
             .ok_or_else(|| DemoError::Folder(format!("`{}` is not from a demo; give another --dir", path.display())))?;
         if wanted != text {
             replace(&path, 0o640, wanted.as_bytes())?;
@@ -177,7 +187,6 @@ impl Home {
         &self,
         broker: &Broker,
         policy: &Policy,
-        ssh_port: u16,
         services: &[Service],
         people: &[Person],
     ) -> Result<(), DemoError> {
@@ -186,6 +195,7 @@ impl Home {
             .public_key(KeyName::HostCa)
             .to_openssh()
             .map_err(|source| DemoError::Key { path: self.config(), source })?;
+        let ssh_port = broker.config.listen.ssh.first().map_or(0, std::net::SocketAddr::port);
         let known_hosts = known_hosts_text(policy, &broker.config.ssh.names, &[ssh_port], &authority);
         replace(&self.dir.join("known_hosts"), 0o644, known_hosts.as_bytes())?;
 
@@ -200,6 +210,7 @@ impl Home {
 
         let demo = Demo {
             ssh_port,
+            portal: broker.config.portal.as_ref().map(|portal| portal.origin.clone()),
             config: self.config(),
             ssh_config: self.ssh_config(),
             services: services.to_vec(),
@@ -218,18 +229,20 @@ pub(super) fn read(dir: &Path) -> Result<Demo, DemoError> {
     })
 }
 
-/// The configuration with another port on the one line that says it.
-fn with_port(text: &str, port: u16) -> Option<String> {
-    let mut found = false;
+/// The configuration with other ports on the two lines that say them.
+fn with_ports(text: &str, ports: Ports) -> Option<String> {
+    let mut found = 0;
     let lines = text.lines().map(|line| {
-        if line.starts_with("ssh = [") {
-            found = true;
-            return format!("ssh = [\"127.0.0.1:{port}\"]\n");
+        for (key, port) in [("ssh", ports.ssh), ("listen", ports.portal)] {
+            if line.starts_with(&format!("{key} = [")) {
+                found += 1;
+                return format!("{key} = [\"127.0.0.1:{port}\"]\n");
+            }
         }
         format!("{line}\n")
     });
     let text: String = lines.collect();
-    found.then_some(text)
+    (found == 2).then_some(text)
 }
 
 /// The private key in a file; made, with its public half beside it, when there is none.
@@ -269,6 +282,8 @@ fn replace(path: &Path, mode: u32, content: &[u8]) -> Result<(), DemoError> {
     written.map_err(|source| DemoError::File { path: path.to_path_buf(), source })
 }
 
+/// The name under which a browser reaches the demo.
+const PORTAL_NAME: &str = "localhost";
 const DEMO: &str = "demo.json";
 const FILES: [(&str, &str); 4] = [
     ("home/operator/notes.txt", "Filler 3: swapped the level sensor of tank-1, see ticket 4711.\n"),
@@ -283,9 +298,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_port_of_a_configuration_is_changed() {
-        let text = "[listen]\nssh = [\"0.0.0.0:2222\"]\n[log]\nlevel = \"debug\"\n";
-        assert_eq!(with_port(text, 2022).unwrap(), "[listen]\nssh = [\"127.0.0.1:2022\"]\n[log]\nlevel = \"debug\"\n");
-        assert_eq!(with_port("[log]\n", 2022), None);
+    fn only_the_ports_of_a_configuration_are_changed() {
+        let text =
+            "[listen]\nssh = [\"0.0.0.0:2222\"]\n[log]\nlevel = \"debug\"\n[portal]\nlisten = [\"0.0.0.0:8443\"]\n";
+        let expected = text.replace("0.0.0.0:2222", "127.0.0.1:2022").replace("0.0.0.0:8443", "127.0.0.1:9443");
+        let ports = Ports { ssh: 2022, portal: 9443 };
+        assert_eq!(with_ports(text, ports), Some(expected));
+        assert_eq!(with_ports("[log]\n", ports), None);
     }
 }

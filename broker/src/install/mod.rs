@@ -12,6 +12,7 @@ use jiff::Timestamp;
 
 use crate::audit::{Audit, AuditConfig, AuditError, AuditEvent};
 use crate::config::{Config, ConfigError};
+use crate::portal::make;
 use crate::store::{ROWS_CHECKED_FROM_THE_START, Store, StoreError};
 use crate::vault::{KeyName, MasterKey, MasterKeyError, MasterKeySource, SealedError, Vault, VaultError};
 use service::{CREDENTIAL, ServiceUser};
@@ -27,6 +28,8 @@ pub(crate) struct Wanted {
     pub(crate) database_password_file: Option<PathBuf>,
     /// Name of the broker.
     pub(crate) name: Option<String>,
+    /// The name of its portal, if it has one.
+    pub(crate) portal: Option<String>,
     /// The master key of an installation that exists.
     pub(crate) master_key: Option<PathBuf>,
     /// Who may read recordings; without anybody, a pair of keys is made.
@@ -49,8 +52,19 @@ pub(crate) struct Made {
     pub(crate) reader: Option<PathBuf>,
     /// Whether the broker's own keys were made, or the database had them.
     pub(crate) keys: bool,
+    /// The portal, if it has one.
+    pub(crate) portal: Option<MadePortal>,
     /// Why the master key is not sealed to the machine, and what to type, if it was to be.
     pub(crate) not_sealed: Option<String>,
+}
+
+/// The portal of a new broker.
+#[derive(Debug)]
+pub(crate) struct MadePortal {
+    /// What people type.
+    pub(crate) origin: String,
+    /// SHA-256 over its certificate.
+    pub(crate) fingerprint: String,
 }
 
 /// Why there is no new broker.
@@ -98,6 +112,9 @@ pub(crate) enum InstallError {
     /// The configuration that would be written does not hold.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// The portal's certificate.
+    #[error("no certificate for the portal: {0}")]
+    Certificate(#[from] rcgen::Error),
     /// The master key.
     #[error(transparent)]
     MasterKey(#[from] MasterKeyError),
@@ -133,6 +150,7 @@ pub(crate) async fn install(dir: &Path, wanted: &Wanted, actor: &str) -> Result<
     let (recipients, reader) = reader(dir, wanted)?;
     let text = configuration(wanted, &state, &recipients)?;
     let config = Config::parse(&dir.join(CONFIG), &text)?;
+    let portal = config.portal.as_ref().map(|portal| make_portal(dir, &portal.name, &portal.origin)).transpose()?;
     let master = master_key(dir, wanted)?;
     let keys = make_database(config, &master, actor).await?;
     let mut not_sealed = None;
@@ -140,6 +158,9 @@ pub(crate) async fn install(dir: &Path, wanted: &Wanted, actor: &str) -> Result<
         not_sealed = service::seal(&master, dir, &dir.join(MASTER_KEY))?;
         user.owns(&state)?;
         user.reads(dir, 0o750)?;
+        if portal.is_some() {
+            user.reads(&dir.join(PORTAL_KEY), 0o640)?;
+        }
     }
     if keys {
         put(&dir.join(PLANT), 0o640, EXAMPLE_PLANT.as_bytes())?;
@@ -148,7 +169,28 @@ pub(crate) async fn install(dir: &Path, wanted: &Wanted, actor: &str) -> Result<
     if let Some(user) = user {
         user.reads(&dir.join(CONFIG), 0o640)?;
     }
-    Ok(Made { reader, keys, not_sealed })
+    Ok(Made { reader, keys, portal, not_sealed })
+}
+
+/// Makes the portal's certificate for a name, and its key, in the folder of an installation.
+///
+/// # Errors
+/// The name is none for a certificate, or there are such files.
+pub(crate) fn make_portal(dir: &Path, name: &str, origin: &str) -> Result<MadePortal, InstallError> {
+    let made = make(name, Timestamp::now())?;
+    put(&dir.join(PORTAL_KEY), 0o600, made.key.expose().as_bytes())?;
+    put(&dir.join(PORTAL_CERTIFICATE), 0o644, made.certificate.as_bytes())?;
+    Ok(MadePortal { origin: origin.to_owned(), fingerprint: made.fingerprint })
+}
+
+/// The portal in the configuration of a new broker.
+pub(crate) fn portal_section(name: &str) -> String {
+    let name = toml::Value::String(name.to_owned());
+    format!(
+        "\n# The pages for people. `sallyport portal check` says what a browser will.\n[portal]\n\
+         listen = [\"0.0.0.0:8443\"]\n# What people type; passkeys are bound to it.\nname = {name}\n\
+         certificate = \"{PORTAL_CERTIFICATE}\"\nkey = \"{PORTAL_KEY}\"\n"
+    )
 }
 
 /// Who may read recordings, and where the key is that was made for that.
@@ -219,11 +261,12 @@ fn configuration(wanted: &Wanted, state: &Path, recipients: &[String]) -> Result
          # `sallyport check` says whether it holds.\n\n\
          {}[listen]\nssh = [\"0.0.0.0:2222\"]\n\n[database]\n{database}\n[secrets]\n{key}\n\n\
          [recording]\ndir = {}\naudit_spool = {}\n\
-         # Who may read recordings: age X25519 public keys.\nrecipients = [{}]\n",
+         # Who may read recordings: age X25519 public keys.\nrecipients = [{}]\n{}",
         broker.unwrap_or_default(),
         quoted(&within("recordings")),
         quoted(&within("audit.spool")),
-        recipients.join(", ")
+        recipients.join(", "),
+        wanted.portal.as_deref().map(portal_section).unwrap_or_default()
     ))
 }
 
@@ -255,4 +298,7 @@ pub(crate) const PLANT: &str = "plant.toml";
 pub(crate) const MASTER_KEY: &str = "master.key";
 /// What reads recordings.
 pub(crate) const READER: &str = "recordings-reader.key";
+/// The portal's certificate, and its key.
+const PORTAL_CERTIFICATE: &str = "portal.crt";
+const PORTAL_KEY: &str = "portal.key";
 const EXAMPLE_PLANT: &str = include_str!("../../../deploy/plant.example.toml");

@@ -21,6 +21,7 @@ mod harness;
 mod hostile;
 mod identity;
 mod modbus;
+mod portal;
 mod rdp;
 mod recording_cli;
 mod refusals;

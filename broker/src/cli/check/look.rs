@@ -250,7 +250,8 @@ fn space(config: &Config) -> Finding {
 /// Can the ports be had? A port in use is mostly the broker itself.
 pub(super) fn ports(config: &Config) -> Vec<Finding> {
     let listed = config.listen.ssh.iter().map(|address| ("ssh port", address));
-    let all = listed.chain(config.listen.metrics.iter().map(|address| ("metrics port", address)));
+    let portal = config.portal.iter().flat_map(|portal| &portal.listen).map(|address| ("portal port", address));
+    let all = listed.chain(portal).chain(config.listen.metrics.iter().map(|address| ("metrics port", address)));
     all.map(|(what, address)| match TcpListener::bind(address) {
         Ok(_) => Finding::ok(what, format!("{address} is free")),
         Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {

@@ -1,7 +1,9 @@
 //! `sallyport check`: does everything hold that a broker needs? Each line says ok, warn or fail, and how to mend it.
 
 mod look;
+mod portal;
 
+use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{CliError, Context, Row};
@@ -71,8 +73,26 @@ pub async fn run(context: &Context) -> Result<(), CliError> {
     findings.extend(look::database(context).await);
     findings.extend(look::recordings(config));
     findings.extend(look::ports(config));
+    if let Some(portal) = &config.portal {
+        findings.extend(portal::look(portal, Timestamp::now()));
+    }
     findings.push(look::clock());
-    context.print_list(&findings)?;
+    tell(context, &findings)
+}
+
+/// `sallyport portal check`: the portal alone.
+pub(super) fn portal_alone(context: &Context) -> Result<(), CliError> {
+    let config = context.config()?;
+    let Some(portal) = &config.portal else {
+        let path = config.path.display();
+        return Err(CliError::Failed(format!("there is no portal: `{path}` has no section `[portal]`")));
+    };
+    tell(context, &portal::look(portal, Timestamp::now()))
+}
+
+/// Shows what was found; fails when one thing does.
+fn tell(context: &Context, findings: &[Finding]) -> Result<(), CliError> {
+    context.print_list(findings)?;
     let failed = findings.iter().filter(|finding| finding.state == State::Fail).count();
     if failed == 0 { Ok(()) } else { Err(CliError::Failed(format!("{failed} of {} checks failed", findings.len()))) }
 }

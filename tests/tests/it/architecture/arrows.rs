@@ -70,6 +70,27 @@ const ARROWS: &[Arrow] = &[
         why: "these serve the rooms of people, and do not know who lives in them",
     },
     Arrow {
+        from: &["portal"],
+        but_not: &[],
+        never: &["crate::ssh", "crate::tcp", "crate::app", "crate::cli", "crate::demo", "crate::recording", "russh"],
+        except: &[],
+        why: "the portal is a door: it asks `login/`, `session/` and the policy, and owns no rule",
+    },
+    Arrow {
+        from: &["portal"],
+        but_not: &["portal/pages/sessions"],
+        never: &["crate::store", "sqlx"],
+        except: &[],
+        why: "what a page shows or changes is read and written by those whose rule it is",
+    },
+    Arrow {
+        from: &[],
+        but_not: &["portal"],
+        never: &["axum", "hyper", "hyper_util", "askama"],
+        except: &[],
+        why: "HTTP is spoken in one room",
+    },
+    Arrow {
         from: &[],
         but_not: &["cli", "main", "lib"],
         never: &["crate::cli"],

@@ -1,0 +1,72 @@
+//! What somebody may reach now, with the line to type for each.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{Response, StatusCode};
+use axum::routing::get;
+use sallyport_policy::Decision;
+
+use super::{frame, page};
+use crate::login::reach::{Reachable, Way, reachable};
+use crate::portal::look;
+use crate::portal::signed_in::SignedIn;
+use crate::portal::site::Site;
+
+pub(super) fn routes() -> Router<Arc<Site>> {
+    Router::new().route("/", get(home))
+}
+
+async fn home(State(site): State<Arc<Site>>, signed_in: SignedIn) -> Response<Body> {
+    let (broker, proof) = (site.broker(), &signed_in.proof);
+    let reachable = reachable(&broker.policy.current(), proof.subject(), proof.proofs(), broker.now());
+    let host = Host {
+        name: &site.settings().name,
+        port: broker.config.listen.ssh.first().map_or(22, std::net::SocketAddr::port),
+        identity: signed_in.identity().as_str(),
+    };
+    let rows = reachable.iter().map(|reachable| host.row(reachable)).collect();
+    page(StatusCode::OK, &look::Home { frame: frame(&site, &signed_in, look::Place::Reach), rows })
+}
+
+/// The broker, as somebody reaches it by ssh.
+struct Host<'a> {
+    name: &'a str,
+    port: u16,
+    identity: &'a str,
+}
+
+impl Host<'_> {
+    fn row(&self, reachable: &Reachable) -> look::Reachable {
+        let reach = &reachable.reach;
+        look::Reachable {
+            asset: reach.asset.as_str().into(),
+            service: reach.service.as_str().into(),
+            account: reach.account.as_str().into(),
+            now: now(&reach.decision),
+            line: self.line(reachable).into(),
+        }
+    }
+
+    fn line(&self, Reachable { reach, way }: &Reachable) -> String {
+        let Self { name, port, identity } = self;
+        let usual = *port == 22;
+        match way {
+            Way::Session if usual => format!("ssh -J {identity}@{name} {}@{}", reach.account, reach.asset),
+            Way::Session => format!("ssh -J {identity}@{name}:{port} {}@{}", reach.account, reach.asset),
+            Way::Forward(forward) if usual => format!("ssh -N -L {forward} {identity}@{name}"),
+            Way::Forward(forward) => format!("ssh -N -L {forward} -p {port} {identity}@{name}"),
+        }
+    }
+}
+
+fn now(decision: &Decision) -> look::Now {
+    match decision {
+        Decision::Permit(permit) => look::Now::Yes(permit.terms.not_after.map(look::When::from)),
+        Decision::NeedFactors(_) => look::Now::AfterFactor,
+        Decision::NeedApproval(_) => look::Now::AfterApproval,
+        Decision::Deny(_) => look::Now::No,
+    }
+}

@@ -1,0 +1,94 @@
+//! Somebody's own live sessions and leases: to see, and to end.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::{Response, StatusCode};
+use axum::routing::{get, post};
+use jiff::Timestamp;
+
+use super::{frame, lead_to, notice, page};
+use crate::logging::counted;
+use crate::login::lease;
+use crate::portal::look;
+use crate::portal::signed_in::SignedIn;
+use crate::portal::site::Site;
+use crate::session;
+use crate::store::StoreError;
+use crate::store::leases::LeaseRow;
+use crate::store::sessions::NewSession;
+
+const HERE: &str = "/sessions";
+
+pub(super) fn routes() -> Router<Arc<Site>> {
+    Router::new()
+        .route(HERE, get(list))
+        .route("/sessions/{id}/end", post(end_session))
+        .route("/leases/{id}/end", post(end_lease))
+}
+
+async fn list(State(site): State<Arc<Site>>, signed_in: SignedIn) -> Response<Body> {
+    match own(&site, &signed_in).await {
+        Ok(sessions) => page(StatusCode::OK, &sessions),
+        Err(error) => {
+            counted!(warn, "Somebody's own sessions could not be read", %error);
+            notice::failed(&site, StatusCode::SERVICE_UNAVAILABLE)
+        }
+    }
+}
+
+async fn own(site: &Site, signed_in: &SignedIn) -> Result<look::Sessions, StoreError> {
+    let (broker, identity) = (site.broker(), signed_in.identity());
+    let (sessions, leases) = (session::own_live(broker, identity).await?, lease::own(broker, identity).await?);
+    let now = broker.now();
+    Ok(look::Sessions {
+        frame: frame(site, signed_in, look::Place::Sessions),
+        sessions: sessions.iter().map(live).collect(),
+        leases: leases.iter().map(|lease| mine(lease, now)).collect(),
+        new: None,
+    })
+}
+
+fn live(session: &NewSession) -> look::LiveSession {
+    look::LiveSession {
+        id: session.id.clone(),
+        target: format!("{}@{}", session.account, session.asset).into(),
+        service: (&session.service).into(),
+        source: (&session.source).into(),
+        since: session.started_at.into(),
+        span: None,
+    }
+}
+
+fn mine(lease: &LeaseRow, now: Timestamp) -> look::MyLease {
+    look::MyLease {
+        id: lease.id.clone(),
+        credential: (&lease.credential).into(),
+        source: (&lease.source).into(),
+        factor: lease.factor.to_string().into(),
+        span: look::Span::new(lease.proved_at, lease.expires_at, now),
+    }
+}
+
+async fn end_session(State(site): State<Arc<Site>>, signed_in: SignedIn, Path(id): Path<String>) -> Response<Body> {
+    match session::end_own(site.broker(), signed_in.identity(), &id).await {
+        // One that has just ended by itself is as they wished; another person's is not there.
+        Ok(true | false) => lead_to(HERE),
+        Err(error) => {
+            counted!(warn, "The end of somebody's own session could not be asked for", %error);
+            notice::failed(&site, StatusCode::SERVICE_UNAVAILABLE)
+        }
+    }
+}
+
+async fn end_lease(State(site): State<Arc<Site>>, signed_in: SignedIn, Path(id): Path<String>) -> Response<Body> {
+    match lease::revoke_own(site.broker(), signed_in.identity(), &id).await {
+        Ok(true | false) => lead_to(HERE),
+        Err(error) => {
+            counted!(warn, "Somebody's own lease could not be revoked", %error);
+            notice::failed(&site, StatusCode::SERVICE_UNAVAILABLE)
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! Who is signed in behind a request: asked anew for every one, so that whoever was locked out is out at once.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::body::Body;
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::http::{Method, Response, StatusCode};
+use sallyport_policy::IdentityId;
+
+use super::cookie::Cookie;
+use super::line::Line;
+use super::pages::{next, notice, to_sign_in};
+use super::site::Site;
+use crate::identity::{MultiFactor, Refused};
+
+/// Somebody who is signed in. Whoever is not, never gets to a page that asks for this: they are led to the sign-in.
+#[derive(Debug)]
+pub(super) struct SignedIn {
+    /// What they proved, and that it stands now.
+    pub(super) proof: MultiFactor,
+    /// Their cookie.
+    pub(super) cookie: Cookie,
+    /// Proves that a form was theirs.
+    pub(super) token: String,
+    /// The connection that they ask on.
+    pub(super) line: Arc<Line>,
+}
+
+impl SignedIn {
+    pub(super) fn identity(&self) -> &IdentityId {
+        self.proof.identity()
+    }
+
+    /// Who is signed in behind a request, if anybody is.
+    pub(super) async fn find(site: &Site, parts: &Parts) -> Result<Option<Self>, Refused> {
+        let Some(line) = parts.extensions.get::<Arc<Line>>() else { return Ok(None) };
+        let Some(cookie) = Cookie::of(&parts.headers) else { return Ok(None) };
+        let Some(proof) = site.signed_in.look(&cookie, Instant::now(), true) else { return Ok(None) };
+        let broker = site.broker();
+        let proof = match broker.identities.still_proven(&proof, broker.now()).await {
+            Ok(proof) => proof,
+            // Whether they may stay cannot be asked: they may not go on, and are not sent away either.
+            Err(refused) if refused.is_trouble() => return Err(refused),
+            Err(refused) => {
+                tracing::info!(identity = %proof.identity(), source = %line.source(), %refused, "Signed out");
+                site.signed_in.end(&cookie);
+                line.close();
+                return Ok(None);
+            }
+        };
+        line.signed_in(proof.identity(), broker.policy.current().connections(proof.subject()));
+        Ok(Some(Self { proof, token: site.tokens.token(&cookie), cookie, line: Arc::clone(line) }))
+    }
+}
+
+impl FromRequestParts<Arc<Site>> for SignedIn {
+    type Rejection = Response<Body>;
+
+    async fn from_request_parts(parts: &mut Parts, site: &Arc<Site>) -> Result<Self, Self::Rejection> {
+        match Self::find(site, parts).await {
+            Ok(Some(signed_in)) => Ok(signed_in),
+            // What was posted is lost: nobody knows who would have done it. A script is told so in a way that it hears.
+            Ok(None) if parts.method == Method::POST && parts.headers.contains_key("x-csrf") => {
+                Err(notice::plain(StatusCode::UNAUTHORIZED))
+            }
+            Ok(None) => Err(to_sign_in(next::wanted(parts.uri.path()))),
+            Err(trouble) => {
+                crate::logging::counted!(warn, "Who is signed in cannot be looked at", %trouble);
+                Err(notice::failed(site, StatusCode::SERVICE_UNAVAILABLE))
+            }
+        }
+    }
+}
