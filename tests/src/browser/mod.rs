@@ -165,6 +165,27 @@ impl Browser {
         self.driver.post("execute/async", &json!({ "script": source, "args": arguments })).expect("a script")
     }
 
+    /// Whether pages may run scripts from now on.
+    #[track_caller]
+    pub fn run_scripts(&self, may: bool) {
+        let wanted = json!({ "value": !may });
+        self.driver.devtools("Emulation.setScriptExecutionDisabled", &wanted).expect("a browser that obeys");
+    }
+
+    /// What a screen reader has of the page, in its order: role and name of each, and `disabled` behind what cannot be used.
+    #[track_caller]
+    pub fn heard(&self) -> Vec<String> {
+        let tree = self.driver.devtools("Accessibility.getFullAXTree", &json!({})).expect("what is heard");
+        let nodes = tree["nodes"].as_array().expect("a list").iter().filter(|node| node["ignored"] == json!(false));
+        let spoken = nodes.map(|node| {
+            let (role, name) = (text(&node["role"]["value"]), text(&node["name"]["value"]));
+            let mut properties = node["properties"].as_array().into_iter().flatten();
+            let disabled = properties.any(|each| each["name"] == "disabled" && each["value"]["value"] == json!(true));
+            format!("{role} {name}{}", if disabled { " disabled" } else { "" })
+        });
+        spoken.filter(|each| !each.ends_with(' ')).collect()
+    }
+
     /// What the page's console and the browser itself complained of since the last time: broken policies with it.
     #[track_caller]
     pub fn complaints(&self) -> Vec<String> {

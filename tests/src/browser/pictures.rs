@@ -39,7 +39,10 @@ impl Browser {
     pub fn appear(&self, width: u32, scheme: Scheme) {
         let size = json!({ "width": width, "height": 900, "deviceScaleFactor": 1, "mobile": false });
         self.driver.devtools("Emulation.setDeviceMetricsOverride", &size).expect("a size");
-        let media = json!({ "features": [{ "name": "prefers-color-scheme", "value": scheme.word() }] });
+        let prefers = |name: &str, value: &str| json!({ "name": name, "value": value });
+        let scheme = prefers("prefers-color-scheme", scheme.word());
+        // A picture is taken of what stands still.
+        let media = json!({ "features": [scheme, prefers("prefers-reduced-motion", "reduce")] });
         self.driver.devtools("Emulation.setEmulatedMedia", &media).expect("a scheme");
     }
 

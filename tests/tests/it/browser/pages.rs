@@ -86,6 +86,33 @@ fn a_person_without_a_mouse_confirms_and_refuses() {
 }
 
 #[test]
+fn a_page_without_scripts_says_what_needs_them_and_takes_a_code() {
+    let network = Arc::new(Network::new());
+    let site = Site::start(&network);
+    let browser = Browser::start(&network);
+    let second = pages().into_iter().find(|(name, _)| *name == "second").expect("the page").1;
+    site.page("/second", &second);
+    browser.run_scripts(false);
+    browser.open(&format!("{}/second", site.origin));
+    let heard = browser.heard();
+    for wanted in [
+        "heading Your second factor",
+        "button Use a security key or passkey disabled",
+        "StaticText Passkeys and security keys need JavaScript, which is off in this browser.",
+        "textbox Code",
+        "button Sign in",
+    ] {
+        assert!(heard.iter().any(|each| each == wanted), "not heard: {wanted}\n{}", heard.join("\n"));
+    }
+
+    browser.run_scripts(true);
+    browser.open(&format!("{}/second", site.origin));
+    let heard = browser.heard();
+    assert!(heard.iter().any(|each| each == "button Use a security key or passkey"), "{}", heard.join("\n"));
+    assert!(!heard.iter().any(|each| each.contains("JavaScript")), "{}", heard.join("\n"));
+}
+
+#[test]
 fn the_first_stop_of_the_tabulator_leads_to_the_content() {
     let network = Arc::new(Network::new());
     let site = Site::start(&network);
