@@ -9,7 +9,7 @@ const MOST_FILES: u64 = 1 << 20;
 /// Why the process could not be made safe.
 #[derive(Debug, thiserror::Error)]
 #[error("the process cannot switch off {what}: {source}")]
-pub struct HardenError {
+pub(crate) struct HardenError {
     what: &'static str,
     source: std::io::Error,
 }
@@ -19,7 +19,7 @@ pub struct HardenError {
 ///
 /// # Errors
 /// The kernel refuses it; then no key may be read.
-pub fn harden() -> Result<(), HardenError> {
+pub(crate) fn harden() -> Result<(), HardenError> {
     let none = Rlimit { current: Some(0), maximum: Some(0) };
     setrlimit(Resource::Core, none).map_err(|error| HardenError { what: "core dumps", source: error.into() })?;
     set_dumpable_behavior(DumpableBehavior::NotDumpable)
@@ -27,7 +27,7 @@ pub fn harden() -> Result<(), HardenError> {
 }
 
 /// Raises the soft limit of open files to the hard one, and gives what holds then.
-pub fn raise_open_files() -> u64 {
+pub(crate) fn raise_open_files() -> u64 {
     let mut limit = getrlimit(Resource::Nofile);
     let most = limit.maximum.unwrap_or(MOST_FILES).min(MOST_FILES);
     if limit.current.is_some_and(|current| current < most) {

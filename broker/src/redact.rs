@@ -3,7 +3,7 @@
 /// The text without what looks like a secret: private keys, one-time secrets, passwords in URLs. For everything that an
 /// error or a log line repeats of what somebody gave; a public key, a name, a path stay as they are.
 #[must_use]
-pub fn without_secrets(text: &str) -> String {
+pub(crate) fn without_secrets(text: &str) -> String {
     let text = cut(text, "AGE-SECRET-KEY-", |rest| rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '-'));
     let text = cut(&text, "AGE-PLUGIN-", |rest| rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '-'));
     let text = cut(&text, "otpauth://", |rest| rest.find(|c: char| c.is_whitespace() || "`'\"".contains(c)));

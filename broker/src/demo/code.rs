@@ -14,7 +14,7 @@ use crate::vault::{MasterKey, Secret, Vault, VaultError};
 
 /// Why there is no code.
 #[derive(Debug, thiserror::Error)]
-pub enum CodeError {
+pub(crate) enum CodeError {
     /// The folder of the demo.
     #[error(transparent)]
     Demo(#[from] DemoError),
@@ -30,7 +30,7 @@ pub enum CodeError {
 ///
 /// # Errors
 /// No demo in the folder, or nobody of that name.
-pub async fn current_code(dir: &Path, name: &str) -> Result<String, CodeError> {
+pub(crate) async fn current_code(dir: &Path, name: &str) -> Result<String, CodeError> {
     let demo = prepare::read(dir)?;
     let person = demo.identities.iter().find(|person| person.name == name);
     let person = person.ok_or_else(|| CodeError::Nobody(name.to_owned()))?;

@@ -21,11 +21,11 @@ use crate::identity::admin::AdminError;
 use crate::logging;
 use crate::store::StoreError;
 use crate::vault::{KeyName, VaultError};
-pub use code::{CodeError, current_code};
+pub(crate) use code::current_code;
 use service::Service;
 
 /// Where the broker of the demo listens unless told otherwise.
-pub const SSH_PORT: u16 = 2222;
+pub(crate) const SSH_PORT: u16 = 2222;
 /// Where its portal is unless told otherwise, or unless something else is there.
 const PORTAL_PORT: u16 = 8443;
 
@@ -38,7 +38,7 @@ struct Ports {
 
 /// Why there is no demo.
 #[derive(Debug, thiserror::Error)]
-pub enum DemoError {
+pub(crate) enum DemoError {
     /// A file of the folder.
     #[error("`{}`: {source}", path.display())]
     File {
@@ -88,7 +88,7 @@ pub enum DemoError {
 ///
 /// # Errors
 /// What cannot be made or started; a port that is taken is named.
-pub async fn run(
+pub(crate) async fn run(
     dir: &Path,
     ssh_port: u16,
     portal_port: Option<u16>,

@@ -6,8 +6,8 @@ mod end;
 mod registry;
 mod target;
 
-pub use end::End;
-pub use registry::Registry;
+pub(crate) use end::End;
+pub(crate) use registry::Registry;
 pub(crate) use registry::{Live, Registered, Switch, Times};
 pub(crate) use target::Endpoint;
-pub use target::{Form, Target};
+pub(crate) use target::{Form, Target};

@@ -22,7 +22,7 @@ const ANSWERED_WITHIN: Duration = Duration::from_secs(5);
 const UPKEEP: Duration = Duration::from_secs(5);
 
 /// A bound metrics listener that does not serve yet.
-pub struct MetricsServer {
+pub(crate) struct MetricsServer {
     address: SocketAddr,
     listener: TcpListener,
     figures: PrometheusHandle,
@@ -49,7 +49,7 @@ impl MetricsServer {
     ///
     /// # Errors
     /// The port is taken, or metrics are collected already.
-    pub async fn bind(address: SocketAddr, broker: &str) -> Result<Self, MetricsError> {
+    pub(crate) async fn bind(address: SocketAddr, broker: &str) -> Result<Self, MetricsError> {
         let listener = TcpListener::bind(address).await.map_err(|source| MetricsError::Listen { address, source })?;
         let recorder = PrometheusBuilder::new().add_global_label("broker", broker).build_recorder();
         let figures = recorder.handle();
@@ -59,7 +59,7 @@ impl MetricsServer {
     }
 
     /// Serves until `stop`.
-    pub async fn serve(self, stop: CancellationToken) {
+    pub(crate) async fn serve(self, stop: CancellationToken) {
         tracing::info!(address = %self.address, "Metrics are served");
         let figures = self.figures.clone();
         let mut open = VecDeque::new();

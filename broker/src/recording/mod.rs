@@ -4,11 +4,11 @@
 //! `<folder>/<UTC day>/<session>.srec`, append only. A call of [`RecordingHandle::append`] returns when `write` has (or, with
 //! `durability = "power"`, when `fdatasync` has), and only then is anything forwarded.
 
-pub mod clock;
+pub(crate) mod clock;
 mod disk;
 mod handle;
 mod history;
-pub mod ledger;
+pub(crate) mod ledger;
 mod path;
 mod permits;
 mod recordings;
@@ -20,10 +20,8 @@ mod syncer;
 #[cfg(test)]
 mod tests;
 
-pub use disk::{DiskLevel, DiskLow, DiskSpace};
-pub use handle::RecordingHandle;
-pub use path::{BadPath, RecordingPath};
-pub use recordings::{Recordings, RecordingsError};
-pub use recovery::{Found, Recovered};
-pub use retention::Removed;
-pub use sink::{FileSink, open_file};
+pub(crate) use handle::RecordingHandle;
+pub(crate) use path::RecordingPath;
+pub(crate) use recordings::{Recordings, RecordingsError};
+pub(crate) use recovery::Found;
+pub(crate) use sink::open_file;

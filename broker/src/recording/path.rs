@@ -15,14 +15,14 @@ use rustix::fs::{AtFlags, Mode, OFlags, open, openat, unlinkat};
 
 /// The path of a recording below the folder of recordings.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RecordingPath {
+pub(crate) struct RecordingPath {
     day: Date,
     session: String,
 }
 
 /// What stands in the catalogue is not where a recording can lie.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum BadPath {
+pub(crate) enum BadPath {
     /// No session has such an id.
     #[error("`{0}` is not a session id")]
     Session(String),
@@ -41,7 +41,7 @@ impl RecordingPath {
     ///
     /// # Errors
     /// When that is no session id.
-    pub fn new(session: &str, started: Timestamp) -> Result<Self, BadPath> {
+    pub(crate) fn new(session: &str, started: Timestamp) -> Result<Self, BadPath> {
         if session.len() != SESSION_LENGTH || !session.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
             return Err(BadPath::Session(cut(session)));
         }
@@ -53,7 +53,7 @@ impl RecordingPath {
     ///
     /// # Errors
     /// When it is anything but `<day>/<session>.srec`.
-    pub fn parse(path: &str, session: &str) -> Result<Self, BadPath> {
+    pub(crate) fn parse(path: &str, session: &str) -> Result<Self, BadPath> {
         let elsewhere = || BadPath::Elsewhere { path: cut(path), session: cut(session) };
         let day = path.split('/').next().and_then(|day| day.parse::<Date>().ok()).ok_or_else(elsewhere)?;
         let parsed = Self { day, ..Self::new(session, Timestamp::UNIX_EPOCH)? };
@@ -70,7 +70,7 @@ impl RecordingPath {
     ///
     /// # Errors
     /// When it cannot be, or is a link or anything else than a file.
-    pub fn open(&self, folder: &Path) -> io::Result<File> {
+    pub(crate) fn open(&self, folder: &Path) -> io::Result<File> {
         // A pipe in place of the file must not keep us waiting for a writer.
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = File::from(openat(&self.open_day(folder)?, self.file_name(), flags, Mode::empty())?);

@@ -32,7 +32,7 @@ impl Disk for FileSystem {
 
 /// The file of a recording that is being made.
 #[derive(Debug)]
-pub struct FileSink {
+pub(crate) struct FileSink {
     file: Arc<Unsynced>,
     syncer: Arc<Syncer>,
     durability: Durability,
@@ -114,7 +114,7 @@ fn sync_folder(folder: File, durability: Durability, syncer: &Arc<Syncer>) -> io
 }
 
 /// Opens a recording that was named as a file. A link in its place is not followed.
-pub fn open_file(path: &Path) -> io::Result<File> {
+pub(crate) fn open_file(path: &Path) -> io::Result<File> {
     use rustix::fs::{OFlags, open};
     let file = open(path, OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
     Ok(File::from(file))

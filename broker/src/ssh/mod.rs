@@ -28,9 +28,8 @@ mod transfer;
 pub(crate) mod tests;
 
 pub(in crate::ssh) use channel::say_and_close;
-pub use channel::{
-    ChannelAnswer, ChannelContext, ChannelError, ChannelRequest, Flow, RefusedRequest, SessionChannel, bytes_queued,
-    pipe, relay_forward,
+pub(crate) use channel::{
+    ChannelAnswer, ChannelContext, ChannelRequest, Flow, RefusedRequest, SessionChannel, pipe, relay_forward,
 };
 pub(crate) use server::listen;
-pub use transfer::{FileOutcome, FileReport, Transferred, Via, Way};
+pub(crate) use transfer::{FileOutcome, FileReport};

@@ -15,7 +15,7 @@ use crate::store::{Store, StoreError};
 
 /// What the chain says of all recordings, entry by entry.
 #[derive(Debug, Default)]
-pub struct Ledger {
+pub(crate) struct Ledger {
     sessions: BTreeMap<String, Facts>,
     /// Bytes that a broker has of a zone: closed and not removed.
     kept: BTreeMap<(Arc<str>, Arc<str>), u64>,
@@ -25,7 +25,7 @@ pub struct Ledger {
 
 /// What the chain says of one session's recording.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Facts {
+pub(crate) struct Facts {
     /// Its beginning.
     pub start: Option<Start>,
     /// When it was first said to be closed, in microseconds since the Unix epoch.
@@ -42,7 +42,7 @@ pub struct Facts {
 
 /// How a session began.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Start {
+pub(crate) struct Start {
     /// The entry that says so.
     pub seq: i64,
     /// When, in microseconds since the Unix epoch.
@@ -55,7 +55,7 @@ pub struct Start {
 
 /// The end of a recording.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Head {
+pub(crate) struct Head {
     /// The entry that says so.
     pub seq: i64,
     /// The chain value over all of it.
@@ -67,7 +67,7 @@ pub struct Head {
 impl Facts {
     /// What is wrong with a recording of which this head was found.
     #[must_use]
-    pub fn against(&self, found: Option<&str>) -> Vec<String> {
+    pub(crate) fn against(&self, found: Option<&str>) -> Vec<String> {
         let mut faults = self.faults.clone();
         if let (Some(head), Some(found)) = (&self.head, found)
             && head.hex() != found
@@ -85,7 +85,7 @@ impl Facts {
 impl Head {
     /// The chain value, hex.
     #[must_use]
-    pub fn hex(&self) -> String {
+    pub(crate) fn hex(&self) -> String {
         HEXLOWER.encode(&self.hash)
     }
 }
@@ -117,7 +117,7 @@ impl Ledger {
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub async fn of_session(store: &Store, session: &str) -> Result<Facts, StoreError> {
+    pub(crate) async fn of_session(store: &Store, session: &str) -> Result<Facts, StoreError> {
         let mut ledger = Self::default();
         let mut edited = Vec::new();
         let codes = [SESSION_STARTED, SESSION_ENDED, INTERRUPTED, REMOVED];
@@ -133,7 +133,7 @@ impl Ledger {
     }
 
     /// Takes the next entry of the chain.
-    pub fn entry(&mut self, entry: &AuditEntry) {
+    pub(crate) fn entry(&mut self, entry: &AuditEntry) {
         if entry.code == BROKER_STARTED {
             return self.run(&entry.broker).latest = entry.seq;
         }
@@ -227,18 +227,18 @@ impl Ledger {
 
     /// What the chain says of this session's recording.
     #[must_use]
-    pub fn get(&self, session: &str) -> Option<&Facts> {
+    pub(crate) fn get(&self, session: &str) -> Option<&Facts> {
         self.sessions.get(session)
     }
 
     /// All of them, the oldest session first.
-    pub fn sessions(&self) -> impl Iterator<Item = (&str, &Facts)> {
+    pub(crate) fn sessions(&self) -> impl Iterator<Item = (&str, &Facts)> {
         self.sessions.iter().map(|(session, facts)| (session.as_str(), facts))
     }
 
     /// Whether the broker of this session has been started since, and has served: then it has closed what it found open.
     #[must_use]
-    pub fn closed_out(&self, start: &Start) -> bool {
+    pub(crate) fn closed_out(&self, start: &Start) -> bool {
         self.runs.get(&start.broker).is_some_and(|run| start.seq < run.served)
     }
 
@@ -258,7 +258,7 @@ impl Ledger {
 
     /// The bytes that a broker has of a zone: closed and not removed.
     #[must_use]
-    pub fn bytes(&self, start: &Start) -> u64 {
+    pub(crate) fn bytes(&self, start: &Start) -> u64 {
         self.kept.get(&(Arc::clone(&start.broker), Arc::clone(&start.zone))).copied().unwrap_or(0)
     }
 

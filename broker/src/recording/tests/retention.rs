@@ -3,7 +3,7 @@
 use jiff::SignedDuration;
 
 use super::*;
-use crate::recording::Removed;
+use crate::recording::retention::Removed;
 use crate::store::recordings::RecordingFilter;
 
 async fn three(desk: &mut Desk, keep: Retention) -> Recordings {

@@ -11,7 +11,7 @@ use crate::ssh::transfer::FileReport;
 
 /// What every channel of one recorded session shares.
 #[derive(Clone)]
-pub struct ChannelContext {
+pub(crate) struct ChannelContext {
     /// The one way to the recorder.
     pub record: Record,
     /// What the permit allows.
@@ -30,7 +30,7 @@ pub struct ChannelContext {
 
 /// A request that the terms of its session do not allow.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RefusedRequest {
+pub(crate) struct RefusedRequest {
     /// What was asked for.
     pub request: String,
     /// Why not.

@@ -12,7 +12,7 @@ use super::supervise::supervise;
 use super::traffic::Traffic;
 
 /// Relays a direct-tcpip channel that the asset has opened to `host` and `port` of its own, on a track of its own.
-pub fn relay_forward(
+pub(crate) fn relay_forward(
     client: Channel<server::Msg>,
     asset: Channel<client::Msg>,
     context: ChannelContext,

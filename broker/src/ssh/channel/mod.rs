@@ -20,14 +20,13 @@ mod stream_side;
 mod supervise;
 mod traffic;
 
-pub use context::{ChannelContext, RefusedRequest};
-pub use flow::Flow;
-pub use loopback::relay_forward;
-pub use pipe::pipe;
-pub use queue::bytes_queued;
+pub(crate) use context::{ChannelContext, RefusedRequest};
+pub(crate) use flow::Flow;
+pub(crate) use loopback::relay_forward;
+pub(crate) use pipe::pipe;
 #[cfg(test)]
-pub(in crate::ssh) use queue::{SLOW_ABOVE, STALLS_AFTER};
+pub(in crate::ssh) use queue::{SLOW_ABOVE, STALLS_AFTER, bytes_queued};
 pub(in crate::ssh) use refusal::say_and_close;
-pub use request::ChannelRequest;
-pub use session_channel::{ChannelAnswer, ChannelError, SessionChannel};
+pub(crate) use request::ChannelRequest;
+pub(crate) use session_channel::{ChannelAnswer, SessionChannel};
 pub(in crate::ssh) use stream_side::ChannelCaller;

@@ -17,7 +17,7 @@ use super::reader::Received;
 const PIPE: usize = 256 * 1024;
 
 /// The channel's bytes as a stream; it ends when either side ends.
-pub fn pipe(channel: Channel<server::Msg>, flow: Flow) -> impl AsyncRead + AsyncWrite + Unpin + Send + 'static {
+pub(crate) fn pipe(channel: Channel<server::Msg>, flow: Flow) -> impl AsyncRead + AsyncWrite + Unpin + Send + 'static {
     let (near, far) = tokio::io::duplex(PIPE);
     let (from_far, to_far) = tokio::io::split(far);
     let id = channel.id();

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 /// What a person's client asks of a session channel and waits for an answer to.
 #[derive(Debug, Clone)]
-pub enum ChannelRequest {
+pub(crate) enum ChannelRequest {
     /// A terminal.
     Pty {
         /// The terminal's type.

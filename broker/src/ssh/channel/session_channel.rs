@@ -29,7 +29,7 @@ const ANSWERS: usize = 16;
 
 /// Why a channel could not be opened.
 #[derive(Debug, thiserror::Error)]
-pub enum ChannelError {
+pub(crate) enum ChannelError {
     /// Its beginning could not be recorded, so nothing may pass.
     #[error(transparent)]
     Record(#[from] Unrecorded),
@@ -38,7 +38,7 @@ pub enum ChannelError {
 /// What to answer the person's client.
 #[must_use]
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ChannelAnswer {
+pub(crate) enum ChannelAnswer {
     /// Success.
     Success,
     /// Failure; the channel goes on.
@@ -48,7 +48,7 @@ pub enum ChannelAnswer {
 }
 
 /// One session channel from the person, from open to close.
-pub struct SessionChannel {
+pub(crate) struct SessionChannel {
     ends: Arc<Ends>,
     answers: mpsc::Receiver<bool>,
     start: Option<oneshot::Sender<Traffic>>,
@@ -57,7 +57,7 @@ pub struct SessionChannel {
 
 impl SessionChannel {
     /// Joins a channel of the person's connection to one of the asset's, on a track of its own.
-    pub async fn open(
+    pub(crate) async fn open(
         client: Channel<server::Msg>,
         handle: server::Handle,
         asset: Channel<client::Msg>,
@@ -74,17 +74,17 @@ impl SessionChannel {
 
     /// Whether it is closed towards both sides, whoever began it. russh tells its handler only of a close that the person
     /// began.
-    pub fn is_over(&self) -> bool {
+    pub(crate) fn is_over(&self) -> bool {
         self.ends.stop.is_cancelled()
     }
 
     /// Resolves when it is over.
-    pub async fn over(&self) {
+    pub(crate) async fn over(&self) {
         self.ends.stop.cancelled().await;
     }
 
     /// Judges a request by the terms, records it, asks the asset, and says what to answer.
-    pub async fn request(&mut self, request: ChannelRequest) -> ChannelAnswer {
+    pub(crate) async fn request(&mut self, request: ChannelRequest) -> ChannelAnswer {
         self.ends.context.record.activity.touch();
         let (word, bytes, starts) = (request.word(), request.weight(), request.starts());
         let answer = match self.pass(request).await {
@@ -108,7 +108,7 @@ impl SessionChannel {
     }
 
     /// The person's window has a new size. Nothing is answered.
-    pub async fn window_changed(&self, cols: u32, rows: u32, pixels: (u32, u32)) {
+    pub(crate) async fn window_changed(&self, cols: u32, rows: u32, pixels: (u32, u32)) {
         let body = json!({ "request": "window", "cols": cols, "rows": rows, "allowed": true });
         if self.ends.track.append_json(Kind::Request, &body).is_ok() {
             self.send(self.ends.asset.window_change(cols, rows, pixels.0, pixels.1)).await;
@@ -116,7 +116,7 @@ impl SessionChannel {
     }
 
     /// The person sends the remote process a signal. Nothing is answered.
-    pub async fn signal(&self, signal: Sig) {
+    pub(crate) async fn signal(&self, signal: Sig) {
         self.ends.context.record.activity.touch();
         let body = json!({ "request": "signal", "name": signal_name(&signal), "allowed": true });
         if self.ends.track.append_json(Kind::Request, &body).is_ok() {

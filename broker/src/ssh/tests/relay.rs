@@ -266,7 +266,7 @@ async fn a_person_who_pauses_alone_loses_nothing() {
         }
         if received > SIZE / 8 && !std::mem::replace(&mut paused, true) {
             tokio::time::sleep(STALLS_AFTER + Duration::from_secs(3)).await;
-            assert!(crate::ssh::bytes_queued() < 5 * SLOW_ABOVE);
+            assert!(crate::ssh::channel::bytes_queued() < 5 * SLOW_ABOVE);
         }
     }
     assert_eq!(received, SIZE);

@@ -20,7 +20,7 @@ pub(crate) enum Command {
 /// Which way files go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Way {
+pub(crate) enum Way {
     /// To the asset.
     Upload,
     /// From the asset.
@@ -29,7 +29,7 @@ pub enum Way {
 
 impl Way {
     /// The stable word.
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Way::Upload => "upload",
             Way::Download => "download",

@@ -9,12 +9,12 @@ pub(in crate::ssh) mod command;
 pub(in crate::ssh) mod scp;
 pub(in crate::ssh) mod sftp;
 
-pub use command::Way;
+pub(crate) use command::Way;
 
 /// By which protocol a file went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Via {
+pub(crate) enum Via {
     /// The sftp subsystem, or sftp-server run as a command.
     Sftp,
     /// scp's own protocol (`scp -O`).
@@ -25,7 +25,7 @@ pub enum Via {
 
 impl Via {
     /// The stable word.
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Via::Sftp => "sftp",
             Via::Scp => "scp",
@@ -36,7 +36,7 @@ impl Via {
 
 /// One file that was transferred, wholly or in part, or refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FileReport {
+pub(crate) struct FileReport {
     /// The channel's track in the recording.
     pub track: TrackId,
     /// By which protocol.
@@ -49,7 +49,7 @@ pub struct FileReport {
 
 /// What became of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum FileOutcome {
+pub(crate) enum FileOutcome {
     /// Its content went one way.
     Transferred(Transferred),
     /// The terms do not allow what was asked: a stable word such as `open-write`.
@@ -58,7 +58,7 @@ pub enum FileOutcome {
 
 /// The content that went.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Transferred {
+pub(crate) struct Transferred {
     /// Which way.
     pub way: Way,
     /// Bytes that went.

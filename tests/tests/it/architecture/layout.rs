@@ -65,6 +65,33 @@ fn no_file_is_brought_in_by_its_path() {
     faults.end(not_yet::PATHS);
 }
 
+/// What is public is named from outside: by the binary, by a test, or in a document that is compiled.
+#[test]
+fn no_module_of_the_broker_is_public_for_nobody() {
+    let library = root().join("broker/src/lib.rs");
+    let library = tokens(&read(&library));
+    let public = library.windows(3).filter(|three| three[0].is("pub") && three[1].is("mod"));
+    let public = public.map(|three| three[2].text.clone()).collect::<BTreeSet<_>>();
+    assert!(public.contains("cli"), "the binary's own way in was not found");
+    let mut named = BTreeSet::new();
+    for file in sources() {
+        let inside = file.starts_with(root().join("broker/src")) && !file.ends_with("main.rs");
+        for line in read(&file).lines().filter(|line| !inside || line.trim_start().starts_with("//")) {
+            let words = line.match_indices("sallyport::").map(|(at, crate_)| &line[at + crate_.len()..]);
+            named.extend(
+                words.filter_map(|rest| {
+                    rest.split(|c: char| !c.is_alphanumeric() && c != '_').next().map(str::to_owned)
+                }),
+            );
+        }
+    }
+    let mut faults = Faults::default();
+    for module in public.difference(&named) {
+        faults.meet(module, "a module that is public, and that nobody outside names");
+    }
+    faults.end(not_yet::PUBLIC);
+}
+
 /// A module that nobody names is code that never runs, or tests that do not.
 #[test]
 fn every_source_is_part_of_a_crate() {

@@ -14,3 +14,6 @@ pub(super) const UNIT_TESTS: &[&str] = &[];
 
 /// Files that bring in another by `#[path]`.
 pub(super) const PATHS: &[&str] = &[];
+
+/// Modules of the broker that are public before somebody outside names them.
+pub(super) const PUBLIC: &[&str] = &["portal"];

@@ -68,7 +68,7 @@ static HANDED: LazyLock<Arc<Pool>> = LazyLock::new(|| Arc::new(Pool::new(HANDED_
 
 /// What one connection holds.
 #[derive(Debug, Clone, Default)]
-pub struct Flow {
+pub(crate) struct Flow {
     incoming: Arc<Incoming>,
     outgoing: Arc<Outgoing>,
 }

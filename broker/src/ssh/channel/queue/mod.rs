@@ -32,7 +32,8 @@ const PROGRESS: usize = 1024;
 pub(in crate::ssh) static PROCESS: LazyLock<Arc<Pool>> = LazyLock::new(|| Arc::new(Pool::new(TOTAL)));
 
 /// Bytes that all queues of this process hold now.
-pub fn bytes_queued() -> usize {
+#[cfg(test)]
+pub(crate) fn bytes_queued() -> usize {
     PROCESS.used()
 }
 
