@@ -23,7 +23,7 @@ use crate::ssh::transfer::sftp::Sftp;
 use crate::ssh::transfer::{FileOutcome, Via};
 
 /// How long the asset may take to answer a request.
-const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+const ASSET_ANSWERS_WITHIN: Duration = Duration::from_secs(10);
 /// Answers of the asset that may wait; requests go one at a time.
 const ANSWERS: usize = 16;
 
@@ -250,7 +250,7 @@ impl SessionChannel {
         ends.to_asset(send).await?;
         let answer = tokio::select! {
             biased;
-            answer = tokio::time::timeout(ANSWER_WITHIN, self.answers.recv()) => answer.ok().flatten(),
+            answer = tokio::time::timeout(ASSET_ANSWERS_WITHIN, self.answers.recv()) => answer.ok().flatten(),
             () = ends.stop.cancelled() => None,
             () = ends.from_asset.gone.cancelled() => None,
         };
