@@ -7,7 +7,7 @@ use super::local_forward::local_forward;
 
 /// One service of one asset, as one account.
 #[derive(Debug)]
-pub(crate) struct Reachable {
+pub(crate) struct ReachedBy {
     /// Which, and what the policy says of it now.
     pub(crate) reach: Reach,
     /// How one gets there.
@@ -24,7 +24,7 @@ pub(crate) enum Way {
 }
 
 /// Everything that grants name for a person, by asset, service and account.
-pub(crate) fn reachable(policy: &Policy, subject: &Subject, proofs: &[Proof], now: Timestamp) -> Vec<Reachable> {
+pub(crate) fn reachable(policy: &Policy, subject: &Subject, proofs: &[Proof], now: Timestamp) -> Vec<ReachedBy> {
     let mut reachable = Vec::new();
     for reach in policy.reach(subject, proofs, &[], now) {
         // Everything within one policy: what it reaches is in it.
@@ -37,7 +37,7 @@ pub(crate) fn reachable(policy: &Policy, subject: &Subject, proofs: &[Proof], no
             let several = policy.accounts(subject, &reach.asset, &reach.service).len() > 1;
             Way::Forward(local_forward(&reach.asset, service.port, several.then_some(&reach.account)))
         };
-        reachable.push(Reachable { reach, way });
+        reachable.push(ReachedBy { reach, way });
     }
     reachable
 }

@@ -6,15 +6,15 @@ use std::sync::{Arc, LazyLock};
 use aws_lc_rs::digest;
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use axum::http::{HeaderValue, Response};
+use axum::http::{HeaderValue, Response, StatusCode};
 use axum::routing::get;
 use data_encoding::HEXLOWER;
 
-use super::notice;
-use crate::portal::look::Assets;
-use crate::portal::site::Site;
+use super::answer::plain;
+use super::look::Assets;
+use super::site::Site;
 
 /// So much of a hash is enough to tell two versions of a file apart.
 const HASH: usize = 16;
@@ -24,9 +24,9 @@ const SCRIPT: &str = "text/javascript; charset=utf-8";
 
 /// Name, kind, and what lies there.
 const FILES: [(&str, &str, &[u8]); 3] = [
-    ("style.css", CSS, include_bytes!("../../../assets/portal/style.css")),
-    ("page.js", SCRIPT, include_bytes!("../../../assets/portal/page.js")),
-    ("webauthn.js", SCRIPT, include_bytes!("../../../assets/portal/webauthn.js")),
+    ("style.css", CSS, include_bytes!("../../assets/portal/style.css")),
+    ("page.js", SCRIPT, include_bytes!("../../assets/portal/page.js")),
+    ("webauthn.js", SCRIPT, include_bytes!("../../assets/portal/webauthn.js")),
 ];
 
 static HASHES: LazyLock<[String; FILES.len()]> = LazyLock::new(|| FILES.map(|file| hash(file.2)));
@@ -41,10 +41,10 @@ pub(super) fn paths() -> Assets {
     Assets { style: path(0), page: path(1), webauthn: path(2) }
 }
 
-async fn asset(State(site): State<Arc<Site>>, Path(asked): Path<[String; 2]>) -> Response<Body> {
+async fn asset(Path(asked): Path<[String; 2]>) -> Response<Body> {
     let [hash, name] = asked;
     let found = FILES.iter().zip(HASHES.iter()).find(|(file, known)| file.0 == name && **known == hash);
-    let Some(((_, kind, bytes), _)) = found else { return notice::not_found(&site) };
+    let Some(((_, kind, bytes), _)) = found else { return plain(StatusCode::NOT_FOUND) };
     let mut answer = Response::new(Body::from(*bytes));
     let headers = answer.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));

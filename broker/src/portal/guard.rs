@@ -19,9 +19,10 @@ use hyper::service::Service as _;
 use hyper_util::service::TowerToHyperService;
 use serde::Deserialize;
 
+use super::answer::plain;
 use super::cookie::Cookie;
 use super::line::Line;
-use super::pages::notice;
+use super::notice;
 use super::site::Site;
 
 /// The largest body.
@@ -196,9 +197,7 @@ impl Fault {
             Fault::Kind => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         };
         // No browser with a page of ours gets here: there is nobody to read a page.
-        let mut answer = Response::new(Body::empty());
-        *answer.status_mut() = status;
-        answer
+        plain(status)
     }
 }
 

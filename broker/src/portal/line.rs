@@ -1,7 +1,7 @@
 //! One connection of a browser: whether somebody who is signed in is behind it, and when it is over.
 
 use std::net::IpAddr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use sallyport_policy::IdentityId;
@@ -41,9 +41,9 @@ struct State {
     identity: Option<IdentityId>,
 }
 
-/// A request that is looked at; its end is noted when this is dropped.
+/// A request, until its answer has been sent whole; its end is noted when this is dropped.
 #[derive(Debug)]
-pub(super) struct Running<'a>(&'a Line);
+pub(super) struct Running(Arc<Line>);
 
 impl Line {
     pub(super) fn new(source: IpAddr, pass: Pass) -> Self {
@@ -64,7 +64,7 @@ impl Line {
     }
 
     /// A request begins.
-    pub(super) fn begin(&self) -> Running<'_> {
+    pub(super) fn begin(self: &Arc<Self>) -> Running {
         let mut state = self.lock();
         state.running += 1;
         state.asked += 1;
@@ -72,7 +72,8 @@ impl Line {
         if state.asked >= most {
             self.closing.cancel();
         }
-        Running(self)
+        drop(state);
+        Running(Arc::clone(self))
     }
 
     /// A first factor was right: who has said that outlives those who have said less.
@@ -128,7 +129,7 @@ impl Line {
     }
 }
 
-impl Drop for Running<'_> {
+impl Drop for Running {
     fn drop(&mut self) {
         let mut state = self.0.lock();
         state.running -= 1;
@@ -139,13 +140,11 @@ impl Drop for Running<'_> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
-    use std::sync::Arc;
-
     use crate::listen::{Door, Limits, Slot};
 
     use super::*;
 
-    fn line() -> (Arc<Door>, Slot, Line) {
+    fn line() -> (Arc<Door>, Slot, Arc<Line>) {
         let door = Door::new(Limits {
             in_all: 9,
             per_source: 9,
@@ -157,7 +156,7 @@ mod tests {
         });
         let source = IpAddr::from([192, 0, 2, 1]);
         let slot = door.admit(source, std::time::Instant::now()).unwrap();
-        let line = Line::new(source, slot.pass());
+        let line = Arc::new(Line::new(source, slot.pass()));
         (door, slot, line)
     }
 

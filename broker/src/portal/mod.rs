@@ -8,6 +8,8 @@
 //!
 //! [`look`] is what they see.
 
+mod answer;
+mod assets;
 mod certificate;
 mod cookie;
 mod guard;
@@ -16,6 +18,8 @@ mod jar;
 mod line;
 mod listener;
 pub mod look;
+mod next;
+mod notice;
 mod pages;
 mod serve;
 mod signed_in;

@@ -1,7 +1,7 @@
 //! Where somebody wanted to go before they signed in: one of our own pages, or the first one. Nothing else is ever led to.
 
 /// The first page.
-pub(in crate::portal) const START: &str = "/";
+pub(super) const START: &str = "/";
 
 /// Pages that somebody may come back to.
 const PAGES: &[&str] = &["/sessions", "/factors"];
@@ -9,7 +9,7 @@ const PAGES: &[&str] = &["/sessions", "/factors"];
 const CODES: &str = "/c/";
 
 /// The page of ours that a path means.
-pub(in crate::portal) fn wanted(path: &str) -> &str {
+pub(super) fn wanted(path: &str) -> &str {
     let code = |code: &str| {
         (1..=64).contains(&code.len()) && code.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))
     };

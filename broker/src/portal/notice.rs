@@ -6,9 +6,10 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{Response, StatusCode};
 
-use super::{bare_frame, page};
-use crate::portal::look::Notice;
-use crate::portal::site::Site;
+use super::answer::page;
+use super::assets;
+use super::look::{Frame, Notice, Place};
+use super::site::Site;
 
 /// There is no such page.
 pub(super) async fn nothing_here(State(site): State<Arc<Site>>) -> Response<Body> {
@@ -16,17 +17,17 @@ pub(super) async fn nothing_here(State(site): State<Arc<Site>>) -> Response<Body
 }
 
 /// There is no such page, or not for this person.
-pub(in crate::portal) fn not_found(site: &Site) -> Response<Body> {
+pub(super) fn not_found(site: &Site) -> Response<Body> {
     page(StatusCode::NOT_FOUND, &Notice::not_found(bare_frame(site)))
 }
 
 /// What was sent came from elsewhere, or from a page of a stage that is over.
-pub(in crate::portal) fn stale(site: &Site) -> Response<Body> {
+pub(super) fn stale(site: &Site) -> Response<Body> {
     page(StatusCode::FORBIDDEN, &Notice::stale(bare_frame(site)))
 }
 
 /// Something of ours failed.
-pub(in crate::portal) fn failed(site: &Site, status: StatusCode) -> Response<Body> {
+pub(super) fn failed(site: &Site, status: StatusCode) -> Response<Body> {
     page(status, &Notice::failed(bare_frame(site)))
 }
 
@@ -35,9 +36,14 @@ pub(super) fn signed_out(site: &Site) -> Response<Body> {
     page(StatusCode::OK, &Notice::signed_out(bare_frame(site)))
 }
 
-/// No page at all.
-pub(in crate::portal) fn plain(status: StatusCode) -> Response<Body> {
-    let mut answer = Response::new(Body::empty());
-    *answer.status_mut() = status;
-    answer
+/// What is around a page of nobody.
+pub(super) fn bare_frame(site: &Site) -> Frame {
+    Frame {
+        broker: site.settings().name.clone(),
+        csrf: String::new(),
+        assets: assets::paths(),
+        person: None,
+        place: Place::Elsewhere,
+        said: None,
+    }
 }

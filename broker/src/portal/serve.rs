@@ -5,14 +5,15 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::http::{Request, Response};
-use hyper::body::Incoming;
+use hyper::body::{Frame, Incoming, SizeHint};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
@@ -24,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::certificate::HTTP2;
-use super::line::Line;
+use super::line::{Line, Running};
 use super::site::Site;
 use super::strict::Strict;
 use super::{guard, headers};
@@ -33,7 +34,7 @@ use crate::listen::{Dismissal, Pass, Progress, Shared, dismissed};
 /// From the handshake to the last byte of a request's head, on HTTP/1.
 const HEAD_WITHIN: Duration = Duration::from_secs(10);
 /// From a request's head to its answer. A password that waits its turn takes half a minute (see `identity/throttle.rs`).
-const ANSWER_WITHIN: Duration = Duration::from_secs(60);
+const REQUEST_WITHIN: Duration = Duration::from_secs(60);
 /// How long a connection that is over may take to hear it.
 const CLOSE_WITHIN: Duration = Duration::from_secs(5);
 /// Between looks whether the other side is still there, on HTTP/2, and how long it may take to answer.
@@ -141,11 +142,38 @@ fn builder(streams: &Streams, two: bool) -> Builder<Streams> {
 
 /// Whatever is asked, and whatever comes of it: the answer has the headers.
 async fn answer(served: &Served, line: &Arc<Line>, request: Request<Incoming>) -> Response<Body> {
-    let _running = line.begin();
+    let running = line.begin();
     let answered =
-        tokio::time::timeout(ANSWER_WITHIN, guard::answer(&served.site, &served.pages, line, request.map(Body::new)))
+        tokio::time::timeout(REQUEST_WITHIN, guard::answer(&served.site, &served.pages, line, request.map(Body::new)))
             .await;
-    headers::dress(&served.site, answered.unwrap_or_else(|_| guard::too_slow(&served.site)))
+    let answer = headers::dress(&served.site, answered.unwrap_or_else(|_| guard::too_slow(&served.site)));
+    answer.map(|body| Body::new(Held { body, _running: running }))
+}
+
+/// A body that is sent, during which its request runs: nobody calls a connection quiet on which an answer is under way.
+struct Held {
+    body: Body,
+    _running: Running,
+}
+
+impl hyper::body::Body for Held {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
 }
 
 /// The requests of one connection that run beside it, on HTTP/2: none of them outlives it.

@@ -9,10 +9,11 @@ use axum::http::request::Parts;
 use axum::http::{Method, Response, StatusCode};
 use sallyport_policy::IdentityId;
 
+use super::answer::{plain, to_sign_in};
 use super::cookie::Cookie;
 use super::line::Line;
-use super::pages::{next, notice, to_sign_in};
 use super::site::Site;
+use super::{next, notice};
 use crate::identity::{MultiFactor, Refused};
 
 /// Somebody who is signed in. Whoever is not, never gets to a page that asks for this: they are led to the sign-in.
@@ -63,7 +64,7 @@ impl FromRequestParts<Arc<Site>> for SignedIn {
             Ok(Some(signed_in)) => Ok(signed_in),
             // What was posted is lost: nobody knows who would have done it. A script is told so in a way that it hears.
             Ok(None) if parts.method == Method::POST && parts.headers.contains_key("x-csrf") => {
-                Err(notice::plain(StatusCode::UNAUTHORIZED))
+                Err(plain(StatusCode::UNAUTHORIZED))
             }
             Ok(None) => Err(to_sign_in(next::wanted(parts.uri.path()))),
             Err(trouble) => {

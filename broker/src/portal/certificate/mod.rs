@@ -22,7 +22,9 @@ use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
 pub(crate) use examined::{Examined, examine};
-pub(crate) use made::{MadeCertificate, make};
+#[cfg(test)]
+use made::MadeCertificate;
+pub(crate) use made::make;
 
 use crate::config::Portal;
 

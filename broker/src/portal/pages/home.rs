@@ -10,7 +10,7 @@ use axum::routing::get;
 use sallyport_policy::Decision;
 
 use super::{frame, page};
-use crate::login::reach::{Reachable, Way, reachable};
+use crate::login::reach::{ReachedBy, Way, reachable};
 use crate::portal::look;
 use crate::portal::signed_in::SignedIn;
 use crate::portal::site::Site;
@@ -27,7 +27,7 @@ async fn home(State(site): State<Arc<Site>>, signed_in: SignedIn) -> Response<Bo
         port: broker.config.listen.ssh.first().map_or(22, std::net::SocketAddr::port),
         identity: signed_in.identity().as_str(),
     };
-    let rows = reachable.iter().map(|reachable| host.row(reachable)).collect();
+    let rows = reachable.iter().map(|reached| host.row(reached)).collect();
     page(StatusCode::OK, &look::Home { frame: frame(&site, &signed_in, look::Place::Reach), rows })
 }
 
@@ -39,19 +39,19 @@ struct Host<'a> {
 }
 
 impl Host<'_> {
-    fn row(&self, reachable: &Reachable) -> look::Reachable {
-        let reach = &reachable.reach;
+    fn row(&self, reached: &ReachedBy) -> look::Reachable {
+        let reach = &reached.reach;
         look::Reachable {
             asset: reach.asset.as_str().into(),
             service: reach.service.as_str().into(),
             account: reach.account.as_str().into(),
             now: now(&reach.decision),
-            line: self.line(reachable).into(),
+            line: self.line(reached).into(),
         }
     }
 
-    fn line(&self, Reachable { reach, way }: &Reachable) -> String {
-        let Self { name, port, identity } = self;
+    fn line(&self, reached: &ReachedBy) -> String {
+        let (Self { name, port, identity }, ReachedBy { reach, way }) = (self, reached);
         let usual = *port == 22;
         match way {
             Way::Session if usual => format!("ssh -J {identity}@{name} {}@{}", reach.account, reach.asset),

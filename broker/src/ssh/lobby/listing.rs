@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use sallyport_policy::{AccountName, Decision, Reach};
 
-use crate::login::reach::{Reachable, Way, reachable};
+use crate::login::reach::{ReachedBy, Way, reachable};
 use crate::session::{Authenticated, Session};
 
 /// Everything that grants name for a person.
@@ -21,7 +21,7 @@ impl Listing {
         let (policy, subject) = (broker.policy.current(), session.proof().subject());
         let mut listing =
             Self { enterable: Vec::new(), forwards: Vec::new(), identity: session.proof().identity().to_string() };
-        for Reachable { reach, way } in reachable(&policy, subject, session.proof().proofs(), broker.now()) {
+        for ReachedBy { reach, way } in reachable(&policy, subject, session.proof().proofs(), broker.now()) {
             match way {
                 Way::Session => listing.enterable.push(reach),
                 Way::Forward(forward) => listing.forwards.push((reach, forward)),
