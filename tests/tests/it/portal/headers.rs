@@ -17,7 +17,7 @@ fn dressed(answer: &Answer) {
     assert!(!policy.contains("-inline") && !policy.contains("-eval"), "{policy}");
     assert_eq!(header("strict-transport-security"), "max-age=31536000");
     assert_eq!(header("x-content-type-options"), "nosniff");
-    assert_eq!(header("referrer-policy"), "no-referrer");
+    assert_eq!(header("referrer-policy"), "same-origin");
     assert_eq!(header("cross-origin-opener-policy"), "same-origin");
     assert_eq!(header("cross-origin-resource-policy"), "same-origin");
     assert!(header("permissions-policy").contains("camera=()"));
