@@ -1,6 +1,7 @@
 //! Somebody's own live sessions and leases: to see, and to end.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -8,6 +9,7 @@ use axum::extract::{Path, State};
 use axum::http::{Response, StatusCode};
 use axum::routing::{get, post};
 use jiff::Timestamp;
+use tokio::time::{sleep, timeout};
 
 use super::{frame, lead_to, notice, page};
 use crate::logging::counted;
@@ -21,6 +23,9 @@ use crate::store::leases::LeaseRow;
 use crate::store::sessions::NewSession;
 
 const HERE: &str = "/sessions";
+/// What somebody ends has ended within a second; a page waits no longer for it.
+const TO_END: Duration = Duration::from_secs(1);
+const LOOK_FOR_THE_END: Duration = Duration::from_millis(50);
 
 pub(super) fn routes() -> Router<Arc<Site>> {
     Router::new()
@@ -74,12 +79,28 @@ fn mine(lease: &LeaseRow, now: Timestamp) -> look::MyLease {
 
 async fn end_session(State(site): State<Arc<Site>>, signed_in: SignedIn, Path(id): Path<String>) -> Response<Body> {
     match session::end_own(site.broker(), signed_in.identity(), &id).await {
+        Ok(true) => {
+            // In vain: it ends all the same, and is shown until it has.
+            drop(timeout(TO_END, gone(&site, &signed_in, &id)).await);
+            lead_to(HERE)
+        }
         // One that has just ended by itself is as they wished; another person's is not there.
-        Ok(true | false) => lead_to(HERE),
+        Ok(false) => lead_to(HERE),
         Err(error) => {
             counted!(warn, "The end of somebody's own session could not be asked for", %error);
             notice::failed(&site, StatusCode::SERVICE_UNAVAILABLE)
         }
+    }
+}
+
+/// Waits until a session lives no more, so that the page that follows does not show what was just ended.
+async fn gone(site: &Site, signed_in: &SignedIn, id: &str) {
+    // A failure is the page's to tell.
+    while let Ok(live) = session::own_live(site.broker(), signed_in.identity()).await {
+        if live.iter().all(|session| session.id != id) {
+            return;
+        }
+        sleep(LOOK_FOR_THE_END).await;
     }
 }
 
