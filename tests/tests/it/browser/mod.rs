@@ -2,6 +2,7 @@
 
 mod bed;
 mod pages;
+mod people;
 mod samples;
 mod scripts;
 mod site;
