@@ -354,7 +354,7 @@ impl Check<'_> {
             login_notice: ssh.login_notice.unwrap_or_else(|| DEFAULT_NOTICE.to_owned()),
             user_ca: ssh.user_ca.iter().filter_map(|key| self.public_key(key)).collect(),
             revoked: ssh.revoked.iter().filter_map(|written| self.revoked(written)).collect(),
-            login_deadline: self.positive(ssh.login_deadline, Duration::from_secs(90)),
+            login_deadline: self.positive(ssh.login_deadline, Duration::from_secs(120)),
             max_unauthenticated: self.count(ssh.max_unauthenticated, 512),
             max_unauthenticated_per_source: self.count(ssh.max_unauthenticated_per_source, 64),
             max_connections: self.count(ssh.max_connections, 4096),

@@ -3,8 +3,10 @@
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
+use super::super::ceremony;
 use super::bed::{Bed, PASSWORD};
 use super::{key, said};
+use crate::audit::{AuditEvent, ChainFault, ChainVerification};
 use crate::identity::tests::soft_key::SoftKey;
 use crate::identity::{Asserted, Refused};
 use crate::listen::Slot;
@@ -295,4 +297,38 @@ async fn a_passkey_alone_signs_in_whoever_it_belongs_to() {
     assert_eq!(proof.identity(), &bed.alice);
     bed.admin.lock(&bed.alice, "gone", now).await.unwrap();
     assert!(identities.passkey_sign_in(&asserted, [192, 0, 2, 7].into(), now).await.is_err());
+}
+
+/// What was signed can be checked later, by whoever has the chain.
+#[tokio::test]
+async fn what_a_passkey_signed_is_in_the_chain_and_checked_against_the_enrolled_key() {
+    let bed = Bed::new().await;
+    let mut passkey = bed.passkey().await;
+    let broker = &bed.entrance.broker;
+    let source = [192, 0, 2, 7].into();
+    let bad = |found: &ChainVerification| {
+        let bad = found.faults.iter().filter(|fault| matches!(fault, ChainFault::BadAssertion(_)));
+        bad.count()
+    };
+    for count in 1..=2 {
+        let asserted = bed.assert_with(&mut passkey).await.unwrap();
+        ceremony::asserted(broker, &asserted, source, "to sign in".to_owned()).await.unwrap();
+        let found = broker.audit.verify(&broker.store).await.unwrap();
+        assert_eq!((found.assertions, bad(&found)), (count, 0), "{:?}", found.faults);
+    }
+    let (_, told) = bed.last("SP-1012").await;
+    let part = |name: &str| told[name].as_str().unwrap().to_owned();
+    let forged = |identity: &str, client_data: String| AuditEvent::AssertionVerified {
+        identity: identity.to_owned(),
+        source: part("source"),
+        credential: part("credential"),
+        purpose: part("purpose"),
+        client_data,
+        authenticator_data: part("authenticator_data"),
+        signature: part("signature"),
+    };
+    broker.audit.record(forged("alice", "e30".to_owned())).await.unwrap();
+    broker.audit.record(forged("bob", part("client_data"))).await.unwrap();
+    let found = broker.audit.verify(&broker.store).await.unwrap();
+    assert_eq!((found.assertions, bad(&found)), (2, 2), "{:?}", found.faults);
 }
