@@ -19,8 +19,8 @@ use crate::store::identities::{NewIdentity, shown_groups};
 use crate::store::invitations::InvitationRow;
 use crate::store::leases::LeaseRow;
 use crate::store::webauthn::{PasskeyRow, chain_name};
-use crate::store::{Store, StoreError, Write};
-use crate::totp::TotpSettings;
+use crate::store::{Store, StoreError, Write, micros};
+use crate::totp::{Match, TotpSettings};
 use crate::vault::{Credential, Secret, Vault, VaultError};
 
 /// An administrator at work.
@@ -58,6 +58,12 @@ pub enum AdminError {
         "`{0}` has no authenticator that recovery codes could stand in for: enrol one first (`sallyport identity totp`)"
     )]
     NoAuthenticator(IdentityId),
+    /// Not a code of the authenticator that is to be enrolled.
+    #[error("not a code of this authenticator")]
+    WrongCode,
+    /// Nobody takes their own last second factor away.
+    #[error("this is the last second factor: add another one first")]
+    LastFactor,
     /// The invitation was used, or its time is over.
     #[error("this invitation was used before, or its time is over: ask for another one")]
     NotInvited,
@@ -243,6 +249,24 @@ impl Admin {
         self.finish(write, self.audit.prepare(&event)?).await
     }
 
+    /// Takes a passkey from its owner, who asks for it: never their last second factor.
+    pub async fn remove_own_passkey(
+        &self,
+        identity: &IdentityId,
+        credential: &str,
+        now: Timestamp,
+    ) -> Result<(), AdminError> {
+        let mut write = self.store.begin_write().await?;
+        if !write.has_another_factor(identity.as_str(), credential).await? {
+            return Err(AdminError::LastFactor);
+        }
+        if !write.remove_passkey(identity.as_str(), credential, &self.by, now).await? {
+            return Err(StoreError::Missing { kind: "passkey", key: credential.to_owned() }.into());
+        }
+        let event = removed(identity, FactorKind::WebAuthn, &chain_name(credential));
+        self.finish(write, self.audit.prepare(&event)?).await
+    }
+
     /// Invites somebody to enrol a factor in the portal. What is returned opens it, once: it goes into the link, and is kept nowhere.
     pub async fn invite(
         &self,
@@ -306,6 +330,28 @@ impl Admin {
             uri: settings.uri(issuer, identity.as_str(), &seed),
             secret: Secret::new(BASE32_NOPAD.encode(seed.expose())),
         })
+    }
+
+    /// Enrols an authenticator that its owner has set up already: a code of it proves that, and is spent by it.
+    pub async fn enroll_proven_totp(
+        &self,
+        identity: &IdentityId,
+        settings: TotpSettings,
+        seed: &Secret<Vec<u8>>,
+        code: &str,
+        now: Timestamp,
+    ) -> Result<(), AdminError> {
+        let Match::Step(step) = settings.matching(seed, code.trim(), now, NO_STEP) else {
+            return Err(AdminError::WrongCode);
+        };
+        let (sealed_seed, key_id) = self.vault.seal_totp_seed(identity.as_str(), seed)?;
+        let new = NewTotp { identity: identity.to_string(), sealed_seed, settings, enrolled_at: now };
+        let entry = self.audit.prepare(&enrolled(identity, FactorKind::Totp, FactorKind::Totp.as_str()))?;
+        let mut write = self.store.begin_write().await?;
+        write.enroll_totp(&new, &key_id.to_string(), &self.by, entry.id()).await?;
+        self.finish(write, entry).await?;
+        self.store.spend_step(identity.as_str(), step, micros(now)).await?;
+        Ok(())
     }
 
     /// New recovery codes in place of the old ones, to be shown once.
@@ -379,6 +425,9 @@ impl Admin {
         Ok(write.commit().await?)
     }
 }
+
+/// No code of an authenticator was used before it was enrolled.
+const NO_STEP: i64 = -1;
 
 fn found(identity: &IdentityId, found: bool) -> Result<(), StoreError> {
     if found { Ok(()) } else { Err(StoreError::Missing { kind: "identity", key: identity.to_string() }) }

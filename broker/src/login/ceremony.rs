@@ -20,6 +20,9 @@ pub(crate) enum CeremonyError {
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The person does not stand any more.
+    #[error(transparent)]
+    Refused(#[from] Refused),
 }
 
 /// Puts an assertion on the record, with what it was made for. Only then does it count.
@@ -64,6 +67,31 @@ pub(crate) async fn refused(
         reason: refused.to_string(),
     });
     broker.audit.record_all(events).await
+}
+
+/// Lets a key or password of somebody in from one address for a while, by what they have just signed. Nothing where it is not theirs.
+pub(crate) async fn lease_ahead(
+    broker: &Broker,
+    assertion: &Asserted,
+    credential: &str,
+    source: IpAddr,
+    until: Timestamp,
+) -> Result<bool, CeremonyError> {
+    let purpose = format!("to let {credential} in from {source} until {until}");
+    asserted(broker, assertion, source, purpose).await?;
+    let now = broker.now();
+    let duration = until.duration_since(now);
+    let granted = broker.identities.lease_ahead(assertion, credential, source, duration, now).await?;
+    let Some(granted) = granted else { return Ok(false) };
+    let event = AuditEvent::LeaseGranted {
+        identity: assertion.identity().to_string(),
+        source: source.to_string(),
+        lease: granted.id.to_string(),
+        factor: granted.factor.to_string(),
+        expires_at: granted.expires_at,
+    };
+    broker.audit.record(event).await?;
+    Ok(true)
 }
 
 /// A login of this person by the code in its link, whatever became of it. Nobody else's is found.

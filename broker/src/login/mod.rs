@@ -31,4 +31,4 @@ pub(crate) use attempt::{Attempt, Left, Step};
 pub(crate) use client::ClientName;
 pub(crate) use entrance::Entrance;
 pub(crate) use local_forward::local_forward;
-pub(crate) use signing_in::{SecondStep, SigningIn};
+pub(crate) use signing_in::{SecondStep, SigningIn, signed_in_by_passkey};

@@ -16,12 +16,13 @@ use sallyport_policy::IdentityId;
 use tokio::time::{Instant, sleep_until};
 
 use super::abandoned::Alone;
+use super::ceremony;
 use super::entrance::Entrance;
 use super::lease;
 use super::name::LoginName;
 use crate::audit::AuditEvent;
 use crate::broker::Broker;
-use crate::identity::{Claim, MultiFactor, Offer, Refused, Verified};
+use crate::identity::{Asserted, Claim, MultiFactor, Offer, Refused, Verified};
 use crate::logging::counted;
 use crate::vault::Secret;
 
@@ -194,6 +195,34 @@ impl Drop for SigningIn {
             alone.tell(&self.entrance, "the sign-in was given up, or took too long");
         }
     }
+}
+
+/// Who has used a passkey alone: both factors stand.
+///
+/// # Errors
+/// One sentence for the person.
+pub(crate) async fn signed_in_by_passkey(
+    broker: &Broker,
+    asserted: &Asserted,
+    source: IpAddr,
+) -> Result<MultiFactor, &'static str> {
+    if let Err(error) = ceremony::asserted(broker, asserted, source, "to sign in to the portal".to_owned()).await {
+        counted!(error, "A sign-in could not be audited, so it is refused", %error);
+        return Err(CANNOT_CHECK);
+    }
+    let proof = match broker.identities.passkey_sign_in(asserted, source, broker.now()).await {
+        Ok(proof) => proof,
+        Err(refused) => {
+            let event = AuditEvent::LoginRefused {
+                identity: asserted.identity().to_string(),
+                source: source.to_string(),
+                reason: refused.to_string(),
+            };
+            audit(broker, [event]).await?;
+            return Err(refused.sentence());
+        }
+    };
+    signed_in(broker, proof, source).await
 }
 
 /// Enters that both factors stand, and puts the login on the record.

@@ -10,6 +10,7 @@
 
 mod answer;
 mod assets;
+mod ceremonies;
 mod certificate;
 mod cookie;
 mod guard;

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use rustls::ServerConfig;
 use tokio_util::sync::CancellationToken;
 
+use super::ceremonies::Ceremonies;
 use super::certificate::Reloading;
 use super::cookie::Tokens;
 use super::jar::{Bounds, Jar};
@@ -39,6 +40,8 @@ pub(super) struct Site {
     pub(super) tokens: Tokens,
     /// Sign-ins that wait for a second factor.
     pub(super) pending: Jar<Pending>,
+    /// Challenges that wait for a browser's answer.
+    pub(super) ceremonies: Ceremonies,
     /// Who is signed in. A restart of the broker ends them all.
     pub(super) signed_in: Jar<Arc<MultiFactor>>,
 }
@@ -72,7 +75,7 @@ impl Site {
             longest: settings.longest,
         };
         let (pending, signed_in) = (Jar::new(pending), Jar::new(signed_in));
-        Arc::new(Self { entrance, settings, tls, certificate, tokens: Tokens::new(), pending, signed_in })
+        Arc::new(Self { entrance, settings, tls, certificate, tokens: Tokens::new(), pending, ceremonies: Ceremonies::default(), signed_in })
     }
 
     pub(super) fn broker(&self) -> &Arc<Broker> {
@@ -106,6 +109,7 @@ impl Site {
             while stop.run_until_cancelled(tokio::time::sleep(SWEEP_EVERY)).await.is_some() {
                 self.pending.sweep(Instant::now());
                 self.signed_in.sweep(Instant::now());
+                self.ceremonies.sweep(Instant::now());
             }
         };
         tokio::join!(sweeping, Arc::clone(&self.certificate).follow(stop.clone()));

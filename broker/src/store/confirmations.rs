@@ -433,6 +433,6 @@ impl TryFrom<Row> for ConfirmationRow {
 }
 
 /// Numbers that may be wrong before the request is refused.
-const MOST_TRIES: i64 = 3;
+pub const MOST_TRIES: i64 = 3;
 /// How long a request is kept after its end, so that its page can say what became of it.
 const KEPT_MICROS: i64 = 3_600_000_000;

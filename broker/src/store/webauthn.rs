@@ -134,6 +134,27 @@ impl Write {
         Ok(done.rows_affected() == 1)
     }
 
+    /// Whether an identity has another second factor than this passkey. Holds for the rest of this write.
+    pub async fn has_another_factor(&mut self, identity: &str, credential: &str) -> Result<bool, StoreError> {
+        self.row_mac().await?;
+        if self.totp_to_change(identity).await?.is_some() {
+            return Ok(true);
+        }
+        let rows: Vec<Row> = sqlx::query_as(
+            "SELECT * FROM webauthn WHERE identity = $1 AND credential <> $2 AND revoked_at IS NULL LIMIT 100",
+        )
+        .bind(identity)
+        .bind(credential)
+        .fetch_all(&mut **self)
+        .await?;
+        for row in rows {
+            if self.fault_of(&row).await?.is_none() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Takes every passkey of an identity that is removed.
     pub(super) async fn remove_passkeys(&mut self, identity: &str, at: Timestamp) -> Result<(), StoreError> {
         sqlx::query("UPDATE webauthn SET revoked_at = $2, mac = NULL WHERE identity = $1 AND revoked_at IS NULL")

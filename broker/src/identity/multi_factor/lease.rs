@@ -1,11 +1,14 @@
 //! By a lease: a second factor that was proven before, and still counts.
 
 use std::fmt;
+use std::net::IpAddr;
 
 use jiff::{SignedDuration, Timestamp};
 use sallyport_policy::{FactorKind, Proof};
 
 use super::MultiFactor;
+use crate::identity::standing::Standing;
+use crate::identity::webauthn::Asserted;
 use crate::identity::{Identities, Refused, Verified};
 use crate::store::Genuine;
 use crate::store::leases::{LeaseRow, NewLease};
@@ -98,6 +101,45 @@ impl Identities {
         Ok((now < expires_at).then_some(GrantedLease { id, factor: second.kind, expires_at }))
     }
 }
+
+impl Identities {
+    /// Lets what somebody has just signed with a passkey count for a key or password of theirs from one address, before they log in by it.
+    /// That must still be proven then. Nothing where they have no such key or password.
+    pub async fn lease_ahead(
+        &self,
+        asserted: &Asserted,
+        credential: &str,
+        source: IpAddr,
+        duration: SignedDuration,
+        now: Timestamp,
+    ) -> Result<Option<GrantedLease>, Refused> {
+        let row = self.inner.store.identity(asserted.identity().as_str()).await?.ok_or(Refused::Unknown)?;
+        let password = row.password_hash.is_some();
+        Standing::of(asserted.identity(), row, now).subject()?;
+        let theirs = match credential {
+            PASSWORD => password,
+            key => self.inner.store.has_key(asserted.identity().as_str(), key).await?,
+        };
+        let expires_at = asserted.at().saturating_add(duration).unwrap_or(asserted.at());
+        if !theirs || expires_at <= now {
+            return Ok(None);
+        }
+        let lease = NewLease {
+            id: ulid::Ulid::generate().to_string().to_lowercase(),
+            identity: asserted.identity().to_string(),
+            credential: credential.to_owned(),
+            source: source.to_string(),
+            factor: FactorKind::WebAuthn,
+            proved_at: asserted.at(),
+            expires_at,
+        };
+        self.inner.store.insert_lease(&lease).await?;
+        Ok(Some(GrantedLease { id: LeaseId(lease.id), factor: lease.factor, expires_at }))
+    }
+}
+
+/// How the password is named among credentials.
+const PASSWORD: &str = "password";
 
 impl LeaseId {
     /// The id as it is listed and revoked.

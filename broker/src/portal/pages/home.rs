@@ -28,7 +28,7 @@ async fn home(State(site): State<Arc<Site>>, signed_in: SignedIn) -> Response<Bo
         identity: signed_in.identity().as_str(),
     };
     let rows = reachable.iter().map(|reached| host.row(reached)).collect();
-    page(StatusCode::OK, &look::Home { frame: frame(&site, &signed_in, look::Place::Reach), rows })
+    page(StatusCode::OK, &look::Home { frame: frame(&site, &signed_in, look::Place::Reach).await, rows })
 }
 
 /// The broker, as somebody reaches it by ssh.

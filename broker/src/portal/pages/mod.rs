@@ -1,8 +1,15 @@
 //! What lies where, and a file for each page. A page asks `login/`, `session/` and the policy, fills a struct of `look/`, and decides nothing.
 
+mod confirm;
+mod factors;
 mod home;
+mod invitation;
+mod json;
+mod leases;
+mod passkeys;
 mod sessions;
 mod sign_in;
+mod totp;
 
 use std::sync::Arc;
 
@@ -10,18 +17,26 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 
 use super::answer::{lead_to, page};
-use super::look::{Frame, Person, Place};
+use super::look::{Frame, Person, Place, Waiting};
 use super::notice::bare_frame;
 use super::signed_in::SignedIn;
 use super::site::Site;
 use super::{assets, next, notice};
+use crate::logging::counted;
+use crate::login::ceremony;
 
 /// Every page.
 pub(super) fn all(site: Arc<Site>) -> Router {
     Router::new()
+        .merge(confirm::routes())
+        .merge(factors::routes())
         .merge(home::routes())
+        .merge(invitation::routes())
+        .merge(leases::routes())
+        .merge(passkeys::routes())
         .merge(sessions::routes())
         .merge(sign_in::routes())
+        .merge(totp::routes())
         .merge(assets::routes())
         .fallback(notice::nothing_here)
         .method_not_allowed_fallback(notice::nothing_here)
@@ -30,8 +45,18 @@ pub(super) fn all(site: Arc<Site>) -> Router {
         .with_state(site)
 }
 
-/// What is around a page of somebody who is signed in.
-pub(super) fn frame(site: &Site, signed_in: &SignedIn, place: Place) -> Frame {
-    let person = Person { name: signed_in.identity().as_str().into(), waiting: Vec::new(), events: None };
+/// What is around a page of somebody who is signed in: a login of theirs that waits is on every one.
+pub(super) async fn frame(site: &Site, signed_in: &SignedIn, place: Place) -> Frame {
+    let broker = site.broker();
+    let waiting = ceremony::waiting(broker, signed_in.identity(), broker.now()).await.unwrap_or_else(|error| {
+        counted!(warn, "Logins that wait cannot be looked up", %error);
+        None
+    });
+    let waiting = waiting.map(|row| Waiting {
+        path: format!("/c/{}", row.code),
+        text: format!("From {} to {}", row.source, row.target).into(),
+    });
+    let name = signed_in.identity().as_str().into();
+    let person = Person { name, waiting: waiting.into_iter().collect(), events: None };
     Frame { csrf: signed_in.token.clone(), person: Some(person), place, ..bare_frame(site) }
 }

@@ -11,7 +11,7 @@ use axum::routing::{get, post};
 use jiff::Timestamp;
 use tokio::time::{sleep, timeout};
 
-use super::{frame, lead_to, notice, page};
+use super::{frame, lead_to, leases, notice, page};
 use crate::logging::counted;
 use crate::login::lease;
 use crate::portal::look;
@@ -49,10 +49,10 @@ async fn own(site: &Site, signed_in: &SignedIn) -> Result<look::Sessions, StoreE
     let (sessions, leases) = (session::own_live(broker, identity).await?, lease::own(broker, identity).await?);
     let now = broker.now();
     Ok(look::Sessions {
-        frame: frame(site, signed_in, look::Place::Sessions),
+        frame: frame(site, signed_in, look::Place::Sessions).await,
         sessions: sessions.iter().map(live).collect(),
         leases: leases.iter().map(|lease| mine(lease, now)).collect(),
-        new: None,
+        new: leases::choices(site, signed_in).await?,
     })
 }
 

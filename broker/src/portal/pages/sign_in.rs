@@ -121,24 +121,28 @@ async fn first(
 async fn ask_second(State(site): State<Arc<Site>>, headers: HeaderMap) -> Response<Body> {
     let now = Instant::now();
     let Some((cookie, pending)) = taken(&site, &headers, now) else { return lead_to("/sign-in") };
-    let answer = second_form(&site, &cookie, &pending.thing, StatusCode::OK, None);
+    let answer = second_form(&site, &cookie, &pending.thing, StatusCode::OK, None).await;
     site.pending.put_back(pending, now);
     answer
 }
 
-fn second_form(
+async fn second_form(
     site: &Site,
     cookie: &Cookie,
     pending: &Pending,
     status: StatusCode,
     problem: Option<&'static str>,
 ) -> Response<Body> {
+    let (identities, identity) = (&site.broker().identities, pending.signing_in.identity());
+    // Where it cannot be looked up, both are offered: what is not there is refused.
+    let key = identities.has_passkey(identity).await.unwrap_or(identities.takes_passkeys());
+    let code = !key || identities.has_authenticator(identity).await.unwrap_or(true);
     let second = look::Second {
         frame: look::Frame { csrf: site.tokens.token(cookie), ..bare_frame(site) },
-        name: pending.signing_in.identity().as_str().into(),
+        name: identity.as_str().into(),
         next: pending.next.clone(),
-        key: false,
-        code: true,
+        key,
+        code,
         problem: problem.map(str::to_owned),
     };
     page(status, &second)
@@ -170,7 +174,7 @@ async fn offered(site: &Site, cookie: &Cookie, pending: Taken<Pending>, offer: O
         SecondStep::SignedIn(proof) => enter(site, *proof, &next),
         SecondStep::Again { signing_in, sentence } => {
             let pending = Pending { signing_in, next };
-            let answer = second_form(site, cookie, &pending, StatusCode::FORBIDDEN, Some(sentence));
+            let answer = second_form(site, cookie, &pending, StatusCode::FORBIDDEN, Some(sentence)).await;
             site.pending.put_back(kept.with(pending), Instant::now());
             answer
         }

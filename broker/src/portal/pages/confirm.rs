@@ -1,0 +1,138 @@
+//! `/c/CODE`: an ssh login waits, and its person confirms or refuses it.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::{Response, StatusCode};
+
+use super::{frame, json, lead_to, notice, page as draw, passkeys};
+use crate::login::ceremony;
+use crate::portal::ceremonies::Ceremony;
+use crate::portal::look::{self, Confirm, Place, Shown};
+use crate::portal::signed_in::SignedIn;
+use crate::portal::site::Site;
+use crate::store::confirmations::{ConfirmationRow, ConfirmationState, MOST_TRIES, NumberTried};
+
+/// How long the number is.
+const DIGITS: u8 = 3;
+
+pub(super) fn routes() -> Router<Arc<Site>> {
+    Router::new()
+        .route("/c/{code}", get(page))
+        .route("/c/{code}/refuse", post(refuse))
+        .route("/c/{code}/options", post(options))
+        .route("/c/{code}/finish", post(finish))
+}
+
+/// The page.
+async fn page(State(site): State<Arc<Site>>, Path(code): Path<String>, person: SignedIn) -> Response<Body> {
+    let Some(row) = found(&site, &person, &code).await else { return notice::not_found(&site) };
+    let now = site.broker().now();
+    let state = match row.state {
+        ConfirmationState::Waiting if row.waits(now) => look::State::Waiting(Box::new(login(&row))),
+        ConfirmationState::Confirmed | ConfirmationState::Spent => look::State::Done,
+        ConfirmationState::Refused if row.tries >= MOST_TRIES => look::State::Locked,
+        ConfirmationState::Refused => look::State::Refused,
+        ConfirmationState::Waiting | ConfirmationState::Left => look::State::Expired,
+    };
+    draw(StatusCode::OK, &Confirm { frame: frame(&site, &person, Place::Elsewhere).await, state })
+}
+
+/// Refuses it: nothing is asked for that.
+async fn refuse(State(site): State<Arc<Site>>, Path(code): Path<String>, person: SignedIn) -> Response<Body> {
+    let Some(row) = found(&site, &person, &code).await else { return notice::not_found(&site) };
+    match ceremony::refuse(site.broker(), &row).await {
+        Ok(_) => lead_to(&path(&row)),
+        Err(error) => {
+            crate::logging::counted!(error, "A login could not be refused", %error);
+            notice::failed(&site, StatusCode::SERVICE_UNAVAILABLE)
+        }
+    }
+}
+
+/// The number that the terminal shows; if it is right, what the passkey is to sign.
+async fn options(
+    State(site): State<Arc<Site>>,
+    Path(code): Path<String>,
+    person: SignedIn,
+    Json(fields): Json<json::Fields>,
+) -> Response<Body> {
+    let Some(row) = found(&site, &person, &code).await else { return json::stale() };
+    let broker = site.broker();
+    match ceremony::number(broker, &row, &fields.number).await {
+        Ok(NumberTried::Right) => {}
+        Ok(NumberTried::Wrong { left }) => return json::wrong_number(left),
+        Ok(NumberTried::Over) => return json::wrong_number(0),
+        Err(error) => {
+            crate::logging::counted!(error, "A number cannot be checked", %error);
+            return json::failed();
+        }
+    }
+    match broker.identities.begin_assertion(person.identity(), broker.now()).await {
+        Ok((options, asserting)) => {
+            let ceremony = Ceremony::Confirm { asserting: Box::new(asserting), row: Box::new(row) };
+            site.ceremonies.keep(&person.cookie, ceremony, Instant::now());
+            json::options(options)
+        }
+        Err(refused) => json::refused(refused.sentence()),
+    }
+}
+
+/// What the passkey has signed.
+async fn finish(
+    State(site): State<Arc<Site>>,
+    Path(code): Path<String>,
+    person: SignedIn,
+    Json(signed): Json<json::Signed>,
+) -> Response<Body> {
+    let taken = site.ceremonies.take(&person.cookie, Instant::now());
+    let Some(Ceremony::Confirm { asserting, row }) = taken else { return json::stale() };
+    if row.code != code || row.identity != person.identity().as_str() {
+        return json::stale();
+    }
+    let (broker, source) = (site.broker(), person.line.source());
+    let assertion = match broker.identities.finish_assertion(*asserting, &signed.credential, broker.now()).await {
+        Ok(assertion) => assertion,
+        Err(refused) => return passkeys::refused(&site, person.identity().as_str(), source, &refused).await,
+    };
+    match ceremony::confirm(broker, &row, &assertion, source).await {
+        // Whatever became of it, the page says it.
+        Ok(_) => json::next(&path(&row)),
+        Err(error) => {
+            crate::logging::counted!(error, "A login could not be confirmed", %error);
+            json::failed()
+        }
+    }
+}
+
+/// Nobody else's, and nobody learns whether there is one.
+async fn found(site: &Site, person: &SignedIn, code: &str) -> Option<ConfirmationRow> {
+    ceremony::by_code(site.broker(), person.identity(), code).await.unwrap_or_else(|error| {
+        crate::logging::counted!(error, "A login that waits cannot be looked up", %error);
+        None
+    })
+}
+
+fn path(row: &ConfirmationRow) -> String {
+    format!("/c/{}", row.code)
+}
+
+fn login(row: &ConfirmationRow) -> look::Login {
+    look::Login {
+        path: path(row),
+        name: Shown::from(&row.identity),
+        source: Shown::from(&row.source),
+        client: Shown::from(&row.client),
+        target: Shown::from(&row.target),
+        since: row.asked_at.into(),
+        until: row.expires_at.into(),
+        digits: DIGITS,
+        tries_left: u32::try_from(MOST_TRIES.saturating_sub(row.tries)).unwrap_or(0),
+        problem: None,
+        turned_away: u32::try_from(row.turned_away).unwrap_or(u32::MAX),
+    }
+}

@@ -1,0 +1,113 @@
+//! `/factors`: what somebody proves themselves with.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::{Response, StatusCode};
+
+use super::{frame, json, lead_to, notice, page as draw, passkeys};
+use crate::identity::admin::{Admin, AdminError};
+use crate::portal::ceremonies::Ceremony;
+use crate::portal::look::{Authenticator, Factors, Passkey, Place, Shown, SshKey};
+use crate::portal::signed_in::SignedIn;
+use crate::portal::site::Site;
+use crate::store::{Listed, StoreError};
+
+pub(super) fn routes() -> Router<Arc<Site>> {
+    Router::new()
+        .route("/factors", get(page))
+        .route("/factors/passkey/options", post(passkey_options))
+        .route("/factors/passkey/finish", post(passkey_finish))
+        .route("/factors/passkey/{credential}/remove", post(passkey_remove))
+}
+
+/// The page.
+async fn page(State(site): State<Arc<Site>>, person: SignedIn) -> Response<Body> {
+    match shown(&site, &person).await {
+        Ok(page) => draw(StatusCode::OK, &page),
+        Err(error) => {
+            crate::logging::counted!(error, "Somebody's factors cannot be looked up", %error);
+            notice::failed(&site, StatusCode::SERVICE_UNAVAILABLE)
+        }
+    }
+}
+
+async fn shown(site: &Arc<Site>, person: &SignedIn) -> Result<Factors, StoreError> {
+    let (store, identity) = (&site.broker().store, person.identity().as_str());
+    let totp = store.totp(identity).await?;
+    let passkeys: Vec<_> = store.passkeys(identity).await?.into_iter().filter_map(Listed::genuine).collect();
+    let keys = store.keys(identity).await?.into_iter().filter_map(Listed::genuine);
+    let last = totp.is_none() && passkeys.len() == 1;
+    Ok(Factors {
+        frame: frame(site, person, Place::Factors).await,
+        passkeys: passkeys
+            .iter()
+            .map(|row| Passkey {
+                id: row.credential.clone(),
+                name: Shown::from(&row.name),
+                added: row.added_at.into(),
+                used: row.used_at.map(Into::into),
+                removable: !last,
+            })
+            .collect(),
+        authenticator: totp.map(|totp| Authenticator { added: totp.enrolled_at.into(), used: None }),
+        recovery_left: store.recovery_codes_left(identity).await?,
+        ssh_keys: keys
+            .map(|key| SshKey { fingerprint: Shown::from(&key.fingerprint), added: key.added_at.into(), used: None })
+            .collect(),
+    })
+}
+
+/// One more passkey: asked of somebody who is signed in with two factors.
+async fn passkey_options(
+    State(site): State<Arc<Site>>,
+    person: SignedIn,
+    Json(fields): Json<json::Fields>,
+) -> Response<Body> {
+    match passkeys::name(&fields.name) {
+        Ok(name) => passkeys::begin(&site, &person.cookie, person.identity().clone(), name, None).await,
+        Err(sentence) => json::refused(sentence),
+    }
+}
+
+/// What the authenticator has made.
+async fn passkey_finish(
+    State(site): State<Arc<Site>>,
+    person: SignedIn,
+    Json(made): Json<json::Made>,
+) -> Response<Body> {
+    match site.ceremonies.take(&person.cookie, Instant::now()) {
+        Some(Ceremony::Enrol { enrolling, name, invitation: None }) => {
+            passkeys::enrol(&site, *enrolling, &made.credential, &name, None, "/factors").await
+        }
+        _ => json::stale(),
+    }
+}
+
+/// Takes a passkey away, unless it is the last second factor.
+async fn passkey_remove(
+    State(site): State<Arc<Site>>,
+    Path(credential): Path<String>,
+    person: SignedIn,
+) -> Response<Body> {
+    let broker = site.broker();
+    match admin(&site, &person).remove_own_passkey(person.identity(), &credential, broker.now()).await {
+        // The last one stays, and the page says why.
+        Ok(()) | Err(AdminError::LastFactor) => lead_to("/factors"),
+        Err(AdminError::Store(StoreError::Missing { .. })) => notice::not_found(&site),
+        Err(error) => {
+            tracing::warn!(%error, identity = %person.identity(), "A passkey was not removed");
+            notice::failed(&site, StatusCode::SERVICE_UNAVAILABLE)
+        }
+    }
+}
+
+/// Somebody who changes their own factors.
+pub(super) fn admin(site: &Site, person: &SignedIn) -> Admin {
+    let broker = site.broker();
+    Admin::new(broker.store.clone(), broker.vault.clone(), broker.audit.clone(), person.identity().as_str())
+}
