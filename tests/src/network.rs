@@ -75,11 +75,13 @@ impl Network {
                  link set plant up\n"
             ),
         );
-        // The office even has a route: the gate forwards nothing.
+        // The office even has a route: the gate forwards nothing. An address of IPv6 would come by itself a moment later, and a browser
+        // drops what it has begun when it sees that.
         batch(
             &["-n", &office],
             "address add 10.0.0.10/24 dev gate
              address add 10.0.0.11/24 dev gate
+             link set gate addrgenmode none
              link set lo up
              link set gate up
              route add 10.10.1.0/24 via 10.0.0.2\n",

@@ -126,11 +126,6 @@ impl SigningIn {
         self.verified.identity()
     }
 
-    /// What was proven so far: a ceremony begins with it.
-    pub(crate) fn verified(&self) -> &Verified {
-        &self.verified
-    }
-
     /// What is offered as the second factor.
     pub(crate) async fn second(mut self, offer: Offer<'_>) -> SecondStep {
         let (word, broker) = (offer.word(), Arc::clone(&self.entrance.broker));

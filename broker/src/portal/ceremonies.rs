@@ -18,28 +18,17 @@ const MOST: usize = 4096;
 /// What a challenge is for. An answer to another kind counts for nothing.
 pub(super) enum Ceremony {
     /// To enrol a passkey, signed in or invited.
-    Enrol {
-        enrolling: Box<Enrolling>,
-        name: String,
-        invitation: Option<Invitation>,
-    },
+    Enrol { enrolling: Box<Enrolling>, name: String, invitation: Option<Invitation> },
     /// To sign in with a passkey alone.
     SignIn(Box<Discovering>),
     /// To sign in with one after the password.
     Second(Box<Asserting>),
     /// To confirm a login that waits.
-    Confirm {
-        asserting: Box<Asserting>,
-        row: Box<ConfirmationRow>,
-    },
+    Confirm { asserting: Box<Asserting>, row: Box<ConfirmationRow> },
     /// To prove an authenticator that is not enrolled yet.
     Totp(Secret<Vec<u8>>),
     /// To let a key or password of theirs in from this address for a while.
-    Lease {
-        asserting: Box<Asserting>,
-        credential: String,
-        until: jiff::Timestamp,
-    },
+    Lease { asserting: Box<Asserting>, credential: String, until: jiff::Timestamp },
 }
 
 impl fmt::Debug for Ceremony {

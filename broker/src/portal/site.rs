@@ -75,7 +75,16 @@ impl Site {
             longest: settings.longest,
         };
         let (pending, signed_in) = (Jar::new(pending), Jar::new(signed_in));
-        Arc::new(Self { entrance, settings, tls, certificate, tokens: Tokens::new(), pending, ceremonies: Ceremonies::default(), signed_in })
+        Arc::new(Self {
+            entrance,
+            settings,
+            tls,
+            certificate,
+            tokens: Tokens::new(),
+            pending,
+            ceremonies: Ceremonies::default(),
+            signed_in,
+        })
     }
 
     pub(super) fn broker(&self) -> &Arc<Broker> {

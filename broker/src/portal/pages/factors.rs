@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use axum::routing::{get, post};
-use axum::{Json, Router};
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{Response, StatusCode};
+use axum::routing::{get, post};
+use axum::{Json, Router};
 
 use super::{frame, json, lead_to, notice, page as draw, passkeys};
 use crate::identity::admin::{Admin, AdminError};

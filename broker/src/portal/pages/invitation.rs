@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use axum::routing::{get, post};
-use axum::{Extension, Json, Router};
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, Response, StatusCode};
+use axum::routing::{get, post};
+use axum::{Extension, Json, Router};
 
 use super::{bare_frame, json, notice, page as draw, passkeys};
 use crate::identity::{Claim, Invitation};
@@ -26,11 +26,7 @@ pub(super) fn routes() -> Router<Arc<Site>> {
 }
 
 /// The page.
-async fn page(
-    State(site): State<Arc<Site>>,
-    Path(secret): Path<String>,
-    headers: HeaderMap,
-) -> Response<Body> {
+async fn page(State(site): State<Arc<Site>>, Path(secret): Path<String>, headers: HeaderMap) -> Response<Body> {
     let broker = site.broker();
     let invitation = Invitation::of(&secret);
     let row = match broker.store.invitation(invitation.hash(), broker.now()).await {

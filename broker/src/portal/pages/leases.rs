@@ -46,8 +46,11 @@ pub(super) async fn choices(site: &Site, person: &SignedIn) -> Result<Option<New
 /// Within the longest lease that a role of theirs allows.
 fn durations(site: &Site, person: &SignedIn) -> Vec<SignedDuration> {
     let longest = lease::longest(site.broker(), person.proof.subject());
-    let mut offered: Vec<_> =
-        OFFERED.iter().map(|minutes| SignedDuration::from_mins(*minutes)).filter(|offered| *offered < longest).collect();
+    let mut offered: Vec<_> = OFFERED
+        .iter()
+        .map(|minutes| SignedDuration::from_mins(*minutes))
+        .filter(|offered| *offered < longest)
+        .collect();
     if longest.is_positive() {
         offered.push(longest);
     }
@@ -63,11 +66,7 @@ fn words(duration: SignedDuration) -> String {
     }
 }
 
-async fn options(
-    State(site): State<Arc<Site>>,
-    person: SignedIn,
-    Json(fields): Json<json::Fields>,
-) -> Response<Body> {
+async fn options(State(site): State<Arc<Site>>, person: SignedIn, Json(fields): Json<json::Fields>) -> Response<Body> {
     let broker = site.broker();
     let chosen = fields.until.parse().ok().map(SignedDuration::from_secs);
     let Some(duration) = chosen.filter(|chosen| durations(&site, &person).contains(chosen)) else {
@@ -85,11 +84,7 @@ async fn options(
     }
 }
 
-async fn finish(
-    State(site): State<Arc<Site>>,
-    person: SignedIn,
-    Json(signed): Json<json::Signed>,
-) -> Response<Body> {
+async fn finish(State(site): State<Arc<Site>>, person: SignedIn, Json(signed): Json<json::Signed>) -> Response<Body> {
     let taken = site.ceremonies.take(&person.cookie, Instant::now());
     let Some(Ceremony::Lease { asserting, credential, until }) = taken else { return json::stale() };
     let (broker, source) = (site.broker(), person.line.source());

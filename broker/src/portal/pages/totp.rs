@@ -36,8 +36,7 @@ async fn show(site: &Site, person: &SignedIn, seed: Secret<Vec<u8>>, problem: Op
     let (settings, broker) = (TotpSettings::default(), site.broker());
     let issuer = format!("{ISSUER} {}", broker.config.name);
     let uri = settings.uri(&issuer, person.identity().as_str(), &seed);
-    let (Ok(qr), Ok(replaces)) =
-        (Qr::of(uri.expose()), broker.identities.has_authenticator(person.identity()).await)
+    let (Ok(qr), Ok(replaces)) = (Qr::of(uri.expose()), broker.identities.has_authenticator(person.identity()).await)
     else {
         return notice::failed(site, StatusCode::SERVICE_UNAVAILABLE);
     };
@@ -68,7 +67,10 @@ async fn prove(State(site): State<Arc<Site>>, person: SignedIn, Form(typed): For
         return lead_to("/factors/totp");
     };
     let (admin, now) = (factors::admin(&site, &person), site.broker().now());
-    match admin.enroll_proven_totp(person.identity(), TotpSettings::default(), &seed, Secret::new(typed.code).expose(), now).await {
+    match admin
+        .enroll_proven_totp(person.identity(), TotpSettings::default(), &seed, Secret::new(typed.code).expose(), now)
+        .await
+    {
         Ok(()) => lead_to("/factors"),
         Err(AdminError::WrongCode) => show(&site, &person, seed, Some(words::WRONG_CODE)).await,
         Err(error) => {

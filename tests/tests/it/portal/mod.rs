@@ -3,6 +3,7 @@
 mod flood;
 mod forms;
 mod headers;
+mod passkeys;
 mod requests;
 mod sign_in;
 mod transport;
