@@ -182,7 +182,7 @@ impl Identities {
             user_handle(identity),
             identity.as_str(),
             shown,
-            Some(known.map(Into::into).collect()),
+            Some(known.collect()),
         )?;
         let mut options = serde_json::to_value(options).map_err(WebauthnError::ParseJSONFailure)?;
         // So that it can be used without typing a name, where the authenticator has room for that.

@@ -63,7 +63,7 @@ impl Attempt {
         match next {
             Next::Ask(admission) => {
                 let question = admission.question();
-                self.state = State::Admission { identity, admission };
+                self.state = State::Admission { identity, admission: Box::new(admission) };
                 match asking {
                     Asking::Now => Step::Ask(question),
                     Asking::WhenBegun => Step::Partial,

@@ -89,7 +89,7 @@ enum State {
     /// The first factor was right.
     FirstFactor(Box<FirstFactor>),
     /// Both factors were right; the target asks for more.
-    Admission { identity: IdentityId, admission: Admission },
+    Admission { identity: IdentityId, admission: Box<Admission> },
     /// They are told why it ends here.
     Farewell,
     /// Let in or thrown out.
@@ -114,7 +114,7 @@ enum Ways {
     /// By a typed code.
     Code,
     /// By confirming in the portal, or also by a code.
-    Confirmation { waiting: Waiting, code: bool },
+    Confirmation { waiting: Box<Waiting>, code: bool },
 }
 
 impl Attempt {

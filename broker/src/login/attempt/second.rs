@@ -22,7 +22,7 @@ impl Attempt {
         if matches!(first.ways, Ways::Unknown) {
             let code = self.takes_code(&first).await;
             match self.wait(&first).await {
-                Ok(waiting) => first.ways = Ways::Confirmation { waiting, code },
+                Ok(waiting) => first.ways = Ways::Confirmation { waiting: Box::new(waiting), code },
                 Err(NoConfirmation::NoPasskey) => first.ways = Ways::Code,
                 Err(NoConfirmation::Busy) if code => {
                     BUSY.clone_into(&mut instruction);
