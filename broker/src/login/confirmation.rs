@@ -7,7 +7,8 @@
 //! ```
 //!
 //! One login of a person waits at a time: whoever has their key cannot make them tired of refusing. One from where the person was
-//! lately makes another from elsewhere leave, so that it does not keep them out either.
+//! lately makes another from elsewhere leave, so that it does not keep them out either. Logins of the same first factor and address
+//! wait together (14 hosts of Ansible at once): the lease that follows from the one confirmation lets them all in.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +20,7 @@ use crate::audit::{AuditError, AuditEvent};
 use crate::broker::Broker;
 use crate::identity::Verified;
 use crate::store::StoreError;
-use crate::store::confirmations::{ConfirmationRow, ConfirmationState, Queued};
+use crate::store::confirmations::{ConfirmationRow, ConfirmationState, Other, Queued};
 
 /// The longest that a login waits.
 const LONGEST: SignedDuration = SignedDuration::from_mins(5);
@@ -42,6 +43,8 @@ pub(crate) struct Wanted<'a> {
     pub(crate) target: String,
     /// When whoever waits is sent away.
     pub(crate) until: Timestamp,
+    /// Whether a login of the same first factor and address that waits already will do: a lease follows from it.
+    pub(crate) join: bool,
 }
 
 /// A login that waits. Whoever drops it waits no more.
@@ -49,6 +52,7 @@ pub(crate) struct Wanted<'a> {
 pub(crate) struct Waiting {
     broker: Arc<Broker>,
     row: ConfirmationRow,
+    joined: bool,
     decided: bool,
 }
 
@@ -96,7 +100,7 @@ impl NoConfirmation {
 impl Waiting {
     /// Begins to wait, if the person has a passkey and nothing else of theirs waits.
     pub(crate) async fn ask(broker: &Arc<Broker>, wanted: Wanted<'_>) -> Result<Self, NoConfirmation> {
-        let Wanted { first, client, target, until } = wanted;
+        let Wanted { first, client, target, until, join } = wanted;
         if !broker.identities.has_passkey(first.identity()).await? {
             return Err(NoConfirmation::NoPasskey);
         }
@@ -121,19 +125,26 @@ impl Waiting {
             proven_by: None,
         };
         let known = broker.identities.is_known_source(first.identity(), first.source(), now);
-        match broker.store.ask_confirmation(&row, known).await? {
+        let broker = Arc::clone(broker);
+        match broker.store.ask_confirmation(&row, Other { join, displace: known }).await? {
             Queued::Busy => return Err(NoConfirmation::Busy),
+            Queued::Joins(row) => return Ok(Self { broker, row: *row, joined: true, decided: false }),
             Queued::Waits => {}
         }
-        let waiting = Self { broker: Arc::clone(broker), row, decided: false };
+        let waiting = Self { broker, row, joined: false, decided: false };
         let event = AuditEvent::ConfirmationAsked {
             identity: waiting.row.identity.clone(),
             source: waiting.row.source.clone(),
             client: waiting.row.client.clone(),
             target: waiting.row.target.clone(),
         };
-        broker.audit.record(event).await?;
+        waiting.broker.audit.record(event).await?;
         Ok(waiting)
+    }
+
+    /// Whether another login began to wait, and this one waits with it: what confirms that one, is a lease for this one.
+    pub(crate) fn is_joined(&self) -> bool {
+        self.joined
     }
 
     /// What [`crate::identity::Offer::Confirmation`] takes.
@@ -176,6 +187,7 @@ impl Waiting {
         match row.state {
             ConfirmationState::Confirmed => Some(Outcome::Confirmed),
             ConfirmationState::Refused => Some(Outcome::Refused),
+            ConfirmationState::Spent if self.joined => Some(Outcome::Confirmed),
             ConfirmationState::Left | ConfirmationState::Spent => Some(Outcome::Displaced),
             ConfirmationState::Waiting => (self.broker.now() >= row.expires_at).then_some(Outcome::TooLate),
         }
@@ -183,6 +195,9 @@ impl Waiting {
 
     /// That it was not confirmed goes on the record.
     async fn tell(&self, outcome: Outcome) {
+        if self.joined {
+            return;
+        }
         let reason = match outcome {
             Outcome::Confirmed => return,
             Outcome::Refused => "refused in the portal, or a wrong number was given too often",
@@ -220,7 +235,7 @@ impl Outcome {
 /// Whoever waited is gone: nothing can be confirmed any more.
 impl Drop for Waiting {
     fn drop(&mut self) {
-        if self.decided {
+        if self.decided || self.joined {
             return;
         }
         let (broker, id) = (Arc::clone(&self.broker), self.row.id.clone());

@@ -47,7 +47,7 @@ pub(super) async fn wait(session: &Session<Authenticated>, target: &Target) -> R
     let until = SignedDuration::try_from(left).ok().and_then(|left| now.checked_add(left).ok()).unwrap_or(now);
     let words = format!("{} on {} ({})", target.account, target.asset, target.service);
     let client = format!("an open login ({})", target.form.word());
-    let wanted = Wanted { first: session.proof().first(), client: &client, target: words, until };
+    let wanted = Wanted { first: session.proof().first(), client: &client, target: words, until, join: false };
     Waiting::ask(broker, wanted).await
 }
 

@@ -66,12 +66,23 @@ pub struct ConfirmationRow {
 }
 
 /// What became of a request for a confirmation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Queued {
     /// It waits.
     Waits,
+    /// One of the same person, first factor and address waits: that one's confirmation is for both.
+    Joins(Box<ConfirmationRow>),
     /// Another login of the same person waits: one at a time.
     Busy,
+}
+
+/// What may become of another login of the same person that waits already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Other {
+    /// One of the same first factor and address is joined.
+    pub join: bool,
+    /// One of another first factor or address makes room.
+    pub displace: bool,
 }
 
 /// What a number that was typed comes to.
@@ -109,8 +120,8 @@ impl ConfirmationRow {
 }
 
 impl Store {
-    /// Lets a login wait, unless another of the same person does. With `displacing`, that one makes room.
-    pub async fn ask_confirmation(&self, new: &ConfirmationRow, displacing: bool) -> Result<Queued, StoreError> {
+    /// Lets a login wait, unless another of the same person does: then it may join that one, if it is its like, or make it leave.
+    pub async fn ask_confirmation(&self, new: &ConfirmationRow, other: Other) -> Result<Queued, StoreError> {
         let mut write = self.begin_write().await?;
         let mac = write.row_mac().await?;
         sqlx::query("DELETE FROM confirmations WHERE expires_at < $1")
@@ -118,7 +129,11 @@ impl Store {
             .execute(&mut *write)
             .await?;
         for mut open in write.open_confirmations(&new.identity, new.asked_at).await? {
-            if !displacing {
+            let alike = (&open.credential, &open.source) == (&new.credential, &new.source);
+            if alike && other.join {
+                return Ok(Queued::Joins(Box::new(ConfirmationRow::try_from(open)?)));
+            }
+            if alike || !other.displace {
                 open.turned_away = open.turned_away.saturating_add(1);
                 write.put_confirmation(&open).await?;
                 write.commit().await?;

@@ -93,7 +93,8 @@ impl Browser {
     /// What a reader sees of the page.
     #[track_caller]
     pub fn text(&self) -> String {
-        self.text_of("body")
+        // Between two pages there is none.
+        self.script("return document.body ? document.body.innerText : ''", &[]).as_str().unwrap_or_default().to_owned()
     }
 
     /// What a reader sees of the first element that a selector finds; waits for it.

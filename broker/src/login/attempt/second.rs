@@ -4,15 +4,22 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 
-use super::{Attempt, FirstFactor, State, Step, Ways};
+use super::{Asking, Attempt, FirstFactor, State, Step, Ways};
 use crate::identity::Offer;
 use crate::logging::counted;
 use crate::login::admission::Question;
 use crate::login::confirmation::{NoConfirmation, Outcome, Waiting, Wanted};
+use crate::login::lease;
 
 /// Before the login's deadline, so that whoever waits is told why it ends.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
+/// From a confirmation to the lease that follows from it.
+const LEASE_LOOK: Duration = Duration::from_millis(50);
+const LEASE_LOOKS: u32 = 60;
+
+const NO_LEASE: &str =
+    "Another login of yours was confirmed, and your role allows no lease. Connect again for this one.";
 const BUSY: &str = "Another login of yours waits for its confirmation in the portal.";
 
 impl Attempt {
@@ -53,6 +60,9 @@ impl Attempt {
             }
         };
         match (outcome, std::mem::replace(&mut first.ways, Ways::Code)) {
+            (Outcome::Confirmed, Ways::Confirmation { waiting, .. }) if waiting.is_joined() => {
+                self.joined(&first).await
+            }
             (Outcome::Confirmed, Ways::Confirmation { waiting, .. }) => {
                 self.second(first, Offer::Confirmation(waiting.id())).await
             }
@@ -61,6 +71,24 @@ impl Attempt {
                 self.farewell(outcome.sentence())
             }
         }
+    }
+
+    /// Another login with the same first factor from the same address was confirmed: the lease that follows lets this one in too.
+    async fn joined(&mut self, first: &FirstFactor) -> Step {
+        for _ in 0..LEASE_LOOKS {
+            match lease::standing_in(self.broker(), &first.verified).await {
+                Ok(Some((proof, used))) => {
+                    return self.logged_in(&first.login, proof, used.into_iter().collect(), Asking::Now).await;
+                }
+                Ok(None) => tokio::time::sleep(LEASE_LOOK).await,
+                Err(error) => {
+                    counted!(warn, "Leases cannot be looked up", %error);
+                    break;
+                }
+            }
+        }
+        self.tell_alone(NO_LEASE);
+        self.farewell(NO_LEASE)
     }
 
     async fn wait(&self, first: &FirstFactor) -> Result<Waiting, NoConfirmation> {
@@ -74,8 +102,8 @@ impl Attempt {
             },
             None => "the list of what you may reach, and what is opened from it (ssh -J, ssh -L)".to_owned(),
         };
-        Waiting::ask(self.broker(), Wanted { first: &first.verified, client: self.client.as_str(), target, until })
-            .await
+        let client = self.client.as_str();
+        Waiting::ask(self.broker(), Wanted { first: &first.verified, client, target, until, join: true }).await
     }
 
     /// Where that cannot be looked up, a code is asked for: it will be refused with the reason.

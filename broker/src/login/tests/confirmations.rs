@@ -129,12 +129,34 @@ async fn one_login_of_a_person_waits_at_a_time_and_it_is_counted_who_was_turned_
     bed.without_authenticator().await;
     let (_slot, _attempt, _) = bed.begin().await;
     for count in 1..=3 {
+        // Whoever has only her password.
         let (_slot, mut other) = bed.attempt();
-        assert_eq!(key(&mut other, &bed, "alice").await, "partial");
+        assert_eq!(super::password(&mut other, "alice", PASSWORD).await, "partial");
         let busy = "Another login of yours waits for its confirmation in the portal.";
         assert_eq!(said(other.ask("alice").await), busy);
         assert_eq!(bed.waiting().await.unwrap().turned_away, count);
     }
+}
+
+#[tokio::test]
+async fn logins_of_one_key_and_address_wait_together_and_one_confirmation_lets_all_in() {
+    let bed = Bed::new().await;
+    let mut passkey = bed.passkey().await;
+    bed.without_authenticator().await;
+    let (_slot, mut first, asked) = bed.begin().await;
+    let (_slot, mut second, same) = bed.begin().await;
+    assert_eq!(asked, same);
+    let row = bed.waiting().await.unwrap();
+    assert_eq!(row.turned_away, 0);
+    let both = tokio::spawn(async move {
+        tokio::join!(async { said(first.answer("alice", "").await) }, async { said(second.answer("alice", "").await) })
+    });
+    let asserted = bed.assert_with(&mut passkey).await.unwrap();
+    assert!(bed.confirm(&row.id, &asserted).await);
+    let (first, second) = both.await.unwrap();
+    assert_eq!([first, second], ["alice in the lobby, 2 factors"; 2]);
+    let events = bed.events().await;
+    assert_eq!(events.iter().filter(|code| *code == "SP-1005").count(), 1, "one by a lease: {events:?}");
 }
 
 /// Where the person was lately, a login of a stranger with their key makes room.
@@ -145,13 +167,13 @@ async fn a_login_from_where_the_person_was_lately_makes_another_leave() {
     let (_slot, mut attempt, _) = bed.begin().await;
     assert_eq!(said(attempt.answer("alice", &bed.code(0)).await), "alice in the lobby, 2 factors");
     drop(attempt);
+    bed.admin.revoke_leases(None, bed.entrance.broker.now()).await.unwrap();
     let (_slot, mut first) = bed.attempt();
     assert_eq!(super::password(&mut first, "alice", PASSWORD).await, "partial");
     assert!(said(first.ask("alice").await).contains("/c/"));
     let before = bed.waiting().await.unwrap().id.clone();
-    let (_slot, mut second) = bed.attempt();
-    assert_eq!(super::password(&mut second, "alice", PASSWORD).await, "partial");
-    assert!(said(second.ask("alice").await).contains("/c/"));
+    let (_slot, _second, asked) = bed.begin().await;
+    assert!(asked.contains("/c/"), "{asked}");
     assert_ne!(bed.waiting().await.unwrap().id, before);
     assert_eq!(said(first.answer("alice", "").await), "Another login of yours took the place of this one.");
 }
