@@ -10,7 +10,7 @@ use axum::routing::{get, post};
 use axum::{Extension, Json, Router};
 
 use super::{bare_frame, json, notice, page as draw, passkeys};
-use crate::identity::{Claim, Invitation};
+use crate::identity::{self, Claim};
 use crate::portal::ceremonies::Ceremony;
 use crate::portal::cookie::Cookie;
 use crate::portal::line::Line;
@@ -28,7 +28,7 @@ pub(super) fn routes() -> Router<Arc<Site>> {
 /// The page.
 async fn page(State(site): State<Arc<Site>>, Path(secret): Path<String>, headers: HeaderMap) -> Response<Body> {
     let broker = site.broker();
-    let invitation = Invitation::of(&secret);
+    let invitation = identity::Invitation::of(&secret);
     let row = match broker.store.invitation(invitation.hash(), broker.now()).await {
         Ok(row) => row,
         Err(error) => {
@@ -69,7 +69,7 @@ async fn options(
     Json(fields): Json<json::Fields>,
 ) -> Response<Body> {
     let broker = site.broker();
-    let invitation = Invitation::of(&secret);
+    let invitation = identity::Invitation::of(&secret);
     let identity = match broker.identities.invited(&invitation, broker.now()).await {
         Ok(Some(identity)) => identity,
         Ok(None) => return json::stale(),
@@ -106,7 +106,7 @@ async fn finish(
     let Some(cookie) = Cookie::of(&headers) else { return json::stale() };
     let taken = site.ceremonies.take(&cookie, Instant::now());
     let Some(Ceremony::Enrol { enrolling, name, invitation: Some(invitation) }) = taken else { return json::stale() };
-    if invitation != Invitation::of(&secret) {
+    if invitation != identity::Invitation::of(&secret) {
         return json::stale();
     }
     let by = Some((&invitation, line.source()));
