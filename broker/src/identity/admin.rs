@@ -78,6 +78,20 @@ pub enum AdminError {
     Vault(#[from] VaultError),
 }
 
+impl AdminError {
+    /// What was to be changed is not there.
+    #[must_use]
+    pub fn is_missing(&self) -> bool {
+        matches!(self, Self::Store(StoreError::Missing { .. }))
+    }
+
+    /// What was to be given is somebody's already.
+    #[must_use]
+    pub fn is_taken(&self) -> bool {
+        matches!(self, Self::Store(StoreError::Taken(_)))
+    }
+}
+
 impl Admin {
     /// An administrator by this name (leases say who revoked them).
     pub fn new(store: Store, vault: Vault, audit: Audit, by: impl Into<String>) -> Self {

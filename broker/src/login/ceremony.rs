@@ -9,7 +9,7 @@ use crate::audit::{AuditError, AuditEvent};
 use crate::broker::Broker;
 use crate::identity::{Asserted, Refused};
 use crate::store::StoreError;
-use crate::store::confirmations::{ConfirmationRow, NumberTried};
+pub(crate) use crate::store::confirmations::{ConfirmationRow, ConfirmationState, MOST_TRIES, NumberTried};
 
 /// Why nothing came of it.
 #[derive(Debug, thiserror::Error)]

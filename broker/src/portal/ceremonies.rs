@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::cookie::{Cookie, Print};
 use crate::identity::{Asserting, Discovering, Enrolling, Invitation};
-use crate::store::confirmations::ConfirmationRow;
+use crate::login::ceremony::ConfirmationRow;
 use crate::vault::Secret;
 
 /// As long as a challenge counts.

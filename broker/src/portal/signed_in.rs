@@ -34,11 +34,11 @@ impl SignedIn {
         self.proof.identity()
     }
 
-    /// Who is signed in behind a request, if anybody is.
-    pub(super) async fn find(site: &Site, parts: &Parts) -> Result<Option<Self>, Refused> {
+    /// Who is signed in behind a request, if anybody is. `act`: the request is an act of theirs, which prolongs the sign-in.
+    pub(super) async fn find(site: &Site, parts: &Parts, act: bool) -> Result<Option<Self>, Refused> {
         let Some(line) = parts.extensions.get::<Arc<Line>>() else { return Ok(None) };
         let Some(cookie) = Cookie::of(&parts.headers) else { return Ok(None) };
-        let Some(proof) = site.signed_in.look(&cookie, Instant::now(), true) else { return Ok(None) };
+        let Some(proof) = site.signed_in.look(&cookie, Instant::now(), act) else { return Ok(None) };
         let broker = site.broker();
         let proof = match broker.identities.still_proven(&proof, broker.now()).await {
             Ok(proof) => proof,
@@ -60,7 +60,7 @@ impl FromRequestParts<Arc<Site>> for SignedIn {
     type Rejection = Response<Body>;
 
     async fn from_request_parts(parts: &mut Parts, site: &Arc<Site>) -> Result<Self, Self::Rejection> {
-        match Self::find(site, parts).await {
+        match Self::find(site, parts, true).await {
             Ok(Some(signed_in)) => Ok(signed_in),
             // What was posted is lost: nobody knows who would have done it. A script is told so in a way that it hears.
             Ok(None) if parts.method == Method::POST && parts.headers.contains_key("x-csrf") => {

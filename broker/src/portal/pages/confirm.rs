@@ -10,12 +10,11 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 
 use super::{frame, json, lead_to, notice, page as draw, passkeys};
-use crate::login::ceremony;
+use crate::login::ceremony::{self, ConfirmationRow, ConfirmationState, MOST_TRIES, NumberTried};
 use crate::portal::ceremonies::Ceremony;
 use crate::portal::look::{self, Confirm, Place, Shown};
 use crate::portal::signed_in::SignedIn;
 use crate::portal::site::Site;
-use crate::store::confirmations::{ConfirmationRow, ConfirmationState, MOST_TRIES, NumberTried};
 
 /// How long the number is.
 const DIGITS: u8 = 3;

@@ -10,12 +10,12 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 
 use super::{frame, json, lead_to, notice, page as draw, passkeys};
+use crate::identity::Refused;
 use crate::identity::admin::{Admin, AdminError};
 use crate::portal::ceremonies::Ceremony;
 use crate::portal::look::{Authenticator, Factors, Passkey, Place, Shown, SshKey};
 use crate::portal::signed_in::SignedIn;
 use crate::portal::site::Site;
-use crate::store::{Listed, StoreError};
 
 pub(super) fn routes() -> Router<Arc<Site>> {
     Router::new()
@@ -36,15 +36,13 @@ async fn page(State(site): State<Arc<Site>>, person: SignedIn) -> Response<Body>
     }
 }
 
-async fn shown(site: &Arc<Site>, person: &SignedIn) -> Result<Factors, StoreError> {
-    let (store, identity) = (&site.broker().store, person.identity().as_str());
-    let totp = store.totp(identity).await?;
-    let passkeys: Vec<_> = store.passkeys(identity).await?.into_iter().filter_map(Listed::genuine).collect();
-    let keys = store.keys(identity).await?.into_iter().filter_map(Listed::genuine);
-    let last = totp.is_none() && passkeys.len() == 1;
+async fn shown(site: &Site, person: &SignedIn) -> Result<Factors, Refused> {
+    let own = site.broker().identities.own_factors(person.identity()).await?;
+    let last = own.authenticator_since.is_none() && own.passkeys.len() == 1;
     Ok(Factors {
         frame: frame(site, person, Place::Factors).await,
-        passkeys: passkeys
+        passkeys: own
+            .passkeys
             .iter()
             .map(|row| Passkey {
                 id: row.credential.clone(),
@@ -54,9 +52,11 @@ async fn shown(site: &Arc<Site>, person: &SignedIn) -> Result<Factors, StoreErro
                 removable: !last,
             })
             .collect(),
-        authenticator: totp.map(|totp| Authenticator { added: totp.enrolled_at.into(), used: None }),
-        recovery_left: store.recovery_codes_left(identity).await?,
-        ssh_keys: keys
+        authenticator: own.authenticator_since.map(|since| Authenticator { added: since.into(), used: None }),
+        recovery_left: own.recovery_codes_left,
+        ssh_keys: own
+            .keys
+            .iter()
             .map(|key| SshKey { fingerprint: Shown::from(&key.fingerprint), added: key.added_at.into(), used: None })
             .collect(),
     })
@@ -98,7 +98,7 @@ async fn passkey_remove(
     match admin(&site, &person).remove_own_passkey(person.identity(), &credential, broker.now()).await {
         // The last one stays, and the page says why.
         Ok(()) | Err(AdminError::LastFactor) => lead_to("/factors"),
-        Err(AdminError::Store(StoreError::Missing { .. })) => notice::not_found(&site),
+        Err(error) if error.is_missing() => notice::not_found(&site),
         Err(error) => {
             tracing::warn!(%error, identity = %person.identity(), "A passkey was not removed");
             notice::failed(&site, StatusCode::SERVICE_UNAVAILABLE)

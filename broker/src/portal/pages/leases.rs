@@ -11,12 +11,12 @@ use axum::{Json, Router};
 use jiff::{SignedDuration, Timestamp};
 
 use super::{json, passkeys};
+use crate::identity::Refused;
 use crate::login::{ceremony, lease};
 use crate::portal::ceremonies::Ceremony;
 use crate::portal::look::{Choice, NewLease};
 use crate::portal::signed_in::SignedIn;
 use crate::portal::site::Site;
-use crate::store::{Listed, StoreError};
 
 /// What is offered to choose from, in minutes, as far as their roles allow.
 const OFFERED: &[i64] = &[15, 60, 4 * 60, 8 * 60];
@@ -26,16 +26,15 @@ pub(super) fn routes() -> Router<Arc<Site>> {
 }
 
 /// What somebody with a passkey can open a lease for.
-pub(super) async fn choices(site: &Site, person: &SignedIn) -> Result<Option<NewLease>, StoreError> {
-    let broker = site.broker();
-    if !broker.identities.has_passkey(person.identity()).await? {
+pub(super) async fn choices(site: &Site, person: &SignedIn) -> Result<Option<NewLease>, Refused> {
+    let own = site.broker().identities.own_factors(person.identity()).await?;
+    if own.passkeys.is_empty() {
         return Ok(None);
     }
-    let keys = broker.store.keys(person.identity().as_str()).await?.into_iter().filter_map(Listed::genuine);
     let choice = |fingerprint: &str| Choice { value: fingerprint.to_owned(), text: fingerprint.into() };
     Ok(Some(NewLease {
         source: person.line.source().to_string().into(),
-        keys: keys.map(|key| choice(&key.fingerprint)).collect(),
+        keys: own.keys.iter().map(|key| choice(&key.fingerprint)).collect(),
         until: durations(site, person)
             .into_iter()
             .map(|duration| Choice { value: duration.as_secs().to_string(), text: words(duration).into() })

@@ -1,6 +1,7 @@
 //! What lies where, and a file for each page. A page asks `login/`, `session/` and the policy, fills a struct of `look/`, and decides nothing.
 
 mod confirm;
+mod events;
 mod factors;
 mod home;
 mod invitation;
@@ -29,6 +30,7 @@ use crate::login::ceremony;
 pub(super) fn all(site: Arc<Site>) -> Router {
     Router::new()
         .merge(confirm::routes())
+        .merge(events::routes())
         .merge(factors::routes())
         .merge(home::routes())
         .merge(invitation::routes())
@@ -57,6 +59,6 @@ pub(super) async fn frame(site: &Site, signed_in: &SignedIn, place: Place) -> Fr
         text: format!("From {} to {}", row.source, row.target).into(),
     });
     let name = signed_in.identity().as_str().into();
-    let person = Person { name, waiting: waiting.into_iter().collect(), events: None };
+    let person = Person { name, waiting: waiting.into_iter().collect(), events: Some("/events".to_owned()) };
     Frame { csrf: signed_in.token.clone(), person: Some(person), place, ..bare_frame(site) }
 }

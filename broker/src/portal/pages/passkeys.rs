@@ -89,9 +89,7 @@ pub(super) async fn enrol(
     match admin.add_passkey(&new, name, invitation, now).await {
         Ok(()) => json::next(next),
         Err(error @ AdminError::NotInvited) => json::refused(&error.to_string()),
-        Err(AdminError::Store(crate::store::StoreError::Taken(_))) => {
-            json::refused("This passkey is or was somebody's already. Use another one.")
-        }
+        Err(error) if error.is_taken() => json::refused("This passkey is or was somebody's already. Use another one."),
         Err(error) => {
             crate::logging::counted!(error, "A passkey could not be stored", %error);
             json::failed()

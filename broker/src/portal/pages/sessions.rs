@@ -12,13 +12,13 @@ use jiff::Timestamp;
 use tokio::time::{sleep, timeout};
 
 use super::{frame, lead_to, leases, notice, page};
+use crate::identity::Refused;
 use crate::logging::counted;
 use crate::login::lease;
 use crate::portal::look;
 use crate::portal::signed_in::SignedIn;
 use crate::portal::site::Site;
 use crate::session;
-use crate::store::StoreError;
 use crate::store::leases::LeaseRow;
 use crate::store::sessions::NewSession;
 
@@ -44,7 +44,7 @@ async fn list(State(site): State<Arc<Site>>, signed_in: SignedIn) -> Response<Bo
     }
 }
 
-async fn own(site: &Site, signed_in: &SignedIn) -> Result<look::Sessions, StoreError> {
+async fn own(site: &Site, signed_in: &SignedIn) -> Result<look::Sessions, Refused> {
     let (broker, identity) = (site.broker(), signed_in.identity());
     let (sessions, leases) = (session::own_live(broker, identity).await?, lease::own(broker, identity).await?);
     let now = broker.now();

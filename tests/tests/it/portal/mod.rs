@@ -6,6 +6,7 @@ mod headers;
 mod passkeys;
 mod requests;
 mod sign_in;
+mod step_up;
 mod transport;
 
 use sallyport_tests::{Person, Plant, Setup};

@@ -8,21 +8,21 @@ use super::plant;
 
 const ORIGIN: &str = "https://gate.plant.example:8443";
 
-fn browser(plant: &Plant) -> Browser {
+pub(super) fn browser(plant: &Plant) -> Browser {
     let certificate = plant.folder().join("broker/portal.crt");
     let known = Known { name: Plant::PORTAL_NAME, address: Plant::PORTAL.0, certificate: &certificate };
     Browser::at(plant.network(), &known)
 }
 
 /// A person without an authenticator app, with an invitation.
-fn invited(plant: &Plant, name: &str) -> (Person, String) {
+pub(super) fn invited(plant: &Plant, name: &str) -> (Person, String) {
     let person = plant.person_without_second_factor(name);
     let invitation = plant.json(&["identity", "invite", name]);
     (person, invitation["link"].as_str().unwrap().to_owned())
 }
 
 /// Enrols a passkey by an invitation, and signs in with it.
-fn enrol_and_sign_in(browser: &Browser, link: &str) {
+pub(super) fn enrol_and_sign_in(browser: &Browser, link: &str) {
     browser.open(link);
     browser.fill("#passkey-name", "Blue key");
     browser.click("form[data-webauthn=create] button");
@@ -32,7 +32,7 @@ fn enrol_and_sign_in(browser: &Browser, link: &str) {
 }
 
 /// The link and the number that a terminal shows.
-fn shown(terminal: &Terminal) -> (String, String) {
+pub(super) fn shown(terminal: &Terminal) -> (String, String) {
     for expected in ["The number is ", ".\r\n"] {
         terminal.expect(expected);
     }
@@ -47,7 +47,7 @@ fn login(person: &Person) -> Terminal {
     person.terminal(&["ews-1", "echo through"], 120, 30)
 }
 
-fn confirm(browser: &Browser, link: &str, number: &str) {
+pub(super) fn confirm(browser: &Browser, link: &str, number: &str) {
     browser.open(link);
     browser.fill("#number", number);
     browser.click("form[data-webauthn=get] button");
