@@ -9,7 +9,85 @@ use crate::audit::{AuditError, AuditEvent};
 use crate::broker::Broker;
 use crate::identity::{Asserted, Refused};
 use crate::store::StoreError;
-pub(crate) use crate::store::confirmations::{ConfirmationRow, ConfirmationState, MOST_TRIES, NumberTried};
+use crate::store::confirmations::{ConfirmationRow, ConfirmationState, MOST_TRIES, NumberTried};
+
+/// A login that waits, or waited, as its person sees it.
+#[derive(Debug, Clone)]
+pub(crate) struct WaitingLogin {
+    id: String,
+    /// What the link says.
+    pub(crate) code: String,
+    /// Who is asked.
+    pub(crate) identity: String,
+    /// The address of whoever waits.
+    pub(crate) source: String,
+    /// What their client calls itself.
+    pub(crate) client: String,
+    /// What they want to reach.
+    pub(crate) target: String,
+    /// The broker at which they wait.
+    pub(crate) broker: String,
+    /// Since when.
+    pub(crate) asked_at: Timestamp,
+    /// The first moment at which it counts no more.
+    pub(crate) expires_at: Timestamp,
+    /// How it stands.
+    pub(crate) stands: Stands,
+    /// How many wrong numbers it stands still.
+    pub(crate) tries_left: i64,
+    /// Logins of the same person that were turned away while this one waited.
+    pub(crate) turned_away: i64,
+}
+
+/// How a login that waits stands, as its person sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stands {
+    /// It waits for them.
+    Waiting,
+    /// It was confirmed.
+    Confirmed,
+    /// They refused it.
+    Refused,
+    /// The number was wrong too often.
+    Guessed,
+    /// Its time is over, or whoever waited is gone.
+    Over,
+}
+
+/// What became of a number that was typed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TypedNumber {
+    /// It is the one on the terminal.
+    Right,
+    /// It is not; so many more may be tried.
+    Wrong(i64),
+}
+
+impl WaitingLogin {
+    fn new(row: ConfirmationRow, now: Timestamp) -> Self {
+        let stands = match row.state {
+            ConfirmationState::Waiting if row.waits(now) => Stands::Waiting,
+            ConfirmationState::Confirmed | ConfirmationState::Spent => Stands::Confirmed,
+            ConfirmationState::Refused if row.tries >= MOST_TRIES => Stands::Guessed,
+            ConfirmationState::Refused => Stands::Refused,
+            ConfirmationState::Waiting | ConfirmationState::Left => Stands::Over,
+        };
+        Self {
+            stands,
+            tries_left: MOST_TRIES.saturating_sub(row.tries),
+            id: row.id,
+            code: row.code,
+            identity: row.identity,
+            source: row.source,
+            client: row.client,
+            target: row.target,
+            broker: row.broker,
+            asked_at: row.asked_at,
+            expires_at: row.expires_at,
+            turned_away: row.turned_away,
+        }
+    }
+}
 
 /// Why nothing came of it.
 #[derive(Debug, thiserror::Error)]
@@ -99,9 +177,9 @@ pub(crate) async fn by_code(
     broker: &Broker,
     identity: &IdentityId,
     code: &str,
-) -> Result<Option<ConfirmationRow>, StoreError> {
+) -> Result<Option<WaitingLogin>, StoreError> {
     let row = broker.store.confirmation_by_code(code, identity.as_str()).await?;
-    Ok(row.map(crate::store::Genuine::into_inner))
+    Ok(row.map(|row| WaitingLogin::new(row.into_inner(), broker.now())))
 }
 
 /// The login of this person that waits now, if one does.
@@ -109,32 +187,38 @@ pub(crate) async fn waiting(
     broker: &Broker,
     identity: &IdentityId,
     now: Timestamp,
-) -> Result<Option<ConfirmationRow>, StoreError> {
+) -> Result<Option<WaitingLogin>, StoreError> {
     let row = broker.store.waiting_confirmation(identity.as_str(), now).await?;
-    Ok(row.map(crate::store::Genuine::into_inner))
+    Ok(row.map(|row| WaitingLogin::new(row.into_inner(), now)))
 }
 
 /// Tries the number that the person says their terminal shows.
-pub(crate) async fn number(broker: &Broker, row: &ConfirmationRow, typed: &str) -> Result<NumberTried, StoreError> {
+pub(crate) async fn number(broker: &Broker, login: &WaitingLogin, typed: &str) -> Result<TypedNumber, StoreError> {
     // What is no number is a wrong one.
     let number = typed.trim().parse().unwrap_or(-1);
-    broker.store.try_number(&row.id, number, broker.now()).await
+    Ok(match broker.store.try_number(&login.id, number, broker.now()).await? {
+        NumberTried::Right => TypedNumber::Right,
+        NumberTried::Wrong { left } => TypedNumber::Wrong(left),
+        NumberTried::Over => TypedNumber::Wrong(0),
+    })
 }
 
 /// Confirms a login that waits, by what its person has just signed. `false`: it was decided meanwhile, or is over.
 pub(crate) async fn confirm(
     broker: &Broker,
-    row: &ConfirmationRow,
+    login: &WaitingLogin,
     assertion: &Asserted,
     source: IpAddr,
 ) -> Result<bool, CeremonyError> {
-    let purpose =
-        format!("to confirm a login from {} with {} at {} to {}", row.source, row.client, row.broker, row.target);
+    let purpose = format!(
+        "to confirm a login from {} with {} at {} to {}",
+        login.source, login.client, login.broker, login.target
+    );
     asserted(broker, assertion, source, purpose).await?;
-    Ok(broker.identities.confirm(&row.id, assertion, broker.now()).await?)
+    Ok(broker.identities.confirm(&login.id, assertion, broker.now()).await?)
 }
 
 /// Refuses a login that waits. That it was is put on the record by the broker at which it waits.
-pub(crate) async fn refuse(broker: &Broker, row: &ConfirmationRow) -> Result<bool, StoreError> {
-    broker.store.decide_confirmation(&row.id, None, broker.now()).await
+pub(crate) async fn refuse(broker: &Broker, login: &WaitingLogin) -> Result<bool, StoreError> {
+    broker.store.decide_confirmation(&login.id, None, broker.now()).await
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::cookie::{Cookie, Print};
 use crate::identity::{Asserting, Discovering, Enrolling, Invitation};
-use crate::login::ceremony::ConfirmationRow;
+use crate::login::ceremony::WaitingLogin;
 use crate::vault::Secret;
 
 /// As long as a challenge counts.
@@ -24,7 +24,7 @@ pub(super) enum Ceremony {
     /// To sign in with one after the password.
     Second(Box<Asserting>),
     /// To confirm a login that waits.
-    Confirm { asserting: Box<Asserting>, row: Box<ConfirmationRow> },
+    Confirm { asserting: Box<Asserting>, login: Box<WaitingLogin> },
     /// To prove an authenticator that is not enrolled yet.
     Totp(Secret<Vec<u8>>),
     /// To let a key or password of theirs in from this address for a while.

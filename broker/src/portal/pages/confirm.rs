@@ -10,7 +10,7 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 
 use super::{frame, json, lead_to, notice, page as draw, passkeys};
-use crate::login::ceremony::{self, ConfirmationRow, ConfirmationState, MOST_TRIES, NumberTried};
+use crate::login::ceremony::{self, Stands, TypedNumber, WaitingLogin};
 use crate::portal::ceremonies::Ceremony;
 use crate::portal::look::{self, Confirm, Place, Shown};
 use crate::portal::signed_in::SignedIn;
@@ -30,13 +30,12 @@ pub(super) fn routes() -> Router<Arc<Site>> {
 /// The page.
 async fn page(State(site): State<Arc<Site>>, Path(code): Path<String>, person: SignedIn) -> Response<Body> {
     let Some(row) = found(&site, &person, &code).await else { return notice::not_found(&site) };
-    let now = site.broker().now();
-    let state = match row.state {
-        ConfirmationState::Waiting if row.waits(now) => look::State::Waiting(Box::new(login(&row))),
-        ConfirmationState::Confirmed | ConfirmationState::Spent => look::State::Done,
-        ConfirmationState::Refused if row.tries >= MOST_TRIES => look::State::Locked,
-        ConfirmationState::Refused => look::State::Refused,
-        ConfirmationState::Waiting | ConfirmationState::Left => look::State::Expired,
+    let state = match row.stands {
+        Stands::Waiting => look::State::Waiting(Box::new(login(&row))),
+        Stands::Confirmed => look::State::Done,
+        Stands::Guessed => look::State::Locked,
+        Stands::Refused => look::State::Refused,
+        Stands::Over => look::State::Expired,
     };
     draw(StatusCode::OK, &Confirm { frame: frame(&site, &person, Place::Elsewhere).await, state })
 }
@@ -63,9 +62,8 @@ async fn options(
     let Some(row) = found(&site, &person, &code).await else { return json::stale() };
     let broker = site.broker();
     match ceremony::number(broker, &row, &fields.number).await {
-        Ok(NumberTried::Right) => {}
-        Ok(NumberTried::Wrong { left }) => return json::wrong_number(left),
-        Ok(NumberTried::Over) => return json::wrong_number(0),
+        Ok(TypedNumber::Right) => {}
+        Ok(TypedNumber::Wrong(left)) => return json::wrong_number(left),
         Err(error) => {
             crate::logging::counted!(error, "A number cannot be checked", %error);
             return json::failed();
@@ -73,7 +71,7 @@ async fn options(
     }
     match broker.identities.begin_assertion(person.identity(), broker.now()).await {
         Ok((options, asserting)) => {
-            let ceremony = Ceremony::Confirm { asserting: Box::new(asserting), row: Box::new(row) };
+            let ceremony = Ceremony::Confirm { asserting: Box::new(asserting), login: Box::new(row) };
             site.ceremonies.keep(&person.cookie, ceremony, Instant::now());
             json::options(options)
         }
@@ -89,7 +87,7 @@ async fn finish(
     Json(signed): Json<json::Signed>,
 ) -> Response<Body> {
     let taken = site.ceremonies.take(&person.cookie, Instant::now());
-    let Some(Ceremony::Confirm { asserting, row }) = taken else { return json::stale() };
+    let Some(Ceremony::Confirm { asserting, login: row }) = taken else { return json::stale() };
     if row.code != code || row.identity != person.identity().as_str() {
         return json::stale();
     }
@@ -109,18 +107,18 @@ async fn finish(
 }
 
 /// Nobody else's, and nobody learns whether there is one.
-async fn found(site: &Site, person: &SignedIn, code: &str) -> Option<ConfirmationRow> {
+async fn found(site: &Site, person: &SignedIn, code: &str) -> Option<WaitingLogin> {
     ceremony::by_code(site.broker(), person.identity(), code).await.unwrap_or_else(|error| {
         crate::logging::counted!(error, "A login that waits cannot be looked up", %error);
         None
     })
 }
 
-fn path(row: &ConfirmationRow) -> String {
+fn path(row: &WaitingLogin) -> String {
     format!("/c/{}", row.code)
 }
 
-fn login(row: &ConfirmationRow) -> look::Login {
+fn login(row: &WaitingLogin) -> look::Login {
     look::Login {
         path: path(row),
         name: Shown::from(&row.identity),
@@ -130,7 +128,7 @@ fn login(row: &ConfirmationRow) -> look::Login {
         since: row.asked_at.into(),
         until: row.expires_at.into(),
         digits: DIGITS,
-        tries_left: u32::try_from(MOST_TRIES.saturating_sub(row.tries)).unwrap_or(0),
+        tries_left: u32::try_from(row.tries_left).unwrap_or(0),
         problem: None,
         turned_away: u32::try_from(row.turned_away).unwrap_or(u32::MAX),
     }

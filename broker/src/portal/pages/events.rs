@@ -28,7 +28,7 @@ use crate::portal::site::Site;
 /// A browser opens another stream after that.
 const LONGEST: Duration = Duration::from_secs(10 * 60);
 /// Whether the sign-in still stands is looked at so often, whatever changes.
-const LOOK: Duration = Duration::from_secs(5);
+const SIGN_IN_LOOK: Duration = Duration::from_secs(5);
 /// Changes that come together are looked at once.
 const TOGETHER: Duration = Duration::from_millis(100);
 
@@ -78,7 +78,7 @@ async fn tell(site: Arc<Site>, cookie: Cookie, identity: IdentityId, told: mpsc:
         }
         tokio::select! {
             () = told.closed() => return,
-            _ = tokio::time::timeout(LOOK, changes.changed()) => tokio::time::sleep(TOGETHER).await,
+            _ = tokio::time::timeout(SIGN_IN_LOOK, changes.changed()) => tokio::time::sleep(TOGETHER).await,
         }
     }
 }

@@ -16,4 +16,4 @@ pub(super) const UNIT_TESTS: &[&str] = &[];
 pub(super) const PATHS: &[&str] = &[];
 
 /// Modules of the broker that are public before somebody outside names them.
-pub(super) const PUBLIC: &[&str] = &["portal"];
+pub(super) const PUBLIC: &[&str] = &[];

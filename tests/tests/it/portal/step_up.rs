@@ -77,9 +77,9 @@ fn a_target_that_asks_for_a_passkey_gets_it_at_the_inner_login_and_for_a_stream(
     let tunnel = Tunnel::open_with_code(&plant, &alice, &["-L", "5007:plc-1:7"]);
     // Nothing can be said to a tool: whoever has the portal open sees it there at once.
     browser.open("https://gate.plant.example:8443/");
-    assert!(!browser.text().contains("An ssh login waits for you"), "{}", browser.text());
+    assert!(!browser.text().contains("Waiting for your confirmation"), "{}", browser.text());
     let mut stream = tunnel.connect(5007);
-    browser.wait_for_text("An ssh login waits for you");
+    browser.wait_for_text("Waiting for your confirmation");
     let row = eventually("the stream waits", Duration::from_secs(20), || {
         let row = plant.sql("SELECT code || ' ' || number FROM confirmations WHERE state = 'waiting'");
         row.trim().split_once(' ').map(|(code, number)| (code.to_owned(), number.to_owned()))
