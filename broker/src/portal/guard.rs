@@ -77,6 +77,11 @@ pub(super) fn too_slow(site: &Site) -> Response<Body> {
     notice::failed(site, StatusCode::SERVICE_UNAVAILABLE)
 }
 
+/// What is said to whoever asks for more at once than a browser does.
+pub(super) fn too_many(site: &Site) -> Response<Body> {
+    notice::too_many(site)
+}
+
 async fn pass(site: &Site, request: Request<Body>) -> Result<Request<Body>, Fault> {
     let (parts, body) = request.into_parts();
     head(site, &parts)?;

@@ -16,6 +16,8 @@ const QUIET_FOR: Duration = Duration::from_secs(60);
 const LONGEST_CONNECTION: Duration = Duration::from_secs(60 * 60);
 /// Requests of somebody who is not signed in: a page with what it loads takes five.
 const MOST_OF_STRANGERS: u32 = 100;
+/// Requests of somebody who is not signed in that run at once.
+const MOST_AT_ONCE_OF_STRANGERS: u32 = 12;
 /// Requests in all.
 const MOST: u32 = 10_000;
 
@@ -97,6 +99,19 @@ impl Line {
                 }
             }
         }
+    }
+
+    /// Nobody is signed in behind it: where somebody was, it is over after this answer.
+    pub(super) fn nobody(&self) {
+        if self.lock().identity.is_some() {
+            self.closing.cancel();
+        }
+    }
+
+    /// More requests of a stranger run at once than one browser has: what each holds is bounded, and so are they.
+    pub(super) fn crowded(&self) -> bool {
+        let state = self.lock();
+        state.identity.is_none() && state.running > MOST_AT_ONCE_OF_STRANGERS
     }
 
     /// Nobody is signed in any more: after this answer, it is over.
@@ -191,9 +206,20 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_place_is_taken_once_and_another_person_comes_by_another_connection() {
+    async fn a_stranger_has_so_many_requests_at_once_and_who_is_signed_in_more() {
+        let (_door, _slot, line) = line();
+        let mut running: Vec<_> = (0..MOST_AT_ONCE_OF_STRANGERS).map(|_| line.begin()).collect();
+        assert!(!line.crowded());
+        running.push(line.begin());
+        assert!(line.crowded());
+        line.signed_in(&"alice".parse().unwrap(), 1);
+        assert!(!line.crowded());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_place_is_taken_once_and_the_connection_goes_with_its_person() {
         let (door, _slot, line) = line();
-        let (alice, bob): (IdentityId, IdentityId) = ("alice".parse().unwrap(), "bob".parse().unwrap());
+        let alice: IdentityId = "alice".parse().unwrap();
         line.signed_in(&alice, 0);
         assert!(!line.inside().is_cancelled(), "no place is left, and none was taken");
         assert_eq!(door.waiting(), 1);
@@ -201,6 +227,17 @@ mod tests {
         line.signed_in(&alice, 1);
         assert!(line.inside().is_cancelled());
         assert_eq!(door.waiting(), 0);
+        assert!(!over_within(&line, QUIET_FOR / 2).await);
+        line.nobody();
+        assert!(over_within(&line, Duration::ZERO).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn another_person_comes_by_another_connection() {
+        let (_door, _slot, line) = line();
+        let (alice, bob): (IdentityId, IdentityId) = ("alice".parse().unwrap(), "bob".parse().unwrap());
+        line.nobody();
+        line.signed_in(&alice, 1);
         assert!(!over_within(&line, QUIET_FOR / 2).await);
         line.signed_in(&bob, 9);
         assert!(over_within(&line, Duration::ZERO).await);

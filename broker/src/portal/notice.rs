@@ -26,6 +26,11 @@ pub(super) fn stale(site: &Site) -> Response<Body> {
     page(StatusCode::FORBIDDEN, &Notice::stale(bare_frame(site)))
 }
 
+/// Too much at once.
+pub(super) fn too_many(site: &Site) -> Response<Body> {
+    page(StatusCode::TOO_MANY_REQUESTS, &Notice::too_many(bare_frame(site)))
+}
+
 /// Something of ours failed.
 pub(super) fn failed(site: &Site, status: StatusCode) -> Response<Body> {
     page(status, &Notice::failed(bare_frame(site)))

@@ -43,7 +43,8 @@ const PING_EVERY: Duration = Duration::from_secs(20);
 /// The head of a request, as it is held.
 const LARGEST_HEAD: u32 = 16 << 10;
 const MOST_HEADERS: usize = 64;
-const MOST_STREAMS: u32 = 32;
+/// A person's open pages have one each, for what begins to wait.
+const MOST_STREAMS: u32 = 100;
 const STREAM_WINDOW: u32 = 64 << 10;
 const CONNECTION_WINDOW: u32 = 256 << 10;
 const SEND_BUFFER: usize = 64 << 10;
@@ -143,9 +144,12 @@ fn builder(streams: &Streams, two: bool) -> Builder<Streams> {
 /// Whatever is asked, and whatever comes of it: the answer has the headers.
 async fn answer(served: &Served, line: &Arc<Line>, request: Request<Incoming>) -> Response<Body> {
     let running = line.begin();
-    let answered =
-        tokio::time::timeout(REQUEST_WITHIN, guard::answer(&served.site, &served.pages, line, request.map(Body::new)))
-            .await;
+    let answered = if line.crowded() {
+        Ok(guard::too_many(&served.site))
+    } else {
+        let answering = guard::answer(&served.site, &served.pages, line, request.map(Body::new));
+        tokio::time::timeout(REQUEST_WITHIN, answering).await
+    };
     let answer = headers::dress(&served.site, answered.unwrap_or_else(|_| guard::too_slow(&served.site)));
     answer.map(|body| Body::new(Held { body, _running: running }))
 }

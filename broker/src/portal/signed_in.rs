@@ -38,7 +38,10 @@ impl SignedIn {
     pub(super) async fn find(site: &Site, parts: &Parts, act: bool) -> Result<Option<Self>, Refused> {
         let Some(line) = parts.extensions.get::<Arc<Line>>() else { return Ok(None) };
         let Some(cookie) = Cookie::of(&parts.headers) else { return Ok(None) };
-        let Some(proof) = site.signed_in.look(&cookie, Instant::now(), act) else { return Ok(None) };
+        let Some(proof) = site.signed_in.look(&cookie, Instant::now(), act) else {
+            line.nobody();
+            return Ok(None);
+        };
         let broker = site.broker();
         let proof = match broker.identities.still_proven(&proof, broker.now()).await {
             Ok(proof) => proof,
