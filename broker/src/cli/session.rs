@@ -200,7 +200,7 @@ async fn end(id: &str, context: &Context) -> Result<(), CliError> {
         return Err(CliError::Failed(format!("session `{id}` has ended already")));
     }
     let audit = context.audit().await?;
-    let asked = ask_end(&store, &audit, &session.start, context.actor(), Timestamp::now()).await;
+    let asked = ask_end(store, audit, &session.start, context.actor(), Timestamp::now()).await;
     let said = match asked.map_err(CliError::failed)? {
         AskEnd::Asked => format!("Session {id} is being ended by broker `{}`.\n", session.start.broker),
         AskEnd::AskedBefore => format!("Somebody asked for the end of session {id} before.\n"),

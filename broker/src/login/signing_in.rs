@@ -54,7 +54,7 @@ pub(crate) enum SecondStep {
     /// Not so; another may be offered.
     Again {
         /// The sign-in as it stands now.
-        signing_in: SigningIn,
+        signing_in: Box<SigningIn>,
         /// What the person is told.
         sentence: &'static str,
     },
@@ -143,7 +143,7 @@ impl SigningIn {
         self.offers += 1;
         let sentence = refused.sentence();
         if self.offers < MOST_OFFERS && !matches!(refused, Refused::Stale { .. }) {
-            return SecondStep::Again { signing_in: self, sentence };
+            return SecondStep::Again { signing_in: Box::new(self), sentence };
         }
         self.alone = None;
         let reason = format!("{} second factors in one sign-in did not count; the last: {refused}", self.offers);

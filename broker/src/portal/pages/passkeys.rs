@@ -203,7 +203,7 @@ async fn second_finish(
             answer
         }
         SecondStep::Again { signing_in, sentence } => {
-            site.pending.put_back(kept.with(Pending { signing_in, next }), Instant::now());
+            site.pending.put_back(kept.with(Pending { signing_in: *signing_in, next }), Instant::now());
             json::refused(sentence)
         }
         SecondStep::Over { sentence } => json::refused(sentence),

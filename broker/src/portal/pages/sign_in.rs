@@ -173,7 +173,7 @@ async fn offered(site: &Site, cookie: &Cookie, pending: Taken<Pending>, offer: O
     match signing_in.second(offer).await {
         SecondStep::SignedIn(proof) => enter(site, *proof, &next),
         SecondStep::Again { signing_in, sentence } => {
-            let pending = Pending { signing_in, next };
+            let pending = Pending { signing_in: *signing_in, next };
             let answer = second_form(site, cookie, &pending, StatusCode::FORBIDDEN, Some(sentence)).await;
             site.pending.put_back(kept.with(pending), Instant::now());
             answer
