@@ -60,17 +60,17 @@ if (moments.length > 0) {
   setInterval(countDown, 1000);
 }
 
-// The stream says, as JSON: `waiting`: [{path, text}], all that wait now; `settled`: {path}, one that waits no longer.
+// The stream says what waits now, as JSON: [{path, text}].
 const events = document.body.dataset.events;
 const waiting = document.querySelector("[data-waiting]");
+const request = document.querySelector("[data-request]")?.dataset.request;
 
 function ours(path) {
   return typeof path === "string" && /^\/c\/[A-Za-z0-9-]+$/.test(path);
 }
 
 function showWaiting(logins) {
-  const here = document.querySelector("[data-request]")?.dataset.request;
-  const items = logins.filter(({ path }) => ours(path) && path !== here).map(({ path, text }) => {
+  const items = logins.filter(({ path }) => ours(path) && path !== request).map(({ path, text }) => {
     const link = document.createElement("a");
     link.href = path;
     link.textContent = text;
@@ -80,16 +80,13 @@ function showWaiting(logins) {
   });
   waiting.querySelector("ul").replaceChildren(...items);
   waiting.hidden = items.length === 0;
+  // What this page shows waits no longer: it says what became of it. Not under a ceremony, whose answer comes by itself.
+  const over = request && logins.every(({ path }) => path !== request);
+  if (over && !document.querySelector("[aria-busy]")) window.location.reload();
 }
 
 if (events && waiting) {
   const stream = new EventSource(events);
   stream.addEventListener("waiting", (event) => showWaiting(JSON.parse(event.data)));
-  stream.addEventListener("settled", (event) => {
-    const { path } = JSON.parse(event.data);
-    const request = document.querySelector("[data-request]");
-    // Not under a ceremony: its answer comes by itself.
-    if (request?.dataset.request === path && !document.querySelector("[aria-busy]")) window.location.reload();
-  });
   window.addEventListener("pagehide", () => stream.close());
 }

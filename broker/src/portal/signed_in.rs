@@ -29,16 +29,32 @@ pub(super) struct SignedIn {
     pub(super) line: Arc<Line>,
 }
 
+/// Whether a request is something that a person does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Use {
+    Asks,
+    Listens,
+}
+
 impl SignedIn {
     pub(super) fn identity(&self) -> &IdentityId {
         self.proof.identity()
     }
 
-    /// Who is signed in behind a request, if anybody is. `act`: the request is an act of theirs, which prolongs the sign-in.
-    pub(super) async fn find(site: &Site, parts: &Parts, act: bool) -> Result<Option<Self>, Refused> {
+    /// Who is signed in behind a request, if anybody is.
+    pub(super) async fn find(site: &Site, parts: &Parts) -> Result<Option<Self>, Refused> {
+        Self::behind(site, parts, Use::Asks).await
+    }
+
+    /// The same, for what a page asks by itself: that keeps nobody signed in.
+    pub(super) async fn listening(site: &Site, parts: &Parts) -> Result<Option<Self>, Refused> {
+        Self::behind(site, parts, Use::Listens).await
+    }
+
+    async fn behind(site: &Site, parts: &Parts, used: Use) -> Result<Option<Self>, Refused> {
         let Some(line) = parts.extensions.get::<Arc<Line>>() else { return Ok(None) };
         let Some(cookie) = Cookie::of(&parts.headers) else { return Ok(None) };
-        let Some(proof) = site.signed_in.look(&cookie, Instant::now(), act) else {
+        let Some(proof) = site.signed_in.look(&cookie, Instant::now(), used == Use::Asks) else {
             line.nobody();
             return Ok(None);
         };
@@ -63,7 +79,7 @@ impl FromRequestParts<Arc<Site>> for SignedIn {
     type Rejection = Response<Body>;
 
     async fn from_request_parts(parts: &mut Parts, site: &Arc<Site>) -> Result<Self, Self::Rejection> {
-        match Self::find(site, parts, true).await {
+        match Self::find(site, parts).await {
             Ok(Some(signed_in)) => Ok(signed_in),
             // What was posted is lost: nobody knows who would have done it. A script is told so in a way that it hears.
             Ok(None) if parts.method == Method::POST && parts.headers.contains_key("x-csrf") => {

@@ -1,99 +1,98 @@
-//! `/events`: tells a page that is open which logins of its person wait, as soon as one does (server-sent events, HTML section 9.2).
+//! What a page that is open hears: that a login of its person begins to wait, or waits no more.
 //!
-//! What is open is no act of a person: it does not prolong a sign-in, and it ends with it.
+//! An `EventSource` asks with what it heard last. It is answered once there is something else to hear, or after a while with nothing,
+//! and asks again: no answer stays open. Whoever only listens does nothing, so that a page that was left open signs nobody in for longer.
 
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::Router;
-use axum::body::{Body, Bytes};
+use axum::body::Body;
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, Response, StatusCode};
 use axum::routing::get;
-use hyper::body::Frame;
-use sallyport_policy::IdentityId;
 use serde_json::json;
-use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep, timeout_at};
 
-use crate::login::ceremony;
-use crate::portal::answer::plain;
-use crate::portal::cookie::Cookie;
+use super::waiting;
+use crate::portal::look::Waiting;
 use crate::portal::signed_in::SignedIn;
 use crate::portal::site::Site;
 
-/// A browser opens another stream after that.
-const LONGEST: Duration = Duration::from_secs(10 * 60);
-/// Whether the sign-in still stands is looked at so often, whatever changes.
-const SIGN_IN_LOOK: Duration = Duration::from_secs(5);
-/// Changes that come together are looked at once.
-const TOGETHER: Duration = Duration::from_millis(100);
+/// Where pages listen.
+pub(super) const PATH: &str = "/events";
+
+/// Below the time that a request may take.
+const LISTENED: Duration = Duration::from_secs(25);
+/// However much is changed: one look after another.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(200);
+const NOTHING_NEW: &str = "retry: 500\n\n";
+/// The id of what is heard while nothing waits.
+const NOTHING: &str = "-";
 
 pub(super) fn routes() -> Router<Arc<Site>> {
-    Router::new().route("/events", get(events))
+    Router::new().route(PATH, get(listen))
 }
 
-async fn events(State(site): State<Arc<Site>>, request: Parts) -> Response<Body> {
-    let (Some(cookie), Ok(Some(person))) = (Cookie::of(&request.headers), SignedIn::find(&site, &request, false).await)
-    else {
-        return plain(StatusCode::NO_CONTENT);
-    };
-    let (sender, receiver) = mpsc::channel(1);
-    tokio::spawn(tell(site, cookie, person.identity().clone(), sender));
-    let mut answer = Response::new(Body::new(Told(receiver)));
-    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
-    answer
-}
-
-/// Until the page is closed, the sign-in is over, or it was long enough.
-async fn tell(site: Arc<Site>, cookie: Cookie, identity: IdentityId, told: mpsc::Sender<Bytes>) {
-    let until = Instant::now() + LONGEST;
+async fn listen(State(site): State<Arc<Site>>, request: Parts) -> Response<Body> {
+    let heard = request.headers.get("last-event-id").and_then(|id| id.to_str().ok());
+    let until = Instant::now() + LISTENED;
     let mut changes = site.broker().store.changes();
-    let mut shown: Option<Option<String>> = None;
-    while Instant::now() < until && site.signed_in.look(&cookie, Instant::now(), false).is_some() {
+    loop {
         changes.mark_unchanged();
-        let broker = site.broker();
-        let Ok(row) = ceremony::waiting(broker, &identity, broker.now()).await else { return };
-        let path = row.as_ref().map(|row| format!("/c/{}", row.code));
-        if shown.as_ref() != Some(&path) {
-            let before = shown.flatten().filter(|before| path.as_ref() != Some(before));
-            let list: Vec<_> = row
-                .iter()
-                .map(|row| {
-                    let text = format!("From {} to {}", row.source, row.target);
-                    json!({ "path": path, "text": sallyport_plain::printable(&text) })
-                })
-                .collect();
-            let mut text = format!("event: waiting\ndata: {}\n\n", json!(list));
-            if let Some(before) = before {
-                text.push_str(&format!("event: settled\ndata: {}\n\n", json!({ "path": before })));
-            }
-            if told.send(text.into()).await.is_err() {
-                return;
-            }
-            shown = Some(path);
+        // Asked anew for every look: whoever was locked out hears nothing more.
+        let signed_in = match SignedIn::listening(&site, &request).await {
+            Ok(Some(signed_in)) => signed_in,
+            Ok(None) => return over(),
+            Err(_) => return said(NOTHING_NEW),
+        };
+        let now = waiting(&site, &signed_in).await;
+        let id = now.as_ref().map_or(NOTHING, |login| login.path.trim_start_matches("/c/"));
+        if heard != Some(id) {
+            return said(&told(id, now.as_ref()));
         }
-        tokio::select! {
-            () = told.closed() => return,
-            _ = tokio::time::timeout(SIGN_IN_LOOK, changes.changed()) => tokio::time::sleep(TOGETHER).await,
+        match timeout_at(until, changes.changed()).await {
+            Ok(Ok(())) => sleep(BETWEEN_LOOKS).await,
+            // Nothing new, or nothing more to come: a line that says nothing.
+            Ok(Err(_)) | Err(_) => return said(NOTHING_NEW),
         }
     }
 }
 
-/// What is told, as the body of an answer.
-struct Told(mpsc::Receiver<Bytes>);
+/// INVARIANT: JSON of one line, so that nothing in it is an event of its own.
+fn told(id: &str, login: Option<&Waiting>) -> String {
+    let logins: Vec<_> =
+        login.into_iter().map(|login| json!({ "path": login.path, "text": login.text.to_string() })).collect();
+    format!("retry: 500\nid: {id}\nevent: waiting\ndata: {}\n\n", json!(logins))
+}
 
-impl hyper::body::Body for Told {
-    type Data = Bytes;
-    type Error = std::convert::Infallible;
+fn said(text: &str) -> Response<Body> {
+    let mut answer = Response::new(Body::from(text.to_owned()));
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    answer
+}
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        self.0.poll_recv(context).map(|bytes| bytes.map(|bytes| Ok(Frame::data(bytes))))
+/// A browser that hears this asks no more.
+fn over() -> Response<Body> {
+    let mut answer = Response::new(Body::empty());
+    *answer.status_mut() = StatusCode::NO_CONTENT;
+    answer
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_login_says_of_itself_is_no_event_of_its_own() {
+        let text = "a\n\nevent: waiting\ndata: []\r\n\u{2028}".into();
+        let login = Waiting { path: "/c/KQ7MXW2P".to_owned(), text };
+        let told = told("KQ7MXW2P", Some(&login));
+        let lines: Vec<&str> = told.lines().collect();
+        assert_eq!(lines.len(), 5, "{told:?}");
+        assert_eq!(lines[..3], ["retry: 500", "id: KQ7MXW2P", "event: waiting"]);
+        assert!(lines[3].starts_with("data: [{") && lines[3].ends_with("}]") && lines[4].is_empty(), "{told:?}");
     }
 }

@@ -49,16 +49,21 @@ pub(super) fn all(site: Arc<Site>) -> Router {
 
 /// What is around a page of somebody who is signed in: a login of theirs that waits is on every one.
 pub(super) async fn frame(site: &Site, signed_in: &SignedIn, place: Place) -> Frame {
+    let waiting = waiting(site, signed_in).await;
+    let name = signed_in.identity().as_str().into();
+    let person = Person { name, waiting: waiting.into_iter().collect(), events: Some(events::PATH.to_owned()) };
+    Frame { csrf: signed_in.token.clone(), person: Some(person), place, ..bare_frame(site) }
+}
+
+/// The login of theirs that waits, if one does.
+async fn waiting(site: &Site, signed_in: &SignedIn) -> Option<Waiting> {
     let broker = site.broker();
-    let waiting = ceremony::waiting(broker, signed_in.identity(), broker.now()).await.unwrap_or_else(|error| {
+    let row = ceremony::waiting(broker, signed_in.identity(), broker.now()).await.unwrap_or_else(|error| {
         counted!(warn, "Logins that wait cannot be looked up", %error);
         None
     });
-    let waiting = waiting.map(|row| Waiting {
+    row.map(|row| Waiting {
         path: format!("/c/{}", row.code),
         text: format!("From {} to {}", row.source, row.target).into(),
-    });
-    let name = signed_in.identity().as_str().into();
-    let person = Person { name, waiting: waiting.into_iter().collect(), events: Some("/events".to_owned()) };
-    Frame { csrf: signed_in.token.clone(), person: Some(person), place, ..bare_frame(site) }
+    })
 }

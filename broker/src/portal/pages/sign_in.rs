@@ -57,7 +57,7 @@ struct Code {
 
 /// The form. Whoever has no cookie yet gets one: the form's token goes with it.
 async fn begin(State(site): State<Arc<Site>>, Query(wanted): Query<Wanted>, request: Parts) -> Response<Body> {
-    match SignedIn::find(&site, &request, true).await {
+    match SignedIn::find(&site, &request).await {
         Ok(Some(_)) => lead_to(wanted.page()),
         Ok(None) => {
             let known = Cookie::of(&request.headers);

@@ -119,8 +119,15 @@ fn a_sign_in_ends_when_it_is_idle_and_when_it_is_old() {
     }
     eventually("it is old", Duration::from_secs(5), || (visitor.get("/").status == 303).then_some(()));
     visitor.sign_in(&alice, PASSWORD);
-    std::thread::sleep(Duration::from_secs(5));
+    // A page that only listens keeps nobody signed in.
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_secs(5) {
+        let heard = visitor.get("/events");
+        assert!(heard.status == 204 || heard.body.contains("event: waiting\ndata: []\n"), "{heard}");
+        std::thread::sleep(Duration::from_millis(500));
+    }
     assert_eq!(visitor.get("/").leads_to(), "/sign-in");
+    assert_eq!(visitor.get("/events").status, 204);
 }
 
 #[test]
