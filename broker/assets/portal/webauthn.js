@@ -13,6 +13,7 @@ const WORDS = {
   foreign: "The browser refuses this address for passkeys. Open the portal by the name that your administrator gave you.",
   noPin: "This key has no PIN or fingerprint set up, and that is asked for here. Set one up, or use another key.",
   failed: "The browser or the key could not do it. Try again, or use another factor of yours.",
+  signedOut: "You are signed out by now. Open this page again.",
   unreachable: "The broker did not answer. Check the connection, and try again.",
   tries: (left) => (left === 1 ? "One try left." : `${left} tries left.`),
 };
@@ -104,6 +105,7 @@ async function post(path, body) {
   } catch {
     json = {};
   }
+  if (answer.status === 401) throw new Refusal({ error: WORDS.signedOut });
   if (!answer.ok) throw new Refusal(json);
   return json;
 }

@@ -100,8 +100,7 @@ impl Browser {
     /// What a reader sees of the first element that a selector finds; waits for it.
     #[track_caller]
     pub fn text_of(&self, selector: &str) -> String {
-        let element = self.shown(selector);
-        text(&self.driver.get(&format!("element/{element}/text")).expect("a text"))
+        text(&self.act_on(selector, |element| self.driver.get(&format!("element/{element}/text"))))
     }
 
     /// Whether something that a selector finds is shown now.
@@ -113,23 +112,22 @@ impl Browser {
     /// Presses what a selector finds, as a mouse does; waits for it.
     #[track_caller]
     pub fn click(&self, selector: &str) {
-        let element = self.shown(selector);
-        self.driver.post(&format!("element/{element}/click"), &json!({})).expect("a click");
+        self.act_on(selector, |element| self.driver.post(&format!("element/{element}/click"), &json!({})));
     }
 
     /// Types into what a selector finds, in the place of what was there.
     #[track_caller]
     pub fn fill(&self, selector: &str, typed: &str) {
-        let element = self.shown(selector);
-        self.driver.post(&format!("element/{element}/clear"), &json!({})).expect("a field");
-        self.driver.post(&format!("element/{element}/value"), &json!({ "text": typed })).expect("a field");
+        self.act_on(selector, |element| {
+            self.driver.post(&format!("element/{element}/clear"), &json!({}))?;
+            self.driver.post(&format!("element/{element}/value"), &json!({ "text": typed }))
+        });
     }
 
     /// Chooses a line of a list by its value.
     #[track_caller]
     pub fn choose(&self, selector: &str, value: &str) {
-        let element = self.shown(&format!("{selector} option[value=\"{value}\"]"));
-        self.driver.post(&format!("element/{element}/click"), &json!({})).expect("a choice");
+        self.click(&format!("{selector} option[value=\"{value}\"]"));
     }
 
     /// Types on the keyboard, wherever the focus is. See [`keys`] for those that are no letters.
@@ -245,6 +243,19 @@ impl Browser {
     #[track_caller]
     fn shown(&self, selector: &str) -> String {
         self.until(&format!("`{selector}`"), || self.find(selector).filter(|element| self.is_displayed(element)))
+    }
+
+    /// Does something with what a selector finds; again, when the page was another in between.
+    #[track_caller]
+    fn act_on(&self, selector: &str, act: impl Fn(&str) -> Result<Value, Refused>) -> Value {
+        self.until(&format!("`{selector}`"), || {
+            let element = self.find(selector).filter(|element| self.is_displayed(element))?;
+            match act(&element) {
+                Ok(answer) => Some(answer),
+                Err(refused) if refused.error == "stale element reference" => None,
+                Err(refused) => panic!("`{selector}`: {refused}"),
+            }
+        })
     }
 
     fn find(&self, selector: &str) -> Option<String> {

@@ -2,6 +2,7 @@
 
 mod bed;
 mod pages;
+mod passkeys;
 mod people;
 mod samples;
 mod scripts;

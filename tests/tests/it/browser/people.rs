@@ -74,7 +74,7 @@ pub(super) fn address(path: &str) -> String {
     format!("https://{}{path}", Plant::PORTAL_HOST)
 }
 
-fn sign_in_with_code(browser: &Browser, person: &Person) {
+pub(super) fn sign_in_with_code(browser: &Browser, person: &Person) {
     browser.open(&address("/sign-in"));
     browser.fill("#name", &person.name);
     browser.fill("#password", PASSWORD);

@@ -107,6 +107,11 @@ fn what_goes_wrong_is_said_in_a_sentence_and_can_be_tried_again() {
     browser.click("button.main");
     browser.wait_for_text("The browser or the key could not do it.");
 
+    // The tab was open longer than the person was signed in.
+    site.answer("/c/KQ7M-XW2P/options", 401, &json!("signed out"));
+    browser.click("button.main");
+    browser.wait_for_text("You are signed out by now.");
+
     // A key for another name than the portal's.
     let mut foreign = request();
     foreign["publicKey"]["rpId"] = json!("elsewhere.example");
