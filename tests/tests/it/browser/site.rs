@@ -130,6 +130,6 @@ fn serve(stream: TcpStream, answers: &Mutex<BTreeMap<String, Answer>>, sender: &
     stream.write_all(head.as_bytes()).ok();
     if kind == "text/event-stream" {
         // Until the browser goes.
-        stream.read(&mut [0]).ok();
+        while matches!(stream.read(&mut [0]), Ok(1..)) {}
     }
 }

@@ -14,6 +14,9 @@ fn sign_out(plant: &Plant, cookie: &str, lines: &[&str], fields: &[(&str, &str)]
 const ORIGIN: &str = "Origin: https://gate.plant.example:8443";
 const FORM: &str = "Content-Type: application/x-www-form-urlencoded";
 
+/// Lines of a head, and the fields of a form.
+type Case<'a> = (&'a [&'a str], &'a [(&'a str, &'a str)]);
+
 #[test]
 fn a_form_of_another_site_or_of_another_session_changes_nothing() {
     let plant = plant();
@@ -26,7 +29,7 @@ fn a_form_of_another_site_or_of_another_session_changes_nothing() {
     let mut stranger = portal.visitor();
     stranger.get("/sign-in");
     let right = ("csrf", token.as_str());
-    let cases: [(&[&str], &[(&str, &str)]); 13] = [
+    let cases: [Case<'_>; 13] = [
         (&[FORM], &[right]),
         (&["Origin: https://evil.example", FORM], &[right]),
         (&["Origin: null", FORM], &[right]),
