@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use sallyport_policy::IdentityId;
 
 use super::Identities;
+use super::standing::Standing;
 use crate::store::StoreError;
 use crate::vault::Secret;
 
@@ -40,9 +41,11 @@ impl Invitation {
 }
 
 impl Identities {
-    /// Who is invited, where the invitation still counts.
+    /// Who is invited, where the invitation still counts, and so does the person.
     pub async fn invited(&self, invitation: &Invitation, now: Timestamp) -> Result<Option<IdentityId>, StoreError> {
-        let row = self.inner.store.invitation(invitation.hash(), now).await?;
-        Ok(row.and_then(|row| row.identity.parse().ok()))
+        let Some(row) = self.inner.store.invitation(invitation.hash(), now).await? else { return Ok(None) };
+        let Ok(identity) = row.identity.parse::<IdentityId>() else { return Ok(None) };
+        let Some(person) = self.inner.store.identity(identity.as_str()).await? else { return Ok(None) };
+        Ok(Standing::of(&identity, person, now).subject().is_ok().then_some(identity))
     }
 }

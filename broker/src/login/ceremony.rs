@@ -5,11 +5,13 @@ use std::net::IpAddr;
 use jiff::Timestamp;
 use sallyport_policy::{FactorKind, IdentityId};
 
+use super::entrance::Entrance;
 use crate::audit::{AuditError, AuditEvent};
 use crate::broker::Broker;
-use crate::identity::{Asserted, Refused};
+use crate::identity::{Asserted, Claim, Refused};
 use crate::store::StoreError;
 use crate::store::confirmations::{ConfirmationRow, ConfirmationState, MOST_TRIES, NumberTried};
+use crate::vault::Secret;
 
 /// A login that waits, or waited, as its person sees it.
 #[derive(Debug, Clone)]
@@ -121,6 +123,33 @@ pub(crate) async fn asserted(
         signature: signed.signature,
     };
     broker.audit.record(event).await
+}
+
+/// Whether whoever opens an invitation knows the password of the person who is invited; on the record either way.
+pub(crate) async fn knows_password(
+    entrance: &Entrance,
+    identity: &IdentityId,
+    password: Secret<String>,
+    source: IpAddr,
+) -> Result<bool, AuditError> {
+    let broker = &entrance.broker;
+    let claim = Claim::Password(password);
+    let word = claim.word();
+    match broker.identities.first_factor(identity.as_str(), claim, source, broker.now()).await {
+        Ok(verified) => {
+            let accepted = AuditEvent::FactorAccepted {
+                identity: identity.to_string(),
+                source: source.to_string(),
+                factor: word.to_owned(),
+                credential: verified.credential().to_owned(),
+            };
+            broker.audit.record(accepted).await.map(|()| true)
+        }
+        Err(refused) => {
+            let event = entrance.first_refused(identity.as_str(), source, word, refused.to_string());
+            broker.audit.record_all(event).await.map(|()| false)
+        }
+    }
 }
 
 /// Puts on the record that a passkey was refused; a copy of one is told of louder.

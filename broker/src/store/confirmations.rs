@@ -133,6 +133,9 @@ impl Store {
             if alike && other.join {
                 return Ok(Queued::Joins(Box::new(ConfirmationRow::try_from(open)?)));
             }
+            if open.state != ConfirmationState::Waiting.as_str() {
+                continue;
+            }
             if alike || !other.displace {
                 open.turned_away = open.turned_away.saturating_add(1);
                 write.put_confirmation(&open).await?;
@@ -276,12 +279,15 @@ impl Store {
 }
 
 impl Write {
+    /// Those that wait, and those of which a lease follows at this moment.
     async fn open_confirmations(&mut self, identity: &str, now: Timestamp) -> Result<Vec<Row>, StoreError> {
         let rows: Vec<Row> = sqlx::query_as(
-            "SELECT * FROM confirmations WHERE identity = $1 AND state = 'waiting' AND expires_at > $2 LIMIT 100",
+            "SELECT * FROM confirmations WHERE identity = $1 AND expires_at > $2
+                AND (state IN ('waiting', 'confirmed') OR (state = 'spent' AND decided_at > $3)) LIMIT 100",
         )
         .bind(identity)
         .bind(micros(now))
+        .bind(micros(now).saturating_sub(JUST_SPENT_MICROS))
         .fetch_all(&mut **self)
         .await?;
         let mut genuine = Vec::with_capacity(rows.len());
@@ -449,5 +455,7 @@ impl TryFrom<Row> for ConfirmationRow {
 
 /// Numbers that may be wrong before the request is refused.
 pub const MOST_TRIES: i64 = 3;
+/// From a confirmation that was spent to the lease that follows from it, at the most.
+const JUST_SPENT_MICROS: i64 = 500_000;
 /// How long a request is kept after its end, so that its page can say what became of it.
 const KEPT_MICROS: i64 = 3_600_000_000;

@@ -31,8 +31,13 @@ impl Attempt {
         }
         match self.audit([accepted]).await {
             Ok(()) => {
-                self.state =
-                    State::FirstFactor(Box::new(FirstFactor { login, verified, answers: 0, ways: Ways::Unknown }));
+                self.state = State::FirstFactor(Box::new(FirstFactor {
+                    login,
+                    verified,
+                    answers: 0,
+                    ways: Ways::Unknown,
+                    join: true,
+                }));
                 Step::Partial
             }
             Err(hang_up) => hang_up,

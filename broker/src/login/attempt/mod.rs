@@ -104,6 +104,8 @@ struct FirstFactor {
     /// Answers since, none of which was right.
     answers: u8,
     ways: Ways,
+    /// Whether it may wait with another login of its like.
+    join: bool,
 }
 
 /// How a second factor can be given.

@@ -18,8 +18,6 @@ const LAST_WORDS: Duration = Duration::from_secs(5);
 const LEASE_LOOK: Duration = Duration::from_millis(50);
 const LEASE_LOOKS: u32 = 60;
 
-const NO_LEASE: &str =
-    "Another login of yours was confirmed, and your role allows no lease. Connect again for this one.";
 const BUSY: &str = "Another login of yours waits for its confirmation in the portal.";
 
 impl Attempt {
@@ -29,7 +27,13 @@ impl Attempt {
         if matches!(first.ways, Ways::Unknown) {
             let code = self.takes_code(&first).await;
             match self.wait(&first).await {
-                Ok(waiting) => first.ways = Ways::Confirmation { waiting: Box::new(waiting), code },
+                Ok(waiting) => {
+                    // Another login may have been confirmed since the first factor was right: then nothing is to be confirmed any more.
+                    if let Ok(Some((proof, used))) = lease::standing_in(self.broker(), &first.verified).await {
+                        return self.logged_in(&first.login, proof, used.into_iter().collect(), Asking::Now).await;
+                    }
+                    first.ways = Ways::Confirmation { waiting: Box::new(waiting), code };
+                }
                 Err(NoConfirmation::NoPasskey) => first.ways = Ways::Code,
                 Err(NoConfirmation::Busy) if code => {
                     BUSY.clone_into(&mut instruction);
@@ -60,9 +64,7 @@ impl Attempt {
             }
         };
         match (outcome, std::mem::replace(&mut first.ways, Ways::Code)) {
-            (Outcome::Confirmed, Ways::Confirmation { waiting, .. }) if waiting.is_joined() => {
-                self.joined(&first).await
-            }
+            (Outcome::Confirmed, Ways::Confirmation { waiting, .. }) if waiting.is_joined() => self.joined(first).await,
             (Outcome::Confirmed, Ways::Confirmation { waiting, .. }) => {
                 self.second(first, Offer::Confirmation(waiting.id())).await
             }
@@ -73,8 +75,9 @@ impl Attempt {
         }
     }
 
-    /// Another login with the same first factor from the same address was confirmed: the lease that follows lets this one in too.
-    async fn joined(&mut self, first: &FirstFactor) -> Step {
+    /// Another login with the same first factor from the same address was confirmed: the lease that follows lets this one in too. Where
+    /// none follows, this one is confirmed for itself.
+    async fn joined(&mut self, mut first: Box<FirstFactor>) -> Step {
         for _ in 0..LEASE_LOOKS {
             match lease::standing_in(self.broker(), &first.verified).await {
                 Ok(Some((proof, used))) => {
@@ -87,8 +90,9 @@ impl Attempt {
                 }
             }
         }
-        self.tell_alone(NO_LEASE);
-        self.farewell(NO_LEASE)
+        first.join = false;
+        first.ways = Ways::Unknown;
+        self.ask_second(first).await
     }
 
     async fn wait(&self, first: &FirstFactor) -> Result<Waiting, NoConfirmation> {
@@ -103,7 +107,7 @@ impl Attempt {
             None => "the list of what you may reach, and what is opened from it (ssh -J, ssh -L)".to_owned(),
         };
         let client = self.client.as_str();
-        Waiting::ask(self.broker(), Wanted { first: &first.verified, client, target, until, join: true }).await
+        Waiting::ask(self.broker(), Wanted { first: &first.verified, client, target, until, join: first.join }).await
     }
 
     /// Where that cannot be looked up, a code is asked for: it will be refused with the reason.

@@ -159,6 +159,30 @@ async fn logins_of_one_key_and_address_wait_together_and_one_confirmation_lets_a
     assert_eq!(events.iter().filter(|code| *code == "SP-1005").count(), 1, "one by a lease: {events:?}");
 }
 
+/// It has shown its key before the other was confirmed, and asks what is due after that.
+#[tokio::test]
+async fn a_login_that_comes_between_the_confirmation_of_another_and_its_lease_asks_for_none_of_its_own() {
+    let bed = Bed::new().await;
+    let mut passkey = bed.passkey().await;
+    bed.without_authenticator().await;
+    let (its_slot, mut first, _) = bed.begin().await;
+    let (_slot, mut late) = bed.attempt();
+    assert_eq!(key(&mut late, &bed, "alice").await, "partial");
+    let row = bed.waiting().await.unwrap();
+    let asserted = bed.assert_with(&mut passkey).await.unwrap();
+    assert!(bed.confirm(&row.id, &asserted).await);
+    let (_slot, mut between) = bed.attempt();
+    assert_eq!(key(&mut between, &bed, "alice").await, "partial");
+    let asked = said(between.ask("alice").await);
+    assert!(asked.contains(&row.code), "the one that is confirmed and not yet leased: {asked}");
+    assert_eq!(said(first.answer("alice", "").await), "alice in the lobby, 2 factors");
+    assert_eq!(said(between.answer("alice", "").await), "alice in the lobby, 2 factors");
+    // Two connections are all that she may have.
+    drop((first, its_slot));
+    assert_eq!(said(late.ask("alice").await), "alice in the lobby, 2 factors");
+    assert!(bed.waiting().await.is_none());
+}
+
 /// Where the person was lately, a login of a stranger with their key makes room.
 #[tokio::test]
 async fn a_login_from_where_the_person_was_lately_makes_another_leave() {
@@ -299,6 +323,12 @@ async fn an_invitation_enrols_one_passkey_and_no_second() {
     }
     assert_eq!(enrolled, [true, false]);
     assert_eq!(identities.invited(&invitation, now).await.unwrap(), None);
+    // Who is locked is invited to nothing.
+    let locked = bed.admin.invite(&bed.alice, SignedDuration::from_hours(1), now).await.unwrap();
+    let locked = crate::identity::Invitation::of(locked.expose());
+    bed.admin.lock(&bed.alice, "away", now).await.unwrap();
+    assert_eq!(identities.invited(&locked, now).await.unwrap(), None);
+    bed.admin.unlock(&bed.alice, now).await.unwrap();
     // A later one makes an earlier one void, also where its row is put back.
     let first = bed.admin.invite(&bed.alice, SignedDuration::from_hours(1), now).await.unwrap();
     let _second = bed.admin.invite(&bed.alice, SignedDuration::from_hours(1), now).await.unwrap();

@@ -10,7 +10,8 @@ use axum::routing::{get, post};
 use axum::{Extension, Json, Router};
 
 use super::{bare_frame, json, notice, page as draw, passkeys};
-use crate::identity::{self, Claim};
+use crate::identity;
+use crate::login::ceremony;
 use crate::portal::ceremonies::Ceremony;
 use crate::portal::cookie::Cookie;
 use crate::portal::line::Line;
@@ -83,12 +84,14 @@ async fn options(
         Err(sentence) => return json::refused(sentence),
     };
     if has_password(&site, identity.as_str()).await {
-        let claim = Claim::Password(Secret::new(fields.password));
-        if let Err(refused) =
-            broker.identities.first_factor(identity.as_str(), claim, line.source(), broker.now()).await
-        {
-            tracing::info!(%identity, source = %line.source(), %refused, "An invitation was opened with a wrong password");
-            return json::refused("That is not your password.");
+        let password = Secret::new(fields.password);
+        match ceremony::knows_password(site.entrance(), &identity, password, line.source()).await {
+            Ok(true) => {}
+            Ok(false) => return json::refused("That is not your password."),
+            Err(error) => {
+                crate::logging::counted!(error, "An invitation could not be audited, so it is refused", %error);
+                return json::failed();
+            }
         }
     }
     let Some(cookie) = Cookie::of(&headers) else { return json::stale() };

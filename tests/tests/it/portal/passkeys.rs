@@ -216,3 +216,22 @@ fn a_passkey_that_is_taken_away_ends_what_it_opened() {
     assert_eq!(again.ended().code(), Some(255));
     assert!(!again.shown().contains("Confirm this login"), "{}", again.shown());
 }
+
+#[test]
+fn an_invitation_asks_for_the_password_where_there_is_one() {
+    let plant = plant();
+    let (_alice, link) = invited(&plant, "alice");
+    plant.set_password("alice", super::PASSWORD);
+    let browser = browser(&plant);
+    let _key = browser.authenticator(Token::KeyWithPin);
+    browser.open(&link);
+    browser.fill("#passkey-name", "Blue key");
+    browser.fill("#password-passkey", "a wrong password");
+    browser.click("form[data-webauthn=create] button");
+    browser.wait_for_text("That is not your password.");
+    let refused = plant.audit().into_iter().filter(|entry| entry["code"] == "SP-1004").count();
+    assert_eq!(refused, 1);
+    browser.fill("#password-passkey", super::PASSWORD);
+    browser.click("form[data-webauthn=create] button");
+    browser.wait_for_url("/sign-in");
+}

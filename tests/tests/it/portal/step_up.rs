@@ -26,7 +26,7 @@ fn fourteen_hosts_of_ansible_begin_at_once_and_one_confirmation_lets_them_all_in
             "ANSIBLE_SSH_ARGS",
             format!("-F {} -C -o ControlMaster=auto -o ControlPersist=5s", alice.config().display()),
         )
-        .env("ANSIBLE_TIMEOUT", "60")
+        .env("ANSIBLE_TIMEOUT", "110")
         .env("ANSIBLE_LOCALHOST_WARNING", "false");
     thread::scope(|scope| {
         let running = scope.spawn(|| finish_within(Duration::from_secs(120), ansible, b""));
