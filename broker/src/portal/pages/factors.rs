@@ -108,6 +108,6 @@ async fn passkey_remove(
 
 /// Somebody who changes their own factors.
 pub(super) fn admin(site: &Site, person: &SignedIn) -> Admin {
-    let broker = site.broker();
-    Admin::new(broker.store.clone(), broker.vault.clone(), broker.audit.clone(), person.identity().as_str())
+    let (broker, by) = (site.broker(), person.identity().as_str());
+    Admin::new(broker.store.clone(), broker.vault.clone(), broker.audit.by(by), by)
 }

@@ -84,8 +84,8 @@ pub(super) async fn enrol(
             return json::refused(refused.sentence());
         }
     };
-    let by = new.identity.to_string();
-    let admin = Admin::new(broker.store.clone(), broker.vault.clone(), broker.audit.clone(), by);
+    let by = new.identity.as_str();
+    let admin = Admin::new(broker.store.clone(), broker.vault.clone(), broker.audit.by(by), by);
     match admin.add_passkey(&new, name, invitation, now).await {
         Ok(()) => json::next(next),
         Err(error @ AdminError::NotInvited) => json::refused(&error.to_string()),

@@ -234,4 +234,7 @@ fn an_invitation_asks_for_the_password_where_there_is_one() {
     browser.fill("#password-passkey", super::PASSWORD);
     browser.click("form[data-webauthn=create] button");
     browser.wait_for_url("/sign-in");
+    let enrolled =
+        plant.audit().into_iter().find(|entry| entry["event"]["factor"] == "webauthn" && entry["code"] == "SP-5106");
+    assert_eq!(enrolled.expect("an event")["actor"], "alice", "she did it herself");
 }
