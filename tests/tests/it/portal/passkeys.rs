@@ -186,6 +186,7 @@ fn a_copy_of_a_key_is_refused_and_told_of() {
     key.remove(&credential);
     key.put(&credential.with_sign_count(0)).unwrap();
     browser.click("form.person button");
+    browser.wait_for_text("You are signed out");
     browser.open(&format!("{ORIGIN}/sign-in"));
     browser.click("form[data-options='/sign-in/passkey/options'] button");
     browser.wait_for_text("there may be a copy of it");
