@@ -152,6 +152,15 @@ pub(crate) async fn knows_password(
     }
 }
 
+/// The same of somebody who has proven nothing: a flood of them is counted, as every door's refusals are.
+pub(crate) async fn stranger_refused(entrance: &Entrance, source: IpAddr, refusal: &Refused) -> Result<(), AuditError> {
+    if matches!(refusal, Refused::CounterWentBack { .. }) {
+        return refused(&entrance.broker, "", source, refusal).await;
+    }
+    let event = entrance.first_refused("", source, "webauthn", refusal.to_string());
+    entrance.broker.audit.record_all(event).await
+}
+
 /// Puts on the record that a passkey was refused; a copy of one is told of louder.
 pub(crate) async fn refused(
     broker: &Broker,

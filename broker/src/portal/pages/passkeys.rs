@@ -137,7 +137,12 @@ async fn finish(
     let asserted = match broker.identities.finish_discovery(*discovering, &signed.credential, broker.now()).await {
         Ok(asserted) => asserted,
         // Whose it would be, nobody has proven.
-        Err(refusal) => return refused(&site, "", source, &refusal).await,
+        Err(refusal) => {
+            return match ceremony::stranger_refused(site.entrance(), source, &refusal).await {
+                Ok(()) if !refusal.is_trouble() => json::refused(refusal.sentence()),
+                Ok(()) | Err(_) => json::failed(),
+            };
+        }
     };
     line.first_factor();
     match signed_in_by_passkey(broker, &asserted, source).await {
