@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use crate::audit::Audit;
 use crate::config::Config;
+use crate::emergency::Emergencies;
 use crate::identity::Identities;
 use crate::live::Registry;
 use crate::plant::PolicyCell;
@@ -30,6 +31,8 @@ pub struct Broker {
     pub recordings: Recordings,
     /// People and their factors.
     pub identities: Identities,
+    /// What opens when everything else is down.
+    pub(crate) emergencies: Arc<Emergencies>,
     /// The sessions that live in this broker now.
     pub live: Arc<Registry>,
 }

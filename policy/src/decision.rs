@@ -7,6 +7,7 @@ use std::fmt;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
+use crate::break_glass::EmergencyRef;
 use crate::duration;
 use crate::factors::FactorKind;
 use crate::names::{AccountName, AssetId, ServiceName, ZoneId};
@@ -41,11 +42,48 @@ impl fmt::Display for Decision {
     }
 }
 
-/// A yes, with the grant that gave it and the terms it holds under.
+/// What permits.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(untagged)]
+pub enum PermitRule {
+    /// A grant.
+    Grant(RuleRef),
+    /// A break-glass section, opened by an envelope.
+    Emergency(EmergencyRef),
+    /// A grant, some conditions of which a break-glass section lifts.
+    Lifted {
+        /// The grant.
+        grant: RuleRef,
+        /// The section.
+        emergency: EmergencyRef,
+    },
+}
+
+impl PermitRule {
+    /// The grant that gives by itself: what counts for its number of sessions.
+    pub fn grant(&self) -> Option<&RuleRef> {
+        match self {
+            Self::Grant(rule) => Some(rule),
+            Self::Emergency(_) | Self::Lifted { .. } => None,
+        }
+    }
+}
+
+impl fmt::Display for PermitRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Grant(rule) => rule.fmt(f),
+            Self::Emergency(rule) => rule.fmt(f),
+            Self::Lifted { grant, emergency } => write!(f, "{emergency}, for {grant}"),
+        }
+    }
+}
+
+/// A yes, with what gave it and the terms it holds under.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Permit {
-    /// The grant.
-    pub rule: RuleRef,
+    /// What gave it.
+    pub rule: PermitRule,
     /// Its terms, with the end of the time that is open now.
     pub terms: Terms,
 }

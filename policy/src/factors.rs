@@ -25,11 +25,13 @@ pub enum FactorKind {
     WebAuthn,
     /// One of the printed codes for the day the authenticator is lost; counts wherever [`FactorKind::Totp`] does.
     RecoveryCode,
+    /// The code of a sealed envelope, which opens an emergency and nothing else; no grant can ask for it.
+    Envelope,
 }
 
 impl FactorKind {
     /// Every kind, in the order of their names above.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Key,
         Self::SecurityKey,
         Self::Certificate,
@@ -37,6 +39,7 @@ impl FactorKind {
         Self::Totp,
         Self::WebAuthn,
         Self::RecoveryCode,
+        Self::Envelope,
     ];
 
     /// The kinds that are a second factor by themselves: without one of these nothing is ever permitted.
@@ -52,6 +55,7 @@ impl FactorKind {
             Self::Totp => "totp",
             Self::WebAuthn => "webauthn",
             Self::RecoveryCode => "recovery-code",
+            Self::Envelope => "envelope",
         }
     }
 
@@ -59,7 +63,13 @@ impl FactorKind {
     pub fn counts_as(self) -> Self {
         match self {
             Self::RecoveryCode => Self::Totp,
-            Self::Key | Self::SecurityKey | Self::Certificate | Self::Password | Self::Totp | Self::WebAuthn => self,
+            Self::Key
+            | Self::SecurityKey
+            | Self::Certificate
+            | Self::Password
+            | Self::Totp
+            | Self::WebAuthn
+            | Self::Envelope => self,
         }
     }
 

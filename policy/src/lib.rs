@@ -8,9 +8,11 @@
 //! `docs/plant-file.md` describes the plant file for administrators, `docs/adr/0002-policy-decisions.md` the decisions.
 
 mod asset;
+mod break_glass;
 mod decide;
 mod decision;
 mod duration;
+mod emergency;
 mod error;
 mod evaluate;
 mod explain;
@@ -37,8 +39,10 @@ mod window_rule;
 mod write_window;
 
 pub use asset::{Account, AccountAuth, Asset, Conduit, Protocol, PurdueLevel, Service, Zone};
+pub use break_glass::{BreakGlass, EmergencyRef};
 pub use decide::{decide, decide_again, held_permit};
-pub use decision::{Decision, Denial, DenialReason, NeedFactors, Permit, Unmet};
+pub use decision::{Decision, Denial, DenialReason, NeedFactors, Permit, PermitRule, Unmet};
+pub use emergency::{decide_emergency, decide_lifted};
 pub use error::{PlantError, PlantErrors, PlantFile};
 pub use explain::{AtOnce, Explanation, GrantExplanation, explain};
 pub use factors::{FactorKind, Proof};
@@ -48,8 +52,8 @@ pub use names::{AccountName, AssetId, IdentityId, NameError, RoleId, ServiceName
 pub use network::Network;
 pub use place::Place;
 pub use points::{PointError, PointRange, Table};
-pub use policy::{BreakGlass, Policy};
-pub use reach::Reach;
+pub use policy::Policy;
+pub use reach::{Claimant, Reach};
 pub use request::{LiveSession, Request};
 pub use resolve::{ModbusBase, ModbusRules, ProtocolRules, ResolvedFilter, ResolvedPoints, ResolvedRule, Validity};
 pub use role::{ApprovalRule, Forbid, ForbidRef, Grant, NotARule, Role, RuleRef};

@@ -1,17 +1,17 @@
 //! The policy: what the plant files say, checked and ready to decide by.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use jiff::SignedDuration;
 use serde::Serialize;
 
 use crate::asset::{Asset, Conduit, Service, Zone};
+use crate::break_glass::BreakGlass;
 use crate::error::PlantError;
 use crate::filter::FilterSection;
 use crate::names::{AssetId, RoleId, ServiceName, ZoneId};
 use crate::role::{Forbid, Grant, Role};
-use crate::selector::{AssetSelector, Glob};
 use crate::subject::Subject;
 use crate::tags::TagList;
 
@@ -27,23 +27,6 @@ pub struct Policy {
     pub(crate) forbids: Vec<Forbid>,
     pub(crate) break_glass: BTreeMap<String, BreakGlass>,
     pub(crate) warnings: Vec<PlantError>,
-}
-
-/// What a sealed code would give in an emergency. Its shape is checked; it has no effect yet.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct BreakGlass {
-    /// Its name.
-    pub name: String,
-    /// Which assets.
-    pub assets: BTreeSet<AssetSelector>,
-    /// Which of their services.
-    pub services: BTreeSet<Glob>,
-    /// Which of their accounts.
-    pub accounts: BTreeSet<Glob>,
-    /// For how long.
-    pub max_duration: SignedDuration,
-    /// How soon another person has to have looked at it.
-    pub review_within: SignedDuration,
 }
 
 impl Policy {
@@ -117,9 +100,14 @@ impl Policy {
         self.filters.values()
     }
 
-    /// Every break-glass section, by name. They have no effect yet.
+    /// Every break-glass section, by name.
     pub fn break_glass(&self) -> impl Iterator<Item = &BreakGlass> {
         self.break_glass.values()
+    }
+
+    /// The break-glass section of this name.
+    pub fn emergency(&self, name: &str) -> Option<&BreakGlass> {
+        self.break_glass.get(name)
     }
 
     /// The service meant by a host and a port: the asset by plant name (in any case) or by literal address, and the port

@@ -1,10 +1,11 @@
 //! What a person can reach: for the lobby, and for a login that leaves the account out.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use crate::decide::decide;
 use crate::decision::Decision;
+use crate::emergency::decide_emergency;
 use crate::evaluate::Target;
 use crate::factors::Proof;
 use crate::names::{AccountName, AssetId, ServiceName};
@@ -26,16 +27,61 @@ pub struct Reach {
     pub decision: Decision,
 }
 
+/// By what somebody may reach what they may.
+#[derive(Debug, Clone, Copy)]
+pub enum Claimant<'a> {
+    /// By their roles.
+    Person(&'a Subject),
+    /// By an emergency that was opened: in whose name, by which section, and for how long it goes on.
+    Emergency {
+        /// The name it is recorded under.
+        subject: &'a Subject,
+        /// The section.
+        name: &'a str,
+        /// What is left of its time.
+        left: SignedDuration,
+    },
+}
+
+impl<'a> From<&'a Subject> for Claimant<'a> {
+    fn from(subject: &'a Subject) -> Self {
+        Self::Person(subject)
+    }
+}
+
+impl<'a> Claimant<'a> {
+    fn subject(self) -> &'a Subject {
+        match self {
+            Self::Person(subject) | Self::Emergency { subject, .. } => subject,
+        }
+    }
+
+    fn decide(self, policy: &Policy, request: &Request<'_>, now: Timestamp) -> Decision {
+        match self {
+            Self::Person(_) => decide(policy, request, now),
+            Self::Emergency { name, left, .. } => decide_emergency(policy, name, request, left),
+        }
+    }
+}
+
 impl Policy {
-    /// Everything that grants name for this person, by asset, service and account, each with its decision now. What a
+    /// Everything that grants, or an emergency, name for this person, by asset, service and account, each with its decision now. What a
     /// forbid or a missing conduit takes away is left out: it will not come with time or proof.
-    pub fn reach(&self, subject: &Subject, proofs: &[Proof], live: &[LiveSession], now: Timestamp) -> Vec<Reach> {
+    pub fn reach<'a>(
+        &self,
+        claimant: impl Into<Claimant<'a>>,
+        proofs: &[Proof],
+        live: &[LiveSession],
+        now: Timestamp,
+    ) -> Vec<Reach> {
+        let claimant = claimant.into();
+        let subject = claimant.subject();
         let mut reach = Vec::new();
         for place in self.places() {
-            for account in granted_accounts(self, subject, place) {
+            for account in granted_accounts(self, claimant, place) {
                 let (asset, service) = (place.asset.id.clone(), place.service.name.clone());
                 let request = Request { subject, asset: &asset, service: &service, account: &account, proofs, live };
-                let decision = decide(self, &request, now);
+                let decision = claimant.decide(self, &request, now);
                 reach.push(Reach { asset, service, account, decision });
             }
         }
@@ -44,14 +90,20 @@ impl Policy {
 
     /// The accounts a person is granted on a service, whatever the hour and whatever they have proven. What a forbid or
     /// a missing conduit takes away is not among them. A protocol without logins has [`AccountName::none`].
-    pub fn accounts(&self, subject: &Subject, asset: &AssetId, service: &ServiceName) -> Vec<AccountName> {
-        self.place(asset, service).map(|place| granted_accounts(self, subject, place)).unwrap_or_default()
+    pub fn accounts<'a>(
+        &self,
+        claimant: impl Into<Claimant<'a>>,
+        asset: &AssetId,
+        service: &ServiceName,
+    ) -> Vec<AccountName> {
+        self.place(asset, service).map(|place| granted_accounts(self, claimant.into(), place)).unwrap_or_default()
     }
 }
 
-/// The accounts that a grant names and that neither conduit nor forbid takes away.
-fn granted_accounts(policy: &Policy, subject: &Subject, place: Place<'_>) -> Vec<AccountName> {
+/// The accounts that a grant or an emergency names and that neither conduit nor forbid takes away.
+fn granted_accounts(policy: &Policy, claimant: Claimant<'_>, place: Place<'_>) -> Vec<AccountName> {
     let Place { asset, service } = place;
+    let subject = claimant.subject();
     let candidates: Vec<AccountName> = match service.protocol.has_accounts() {
         true => asset.accounts.keys().cloned().collect(),
         false => vec![AccountName::none()],
@@ -59,7 +111,13 @@ fn granted_accounts(policy: &Policy, subject: &Subject, place: Place<'_>) -> Vec
     let granted = |account: &AccountName| {
         let request = Request { subject, asset: &asset.id, service: &service.name, account, proofs: &[], live: &[] };
         let target = Target { asset, service, account };
-        policy.grants_of(subject).any(|grant| target.is_named_by(grant)) && target.admitted(policy, &request).is_ok()
+        let named = match claimant {
+            Claimant::Person(subject) => policy.grants_of(subject).any(|grant| target.is_named_by(grant)),
+            Claimant::Emergency { name, left, .. } => {
+                matches!(decide_emergency(policy, name, &request, left), Decision::Permit(_))
+            }
+        };
+        named && target.admitted(policy, &request).is_ok()
     };
     candidates.into_iter().filter(granted).collect()
 }

@@ -1,11 +1,14 @@
 //! The application: every long-lived task of a broker, started and joined in one place.
 
 mod follow_plant;
+mod ground;
 mod notify;
 mod presence;
 mod signals;
 mod start;
+mod start_error;
 mod tasks;
+mod without_database;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,10 +18,10 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use presence::Presence;
+pub(crate) use ground::ISSUER;
 pub use presence::PresenceError;
-pub(crate) use start::ISSUER;
-pub use start::StartError;
+use presence::{Alone, Presence};
+pub use start_error::StartError;
 
 use crate::audit::AuditEvent;
 use crate::broker::Broker;
@@ -37,7 +40,16 @@ pub struct App {
     listeners: Vec<TcpListener>,
     portal: Option<portal::Listening>,
     metrics: Option<MetricsServer>,
-    presence: Presence,
+    mode: Mode,
+}
+
+/// What a broker can do.
+#[derive(Debug)]
+enum Mode {
+    /// Everything, under its name.
+    Whole(Presence),
+    /// Emergencies and nothing else, since the database did not answer when it started.
+    EmergenciesOnly(#[expect(dead_code, reason = "held for as long as the broker runs")] Alone),
 }
 
 /// Why a broker that ran has stopped otherwise than in good order.
@@ -49,6 +61,9 @@ pub enum RunError {
     /// A task panicked.
     #[error("a task of the broker failed: {0}")]
     TaskFailed(tokio::task::JoinError),
+    /// It could serve emergencies alone, and can serve everybody now.
+    #[error("the database is back: the broker must be started again, to serve more than emergencies")]
+    DatabaseBack,
     /// The signals cannot be listened for.
     #[error("signals cannot be received: {0}")]
     Signals(std::io::Error),
@@ -81,7 +96,7 @@ impl App {
     /// # Errors
     /// When it stopped for another reason than having been asked to.
     pub async fn run(self, stop: CancellationToken) -> Result<(), RunError> {
-        let Self { broker, listeners, portal, metrics, presence } = self;
+        let Self { broker, listeners, portal, metrics, mode } = self;
         let mut signals = signals::Signals::listen().map_err(RunError::Signals)?;
 
         let mut tasks = Tasks { running: JoinSet::new(), stop: stop.clone() };
@@ -91,10 +106,19 @@ impl App {
             tasks.spawn("portal", portal.serve(Arc::clone(&entrance), stop.clone()));
         }
         tasks.spawn("ssh", ssh::listen(entrance, listeners, stop.clone()));
-        tasks.spawn("policy", follow_plant::follow(Arc::clone(&broker), stop.clone()));
+        match &mode {
+            Mode::Whole(presence) => {
+                tasks.spawn("policy", follow_plant::follow(Arc::clone(&broker), stop.clone()));
+                let instance = presence.instance.clone();
+                tasks.spawn("heartbeat", tasks::heartbeat(Arc::clone(&broker), instance, stop.clone()));
+            }
+            Mode::EmergenciesOnly(_) => {
+                tasks.spawn(WAIT_FOR_DATABASE, tasks::wait_for_database(Arc::clone(&broker), stop.clone()));
+            }
+        }
         tasks.spawn("watch", session::keep_watch(Arc::clone(&broker), stop.clone()));
         tasks.spawn("recordings", tasks::look_after_recordings(Arc::clone(&broker), stop.clone()));
-        tasks.spawn("heartbeat", tasks::heartbeat(Arc::clone(&broker), presence.instance.clone(), stop.clone()));
+        tasks.spawn("emergencies", Arc::clone(&broker.emergencies).keep(stop.clone()));
         tasks.spawn("rows", tasks::watch_over_rows(Arc::clone(&broker), stop.clone()));
         tasks.spawn("clock", tasks::watch_the_clock(Arc::clone(&broker), stop.clone()));
         if let Some(metrics) = metrics {
@@ -118,7 +142,7 @@ impl App {
         sessions_end(&broker.live).await;
         stop.cancel();
         tasks.join().await;
-        farewell(&broker, &presence, &reason).await;
+        farewell(&broker, &mode, &reason).await;
         reason.map(drop)
     }
 }
@@ -137,6 +161,8 @@ async fn sessions_end(live: &Registry) {
     }
 }
 
+/// The one task that may end by itself.
+const WAIT_FOR_DATABASE: &str = "database";
 /// Longer than a session's farewell to its person.
 const SESSIONS_END_WITHIN: Duration = Duration::from_secs(8);
 
@@ -157,6 +183,7 @@ impl Tasks {
     /// Resolves when a task has ended although nobody asked for it.
     async fn first_to_end(&mut self) -> RunError {
         match self.running.join_next().await {
+            Some(Ok(WAIT_FOR_DATABASE)) => RunError::DatabaseBack,
             Some(Ok(name)) => RunError::TaskEnded(name),
             Some(Err(error)) => RunError::TaskFailed(error),
             // No task at all: then there is nothing to wait for but the stop.
@@ -181,17 +208,18 @@ impl Tasks {
     }
 }
 
-async fn farewell(broker: &Broker, presence: &Presence, reason: &Result<String, RunError>) {
+async fn farewell(broker: &Broker, mode: &Mode, reason: &Result<String, RunError>) {
     let reason = match reason {
         Ok(reason) => reason.clone(),
         Err(error) => error.to_string(),
     };
-    let recorded = broker.audit.record(AuditEvent::BrokerStopped { reason });
+    let recorded = broker.audit.record_enduring(AuditEvent::BrokerStopped { reason });
     match tokio::time::timeout(LONGEST_FAREWELL, recorded).await {
         Ok(Ok(())) => info!("Broker has stopped"),
         Ok(Err(error)) => error!(%error, "The broker's stop is not in the audit chain"),
         Err(_) => error!("The broker's stop is not in the audit chain: no answer"),
     }
+    let Mode::Whole(presence) = mode else { return broker.store.close().await };
     let stopped = broker.store.broker_stopped(&broker.config.name, &presence.instance, broker.now());
     match tokio::time::timeout(LONGEST_FAREWELL, stopped).await {
         Ok(Ok(())) => {}

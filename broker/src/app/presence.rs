@@ -71,6 +71,18 @@ pub(super) struct Claimed {
     pub(super) taken_over: bool,
 }
 
+/// Holds the lock beside this state, while nobody can be asked whether another bears the name.
+#[derive(Debug)]
+pub(super) struct Alone {
+    _lock: File,
+}
+
+/// Makes sure that no other broker runs beside this state.
+pub(super) fn alone(spool: &Path) -> Result<Alone, PresenceError> {
+    let (_lock, _) = take_lock(&spool.with_file_name(LOCK))?;
+    Ok(Alone { _lock })
+}
+
 /// Takes the name, once nobody else bears it; with `takeover`, whoever bears it.
 pub(super) async fn claim(store: &Store, name: &str, spool: &Path, takeover: bool) -> Result<Claimed, PresenceError> {
     let lock = spool.with_file_name(LOCK);

@@ -5,107 +5,26 @@ use std::sync::Arc;
 
 use ed25519_dalek::SigningKey;
 use jiff::{SignedDuration, Timestamp};
-use sallyport_session_recorder::{KeyError, Keys};
+use sallyport_session_recorder::Keys;
 use tokio::net::TcpListener;
 use tracing::{info, warn};
 
-use super::App;
+use super::ground::{Bound, ISSUER, emergencies};
 use super::presence::{self, Claimed, PresenceError};
-use crate::audit::{Audit, AuditConfig, AuditError, AuditEvent};
+use super::start_error::StartError;
+use super::{App, Mode, without_database};
+use crate::audit::{Audit, AuditConfig, AuditEvent};
 use crate::broker::Broker;
 use crate::config::Config;
-use crate::identity::{
-    CertificateRules, CertificateRulesError, Identities, IdentitiesError, RelyingPartySettings, Settings,
-};
+use crate::identity::{CertificateRules, Identities, RelyingPartySettings, Settings};
 use crate::live::{End, Registry};
-use crate::metrics::{MetricsError, MetricsServer};
-use crate::plant::{PlantLoadError, PolicyCell};
-use crate::portal::{Listening, PortalError};
-use crate::recording::{Found, Recordings, RecordingsError};
+use crate::metrics::MetricsServer;
+use crate::plant::PolicyCell;
+use crate::portal::Listening;
+use crate::recording::{Found, Recordings};
+use crate::store::Store;
 use crate::store::sessions::SessionEnd;
-use crate::store::{Store, StoreError};
-use crate::vault::{AdoptError, MasterKey, MasterKeyError, Vault, VaultError, adopt_once};
-
-/// Why a broker does not start. Nothing was served.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The database.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The broker's name.
-    #[error(transparent)]
-    Presence(#[from] PresenceError),
-    /// The master key.
-    #[error(transparent)]
-    MasterKey(#[from] MasterKeyError),
-    /// The keys in the database.
-    #[error(transparent)]
-    Vault(#[from] VaultError),
-    /// Rows from before there were MACs over them.
-    #[error(transparent)]
-    Adopt(#[from] AdoptError),
-    /// The plant in force.
-    #[error(transparent)]
-    Plant(#[from] PlantLoadError),
-    /// The audit chain.
-    #[error(transparent)]
-    Audit(#[from] AuditError),
-    /// `[ssh] user_ca`.
-    #[error("`user_ca` in `[ssh]`: {0}")]
-    UserCa(#[from] CertificateRulesError),
-    /// Nobody can be identified.
-    #[error(transparent)]
-    Identities(#[from] IdentitiesError),
-    /// `[recording] recipients`.
-    #[error("`recipients` in `[recording]`: {0}")]
-    Recipients(#[from] KeyError),
-    /// The folder of recordings.
-    #[error(transparent)]
-    Recordings(#[from] RecordingsError),
-    /// The metrics listener.
-    #[error(transparent)]
-    Metrics(#[from] MetricsError),
-    /// The portal.
-    #[error(transparent)]
-    Portal(#[from] PortalError),
-    /// A port for ssh.
-    #[error("cannot listen on {address}: {source}{}", in_use(.source))]
-    Listen {
-        /// Where.
-        address: SocketAddr,
-        /// Why not.
-        source: std::io::Error,
-    },
-}
-
-impl StartError {
-    /// Whether this is a matter of what was configured, and not of something that is away just now.
-    #[must_use]
-    pub fn is_configuration(&self) -> bool {
-        match self {
-            Self::Store(error) | Self::Presence(PresenceError::Store(error)) => !error.is_unavailable(),
-            Self::MasterKey(_)
-            | Self::Vault(_)
-            | Self::Adopt(AdoptError::Chain(_))
-            | Self::Plant(PlantLoadError::Bad { .. })
-            | Self::UserCa(_)
-            | Self::Identities(IdentitiesError::RelyingParty(_))
-            | Self::Recipients(_)
-            | Self::Portal(PortalError::Certificate(_) | PortalError::Tls(_)) => true,
-            Self::Plant(PlantLoadError::Store(error)) | Self::Adopt(AdoptError::Store(error)) => {
-                !error.is_unavailable()
-            }
-            Self::Presence(_)
-            | Self::Audit(_)
-            | Self::Adopt(AdoptError::Audit(_))
-            | Self::Identities(IdentitiesError::Password(_))
-            | Self::Recordings(_)
-            | Self::Metrics(_)
-            | Self::Portal(PortalError::Listen { .. })
-            | Self::Listen { .. } => false,
-        }
-    }
-}
+use crate::vault::{MasterKey, Vault, adopt_once};
 
 pub(super) async fn start(config: Config, takeover: bool) -> Result<App, StartError> {
     let (files, wanted) = (crate::process::raise_open_files(), files_wanted(&config));
@@ -123,7 +42,13 @@ pub(super) async fn start(config: Config, takeover: bool) -> Result<App, StartEr
         None => None,
     };
 
-    let store = Store::open(&config.database).await?;
+    let store = match Store::open(&config.database).await {
+        Err(error) if error.is_unavailable() => {
+            let bound = Bound { metrics, listeners };
+            return without_database::start(config, bound, error).await;
+        }
+        opened => opened?,
+    };
     let vault = Vault::open(store.clone(), &MasterKey::load(&config.master_key)?).await?;
     let evidence = vault.evidence_key()?;
     let claimed = match presence::claim(&store, &config.name, &config.audit_spool, takeover).await {
@@ -155,14 +80,15 @@ pub(super) async fn start(config: Config, takeover: bool) -> Result<App, StartEr
     let recordings =
         Recordings::open(config.recording.clone(), &config.name, Arc::new(keys), store.clone(), audit.clone())?;
     let live = Arc::new(Registry::default());
-    let broker = Arc::new(Broker { config, store, vault, audit, policy, recordings, identities, live });
+    let emergencies = emergencies(&config, &store, &vault, &audit, None)?;
+    let broker = Arc::new(Broker { config, store, vault, audit, policy, recordings, identities, emergencies, live });
 
     {
         // To close what was open can take long: meanwhile nobody may think that this broker is silent.
         let _beating = claimed.presence.beat_meanwhile(&broker.store, &broker.config.name);
         close_what_was_open(&broker, &claimed).await?;
     }
-    Ok(App { broker, listeners, portal, metrics, presence: claimed.presence })
+    Ok(App { broker, listeners, portal, metrics, mode: Mode::Whole(claimed.presence) })
 }
 
 /// A broker that may not bear its name says so in the chain, if it can: it does not start either way, and its standard error
@@ -240,18 +166,5 @@ async fn listen(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, StartError
     Ok(listeners)
 }
 
-fn in_use(error: &std::io::Error) -> &'static str {
-    match error.kind() {
-        std::io::ErrorKind::AddrInUse => "; another program has that port (is a broker running already?)",
-        std::io::ErrorKind::PermissionDenied => {
-            "; ports below 1024 need a privilege: use 2222 and let the firewall redirect"
-        }
-        _ => "",
-    }
-}
-
 /// A broker that was away for longer does not believe its clock about the age of recordings at once.
 const LONG_AWAY: SignedDuration = SignedDuration::from_hours(7 * 24);
-
-/// What authenticator apps show.
-pub(crate) const ISSUER: &str = "Sallyport";

@@ -11,8 +11,9 @@ use super::notify;
 use crate::audit::{AuditError, AuditEvent};
 use crate::broker::Broker;
 use crate::identity::ClockWatch;
-use crate::store::StoreError;
+use crate::logging::counted;
 use crate::store::windows::WindowRow;
+use crate::store::{Store, StoreError};
 
 /// Checkpoints, disk, retention: what recordings need whether or not something happens.
 pub(super) async fn look_after_recordings(broker: Arc<Broker>, stop: CancellationToken) {
@@ -58,6 +59,31 @@ pub(super) async fn heartbeat(broker: Arc<Broker>, instance: String, stop: Cance
     }
 }
 
+/// Ends, and the broker with it, once the database is back and no emergency goes on: the next start serves everybody.
+pub(super) async fn wait_for_database(broker: Arc<Broker>, stop: CancellationToken) {
+    let mut beat = ticks(notify::watchdog().map_or(HEARTBEAT, |wanted| wanted.min(HEARTBEAT)));
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = beat.tick() => {}
+        }
+        notify::alive();
+        metrics::gauge!("sallyport_sessions_live").set(broker.live.len() as f64);
+        metrics::gauge!("sallyport_database_up").set(0.0);
+        if !broker.live.is_empty() || !broker.emergencies.going_on().is_empty() {
+            continue;
+        }
+        match timeout(HEARTBEAT_WITHIN, Store::look(&broker.config.database)).await {
+            Ok(Ok(store)) => {
+                store.close().await;
+                return info!("The database answers again");
+            }
+            Ok(Err(error)) => counted!(warn, "Only emergencies are served: the database does not answer", %error),
+            Err(_) => counted!(warn, "Only emergencies are served: the database does not answer in time"),
+        }
+    }
+}
+
 /// Puts on record which rows of the database count as not there: those there are at the start, and those that are met later.
 pub(super) async fn watch_over_rows(broker: Arc<Broker>, stop: CancellationToken) {
     let Some(mut altered) = broker.store.altered_rows() else { return stop.cancelled().await };
@@ -98,6 +124,7 @@ pub(super) async fn watch_the_clock(broker: Arc<Broker>, stop: CancellationToken
         error!(%jump, "The clock jumped; leases are revoked");
         metrics::counter!("sallyport_clock_jumps_total").increment(1);
         broker.recordings.distrust_the_clock();
+        broker.emergencies.distrust_the_clock();
         let micros = i64::try_from(jump.as_micros()).unwrap_or(if jump.is_negative() { i64::MIN } else { i64::MAX });
         if let Err(error) = broker.audit.record(AuditEvent::ClockJumped { micros }).await {
             error!(%error, "The clock's jump is not in the audit chain");

@@ -699,6 +699,13 @@ events! {
         /// Why, in full.
         reason: String,
     }
+    /// A broker started while the database was away: until it is back, only emergencies are served, by what was kept on local disk.
+    EmergenciesOnly = "SP-6007" "broker.emergencies-only" Alert Process Spools {
+        /// Why the database is away.
+        reason: String,
+        /// When what was kept was read from the database.
+        snapshot_of: Timestamp,
+    }
     /// The clock moved otherwise than time passed.
     ClockJumped = "SP-6003" "clock.jumped" Warning Process Spools {
         /// By how much, in microseconds; negative is backwards.
@@ -757,6 +764,117 @@ events! {
         row: String,
         /// What is wrong with it.
         reason: String,
+    }
+
+    /// **Somebody has broken the glass**: an emergency was opened, by sealed envelopes (`identity` is `glass`, whoever it was) or by somebody
+    /// known with their own factors. It goes on until `ends_at`, and stays due for review by somebody else until then and after.
+    GlassBroken = "SP-8001" "break-glass.opened" Alert Identity Spools {
+        /// Who, or `glass`.
+        identity: String,
+        /// The address they came from.
+        source: String,
+        /// The name of this opening.
+        opening: String,
+        /// The break-glass section.
+        rule: String,
+        /// The numbers of the envelopes; none where somebody known used their own factors.
+        envelopes: Vec<i64>,
+        /// Why, in their own words.
+        reason: String,
+        /// When it is over.
+        ends_at: Timestamp,
+        /// How soon somebody else must have looked at it.
+        review_until: Timestamp,
+        /// Whether the clock was believed then: it had not jumped.
+        clock_trusted: bool,
+        /// Whether the database answered then; without it, the envelope was checked against the snapshot.
+        database: bool,
+    }
+    /// The same person, or somebody at the same address with the same code, came back into an emergency that goes on.
+    GlassEnteredAgain = "SP-8002" "break-glass.entered-again" Warning Identity Spools {
+        /// Who, or `glass`.
+        identity: String,
+        /// The address they came from.
+        source: String,
+        /// The opening.
+        opening: String,
+    }
+    /// What was offered as an envelope's code opens nothing.
+    GlassRefused = "SP-8003" "break-glass.refused" Warning Identity Spools {
+        /// `glass`.
+        identity: String,
+        /// The address it came from.
+        source: String,
+        /// The envelope, where its code was right.
+        envelope: Option<i64>,
+        /// Why it opens nothing, in full.
+        reason: String,
+    }
+    /// One envelope opened two emergencies, on brokers that could not see each other. One of the two knew a code that it should not have.
+    GlassBrokenTwice = "SP-8004" "break-glass.opened-twice" Alert Process Spools {
+        /// The envelope.
+        envelope: i64,
+        /// The opening that was entered first.
+        first: String,
+        /// The other.
+        second: String,
+    }
+    /// An envelope that had been revoked opened an emergency on a broker that could not know of it.
+    GlassBrokenRevoked = "SP-8005" "break-glass.opened-revoked" Alert Process Spools {
+        /// The envelope.
+        envelope: i64,
+        /// The opening.
+        opening: String,
+    }
+    /// Somebody else has looked at an emergency, and says what they think of it.
+    GlassReviewed = "SP-8006" "break-glass.reviewed" Notice Process Fails {
+        /// The opening.
+        opening: String,
+        /// `justified` or `unjustified`.
+        verdict: String,
+        /// What they say.
+        note: String,
+    }
+    /// Nobody has looked at an emergency in time. Written once a day for as long as that is so.
+    GlassReviewOverdue = "SP-8007" "break-glass.review-overdue" Alert Process Fails {
+        /// The opening.
+        opening: String,
+        /// The break-glass section.
+        rule: String,
+        /// Until when it was due.
+        review_until: Timestamp,
+    }
+
+    /// An envelope was sealed: its code was printed once, and is kept nowhere.
+    EnvelopeSealed = "SP-8101" "envelope.sealed" Notice Process Fails {
+        /// `glass`: under this name the chain keeps what happens to envelopes.
+        identity: String,
+        /// Its number.
+        envelope: i64,
+        /// The break-glass section that it opens.
+        rule: String,
+        /// Who keeps it.
+        holder: Option<String>,
+        /// When it opens nothing more.
+        expires_at: Option<Timestamp>,
+    }
+    /// An envelope opens nothing any more.
+    EnvelopeRevoked = "SP-8102" "envelope.revoked" Notice Process Fails {
+        /// `glass`.
+        identity: String,
+        /// Its number.
+        envelope: i64,
+        /// Why.
+        reason: String,
+    }
+    /// When an envelope opens nothing more was set anew.
+    EnvelopeExpires = "SP-8103" "envelope.expires" Notice Process Fails {
+        /// `glass`.
+        identity: String,
+        /// Its number.
+        envelope: i64,
+        /// When.
+        expires_at: Timestamp,
     }
 }
 

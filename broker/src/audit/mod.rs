@@ -98,7 +98,7 @@ struct Shared {
 }
 
 /// An event that is about to be entered together with a row that goes with it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Prepared(Draft);
 
 impl Prepared {
@@ -145,12 +145,36 @@ impl Audit {
     /// what any of them would have recorded must not happen.
     pub async fn record_all(&self, events: impl IntoIterator<Item = AuditEvent>) -> Result<(), AuditError> {
         let at = Timestamp::now();
+        let drafts = events.into_iter().map(|event| Ok((self.draft(&event, at)?, event.kind().outage)));
+        self.enqueue(drafts.collect::<Result<Vec<_>, AuditError>>()?).await
+    }
+
+    /// As [`Audit::record_all`], in an emergency: whatever the events are, they wait on disk while the database is away.
+    pub(crate) async fn record_all_enduring(
+        &self,
+        events: impl IntoIterator<Item = AuditEvent>,
+    ) -> Result<(), AuditError> {
+        let at = Timestamp::now();
+        let drafts = events.into_iter().map(|event| Ok((self.draft(&event, at)?, Outage::Spools)));
+        self.enqueue(drafts.collect::<Result<Vec<_>, AuditError>>()?).await
+    }
+
+    /// As [`Audit::record_all_enduring`], one event.
+    pub(crate) async fn record_enduring(&self, event: AuditEvent) -> Result<(), AuditError> {
+        self.record_all_enduring([event]).await
+    }
+
+    /// As [`Audit::record_enduring`], for an event that was prepared.
+    pub(crate) async fn record_prepared_enduring(&self, event: Prepared) -> Result<(), AuditError> {
+        self.enqueue(vec![(event.0, Outage::Spools)]).await
+    }
+
+    async fn enqueue(&self, drafts: Vec<(Draft, Outage)>) -> Result<(), AuditError> {
         let mut jobs = Vec::new();
         let mut answers = Vec::new();
-        for event in events {
-            let draft = self.draft(&event, at)?;
+        for (draft, outage) in drafts {
             let (done, answer) = oneshot::channel();
-            jobs.push(Job { draft, outage: event.kind().outage, done });
+            jobs.push(Job { draft, outage, done });
             answers.push(answer);
         }
         // Places first, so that they stand together and the writer takes them as one.

@@ -39,7 +39,11 @@ impl Writer {
         let mut writer = Self { store, shared, spool, written: None, waiting };
         writer.show_waiting();
         if writer.spooling() {
-            writer.reconcile().await?;
+            match writer.reconcile().await {
+                // A broker that starts in an emergency, without the database: what waits goes on waiting.
+                Err(AuditError::Unavailable(reason)) => warn!(reason, "Audit events go on waiting on disk"),
+                reconciled => reconciled?,
+            }
         }
         Ok(writer)
     }

@@ -14,6 +14,7 @@ use super::password::{Passwords, check_strength};
 use super::second::recovery;
 use super::{KeyLineError, NewPasskey, PasswordError, WeakPassword, key};
 use crate::audit::{Audit, AuditError, AuditEvent, Prepared};
+use crate::store::envelopes::GLASS;
 use crate::store::factors::{KeyRow, NewTotp};
 use crate::store::identities::{NewIdentity, shown_groups};
 use crate::store::invitations::InvitationRow;
@@ -61,6 +62,9 @@ pub enum AdminError {
     /// Not a code of the authenticator that is to be enrolled.
     #[error("not a code of this authenticator")]
     WrongCode,
+    /// Nobody is called as whoever opens an envelope.
+    #[error("nobody can be called `{0}`: under this name envelopes are opened in an emergency")]
+    Reserved(IdentityId),
     /// Nobody takes their own last second factor away.
     #[error("this is the last second factor: add another one first")]
     LastFactor,
@@ -107,6 +111,9 @@ impl Admin {
         valid_until: Option<Timestamp>,
         now: Timestamp,
     ) -> Result<(), AdminError> {
+        if identity.as_str() == GLASS {
+            return Err(AdminError::Reserved(identity.clone()));
+        }
         let new = NewIdentity {
             id: identity.to_string(),
             display_name: display_name.to_owned(),

@@ -231,6 +231,12 @@ impl Identities {
     }
 }
 
+/// Somebody who has opened an envelope: nobody that is known, under the one name that nobody has.
+pub(super) fn verified_by_envelope(glass: IdentityId, opening: &str, source: IpAddr, at: Timestamp) -> Verified {
+    let subject = Subject { identity: glass, groups: std::collections::BTreeSet::new() };
+    verified(subject, FactorKind::Envelope, format!("opening {opening}"), source, at)
+}
+
 fn verified(subject: Subject, kind: FactorKind, credential: String, source: IpAddr, at: Timestamp) -> Verified {
     Verified { subject, proof: Proof { kind, at }, credential, source: source.to_canonical() }
 }

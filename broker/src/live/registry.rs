@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use sallyport_policy::{Permit, Proof, Subject, Terms};
 use tokio::sync::watch;
 
 use super::allowance::{Allowances, Place};
 use super::{End, Target};
-use crate::store::sessions::SessionEnd;
+use crate::emergency::Opening;
+use crate::store::sessions::{NewSession, SessionEnd};
 use crate::store::{Store, StoreError};
 
 /// Every live session of this broker.
@@ -17,6 +19,8 @@ pub struct Registry {
     live: Mutex<BTreeMap<String, Arc<Live>>>,
     /// Ends that the database did not take. Until it does, their sessions count as live there.
     owed: Mutex<Vec<(String, SessionEnd)>>,
+    /// Sessions of emergencies that began while the database was away.
+    owed_starts: Mutex<Vec<NewSession>>,
     /// What everybody has taken of this broker.
     pub(crate) allowances: Arc<Allowances>,
 }
@@ -30,6 +34,10 @@ pub(crate) struct Live {
     pub(crate) proofs: Vec<Proof>,
     pub(crate) lease: Option<String>,
     pub(crate) started: jiff::Timestamp,
+    /// The same by a clock that never jumps.
+    pub(crate) begun: Instant,
+    /// The emergency that it belongs to.
+    pub(crate) emergency: Option<Arc<Opening>>,
     pub(crate) target: Target,
     pub(crate) permit: Permit,
     /// The limits in time; a changed policy moves them.
@@ -135,16 +143,35 @@ impl Registry {
         Registered { registry: Arc::clone(self), live, _place: place }
     }
 
+    /// The database did not take the start of an emergency's session: it is entered as soon as it does.
+    pub(crate) fn owe_start(&self, session: NewSession) {
+        self.owed_starts.lock().unwrap_or_else(PoisonError::into_inner).push(session);
+    }
+
     /// The database did not take a session's end: it is entered as soon as it does.
     pub(crate) fn owe(&self, session: String, end: SessionEnd) {
         self.owed.lock().unwrap_or_else(PoisonError::into_inner).push((session, end));
     }
 
-    /// Enters the ends that the database did not take.
+    /// Enters the starts and the ends that the database did not take.
     ///
     /// # Errors
     /// When it still does not; what is left waits for the next call.
     pub async fn settle(&self, store: &Store) -> Result<(), StoreError> {
+        let starts = std::mem::take(&mut *self.owed_starts.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut unentered = None;
+        for session in starts {
+            match store.enter_late(&session).await {
+                Ok(()) => tracing::info!(session = session.id, "A session's start is in the store now"),
+                Err(error) => {
+                    self.owe_start(session);
+                    unentered = Some(error);
+                }
+            }
+        }
+        if let Some(error) = unentered {
+            return Err(error);
+        }
         let owed = std::mem::take(&mut *self.owed.lock().unwrap_or_else(PoisonError::into_inner));
         let mut refused = None;
         for (session, end) in owed {

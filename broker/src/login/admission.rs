@@ -62,19 +62,21 @@ pub(crate) enum Entry {
     Crowded(String),
 }
 
-/// A question, as it is shown; what is typed as the answer is not.
+/// A question, as it is shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Question {
     pub(crate) instruction: String,
     /// Without one nothing is typed: the answer comes at once, and whoever gives it waits.
     pub(crate) prompt: Option<String>,
+    /// Whether what is typed is shown.
+    pub(crate) echo: bool,
 }
 
 impl Admission {
     /// Where somebody wanted to go from the start, as their login name says.
     pub(super) async fn direct(session: Session<Authenticated>, written: &DirectTarget) -> Next {
         let policy = session.broker().policy.current();
-        match target::direct(&policy, session.proof().subject(), written) {
+        match target::direct(&policy, session.claimant(), written) {
             Ok(target) => Self::begin(session, target).await,
             Err(Nowhere { reason, sentence }) => {
                 // Refused either way; that it could not be put on record is said instead of the sentence.
@@ -92,6 +94,7 @@ impl Admission {
                 let question = Question {
                     instruction: String::new(),
                     prompt: Some(format!("Password of {} on {}: ", target.account, target.asset)),
+                    echo: false,
                 };
                 Next::Ask(Admission { session, target, due: Due::Password, question, answers: 0 })
             }
@@ -153,11 +156,11 @@ impl Admission {
             Ok(waiting) => {
                 let instruction = format!("{} asks for a fresh confirmation.\n{}", target.asset, waiting.words());
                 let prompt = code.then(|| "Code, or Enter once confirmed: ".to_owned());
-                (Due::Confirmation { waiting: Box::new(waiting), code }, Question { instruction, prompt })
+                (Due::Confirmation { waiting: Box::new(waiting), code }, Question { instruction, prompt, echo: false })
             }
             Err(_) if code => {
                 let instruction = format!("{} asks for a fresh code.", target.asset);
-                (Due::Code, Question { instruction, prompt: Some("Code: ".to_owned()) })
+                (Due::Code, Question { instruction, prompt: Some("Code: ".to_owned()), echo: false })
             }
             Err(NoConfirmation::NoPasskey) => {
                 return Next::Enter(Entry::Refused(format!(
@@ -186,7 +189,8 @@ impl Admission {
                 if answers >= ANSWERS {
                     return Next::Reject;
                 }
-                let question = Question { instruction: words.to_owned(), prompt: Some("Code: ".to_owned()) };
+                let question =
+                    Question { instruction: words.to_owned(), prompt: Some("Code: ".to_owned()), echo: false };
                 Next::Ask(Admission { due: Due::Code, question, answers, ..self })
             }
         }

@@ -61,6 +61,11 @@ impl Entrance {
         self.refusals.note(source, Instant::now()).event(event)
     }
 
+    /// What goes on the record of an envelope that opens nothing; nothing where a flood of them is counted instead.
+    pub(super) fn glass_refused(&self, source: IpAddr, event: AuditEvent) -> Option<AuditEvent> {
+        self.refusals.note(source, Instant::now()).event(event)
+    }
+
     /// Keeps what it knows fresh and tells what it has counted, until `stop`.
     pub(crate) async fn keep(self: Arc<Self>, stop: CancellationToken) {
         tokio::join!(self.tell_waves(&stop), self.follow_leases(&stop));

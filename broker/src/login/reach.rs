@@ -1,7 +1,7 @@
 //! What a person may reach, and how each is reached: the one question to the policy behind every list of it.
 
 use jiff::Timestamp;
-use sallyport_policy::{Policy, Proof, Protocol, Reach, Subject};
+use sallyport_policy::{Claimant, Policy, Proof, Protocol, Reach};
 
 use super::local_forward::local_forward;
 
@@ -23,10 +23,16 @@ pub(crate) enum Way {
     Forward(String),
 }
 
-/// Everything that grants name for a person, by asset, service and account.
-pub(crate) fn reachable(policy: &Policy, subject: &Subject, proofs: &[Proof], now: Timestamp) -> Vec<ReachedBy> {
+/// Everything that grants, or an emergency, name for a person, by asset, service and account.
+pub(crate) fn reachable<'a>(
+    policy: &Policy,
+    claimant: impl Into<Claimant<'a>>,
+    proofs: &[Proof],
+    now: Timestamp,
+) -> Vec<ReachedBy> {
+    let claimant = claimant.into();
     let mut reachable = Vec::new();
-    for reach in policy.reach(subject, proofs, &[], now) {
+    for reach in policy.reach(claimant, proofs, &[], now) {
         // Everything within one policy: what it reaches is in it.
         let Some(service) = policy.asset(&reach.asset).and_then(|asset| asset.services.get(&reach.service)) else {
             continue;
@@ -34,7 +40,7 @@ pub(crate) fn reachable(policy: &Policy, subject: &Subject, proofs: &[Proof], no
         let way = if service.protocol == Protocol::Ssh {
             Way::Session
         } else {
-            let several = policy.accounts(subject, &reach.asset, &reach.service).len() > 1;
+            let several = policy.accounts(claimant, &reach.asset, &reach.service).len() > 1;
             Way::Forward(local_forward(&reach.asset, service.port, several.then_some(&reach.account)))
         };
         reachable.push(ReachedBy { reach, way });

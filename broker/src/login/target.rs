@@ -1,6 +1,6 @@
 //! What a person wrote, as a target of the plant file: the one place where a host, a port or an account becomes a service.
 
-use sallyport_policy::{AccountName, Asset, AssetId, Policy, Protocol, Service, ServiceName, Subject};
+use sallyport_policy::{AccountName, Asset, AssetId, Claimant, Policy, Protocol, Service, ServiceName};
 
 use super::name::DirectTarget;
 use crate::live::{Form, Target};
@@ -25,17 +25,26 @@ pub(crate) struct Nowhere {
 }
 
 /// `alice:operator@ews-1`: the asset's one ssh service and, where the person did not say, the one account that is granted.
-pub(super) fn direct(policy: &Policy, subject: &Subject, written: &DirectTarget) -> Result<Target, Nowhere> {
+pub(super) fn direct<'a>(
+    policy: &Policy,
+    claimant: impl Into<Claimant<'a>>,
+    written: &DirectTarget,
+) -> Result<Target, Nowhere> {
     let host = written.host.as_str();
     let (asset, service) = located(policy, host, None)
         .ok_or_else(|| nowhere("not an asset of the plant file with one ssh service", host))?;
-    let granted = policy.accounts(subject, &asset.id, &service.name);
+    let granted = policy.accounts(claimant, &asset.id, &service.name);
     let account = account(written.account.clone(), &granted, host, &asset.id, asset.id.as_str())?;
     Ok(Target { asset: asset.id.clone(), service: service.name.clone(), account, form: Form::Direct })
 }
 
 /// `ssh -J` and `ssh -L`: one service of the plant file that some grant of theirs names, or nothing.
-pub(crate) fn forward(policy: &Policy, subject: &Subject, written: &str, port: u16) -> Result<Lead, Nowhere> {
+pub(crate) fn forward<'a>(
+    policy: &Policy,
+    claimant: impl Into<Claimant<'a>>,
+    written: &str,
+    port: u16,
+) -> Result<Lead, Nowhere> {
     let unknown = || nowhere("not a service of the plant file", written);
     // `-L 5900:keeper@hmi-1:5900`: no asset has `@` in its name, so that an account before it can be meant.
     let (named, host) = match written.rsplit_once('@') {
@@ -43,7 +52,7 @@ pub(crate) fn forward(policy: &Policy, subject: &Subject, written: &str, port: u
         None => (None, written),
     };
     let (asset, service) = located(policy, host, Some(port)).ok_or_else(unknown)?;
-    let granted = policy.accounts(subject, &asset.id, &service.name);
+    let granted = policy.accounts(claimant, &asset.id, &service.name);
     if granted.is_empty() {
         return Err(nowhere(UNGRANTED, written));
     }
@@ -121,7 +130,7 @@ const UNGRANTED: &str = "no grant names it for this identity";
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
-    use sallyport_policy::PlantFile;
+    use sallyport_policy::{PlantFile, Subject};
 
     use super::*;
     use crate::login::name::LoginName;

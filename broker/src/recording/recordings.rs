@@ -44,6 +44,8 @@ pub(super) struct Inner {
     /// Where their bytes go.
     disk: Arc<dyn Disk>,
     live: Mutex<Vec<Weak<Open>>>,
+    /// Recordings of emergencies that the catalogue does not know of yet, since the database was away.
+    uncatalogued: Mutex<Vec<NewRecording>>,
     /// Closed recordings that the catalogue does not know of yet, since the database was away.
     unsettled: Mutex<Vec<RecordingClosed>>,
     /// Sessions whose recording could not be sealed: they are sealed as interrupted once the disk takes it.
@@ -56,6 +58,13 @@ pub(super) struct Inner {
     reports: Mutex<Reports>,
     /// Held as long as this broker lives: another with the same name would take live recordings for abandoned ones.
     _lock: File,
+}
+
+/// When a recording must be in the catalogue.
+#[derive(Debug, Clone, Copy)]
+enum Catalogue {
+    Now,
+    NowOrLater,
 }
 
 /// Why there can be no recordings.
@@ -130,6 +139,7 @@ impl Recordings {
             permits,
             disk,
             live: Mutex::default(),
+            uncatalogued: Mutex::default(),
             unsettled: Mutex::default(),
             unsealed: Mutex::default(),
             written: AtomicU64::new(0),
@@ -161,7 +171,19 @@ impl Recordings {
     ///
     /// # Errors
     /// When the file or its entry in the catalogue cannot be made: there is no session then.
-    pub async fn start(&self, mut header: Header) -> Result<RecordingHandle, RecordError> {
+    pub async fn start(&self, header: Header) -> Result<RecordingHandle, RecordError> {
+        self.begin(header, Catalogue::Now).await
+    }
+
+    /// The same for a session of an emergency: where the database is away, the catalogue gets its entry later.
+    ///
+    /// # Errors
+    /// When the file cannot be made: there is no session then.
+    pub(crate) async fn start_in_emergency(&self, header: Header) -> Result<RecordingHandle, RecordError> {
+        self.begin(header, Catalogue::NowOrLater).await
+    }
+
+    async fn begin(&self, mut header: Header, catalogue: Catalogue) -> Result<RecordingHandle, RecordError> {
         self.may_start().map_err(|low| RecordError::Unavailable(low.to_string()))?;
         let inner = &self.inner;
         let now = clock::now();
@@ -194,6 +216,10 @@ impl Recordings {
         };
         let handle = RecordingHandle::new(header.session, inner.config.cap, recorder, Arc::clone(inner));
         if let Err(error) = inner.store.add_recording(&row).await {
+            if error.is_unavailable() && matches!(catalogue, Catalogue::NowOrLater) {
+                inner.uncatalogued.lock().unwrap_or_else(PoisonError::into_inner).push(row);
+                return Ok(handle);
+            }
             let reason = format!("the recording cannot be entered into the catalogue: {error}");
             return Err(match handle.seal("recording-failed", &reason).await {
                 Ok(_) => RecordError::Unavailable(reason),
@@ -335,6 +361,21 @@ impl Inner {
     }
 
     async fn settle(&self) {
+        let new = std::mem::take(&mut *self.uncatalogued.lock().unwrap_or_else(PoisonError::into_inner));
+        for row in new {
+            match self.store.add_recording(&row).await {
+                Ok(()) => {}
+                Err(error) if error.is_unavailable() => {
+                    self.uncatalogued.lock().unwrap_or_else(PoisonError::into_inner).push(row);
+                }
+                Err(error) => {
+                    tracing::error!(session = %row.session, %error, "A recording could not be catalogued");
+                }
+            }
+        }
+        if !self.uncatalogued.lock().unwrap_or_else(PoisonError::into_inner).is_empty() {
+            return;
+        }
         let waiting = std::mem::take(&mut *self.unsettled.lock().unwrap_or_else(PoisonError::into_inner));
         for closed in waiting {
             match self.store.close_recording(&closed).await {

@@ -14,7 +14,7 @@ use sallyport_policy::{
 use super::asked_for::AskedFor;
 use super::refusal::{Refusal, printable, refusal};
 use super::{Authenticated, Session};
-use crate::audit::{AuditEvent, Entered};
+use crate::audit::{AuditError, AuditEvent, Entered};
 use crate::broker::Broker;
 use crate::identity::{MultiFactor, Standing};
 use crate::live::Target;
@@ -43,6 +43,14 @@ pub(crate) enum Leg {
     Ssh { pinned: Vec<String>, auth: AccountAuth },
     /// It connects, and no more: whether one logs in over the stream, and how, is between the person and the asset.
     Stream { protocol: Protocol },
+}
+
+/// What was decided about.
+pub(super) struct Considered {
+    pub(super) subject: Subject,
+    pub(super) target: Target,
+    pub(super) asked: AskedFor,
+    pub(super) now: Timestamp,
 }
 
 /// What asking for a session comes to.
@@ -123,15 +131,27 @@ impl Session<Authenticated> {
         self.put_denial_on_record(event).await.and(Err(Refusal::TooFast))
     }
 
-    async fn put_denial_on_record(&self, event: AuditEvent) -> Result<(), Refusal> {
-        self.stage.broker.audit.record(event).await.map_err(|error| {
+    pub(super) async fn put_denial_on_record(&self, event: AuditEvent) -> Result<(), Refusal> {
+        self.put_on_record(event).await.map_err(|error| {
             tracing::error!(%error, "A refusal could not be audited");
             Refusal::Unavailable(error.to_string())
         })
     }
 
+    /// In an emergency it waits on disk where there is no database.
+    async fn put_on_record(&self, event: AuditEvent) -> Result<(), AuditError> {
+        let audit = &self.stage.broker.audit;
+        match self.stage.proof.emergency() {
+            None => audit.record(event).await,
+            Some(_) => audit.record_enduring(event).await,
+        }
+    }
+
     async fn decide(&self, target: Target, asked: AskedFor) -> Result<Authorization, Refusal> {
         let broker = &self.stage.broker;
+        if let Some(opening) = self.stage.proof.emergency() {
+            return self.decide_emergency(opening, target, asked).await;
+        }
         let subject = self.subject().await?;
         let live = self.live().await?;
         let proofs = self.proofs().await?;
@@ -150,20 +170,31 @@ impl Session<Authenticated> {
             },
             now,
         );
-        let audited = broker.audit.record(asked.decided(&decision)).await;
-        audited.map_err(|error| Refusal::Unavailable(error.to_string()))?;
+        self.answer(&policy, Considered { subject, target, asked, now }, decision).await
+    }
+
+    /// What was decided is on record before it is acted upon.
+    pub(super) async fn answer(
+        &self,
+        policy: &Policy,
+        considered: Considered,
+        decision: Decision,
+    ) -> Result<Authorization, Refusal> {
+        let Considered { subject, target, asked, now } = considered;
+        let put = self.put_on_record(asked.decided(&decision)).await;
+        put.map_err(|error| Refusal::Unavailable(error.to_string()))?;
         Ok(match decision {
             Decision::Deny(denial) => Authorization::Denied(refusal(&denial)),
             Decision::NeedApproval(rule) => Authorization::NeedApproval(rule),
             Decision::NeedFactors(need) => Authorization::NeedFactors(need),
             Decision::Permit(permit) => {
-                Authorization::Authorized(Box::new(self.authorized(&policy, subject, target, permit, now)?))
+                Authorization::Authorized(Box::new(self.authorized(policy, subject, target, permit, now)?))
             }
         })
     }
 
     /// The form must be one for the service's protocol. What does not exist is for the policy to say.
-    async fn fits(&self, policy: &Policy, target: &Target) -> Result<(), Refusal> {
+    pub(super) async fn fits(&self, policy: &Policy, target: &Target) -> Result<(), Refusal> {
         let service = policy.asset(&target.asset).and_then(|asset| asset.services.get(&target.service));
         let Some(service) = service.filter(|service| !target.form.reaches(service.protocol)) else { return Ok(()) };
         let reason = format!("a {} service is not reached in the form `{}`", service.protocol, target.form);

@@ -13,6 +13,7 @@ mod asked_for;
 mod authenticate;
 mod authorize;
 mod connecting;
+mod emergency;
 mod end_asked;
 mod evidence;
 mod forward;

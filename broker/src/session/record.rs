@@ -10,7 +10,7 @@ use sallyport_session_recorder::{Durability, Header};
 use super::asked_for::AskedFor;
 use super::refusal::no_more_than;
 use super::{Authorized, Leg, Record, Session, watch};
-use crate::audit::AuditEvent;
+use crate::audit::{AuditError, AuditEvent};
 use crate::broker::Broker;
 use crate::live::{End, Live, Registered, Switch, Target, Times};
 use crate::recording::{self, RecordingHandle};
@@ -120,15 +120,21 @@ impl Session<Authorized> {
     pub async fn record(self) -> Result<Session<Recorded>, StartRefusal> {
         let broker = Arc::clone(&self.stage.broker);
         let asked = AskedFor::target(&self.stage.subject.identity, self.stage.source, &self.stage.target);
+        let emergency = self.stage.proof.emergency().is_some();
         let recorded = self.stage.open_record().await;
         // The policy permitted, and the session did not start all the same.
         if let Err(refusal) = &recorded
-            && let Err(error) = broker.audit.record(asked.denied(refusal.to_string())).await
+            && let Err(error) = put_on_record(&broker, emergency, asked.denied(refusal.to_string())).await
         {
             tracing::error!(%error, "That a permitted session did not start could not be audited");
         }
         recorded
     }
+}
+
+/// In an emergency it waits on disk where there is no database.
+async fn put_on_record(broker: &Broker, emergency: bool, event: AuditEvent) -> Result<(), AuditError> {
+    if emergency { broker.audit.record_enduring(event).await } else { broker.audit.record(event).await }
 }
 
 impl Authorized {
@@ -143,7 +149,12 @@ impl Authorized {
         let row = authorized.row(&id).map_err(|error| StartRefusal::Record(error.to_string()))?;
         authorized.enter(&row).await?;
         let header = authorized.header(&row).map_err(|error| StartRefusal::Record(error.to_string()))?;
-        let recording = match broker.recordings.start(header).await {
+        let emergency = authorized.proof.emergency().cloned();
+        let begun = match emergency {
+            None => broker.recordings.start(header).await,
+            Some(_) => broker.recordings.start_in_emergency(header).await,
+        };
+        let recording = match begun {
             Ok(recording) => recording,
             Err(error) => {
                 let reason = error.to_string();
@@ -162,7 +173,7 @@ impl Authorized {
             form: row.form,
             rule: row.rule,
         };
-        if let Err(error) = broker.audit.record(event).await {
+        if let Err(error) = put_on_record(&broker, emergency.is_some(), event).await {
             let reason = error.to_string();
             recording
                 .seal(End::RecordingFailed.word(), &reason)
@@ -177,6 +188,8 @@ impl Authorized {
             proofs: authorized.proof.proofs().to_vec(),
             lease: authorized.proof.lease().map(ToString::to_string),
             started: authorized.at,
+            begun: Instant::now(),
+            emergency,
             target: authorized.target.clone(),
             permit: authorized.permit.clone(),
             times: tokio::sync::watch::Sender::new(Times::of(&authorized.permit.terms)),
@@ -231,6 +244,11 @@ impl Authorized {
         let limit = self.permit.terms.concurrent;
         match self.broker.store.start_session(row, limit).await {
             Ok(true) => Ok(()),
+            Err(error) if error.is_unavailable() && self.proof.emergency().is_some() => {
+                tracing::warn!(session = row.id, %error, "A session of an emergency is entered into the store later");
+                self.broker.live.owe_start(row.clone());
+                Ok(())
+            }
             Ok(false) => Err(StartRefusal::Concurrent(limit.unwrap_or(0))),
             Err(error) => {
                 // The row may be there all the same; it must not count as a live session.

@@ -14,6 +14,9 @@ pub enum Refusal {
     /// They ask for sessions faster than anybody works.
     #[error("denied: sessions are asked for faster than the terms `sessions` of their roles allow")]
     TooFast,
+    /// The emergency by which they came is over.
+    #[error("denied: the emergency is over")]
+    EmergencyOver,
     /// The identity is locked, expired or removed.
     #[error("the identity is not in good standing: {0}")]
     Standing(String),
@@ -32,6 +35,7 @@ impl Refusal {
             Refusal::TooFast => {
                 "You start sessions faster than your roles allow. Wait a moment, then try again.".to_owned()
             }
+            Refusal::EmergencyOver => "The emergency is over. It takes another envelope.".to_owned(),
             Refusal::Unavailable(_) => "The broker can start no session now; tell your administrator.".to_owned(),
         }
     }

@@ -8,6 +8,7 @@ use sallyport_policy::{Decision, LiveSession, Permit, Request, decide_again, hel
 use tokio_util::sync::CancellationToken;
 
 use super::authorize::standing_words;
+use super::emergency::permitted_now;
 use crate::broker::Broker;
 use crate::identity::{CLOCK_JUMP, Standing};
 use crate::live::{End, Live, Times};
@@ -84,6 +85,13 @@ enum Verdict {
 }
 
 async fn verdict(broker: &Arc<Broker>, live: &Live, all: &[Arc<Live>]) -> Verdict {
+    if let Some(opening) = &live.emergency {
+        return match permitted_now(broker, live, opening) {
+            Ok(permit) if covers(&permit, &live.permit) => live.stays(&permit),
+            Ok(permit) => Verdict::Revoked(format!("the terms have narrowed: {}", permit.rule)),
+            Err(reason) => Verdict::Revoked(reason),
+        };
+    }
     let subject = match broker.identities.standing(&live.subject.identity, broker.now()).await {
         Ok(Standing::Active { subject, .. }) => subject,
         Ok(other) => return Verdict::Revoked(format!("the identity is {}", standing_words(&other))),
@@ -103,10 +111,12 @@ async fn verdict(broker: &Arc<Broker>, live: &Live, all: &[Arc<Live>]) -> Verdic
     let others: Vec<LiveSession> = all
         .iter()
         .filter(|other| other.started < live.started || (other.started == live.started && other.id < live.id))
-        .map(|other| LiveSession {
-            identity: other.subject.identity.clone(),
-            asset: other.target.asset.clone(),
-            rule: other.permit.rule.clone(),
+        .filter_map(|other| {
+            Some(LiveSession {
+                identity: other.subject.identity.clone(),
+                asset: other.target.asset.clone(),
+                rule: other.permit.rule.grant()?.clone(),
+            })
         })
         .collect();
     let request = Request {
@@ -119,7 +129,7 @@ async fn verdict(broker: &Arc<Broker>, live: &Live, all: &[Arc<Live>]) -> Verdic
     };
     let (policy, now) = (broker.policy.current(), broker.now());
     // Its own grant first: another that gives more, or other things, must not end what this one still permits.
-    let held = held_permit(&policy, &request, &live.permit.rule, live.started, now);
+    let held = live.permit.rule.grant().and_then(|rule| held_permit(&policy, &request, rule, live.started, now));
     if let Some(permit) = held.filter(|permit| covers(permit, &live.permit)) {
         return live.stays(&permit);
     }

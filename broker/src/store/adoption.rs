@@ -12,8 +12,8 @@ use serde_json::Value;
 use super::genuine::Stored;
 use super::witness::{Witness, witness};
 use super::{
-    AlteredRow, Store, StoreError, Write, confirmations, factors, identities, invitations, leases, plants, webauthn,
-    windows,
+    AlteredRow, Store, StoreError, Write, confirmations, envelopes, factors, identities, invitations, leases, plants,
+    webauthn, windows,
 };
 use crate::vault::{RowFault, RowMac};
 
@@ -39,6 +39,7 @@ macro_rules! each_table {
         $self.$call::<webauthn::Row>($($argument),*).await?;
         $self.$call::<invitations::Row>($($argument),*).await?;
         $self.$call::<confirmations::Row>($($argument),*).await?;
+        $self.$call::<envelopes::Row>($($argument),*).await?;
         $self.$call::<leases::Row>($($argument),*).await?;
         $self.$call::<windows::Row>($($argument),*).await?;
         $self.$call::<plants::Row>($($argument),*).await?;

@@ -28,7 +28,7 @@ pub(super) fn tick(changes: &watch::Sender<u64>) {
 }
 
 /// The watching task; ends when dropped.
-pub(super) struct Watcher(AbortHandle);
+pub(super) struct Watcher(Option<AbortHandle>);
 
 impl Watcher {
     pub(super) fn start(
@@ -42,11 +42,18 @@ impl Watcher {
             Engine::Sqlite => tokio::spawn(poll_sqlite(options, seen)),
             Engine::Postgres => tokio::spawn(follow_postgres(options, seen)),
         };
-        Self(task.abort_handle())
+        Self(Some(task.abort_handle()))
+    }
+
+    /// Of a database that nobody watches.
+    pub(super) fn none() -> Self {
+        Self(None)
     }
 
     pub(super) fn stop(&self) {
-        self.0.abort();
+        if let Some(task) = &self.0 {
+            task.abort();
+        }
     }
 }
 

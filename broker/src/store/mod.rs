@@ -42,6 +42,7 @@ mod adoption;
 pub mod brokers;
 mod changes;
 pub mod confirmations;
+pub mod envelopes;
 mod error;
 pub mod factors;
 pub mod files;
@@ -113,6 +114,16 @@ impl Store {
         let (engine, options) = config.resolve()?;
         let pool = open::look(engine, &options).await?;
         Ok(Self::new(engine, options, pool))
+    }
+
+    /// A database that did not answer when the broker started: every call says so, for as long as this lives, also when it is back.
+    /// Nothing is created and nothing migrated; what it is then, the next start looks at.
+    pub(crate) fn away(config: &DatabaseConfig) -> Result<Self, StoreError> {
+        let (engine, options) = config.resolve()?;
+        let store = Self::new(engine, options.clone(), open::away(engine, &options));
+        store.inner.available.send_replace(false);
+        store.inner.watcher.get_or_init(changes::Watcher::none);
+        Ok(store)
     }
 
     fn new(engine: Engine, options: AnyConnectOptions, pool: AnyPool) -> Self {

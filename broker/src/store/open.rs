@@ -164,6 +164,11 @@ pub(super) async fn open(engine: Engine, options: &AnyConnectOptions) -> Result<
     Ok(pool(engine, options))
 }
 
+/// The pool of a database that does not answer now.
+pub(super) fn away(engine: Engine, options: &AnyConnectOptions) -> AnyPool {
+    pool(engine, options)
+}
+
 fn pool(engine: Engine, options: &AnyConnectOptions) -> AnyPool {
     let pool = AnyPoolOptions::new().max_connections(POOL).acquire_timeout(ACQUIRE);
     // A connection is tried when it is given back. Only what crosses a network can be lost while nobody uses it: to try a file again

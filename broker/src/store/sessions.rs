@@ -214,6 +214,18 @@ impl Store {
         self.grouped(Begun { session: session.clone(), most }).await
     }
 
+    /// Enters a session that began while the database was away, if it is not there.
+    pub async fn enter_late(&self, session: &NewSession) -> Result<(), StoreError> {
+        let known: Option<(i64,)> = sqlx::query_as("SELECT started_at FROM sessions WHERE id = $1")
+            .bind(&session.id)
+            .fetch_optional(self.reader()?)
+            .await?;
+        if known.is_none() {
+            self.start_session(session, None).await?;
+        }
+        Ok(())
+    }
+
     /// Enters a session's end; `false` when it had ended before (the first end stays).
     pub async fn end_session(&self, id: &str, end: &SessionEnd) -> Result<bool, StoreError> {
         self.grouped(Ended { id: id.to_owned(), end: end.clone() }).await

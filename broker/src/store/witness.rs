@@ -122,6 +122,17 @@ impl Witness {
             INVITATION_USED => {
                 self.factors.insert(format!("{INVITATION}{}", text("invitation")), None);
             }
+            ENVELOPE_SEALED | ENVELOPE_EXPIRES => {
+                self.factors.insert(format!("{ENVELOPE}{}", number(event, "envelope")), Some(id.to_owned()));
+            }
+            ENVELOPE_REVOKED => {
+                self.factors.insert(format!("{ENVELOPE}{}", number(event, "envelope")), None);
+            }
+            GLASS_BROKEN => {
+                for envelope in event.get("envelopes").and_then(Value::as_array).into_iter().flatten() {
+                    self.factors.insert(format!("{ENVELOPE}{envelope}"), None);
+                }
+            }
             WINDOW_OPENED => {
                 self.windows.insert(text("window"), (id.to_owned(), event.clone()));
             }
@@ -157,7 +168,8 @@ pub(super) async fn witness(connection: &mut AnyConnection, identity: &str) -> R
 /// in their order (`audit_by_identity`), where a few of some codes are wanted (`audit_by_code`).
 pub(super) const ENTRIES: &str =
     "SELECT id, code, event FROM audit WHERE identity = $1 AND code IN ('SP-1007', 'SP-5101',
-    'SP-5102', 'SP-5103', 'SP-5104', 'SP-5105', 'SP-5106', 'SP-5107', 'SP-5108', 'SP-5109', 'SP-5401', 'SP-5402') ORDER BY +seq";
+    'SP-5102', 'SP-5103', 'SP-5104', 'SP-5105', 'SP-5106', 'SP-5107', 'SP-5108', 'SP-5109', 'SP-5401', 'SP-5402',
+    'SP-8001', 'SP-8101', 'SP-8102', 'SP-8103') ORDER BY +seq";
 
 const LEASE_REVOKED: &str = "SP-1007";
 const ADDED: &str = "SP-5101";
@@ -169,6 +181,10 @@ const ENROLLED: &str = "SP-5106";
 const FACTOR_REMOVED: &str = "SP-5107";
 const INVITED: &str = "SP-5108";
 const INVITATION_USED: &str = "SP-5109";
+const GLASS_BROKEN: &str = "SP-8001";
+const ENVELOPE_SEALED: &str = "SP-8101";
+const ENVELOPE_REVOKED: &str = "SP-8102";
+const ENVELOPE_EXPIRES: &str = "SP-8103";
 const WINDOW_OPENED: &str = "SP-5401";
 const WINDOW_CLOSED: &str = "SP-5402";
 /// The credentials of which an identity has one at most, as events name them.
@@ -179,5 +195,11 @@ pub(super) const RECOVERY: &str = "recovery-code";
 pub(super) const WEBAUTHN: &str = "webauthn:";
 /// What the names of invitations begin with.
 pub(super) const INVITATION: &str = "invitation:";
+/// What the names of envelopes begin with.
+pub(super) const ENVELOPE: &str = "envelope:";
 /// How a change of groups names none.
 const NO_GROUPS: &str = "none";
+
+fn number(event: &Value, name: &str) -> i64 {
+    event.get(name).and_then(Value::as_i64).unwrap_or_default()
+}

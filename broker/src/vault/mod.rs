@@ -60,6 +60,8 @@ struct Inner {
     user_ca: PrivateKey,
     evidence: PrivateKey,
     host_certificates: HostCertificates,
+    /// Credentials that emergencies need, for when the database is away.
+    at_hand: RwLock<Vec<AccountRow>>,
 }
 
 /// Why the vault does not open, or something in it does not.
@@ -114,10 +116,15 @@ impl Vault {
     /// Opens the vault of an initialised database. A wrong master key is told apart from a damaged database.
     pub async fn open(store: Store, master: &MasterKey) -> Result<Self, VaultError> {
         let rows = store.secrets().await?;
+        Self::of_rows(store, &rows, master)
+    }
+
+    /// Opens the vault of a database that is away, by what was kept of it.
+    pub(crate) fn of_rows(store: Store, rows: &[SecretRow], master: &MasterKey) -> Result<Self, VaultError> {
         let sealer = master.sealer().map_err(|_| VaultError::Cipher)?;
-        check_key(&rows, &sealer, master.source())?;
+        check_key(rows, &sealer, master.source())?;
         store.trust_rows_of(RowKeys::new(master).map_err(|_| VaultError::Cipher)?);
-        let key = |name: KeyName| open_key(&rows, &sealer, name);
+        let key = |name: KeyName| open_key(rows, &sealer, name);
         let (host_key, host_ca) = (key(KeyName::HostKey)?, key(KeyName::HostCa)?);
         let (user_ca, evidence) = (key(KeyName::UserCa)?, key(KeyName::Evidence)?);
         let inner = Inner {
@@ -129,6 +136,7 @@ impl Vault {
             user_ca,
             evidence,
             host_certificates: HostCertificates::default(),
+            at_hand: RwLock::default(),
         };
         Ok(Self { inner: Arc::new(inner) })
     }
@@ -213,10 +221,29 @@ impl Vault {
 
     /// What opens an account on an asset, if the broker holds it.
     pub async fn account_credential(&self, asset: &str, account: &str) -> Result<Option<Credential>, VaultError> {
-        let Some(row) = self.inner.store.account(asset, account).await? else { return Ok(None) };
+        let row = match self.inner.store.account(asset, account).await {
+            Err(error) if error.is_unavailable() => Some(self.at_hand(asset, account).ok_or(error)?),
+            found => found?,
+        };
+        let Some(row) = row else { return Ok(None) };
         let bytes = self.open_cell(&account_place(&[asset, account]), &row.sealed)?;
         let credential = Credential::from_bytes(&row.kind, &bytes).map_err(|error| damaged(asset, account, error))?;
         Ok(Some(credential))
+    }
+
+    /// From now on these can be used while the database is away.
+    pub(crate) fn keep_at_hand(&self, accounts: Vec<AccountRow>) {
+        *self.inner.at_hand.write().unwrap_or_else(PoisonError::into_inner) = accounts;
+    }
+
+    fn at_hand(&self, asset: &str, account: &str) -> Option<AccountRow> {
+        let rows = self.inner.at_hand.read().unwrap_or_else(PoisonError::into_inner);
+        rows.iter().find(|row| row.asset == asset && row.account == account).cloned()
+    }
+
+    /// Seals what is kept on local disk for emergencies.
+    pub(crate) fn seal_snapshot(&self, plain: &Secret<Vec<u8>>) -> Result<Vec<u8>, SealError> {
+        self.sealer().seal(&SNAPSHOT, plain.expose())
     }
 
     /// Seals what opens an account on an asset; says under which master key.
@@ -318,6 +345,21 @@ fn account_place<'a>(row: &'a [&'a str]) -> Cell<'a> {
 fn totp_place<'a>(row: &'a [&'a str]) -> Cell<'a> {
     Cell { table: "totp", row, column: "sealed_seed" }
 }
+
+/// Opens what is kept on local disk for emergencies, without a database.
+pub(crate) fn open_snapshot(master: &MasterKey, sealed: &[u8]) -> Result<Secret<Vec<u8>>, SealError> {
+    let sealer = master.sealer().map_err(|_| SealError::Cipher { place: SNAPSHOT.to_string() })?;
+    sealer.open(&SNAPSHOT, sealed)
+}
+
+/// The public half of the evidence key among these secrets, if they open.
+pub(crate) fn evidence_key_of(rows: &[SecretRow], master: &MasterKey) -> Option<ed25519_dalek::VerifyingKey> {
+    let key = open_key(rows, &master.sealer().ok()?, KeyName::Evidence).ok()?;
+    ed25519_dalek::VerifyingKey::from_bytes(&key.public_key().key_data().ed25519()?.0).ok()
+}
+
+/// No cell of the store: a file beside it.
+const SNAPSHOT: Cell<'static> = Cell { table: "emergency", row: &["snapshot"], column: "sealed" };
 
 /// The row that tells under which master key the store is.
 const CHECK: &str = "check";

@@ -9,12 +9,11 @@ use std::net::IpAddr;
 use super::Names;
 use super::log::{At, Log};
 use super::opening::Openable;
-use super::rules::Granted;
 use super::value::{Key, Value};
 use crate::asset::{Asset, Protocol, Service, Zone};
 use crate::names::{AssetId, ServiceName, ZoneId};
 use crate::policy::Policy;
-use crate::selector::Glob;
+use crate::selector::{AssetSelector, Glob};
 use crate::window_rule::WindowRuleRef;
 
 /// The zones that the brokers stand in.
@@ -79,11 +78,21 @@ pub(crate) fn tag_lists(log: &mut Log<'_>, policy: &Policy) {
     }
 }
 
-/// What a grant names must be there to be given.
-pub(crate) fn grant(log: &mut Log<'_>, policy: &Policy, granted: &Granted) {
-    let Granted { at, services, accounts, filter, grant } = granted;
-    let owner = format!("grant {} of role `{}`", grant.rule.grant, grant.rule.role);
-    let assets: Vec<&Asset> = policy.assets().filter(|asset| grant.names_asset(asset)).collect();
+/// Where a grant or an emergency names what it gives.
+pub(crate) struct Given {
+    pub(crate) at: At,
+    /// How messages call it.
+    pub(crate) owner: String,
+    pub(crate) services: Vec<(At, Glob)>,
+    pub(crate) accounts: Vec<(At, Glob)>,
+    pub(crate) filter: Option<(At, String)>,
+}
+
+/// What a grant or an emergency names must be there to be given.
+pub(crate) fn given(log: &mut Log<'_>, policy: &Policy, selectors: &BTreeSet<AssetSelector>, given: &Given) {
+    let Given { at, owner, services, accounts, filter } = given;
+    let named = |asset: &&Asset| selectors.iter().any(|selector| selector.matches(asset));
+    let assets: Vec<&Asset> = policy.assets().filter(named).collect();
     if assets.is_empty() {
         return;
     }
@@ -98,7 +107,7 @@ pub(crate) fn grant(log: &mut Log<'_>, policy: &Policy, granted: &Granted) {
             let zones = zones.into_iter().collect::<Vec<_>>().join(", ");
             log.warn(
                 *at,
-                format!("no conduit lets `{glob}` of {owner} pass into zone {zones}: the grant gives nothing there"),
+                format!("no conduit lets `{glob}` of {owner} pass into zone {zones}: it gives nothing there"),
             );
         }
     }

@@ -3,12 +3,13 @@
 //! All names are collected first, so that a rule may name what is written further down or in another file; then each
 //! section is read; then the checks run that need the plant as a whole. Faults are gathered on the way, not stopped at.
 
+mod break_glass;
 mod check;
 mod csv;
 mod filter;
 mod host_key;
 mod known_tags;
-mod later;
+
 mod limits;
 mod log;
 mod modbus;
@@ -196,7 +197,9 @@ impl<'t> Sections<'t> {
             });
             let share = rules::role(log, *key, *value, &mut role, names);
             if whole {
-                share.grants.iter().for_each(|granted| check::grant(log, policy, granted));
+                for granted in &share.grants {
+                    check::given(log, policy, &granted.grant.assets, &granted.given);
+                }
                 share.windows.iter().for_each(|openable| check::window(log, policy, openable));
             }
             role.grants.extend(share.grants.into_iter().map(|granted| granted.grant));
@@ -211,8 +214,11 @@ impl<'t> Sections<'t> {
             policy.forbids.push(forbid);
         }
         for (key, value) in unique(log, &self.break_glass, "break_glass") {
-            let section = later::break_glass(log, key, value, names);
-            policy.break_glass.extend(section.map(|section| (section.name.clone(), section)));
+            let Some((glass, given)) = break_glass::break_glass(log, key, value, names) else { continue };
+            if whole {
+                check::given(log, policy, &glass.assets, &given);
+            }
+            policy.break_glass.insert(glass.rule.name.clone(), glass);
         }
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use jiff::SignedDuration;
 
+use super::check::Given;
 use super::log::{At, Log};
 use super::opening::{self, Openable};
 use super::selectors::{group, take_assets, take_globs, take_identities};
@@ -25,10 +26,7 @@ const LONGEST_LEASE: SignedDuration = SignedDuration::from_hours(24);
 
 /// A grant, and where it names what it names, for the checks that need the whole plant.
 pub(crate) struct Granted {
-    pub(crate) at: At,
-    pub(crate) services: Vec<(At, Glob)>,
-    pub(crate) accounts: Vec<(At, Glob)>,
-    pub(crate) filter: Option<(At, String)>,
+    pub(crate) given: Given,
     pub(crate) grant: Grant,
 }
 
@@ -66,7 +64,8 @@ pub(crate) fn role(log: &mut Log<'_>, key: Key<'_>, value: Value<'_>, role: &mut
     Share { grants, windows }
 }
 
-fn members(log: &mut Log<'_>, value: Value<'_>, owner: &str) -> BTreeSet<IdentitySelector> {
+/// Who holds a role, or may break the glass.
+pub(crate) fn members(log: &mut Log<'_>, value: Value<'_>, owner: &str) -> BTreeSet<IdentitySelector> {
     let Some(mut section) = value.section(log, value.at, format!("`members` of {owner}")) else {
         return BTreeSet::new();
     };
@@ -120,7 +119,7 @@ fn grant(log: &mut Log<'_>, value: Value<'_>, rule: RuleRef, names: &Names) -> O
         approval,
         terms,
     };
-    Some(Granted { at: value.at, services, accounts, filter, grant })
+    Some(Granted { given: Given { at: value.at, owner, services, accounts, filter }, grant })
 }
 
 /// The kinds a grant may ask for. A recovery code cannot be asked for: it stands in for TOTP.
@@ -159,7 +158,8 @@ fn approval(log: &mut Log<'_>, value: Value<'_>, rule: &RuleRef, names: &Names) 
     Some(ApprovalRule { rule: rule.clone(), by: by?, count: count? })
 }
 
-fn filter(log: &mut Log<'_>, section: &mut Section<'_>, names: &Names) -> Option<(At, String)> {
+/// The filter of a grant or an emergency, and where it is named.
+pub(crate) fn filter(log: &mut Log<'_>, section: &mut Section<'_>, names: &Names) -> Option<(At, String)> {
     let what = section.name_of("filter");
     let value = section.take("filter")?;
     let text = value.text(log, &what)?;

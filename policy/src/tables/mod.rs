@@ -167,7 +167,8 @@ impl Expected {
             }
             (Self::Permit { rule, terms }, Decision::Permit(permit)) => {
                 if let Some(rule) = rule {
-                    differ("rule", rule.to_string(), rule.like(&permit.rule));
+                    let found = permit.rule.grant().map_or_else(|| permit.rule.to_string(), |found| rule.like(found));
+                    differ("rule", rule.to_string(), found);
                 }
                 terms.compare(&permit.terms, differ);
             }

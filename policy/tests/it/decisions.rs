@@ -93,7 +93,7 @@ fn a_table_that_is_wrong_says_so() {
             decisions.toml:1:1: this case has no `service`
             decisions.toml:2:12: `identity` of this case cannot be `al:ice`: a name has only letters, digits, `.`, `_` and `-`, not ':'
             decisions.toml:4:6: `at` of this case is an instant, not `noon`; write it with its offset, as `2026-12-01T06:00:00+01:00`
-            decisions.toml:5:12: `factors` of this case cannot be `otp`: it is one of key, security-key, certificate, password, totp, webauthn, recovery-code; did you mean `totp`?
+            decisions.toml:5:12: `factors` of this case cannot be `otp`: it is one of key, security-key, certificate, password, totp, webauthn, recovery-code, envelope; did you mean `totp`?
             decisions.toml:6:10: `expect` of this case cannot be `allow`: it is one of permit, deny, need factors, need approval
             decisions.toml:14:10: `reason` of this case cannot be `outside`: it is one of unknown-asset, unknown-service, unknown-account, no-conduit, forbidden, no-grant, not-yet-valid, no-longer-valid, outside-window, concurrent
             decisions.toml:15:1: unknown key `terms` in this case

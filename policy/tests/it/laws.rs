@@ -24,7 +24,9 @@ fn gist(decision: &Decision) -> String {
         Decision::Deny(denial) => format!("deny {}", denial.code()),
         Decision::NeedApproval(approval) => format!("approval {} {}", approval.by, approval.count),
         Decision::NeedFactors(need) => format!("factors {:?} {:?} {}", need.any_of, need.max_age, need.then_approval),
-        Decision::Permit(permit) => format!("permit {} {:?}", permit.rule.role, permit.terms),
+        Decision::Permit(permit) => {
+            format!("permit {:?} {:?}", permit.rule.grant().map(|rule| &rule.role), permit.terms)
+        }
     }
 }
 

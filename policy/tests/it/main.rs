@@ -3,6 +3,7 @@
 
 mod decisions;
 mod documents;
+mod emergency;
 mod filters;
 mod laws;
 mod oracle;

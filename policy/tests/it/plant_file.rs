@@ -28,7 +28,12 @@ fn check(text: &str, expected: Expect) {
 
 #[test]
 fn the_plant_of_the_tests_is_accepted_without_a_warning_that_is_not_meant() {
-    check(PLANT, expect!["accepted\n"]);
+    check(
+        PLANT,
+        expect![[r#"
+            accepted
+        "#]],
+    );
 }
 
 #[test]
@@ -245,7 +250,7 @@ services.modbus = {{}}
         warning: plant.toml:12:10: service `ssh` of asset `ews-1` pins no host key, so nobody will be connected to it
         warning: plant.toml:17:10: service `ssh` of asset `ews-2` pins no host key, so nobody will be connected to it
         warning: plant.toml:21:20: no asset's name matches `x*` of grant 1 of role `r`
-        warning: plant.toml:22:13: no conduit lets `modbus` of grant 1 of role `r` pass into zone b: the grant gives nothing there
+        warning: plant.toml:22:13: no conduit lets `modbus` of grant 1 of role `r` pass into zone b: it gives nothing there
     "#]],
     );
 }

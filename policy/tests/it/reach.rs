@@ -135,8 +135,9 @@ proptest! {
             let held = |rule: &sallyport_policy::RuleRef| held_permit(&policy, request, rule, asked.now, asked.now);
             match sallyport_policy::decide(&policy, request, asked.now) {
                 sallyport_policy::Decision::Permit(permit) => {
-                    assert_eq!(held(&permit.rule), Some(permit.clone()));
-                    let other = sallyport_policy::RuleRef { grant: permit.rule.grant + 1000, ..permit.rule };
+                    let rule = permit.rule.grant().unwrap().clone();
+                    assert_eq!(held(&rule), Some(permit.clone()));
+                    let other = sallyport_policy::RuleRef { grant: rule.grant + 1000, ..rule };
                     assert_eq!(held(&other), None);
                 }
                 sallyport_policy::Decision::Deny(_)

@@ -54,6 +54,7 @@ impl Identities {
             first,
             lease: Some(LeaseId(lease.into_inner().id)),
             fresh: false,
+            emergency: None,
         }))
     }
 

@@ -1,23 +1,26 @@
 //! Two factors of different kinds, one of them TOTP or WebAuthn. Everything that makes a [`MultiFactor`] is in this folder, a file
 //! for each way: the places to audit.
 
+mod envelope;
 mod lease;
 mod passkey;
 mod proven;
 mod standing;
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use sallyport_policy::{IdentityId, Proof, Subject};
 
 pub use lease::{GrantedLease, LeaseId};
 
 use super::first_factor::Verified;
+use crate::emergency::{Opened, Opening};
 
 /// Two factors of different kinds were verified: a session may be authenticated with this, and with nothing else.
 ///
 /// INVARIANT: `proofs` holds a first factor, and a second one that is TOTP, WebAuthn or a recovery code in place of TOTP; or a
-/// passkey with user verification alone, which is both.
+/// passkey with user verification alone, which is both; or the code of an envelope, with the emergency that it has opened.
 ///
 /// Whoever has one can read it:
 ///
@@ -31,7 +34,7 @@ use super::first_factor::Verified;
 ///
 /// ```compile_fail
 /// fn forge(verified: sallyport::identity::Verified) -> sallyport::identity::MultiFactor {
-///     sallyport::identity::MultiFactor { first: verified, proofs: Vec::new(), lease: None, fresh: true }
+///     sallyport::identity::MultiFactor { first: verified, proofs: Vec::new(), lease: None, fresh: true, emergency: None }
 /// }
 /// ```
 #[derive(Clone, Debug)]
@@ -41,6 +44,8 @@ pub struct MultiFactor {
     lease: Option<LeaseId>,
     /// The second factor was proven itself, and no lease was granted for it yet.
     fresh: bool,
+    /// What an envelope has opened.
+    emergency: Option<Opened>,
 }
 
 impl MultiFactor {
@@ -66,6 +71,12 @@ impl MultiFactor {
     #[must_use]
     pub fn second(&self) -> Option<Proof> {
         self.proofs.iter().filter(|proof| proof.kind.is_second()).max_by_key(|proof| proof.at).copied()
+    }
+
+    /// The emergency that this is the key to, and to nothing else.
+    #[must_use]
+    pub(crate) fn emergency(&self) -> Option<&Arc<Opening>> {
+        self.emergency.as_ref().map(Opened::opening)
     }
 
     /// The lease that stood in for the second factor, or that was granted for it.

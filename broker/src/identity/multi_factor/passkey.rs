@@ -21,6 +21,6 @@ impl Identities {
         let first = self.verified_by_passkey(asserted, source, now).await?;
         debug_assert_eq!(first.proof().kind, FactorKind::WebAuthn);
         self.inner.throttle.known_source(first.identity().as_str(), source, now);
-        Ok(MultiFactor { proofs: vec![first.proof()], first, lease: None, fresh: true })
+        Ok(MultiFactor { proofs: vec![first.proof()], first, lease: None, fresh: true, emergency: None })
     }
 }

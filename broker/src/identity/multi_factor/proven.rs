@@ -21,7 +21,7 @@ impl Identities {
         let first = self.still_standing(verified, now).await?;
         let second = self.prove_second(&first, offer, now).await?;
         self.inner.throttle.known_source(first.identity().as_str(), first.source(), now);
-        Ok(MultiFactor { proofs: vec![first.proof(), second], first, lease: None, fresh: true })
+        Ok(MultiFactor { proofs: vec![first.proof(), second], first, lease: None, fresh: true, emergency: None })
     }
 
     /// Step-up: a fresh second factor of somebody who has proven two factors before.
@@ -37,7 +37,7 @@ impl Identities {
             multi_factor.proofs.iter().copied().filter(|proof| proof.kind.counts_as() != second.kind.counts_as());
         let proofs = kept.chain([second]).collect();
         // What the first proof rested on may be withdrawn; then this falls with it.
-        Ok(MultiFactor { first, proofs, lease: multi_factor.lease.clone(), fresh: true })
+        Ok(MultiFactor { first, proofs, lease: multi_factor.lease.clone(), fresh: true, emergency: None })
     }
 
     /// The first factor again, if the identity still stands, with its groups of now.

@@ -8,6 +8,7 @@ use super::{Asking, Attempt, State, Step};
 use crate::audit::AuditEvent;
 use crate::identity::MultiFactor;
 use crate::listen::Crowded;
+use crate::logging::counted;
 use crate::login::admission::{Admission, Entry, Next};
 use crate::login::name::LoginName;
 use crate::session::{Connecting, Session};
@@ -27,7 +28,9 @@ impl Attempt {
             Ok(()) => {}
             Err(Crowded::Identity { limit }) => return self.crowded(&proof, limit, before).await,
             // They had to make room meanwhile. What they proved, and a lease that was granted for it, stands all the same.
-            Err(Crowded::Gone) => return self.audit(before).await.err().unwrap_or_else(|| self.hang_up()),
+            Err(Crowded::Gone) => {
+                return self.audit_login(&proof, before).await.err().unwrap_or_else(|| self.hang_up());
+            }
         }
         before.push(AuditEvent::LoginAccepted {
             identity: proof.identity().to_string(),
@@ -35,7 +38,7 @@ impl Attempt {
             factors: proof.proofs().iter().map(|proof| proof.kind.to_string()).collect(),
             lease: proof.lease().map(ToString::to_string),
         });
-        if let Err(hang_up) = self.audit(before).await {
+        if let Err(hang_up) = self.audit_login(&proof, before).await {
             return hang_up;
         }
         let session = Session::<Connecting>::accepted(Arc::clone(self.broker()), self.source).authenticate(proof);
@@ -51,11 +54,22 @@ impl Attempt {
     async fn crowded(&mut self, proof: &MultiFactor, limit: u32, mut before: Vec<AuditEvent>) -> Step {
         let (identity, source) = (proof.identity().to_string(), self.source.to_string());
         before.push(AuditEvent::ConnectionRefused { identity, source, limit });
-        if let Err(hang_up) = self.audit(before).await {
+        if let Err(hang_up) = self.audit_login(proof, before).await {
             return hang_up;
         }
         let sentence = format!("You have {limit} connections open, and may have no more. Close one first.");
         self.enter(proof.identity().clone(), Entry::Crowded(sentence))
+    }
+
+    /// What tells of a login. In an emergency it waits on disk where there is no database.
+    async fn audit_login(&mut self, proof: &MultiFactor, events: Vec<AuditEvent>) -> Result<(), Step> {
+        if proof.emergency().is_none() {
+            return self.audit(events).await;
+        }
+        self.broker().audit.record_all_enduring(events).await.map_err(|error| {
+            counted!(error, "A login in an emergency could not be audited, so it is refused", %error);
+            self.hang_up()
+        })
     }
 
     /// Asks what is due, or lets in.

@@ -8,6 +8,7 @@
 
 mod entering;
 mod factors;
+mod glass;
 mod second;
 
 use std::net::IpAddr;
@@ -28,6 +29,7 @@ use crate::broker::Broker;
 use crate::identity::{Claim, Verified};
 use crate::listen::Pass;
 use crate::logging::counted;
+use glass::Breaking;
 
 /// Requests of any kind before login. OpenSSH with six keys, as many as its own server takes, needs ten.
 const MOST_REQUESTS: u32 = 25;
@@ -80,6 +82,8 @@ pub(crate) enum Left {
     First,
     /// An answer to the question that is due.
     Second,
+    /// The code of an envelope.
+    Envelope,
 }
 
 #[derive(Debug)]
@@ -90,6 +94,8 @@ enum State {
     FirstFactor(Box<FirstFactor>),
     /// Both factors were right; the target asks for more.
     Admission { identity: IdentityId, admission: Box<Admission> },
+    /// They are opening envelopes.
+    Breaking(Box<Breaking>),
     /// They are told why it ends here.
     Farewell,
     /// Let in or thrown out.
@@ -129,7 +135,11 @@ impl Attempt {
 
     /// Nothing is shown: which ways are there? Nobody gets in by it.
     pub(crate) fn ways(&mut self, name: &str) -> Step {
-        if self.request(name) { self.left() } else { Step::HangUp }
+        match self.request(name) {
+            true if Self::is_glass(name) => self.envelope_only(),
+            true => self.left(),
+            false => Step::HangUp,
+        }
     }
 
     /// Whether a key is worth being proven, where a client may ask before it signs. Where user certificates are trusted,
@@ -140,6 +150,9 @@ impl Attempt {
     pub(crate) async fn worth_proving(&mut self, name: &str, key: &PublicKey) -> Result<(), Step> {
         if !self.request(name) {
             return Err(Step::HangUp);
+        }
+        if Self::is_glass(name) {
+            return Err(self.envelope_only());
         }
         let login = LoginName::parse(name).ok().filter(|_| matches!(self.state, State::Fresh));
         let Some(login) = login else { return Err(self.left()) };
@@ -161,6 +174,9 @@ impl Attempt {
     pub(crate) async fn first(&mut self, name: &str, claim: Claim<'_>) -> Step {
         if !self.request(name) {
             return Step::HangUp;
+        }
+        if Self::is_glass(name) {
+            return self.envelope_only();
         }
         if !matches!(self.state, State::Fresh) {
             return self.left();
@@ -195,7 +211,9 @@ impl Attempt {
                 self.state = State::Admission { identity, admission };
                 Step::Ask(question)
             }
+            State::Breaking(breaking) => self.ask_breaking_again(*breaking),
             State::Farewell => self.hang_up(),
+            State::Fresh if Self::is_glass(name) => self.ask_envelope(name),
             state @ (State::Fresh | State::Over) => {
                 self.state = state;
                 Step::Left(Left::First)
@@ -215,6 +233,7 @@ impl Attempt {
                 let next = admission.answer(typed).await;
                 self.proceed(identity, next, Asking::Now)
             }
+            State::Breaking(breaking) => self.answer_breaking(*breaking, typed).await,
             State::Farewell => self.hang_up(),
             state @ (State::Fresh | State::Over) => {
                 self.state = state;
@@ -259,6 +278,7 @@ impl Attempt {
         match self.state {
             State::Fresh => Step::Left(Left::First),
             State::FirstFactor(_) | State::Admission { .. } => Step::Left(Left::Second),
+            State::Breaking(_) => Step::Left(Left::Envelope),
             State::Farewell | State::Over => Step::HangUp,
         }
     }

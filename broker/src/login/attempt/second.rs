@@ -120,9 +120,9 @@ impl Attempt {
     }
 
     /// Ends with a sentence: a question that asks for nothing.
-    fn farewell(&mut self, sentence: &str) -> Step {
+    pub(super) fn farewell(&mut self, sentence: &str) -> Step {
         self.state = State::Farewell;
-        Step::Ask(Question { instruction: sentence.to_owned(), prompt: None })
+        Step::Ask(Question { instruction: sentence.to_owned(), prompt: None, echo: false })
     }
 }
 
@@ -135,6 +135,6 @@ impl Ways {
             Ways::Confirmation { waiting, code: false } => (waiting.words(), None),
         };
         let said = [instruction, words].into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join("\n");
-        Question { instruction: said, prompt: prompt.map(ToOwned::to_owned) }
+        Question { instruction: said, prompt: prompt.map(ToOwned::to_owned), echo: false }
     }
 }

@@ -15,6 +15,7 @@ use tempfile::TempDir;
 use crate::audit::{Audit, AuditConfig, AuditFilter};
 use crate::broker::Broker;
 use crate::config::Config;
+use crate::emergency::Emergencies;
 use crate::identity::admin::Admin;
 use crate::identity::tests::soft_key::SoftKey;
 use crate::identity::{CertificateRules, Identities, RelyingPartySettings, Settings};
@@ -153,7 +154,10 @@ async fn broker(folder: &Path) -> Arc<Broker> {
     let host_key = key(2).public_key().to_openssh().unwrap();
     let plant = PlantFile { name: "plant.toml".to_owned(), text: PLANT.replace("HOST_KEY", &host_key) };
     let policy = PolicyCell::new(Policy::parse(&[plant]).unwrap(), 1);
-    Arc::new(Broker { config, store, vault, audit, policy, recordings, identities, live: Arc::default() })
+    let key = vault.evidence_key().unwrap();
+    let emergencies = Emergencies::new(folder, store.clone(), vault.clone(), audit.clone(), key, None).unwrap();
+    let (emergencies, live) = (Arc::new(emergencies), Arc::default());
+    Arc::new(Broker { config, store, vault, audit, policy, recordings, identities, emergencies, live })
 }
 
 fn key(seed: u8) -> PrivateKey {

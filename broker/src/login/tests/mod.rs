@@ -32,6 +32,7 @@ fn said(step: Step) -> String {
         Step::Partial => "partial".to_owned(),
         Step::Left(Left::First) => "first".to_owned(),
         Step::Left(Left::Second) => "second".to_owned(),
+        Step::Left(Left::Envelope) => "envelope".to_owned(),
         Step::HangUp => "hang up".to_owned(),
         Step::Enter { identity, entry } => match entry {
             Entry::Lobby(session) => format!("{identity} in the lobby, {} factors", session.proof().proofs().len()),

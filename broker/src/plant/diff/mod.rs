@@ -137,7 +137,7 @@ fn things(policy: &Policy) -> BTreeMap<String, Value> {
             add(format!("filter {}, rule {}", filter.name, rule.name), value(rule));
         }
     }
-    policy.break_glass().for_each(|glass| add(format!("break-glass {}", glass.name), value(glass)));
+    policy.break_glass().for_each(|glass| add(format!("break-glass {}", glass.rule.name), value(glass)));
     things
 }
 

@@ -47,7 +47,7 @@ impl DirectTcpip {
     /// Where it leads, for this person.
     pub(in crate::ssh) fn lead(&self, session: &Session<Authenticated>) -> Result<Lead, Nowhere> {
         let policy = session.broker().policy.current();
-        target::forward(&policy, session.proof().subject(), &self.host, self.port)
+        target::forward(&policy, session.claimant(), &self.host, self.port)
     }
 
     /// Refuses it: on the record, and with a sentence.

@@ -18,10 +18,10 @@ pub(in crate::ssh) struct Listing {
 impl Listing {
     pub(in crate::ssh) fn of(session: &Session<Authenticated>) -> Self {
         let broker = session.broker();
-        let (policy, subject) = (broker.policy.current(), session.proof().subject());
+        let policy = broker.policy.current();
         let mut listing =
             Self { enterable: Vec::new(), forwards: Vec::new(), identity: session.proof().identity().to_string() };
-        for ReachedBy { reach, way } in reachable(&policy, subject, session.proof().proofs(), broker.now()) {
+        for ReachedBy { reach, way } in reachable(&policy, session.claimant(), session.proof().proofs(), broker.now()) {
             match way {
                 Way::Session => listing.enterable.push(reach),
                 Way::Forward(forward) => listing.forwards.push((reach, forward)),

@@ -112,16 +112,17 @@ impl OuterLogin {
 fn methods(left: Left) -> Option<MethodSet> {
     let kinds: &[MethodKind] = match left {
         Left::First => &[MethodKind::PublicKey, MethodKind::Password],
-        Left::Second => &[MethodKind::KeyboardInteractive],
+        Left::Second | Left::Envelope => &[MethodKind::KeyboardInteractive],
     };
     Some(MethodSet::from(kinds))
 }
 
-/// A question as a prompt of keyboard-interactive, whose answer is not shown. Without a prompt the client answers at once.
+/// A question as a prompt of keyboard-interactive. Without a prompt the client answers at once.
 pub(in crate::ssh) fn ask(question: Question) -> Auth {
+    let echo = question.echo;
     Auth::Partial {
         name: Cow::Borrowed(""),
         instructions: Cow::Owned(question.instruction),
-        prompts: question.prompt.into_iter().map(|prompt| (Cow::Owned(prompt), false)).collect::<Vec<_>>().into(),
+        prompts: question.prompt.into_iter().map(|prompt| (Cow::Owned(prompt), echo)).collect::<Vec<_>>().into(),
     }
 }

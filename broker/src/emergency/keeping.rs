@@ -1,0 +1,51 @@
+//! The task that keeps what emergencies need fresh, and enters what was opened while the database was away.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
+
+use super::Emergencies;
+use crate::logging::counted;
+
+/// A look without a cause, in case a change was announced and the announcement lost.
+const LOOK_ANYWAY: Duration = Duration::from_secs(30);
+/// How long one look may take.
+const KEPT_WITHIN: Duration = Duration::from_secs(10);
+
+impl Emergencies {
+    /// Keeps what emergencies need on local disk, as the database has it, until `stop`.
+    pub(crate) async fn keep(self: Arc<Self>, stop: CancellationToken) {
+        let mut changes = self.store().changes();
+        loop {
+            let now = Timestamp::now();
+            match tokio::time::timeout(KEPT_WITHIN, self.refresh(now)).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => counted!(warn, "What emergencies need could not be kept anew", %error),
+                Err(_) => counted!(warn, "What emergencies need could not be kept anew in time"),
+            }
+            if let Some(since) = self.kept_since() {
+                metrics::gauge!("sallyport_emergency_snapshot_age_seconds")
+                    .set(now.duration_since(since).as_secs_f64());
+            }
+            metrics::gauge!("sallyport_emergencies_open").set(count(self.going_on().len()));
+            if *self.store().available().borrow() {
+                match tokio::time::timeout(KEPT_WITHIN, self.settle(now)).await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(error)) => counted!(warn, "Opened envelopes could not be entered into the database", %error),
+                    Err(_) => counted!(warn, "Opened envelopes could not be entered into the database in time"),
+                }
+            }
+            tokio::select! {
+                () = stop.cancelled() => return,
+                changed = changes.changed() => if changed.is_err() { return },
+                () = tokio::time::sleep(LOOK_ANYWAY) => {}
+            }
+        }
+    }
+}
+
+fn count(number: usize) -> f64 {
+    f64::from(u32::try_from(number).unwrap_or(u32::MAX))
+}

@@ -1,0 +1,25 @@
+//! Emergencies: what opens the gate when approval, database, network or clock stand in the way, and what is left on record of it.
+//!
+//! ```text
+//! code ─► recognised (kept: database, or the snapshot) ─► ledger on disk ─► database or spool: on record ─► Opened ─► MultiFactor
+//! ```
+//!
+//! An envelope holds one code on one sheet of paper. The code is made here once, printed once, and kept nowhere. What was opened is an
+//! [`Opened`]: it is made only by [`Emergencies`], after it is on record.
+
+mod code;
+mod glass;
+mod keeping;
+mod kept;
+mod ledger;
+mod letters;
+mod opening;
+mod refusal;
+mod snapshot;
+
+pub(crate) use code::EnvelopeCode;
+pub(crate) use glass::{Circumstances, Emergencies, Opened, Recognised, SNAPSHOT};
+pub(crate) use kept::Kept;
+pub(crate) use opening::Opening;
+pub(crate) use refusal::NotOpened;
+pub(crate) use snapshot::read;

@@ -1,0 +1,100 @@
+//! Emergencies: what a sealed code gives, and what somebody known may do who breaks the glass with their own factors.
+//!
+//! Neither lifts a conduit, a forbid, a filter or the record. What is given is what the section names, and nothing else.
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::break_glass::BreakGlass;
+use crate::decision::{Decision, Denial, DenialReason, Permit, PermitRule, Unmet};
+use crate::evaluate::{Moments, Target, unmet_conditions};
+use crate::policy::Policy;
+use crate::request::Request;
+use crate::role::Grant;
+
+/// May this be reached in an emergency that was opened by an envelope of the section `name`, which goes on for `left`? `subject` is
+/// whoever has opened it: nobody that is known. Neither clock nor factors are asked.
+pub fn decide_emergency(policy: &Policy, name: &str, request: &Request<'_>, left: SignedDuration) -> Decision {
+    let deny = |reason| Decision::Deny(Denial { reason });
+    let target = match Target::of(policy, request).and_then(|target| target.admitted(policy, request).map(|()| target))
+    {
+        Ok(target) => target,
+        Err(reason) => return deny(reason),
+    };
+    let Some(glass) = policy.emergency(name) else { return deny(DenialReason::NoGrant) };
+    if !glass.names(target.asset, target.service, target.account) {
+        return deny(DenialReason::NoGrant);
+    }
+    let mut terms = policy.terms_for(target.service.protocol, &glass.terms);
+    terms.max_duration = Some(left.min(glass.max_duration));
+    Decision::Permit(Permit { rule: PermitRule::Emergency(glass.rule.clone()), terms })
+}
+
+/// May somebody known reach this by breaking the glass, in a section that names them? It stands in for an approval, a window of time and
+/// the number of sessions of a grant of theirs; whatever else the grant asks for still holds, and so do its filter and its channels.
+pub fn decide_lifted(
+    policy: &Policy,
+    name: &str,
+    request: &Request<'_>,
+    now: Timestamp,
+    left: SignedDuration,
+) -> Decision {
+    decide_lifted_again(policy, name, request, Moments { authorized: now, now }, left)
+}
+
+pub(crate) fn decide_lifted_again(
+    policy: &Policy,
+    name: &str,
+    request: &Request<'_>,
+    moments: Moments,
+    left: SignedDuration,
+) -> Decision {
+    let deny = |reason| Decision::Deny(Denial { reason });
+    let target = match Target::of(policy, request).and_then(|target| target.admitted(policy, request).map(|()| target))
+    {
+        Ok(target) => target,
+        Err(reason) => return deny(reason),
+    };
+    let glass = policy
+        .emergency(name)
+        .filter(|glass| glass.has_member(request.subject) && glass.names(target.asset, target.service, target.account));
+    let Some(glass) = glass else { return deny(DenialReason::NoGrant) };
+    let mut permits = Vec::new();
+    let mut unmet = Vec::new();
+    for grant in policy.grants_of(request.subject).filter(|grant| target.is_named_by(grant)) {
+        let stands: Vec<Unmet> =
+            unmet_conditions(grant, request, moments).into_iter().filter(|unmet| !is_lifted(unmet)).collect();
+        match stands.is_empty() {
+            true => permits.push(lifted(policy, glass, grant, &target, left)),
+            false => unmet.push((grant.rule.clone(), stands)),
+        }
+    }
+    if let Some(permit) = permits.into_iter().max_by(Permit::generosity) {
+        return Decision::Permit(permit);
+    }
+    unmet.sort_by(|(one, _), (other, _)| one.cmp(other));
+    deny(if unmet.is_empty() { DenialReason::NoGrant } else { DenialReason::Unmet(unmet) })
+}
+
+/// The grant's own terms, for no longer than the emergency.
+fn lifted(policy: &Policy, glass: &BreakGlass, grant: &Grant, target: &Target<'_>, left: SignedDuration) -> Permit {
+    let mut terms = policy.terms_for(target.service.protocol, &grant.terms);
+    let left = left.min(glass.max_duration);
+    terms.max_duration = Some(terms.max_duration.map_or(left, |longest| longest.min(left)));
+    terms.concurrent = None;
+    let rule = PermitRule::Lifted { grant: grant.rule.clone(), emergency: glass.rule.clone() };
+    Permit { rule, terms }
+}
+
+/// What an emergency stands in for.
+fn is_lifted(unmet: &Unmet) -> bool {
+    match unmet {
+        Unmet::OutsideWindow(_) | Unmet::Concurrent { .. } | Unmet::Approval { .. } => true,
+        Unmet::NotMember
+        | Unmet::OtherAsset
+        | Unmet::OtherService
+        | Unmet::OtherAccount
+        | Unmet::NotYetValid(_)
+        | Unmet::NoLongerValid(_)
+        | Unmet::Factors { .. } => false,
+    }
+}
