@@ -2,6 +2,7 @@
 
 pub mod account;
 pub mod audit;
+pub mod break_glass;
 pub mod check;
 mod context;
 pub mod demo;
@@ -89,6 +90,9 @@ pub enum Command {
     /// Learn a filter from what was done, and try one on captured traffic
     #[command(subcommand)]
     Filter(filter::Command),
+    /// Seal envelopes for emergencies, and look at what was opened
+    #[command(subcommand)]
+    BreakGlass(break_glass::Command),
     /// Find, replay, verify and export recordings
     #[command(subcommand)]
     Recording(recording::Command),
@@ -161,6 +165,7 @@ async fn dispatch(command: Command, context: &Context) -> Result<(), CliError> {
         Command::Lease(command) => lease::run(command, context).await,
         Command::Window(command) => window::run(command, context).await,
         Command::Filter(command) => filter::run(command, context).await,
+        Command::BreakGlass(command) => break_glass::run(command, context).await,
         Command::Recording(command) => recording::run(command, context).await,
         Command::Audit(command) => audit::run(command, context).await,
         Command::Portal(command) => portal::run(command, context),
