@@ -46,6 +46,7 @@ pub(super) struct Inner {
     live: Mutex<Vec<Weak<Open>>>,
     /// Recordings of emergencies that the catalogue does not know of yet, since the database was away.
     uncatalogued: Mutex<Vec<NewRecording>>,
+    settling: tokio::sync::Mutex<()>,
     /// Closed recordings that the catalogue does not know of yet, since the database was away.
     unsettled: Mutex<Vec<RecordingClosed>>,
     /// Sessions whose recording could not be sealed: they are sealed as interrupted once the disk takes it.
@@ -140,6 +141,7 @@ impl Recordings {
             disk,
             live: Mutex::default(),
             uncatalogued: Mutex::default(),
+            settling: tokio::sync::Mutex::default(),
             unsettled: Mutex::default(),
             unsealed: Mutex::default(),
             written: AtomicU64::new(0),
@@ -360,17 +362,15 @@ impl Inner {
         self.settle().await;
     }
 
+    /// What is new enters before what is closed: of two at once, one waits.
     async fn settle(&self) {
+        let _alone = self.settling.lock().await;
         let new = std::mem::take(&mut *self.uncatalogued.lock().unwrap_or_else(PoisonError::into_inner));
         for row in new {
-            match self.store.add_recording(&row).await {
-                Ok(()) => {}
-                Err(error) if error.is_unavailable() => {
-                    self.uncatalogued.lock().unwrap_or_else(PoisonError::into_inner).push(row);
-                }
-                Err(error) => {
-                    tracing::error!(session = %row.session, %error, "A recording could not be catalogued");
-                }
+            if let Err(error) = self.store.add_recording(&row).await {
+                // The database is still away, or has not heard of the session yet, which its own part enters.
+                tracing::debug!(session = %row.session, %error, "A recording is catalogued later");
+                self.uncatalogued.lock().unwrap_or_else(PoisonError::into_inner).push(row);
             }
         }
         if !self.uncatalogued.lock().unwrap_or_else(PoisonError::into_inner).is_empty() {

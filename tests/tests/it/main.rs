@@ -10,6 +10,7 @@ mod commands;
 mod crash;
 mod demo;
 mod docs;
+mod emergency;
 mod evidence;
 mod failures;
 mod files;

@@ -1,0 +1,285 @@
+//! Breaking the glass: sealed codes that open what a section of the plant file says, for as long as it says, once, on the record, with the
+//! database or without.
+
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sallyport_tests::{Finished, Person, Plant, Postgres, Setup, eventually, finish};
+use serde_json::Value;
+
+const SECTION: &str = r#"
+[break_glass.control-room]
+assets = ["ews-1", "ews-2"]
+services = ["ssh"]
+accounts = ["operator"]
+max_duration = "1h"
+review_within = "24h"
+
+[break_glass.two-keys]
+assets = ["ews-1"]
+services = ["ssh"]
+accounts = ["operator"]
+max_duration = "10m"
+review_within = "24h"
+envelopes = 2
+
+[break_glass.moment]
+assets = ["ews-1"]
+services = ["ssh"]
+accounts = ["operator"]
+max_duration = "1m"
+review_within = "1h"
+"#;
+
+/// Goes on until somebody ends it.
+const STAY: &str = "echo in; sleep 3600";
+
+struct Glass {
+    plant: Plant,
+    /// The plant file without emergencies.
+    without: String,
+    person: Person,
+}
+
+impl Glass {
+    fn on(setup: Setup) -> Glass {
+        let plant = setup.start();
+        let without = plant.plant_file();
+        plant.apply(&format!("{without}\n{SECTION}"));
+        plant.settle();
+        let person = plant.stranger("nobody");
+        Glass { plant, without, person }
+    }
+
+    fn seal(&self, arguments: &[&str]) -> Vec<(i64, String)> {
+        let sealed = self.plant.json(&[&["break-glass", "seal"], arguments].concat());
+        let envelope = |value: &Value| (value["number"].as_i64().unwrap(), value["code"].as_str().unwrap().to_owned());
+        sealed.as_array().unwrap().iter().map(envelope).collect()
+    }
+
+    fn one(&self, rule: &str) -> String {
+        self.seal(&["--rule", rule]).remove(0).1
+    }
+
+    fn ssh(&self, answers: &[&str], arguments: &[&str]) -> Finished {
+        finish(self.command(answers, arguments), b"")
+    }
+
+    fn command(&self, answers: &[&str], arguments: &[&str]) -> Command {
+        let answers: Vec<String> = answers.iter().map(|answer| (*answer).to_owned()).collect();
+        let mut command = self.person.command_answering("ssh", &answers);
+        command.arg("-F").arg(self.person.config()).args(arguments);
+        command
+    }
+
+    /// `ssh glass:operator@ASSET@broker`
+    fn direct(&self, code: &str, asset: &str, line: &str) -> Finished {
+        self.ssh(&[code, "line 4 does not stop"], &["-l", &format!("glass:operator@{asset}"), "broker", line])
+    }
+
+    /// `ssh -J glass@broker operator@ASSET`
+    fn jump(&self, code: &str, asset: &str, line: &str) -> Finished {
+        let target = format!("operator@{asset}");
+        self.ssh(&[code, "line 4 does not stop"], &["-o", "ProxyJump=glass@broker", &target, line])
+    }
+
+    fn events(&self, code: &str) -> Vec<Value> {
+        self.plant.audit().into_iter().filter(|entry| entry["code"] == code).collect()
+    }
+
+    /// What the broker says of the envelope.
+    fn state(&self, number: i64) -> String {
+        let rows = self.plant.json(&["break-glass", "list"]);
+        let row = rows.as_array().unwrap().iter().find(|row| row["number"] == number).unwrap();
+        row["state"].as_str().unwrap().to_owned()
+    }
+}
+
+#[test]
+fn one_code_and_a_reason_open_what_the_section_says_in_every_form() {
+    let glass = Glass::on(Setup::standard());
+    let (number, code) = glass.seal(&["--rule", "control-room", "--holder", "shift desk"]).remove(0);
+    assert_eq!(glass.direct(&code.to_lowercase().replace('-', " "), "ews-1", "echo in").ok(), "in\n");
+    let opened = glass.events("SP-8001");
+    assert_eq!(opened.len(), 1);
+    let event = &opened[0]["event"];
+    assert_eq!((&event["rule"], &event["reason"]), (&"control-room".into(), &"line 4 does not stop".into()));
+    assert_eq!((&event["database"], &event["clock_trusted"]), (&true.into(), &true.into()));
+    assert!(glass.state(number).starts_with("opened "), "{}", glass.state(number));
+    // A line that drops costs no other envelope: from the same place the same code leads back in, and asks for nothing more.
+    assert_eq!(glass.jump(&code, "ews-2", "echo in").ok(), "in\n");
+    assert_eq!(glass.events("SP-8001").len(), 1);
+    assert_eq!(glass.events("SP-8002").len(), 1);
+    let list = glass.ssh(&[&code], &["-l", "glass", "broker", "ls"]).ok();
+    assert!(list.contains("ews-1") && list.contains("ews-2") && !list.contains("ews-3"), "{list}");
+    // Whatever else there is, is not.
+    glass.direct(&code, "ews-3", "echo in").refused();
+    glass.jump(&code, "ews-3", "echo in").refused();
+    glass.ssh(&[&code], &["-l", "glass:root@ews-1", "broker", "echo in"]).refused();
+    // On the record like any other.
+    glass.plant.quiet();
+    let sessions = glass.plant.json(&["session", "list"]);
+    assert!(sessions.as_array().unwrap().iter().all(|session| session["identity"] == "glass"), "{sessions}");
+    assert_eq!(sessions.as_array().unwrap().len(), 2);
+    glass.plant.sallyport(&["recording", "verify", "--all"]).ok();
+    glass.plant.sallyport(&["audit", "verify"]).ok();
+    // It stays due until somebody else has looked at it.
+    let opening = event["opening"].as_str().unwrap();
+    let due = glass.plant.sallyport(&["break-glass", "openings"]).ok();
+    assert!(due.contains(opening) && due.contains("due by"), "{due}");
+    let review = ["break-glass", "review", opening, "--verdict", "justified", "--note", "line 4 was stopped"];
+    glass.plant.sallyport(&review).ok();
+    assert!(glass.plant.sallyport(&["break-glass", "openings"]).ok().contains("justified by"));
+}
+
+#[test]
+fn what_is_wrong_is_said_and_opens_nothing() {
+    let glass = Glass::on(Setup::standard());
+    let sealed = glass.seal(&["--rule", "control-room", "--count", "4"]);
+    let [(_, right), (revoked, code_revoked), (expired, code_expired), (_, other)] = sealed.as_slice() else {
+        unreachable!("{sealed:?}")
+    };
+    let said = |code: &str| glass.ssh(&[code, "a reason"], &["-l", "glass:operator@ews-1", "broker", "echo in"]);
+    // A group that is mistyped, or stands in another's place, is found before anything is compared, and is no guess.
+    let mut swapped: Vec<&str> = right.split('-').collect();
+    swapped.swap(1, 3);
+    let swapped = swapped.join("-");
+    let turned = glass.ssh(&[&swapped, right, "a reason"], &["-l", "glass:operator@ews-1", "broker", "echo in"]);
+    assert_eq!(turned.ok(), "in\n", "a mistyped code is asked for again");
+    assert_eq!(glass.events("SP-8003").len(), 0);
+    glass.plant.sallyport(&["break-glass", "revoke", &revoked.to_string(), "--reason", "lost"]).ok();
+    glass.plant.sallyport(&["break-glass", "expire", &expired.to_string(), "--at", "2026-01-01T00:00:00Z"]).ok();
+    glass.plant.settle();
+    for (code, word) in [(code_revoked, "was withdrawn"), (code_expired, "is too old")] {
+        let refused = said(code);
+        refused.refused();
+        assert!(refused.stderr.contains(word), "{}", refused.stderr);
+    }
+    // What nobody sealed, in the right form: another plant's.
+    let foreign = Glass::on(Setup::standard()).one("control-room");
+    said(&foreign).refused();
+    let reasons: Vec<String> =
+        glass.events("SP-8003").iter().map(|entry| entry["event"]["reason"].as_str().unwrap().to_owned()).collect();
+    for word in ["was revoked", "has expired", "not the code of an envelope"] {
+        assert!(reasons.iter().any(|reason| reason.contains(word)), "{word}: {reasons:?}");
+    }
+    // A section that leaves the plant file takes its envelopes with it, and what goes on by them.
+    let mut running =
+        finish_later(glass.command(&[other, "a reason"], &["-l", "glass:operator@ews-1", "broker", STAY]));
+    until("the session", || !live(&glass.plant).is_empty());
+    glass.plant.apply(&glass.without);
+    until("its end", || live(&glass.plant).is_empty());
+    running.wait().unwrap();
+    said(other).refused();
+}
+
+#[test]
+fn two_envelopes_of_two_holders_are_opened_together() {
+    let glass = Glass::on(Setup::standard());
+    let first = glass.seal(&["--rule", "two-keys", "--count", "2", "--holder", "shift lead"]);
+    let second = glass.seal(&["--rule", "two-keys", "--holder", "plant manager"]).remove(0).1;
+    let line = ["-l", "glass:operator@ews-1", "broker", "echo in"];
+    glass.ssh(&[&first[0].1, &first[1].1, "a reason"], &line).refused();
+    glass.ssh(&[&first[0].1, &first[0].1, "a reason"], &line).refused();
+    assert_eq!(glass.events("SP-8001").len(), 0);
+    assert_eq!(glass.ssh(&[&first[0].1, &second, "a reason"], &line).ok(), "in\n");
+    assert_eq!(glass.events("SP-8001")[0]["event"]["envelopes"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn it_ends_by_the_time_that_has_passed_and_another_envelope_extends_it() {
+    let glass = Glass::on(Setup::standard());
+    let (one, other) = (glass.one("moment"), glass.one("moment"));
+    let begun = std::time::Instant::now();
+    let mut running = finish_later(glass.command(&[&one, "a reason"], &["-l", "glass:operator@ews-1", "broker", STAY]));
+    until("the session", || !live(&glass.plant).is_empty());
+    std::thread::sleep(Duration::from_secs(25));
+    assert_eq!(glass.direct(&other, "ews-1", "echo in").ok(), "in\n");
+    running.wait().unwrap();
+    let lasted = begun.elapsed();
+    assert!(lasted > Duration::from_secs(75) && lasted < Duration::from_secs(110), "{lasted:?}");
+    // Both are over now.
+    glass.direct(&one, "ews-1", "echo in").refused();
+}
+
+#[test]
+fn without_the_database_it_opens_and_everything_enters_when_it_is_back() {
+    let postgres = Arc::new(Postgres::start());
+    let glass = Glass::on(Setup::standard().on(&postgres));
+    let sealed = glass.seal(&["--rule", "control-room", "--count", "2"]);
+    let alice = glass.plant.person("alice");
+    alice.take_lease("ews-1");
+    glass.plant.settle();
+    postgres.crash();
+    alice.leased_ssh(["ews-1.direct", "echo in"]).refused();
+    let begun = std::time::Instant::now();
+    assert_eq!(glass.jump(&sealed[0].1, "ews-1", "echo in").ok(), "in\n");
+    assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
+    assert_eq!(glass.direct(&sealed[1].1, "ews-2", "echo in").ok(), "in\n");
+    postgres.start_again();
+    until("the chain", || glass.events("SP-8001").len() == 2 && glass.events("SP-3002").len() >= 3);
+    let events = glass.events("SP-8001");
+    assert!(events.iter().all(|entry| entry["event"]["database"] == false), "{events:?}");
+    until("the envelopes", || sealed.iter().all(|(number, _)| glass.state(*number).starts_with("opened ")));
+    until("the sessions", || {
+        let sessions = glass.plant.json(&["session", "list"]);
+        sessions.as_array().unwrap().iter().filter(|session| session["identity"] == "glass").count() == 2
+            && live(&glass.plant).is_empty()
+    });
+    until("the catalogue", || glass.plant.sallyport(&["recording", "verify", "--all"]).status.success());
+    glass.plant.sallyport(&["audit", "verify"]).ok();
+    // Used up, on whichever day.
+    glass.direct(&sealed[0].1, "ews-1", "echo in").ok();
+    assert_eq!(glass.events("SP-8001").len(), 2);
+    assert_eq!(alice.leased_ssh(["ews-1.direct", "echo in"]).ok(), "in\n");
+}
+
+#[test]
+fn a_broker_that_starts_without_the_database_serves_emergencies_alone_until_it_is_back() {
+    let postgres = Arc::new(Postgres::start());
+    let mut glass = Glass::on(Setup::standard().on(&postgres));
+    let sealed = glass.seal(&["--rule", "control-room", "--count", "2"]);
+    let alice = glass.plant.person("alice");
+    alice.take_lease("ews-1");
+    // The second one is spent before.
+    assert_eq!(glass.direct(&sealed[1].1, "ews-1", "echo in").ok(), "in\n");
+    glass.plant.settle();
+    let snapshot = glass.plant.config().with_file_name("state").join("emergency.snapshot");
+    let snapshot = if snapshot.exists() { snapshot } else { find(glass.plant.folder(), "emergency.snapshot") };
+    let text = String::from_utf8_lossy(&std::fs::read(&snapshot).unwrap()).into_owned();
+    assert!(!text.contains("control-room") && !text.contains(&sealed[0].1), "what is in it is sealed");
+    glass.plant.broker().terminate();
+    postgres.crash();
+    glass.plant.serve();
+    alice.leased_ssh(["ews-1.direct", "echo in"]).refused();
+    glass.direct(&sealed[1].1, "ews-1", "echo in").refused();
+    assert_eq!(glass.direct(&sealed[0].1, "ews-1", "echo in").ok(), "in\n");
+    assert_eq!(glass.jump(&sealed[0].1, "ews-2", "echo in").ok(), "in\n");
+    glass.plant.broker().terminate();
+    postgres.start_again();
+    glass.plant.serve();
+    assert_eq!(alice.ssh(["ews-1.direct", "echo in"]).ok(), "in\n");
+    until("the chain", || glass.events("SP-8001").len() == 2 && glass.events("SP-6007").len() == 1);
+    until("the envelope", || glass.state(sealed[0].0).starts_with("opened "));
+    glass.plant.sallyport(&["audit", "verify"]).ok();
+}
+
+fn live(plant: &Plant) -> Vec<Value> {
+    plant.json(&["session", "list", "--live"]).as_array().unwrap().clone()
+}
+
+fn until(what: &str, mut is: impl FnMut() -> bool) {
+    eventually(what, Duration::from_secs(60), || is().then_some(()));
+}
+
+fn finish_later(mut command: Command) -> std::process::Child {
+    use std::process::Stdio;
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+}
+
+fn find(folder: &std::path::Path, name: &str) -> std::path::PathBuf {
+    let mut command = Command::new("find");
+    command.arg(folder).args(["-name", name]);
+    finish(command, b"").ok().trim().into()
+}
