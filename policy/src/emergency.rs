@@ -4,12 +4,14 @@
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::asset::Asset;
 use crate::break_glass::BreakGlass;
 use crate::decision::{Decision, Denial, DenialReason, Permit, PermitRule, Unmet};
 use crate::evaluate::{Moments, Target, unmet_conditions};
 use crate::policy::Policy;
 use crate::request::Request;
 use crate::role::Grant;
+use crate::subject::Subject;
 
 /// May this be reached in an emergency that was opened by an envelope of the section `name`, which goes on for `left`? `subject` is
 /// whoever has opened it: nobody that is known. Neither clock nor factors are asked.
@@ -38,16 +40,24 @@ pub fn decide_lifted(
     now: Timestamp,
     left: SignedDuration,
 ) -> Decision {
-    decide_lifted_again(policy, name, request, Moments { authorized: now, now }, left)
+    decide_lifted_again(policy, name, request, LiftedTimes { authorized: now, now, lasts: left })
 }
 
-pub(crate) fn decide_lifted_again(
-    policy: &Policy,
-    name: &str,
-    request: &Request<'_>,
-    moments: Moments,
-    left: SignedDuration,
-) -> Decision {
+/// When a session that was lifted was authorized, when it is decided again, and how long it may last in all.
+#[derive(Debug, Clone, Copy)]
+pub struct LiftedTimes {
+    /// When it was authorized: the age of its factors is measured then.
+    pub authorized: Timestamp,
+    /// When it is decided.
+    pub now: Timestamp,
+    /// From its beginning to the end of the emergency.
+    pub lasts: SignedDuration,
+}
+
+/// Decides a live session again that began by [`decide_lifted`].
+pub fn decide_lifted_again(policy: &Policy, name: &str, request: &Request<'_>, times: LiftedTimes) -> Decision {
+    let LiftedTimes { authorized, now, lasts: left } = times;
+    let moments = Moments { authorized, now };
     let deny = |reason| Decision::Deny(Denial { reason });
     let target = match Target::of(policy, request).and_then(|target| target.admitted(policy, request).map(|()| target))
     {
@@ -96,5 +106,14 @@ fn is_lifted(unmet: &Unmet) -> bool {
         | Unmet::NotYetValid(_)
         | Unmet::NoLongerValid(_)
         | Unmet::Factors { .. } => false,
+    }
+}
+
+impl Policy {
+    /// The break-glass sections by which somebody known may reach an asset with their own factors.
+    pub fn emergencies_of<'p>(&'p self, subject: &Subject, asset: &Asset) -> impl Iterator<Item = &'p BreakGlass> {
+        self.break_glass().filter(move |glass| {
+            glass.has_member(subject) && glass.assets.iter().any(|selector| selector.matches(asset))
+        })
     }
 }

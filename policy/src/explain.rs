@@ -5,9 +5,11 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::Serialize;
 
+use crate::break_glass::EmergencyRef;
 use crate::decide::decide;
 use crate::decision::{Decision, Unmet, listed};
 use crate::duration;
+use crate::emergency::{decide_emergency, decide_lifted};
 use crate::evaluate::{Moments, Target, unmet_conditions};
 use crate::policy::Policy;
 use crate::request::Request;
@@ -28,6 +30,19 @@ pub struct Explanation {
     pub grants: Vec<GrantExplanation>,
     /// What this person may have at once, whatever it leads to.
     pub at_once: AtOnce,
+    /// The break-glass sections that speak of it.
+    pub emergencies: Vec<EmergencyExplanation>,
+}
+
+/// What one break-glass section would do to a request.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct EmergencyExplanation {
+    /// The section.
+    pub rule: EmergencyRef,
+    /// What whoever opens its envelopes is answered.
+    pub by_envelope: Decision,
+    /// What this person is answered who breaks the glass with their own factors.
+    pub by_own_factors: Decision,
 }
 
 /// What all grants of a person together let them have at once.
@@ -54,7 +69,8 @@ pub fn explain(policy: &Policy, request: &Request<'_>, now: Timestamp) -> Explan
     let at_once =
         AtOnce { sessions: policy.sessions(request.subject), connections: policy.connections(request.subject) };
     let Ok(target) = Target::of(policy, request) else {
-        return Explanation { decision, filter: None, forbids: Vec::new(), grants: Vec::new(), at_once };
+        let (forbids, grants, emergencies) = (Vec::new(), Vec::new(), Vec::new());
+        return Explanation { decision, filter: None, forbids, grants, at_once, emergencies };
     };
     let filter = match &decision {
         Decision::Permit(permit) => policy.filter_for(request.asset, request.service, &permit.terms),
@@ -76,7 +92,25 @@ pub fn explain(policy: &Policy, request: &Request<'_>, now: Timestamp) -> Explan
         }
     }
     grants.sort_by(|one, other| (one.distance(), &one.rule).cmp(&(other.distance(), &other.rule)));
-    Explanation { decision, filter, forbids, grants, at_once }
+    let emergencies = emergencies(policy, request, &target, now);
+    Explanation { decision, filter, forbids, grants, at_once, emergencies }
+}
+
+/// The sections that name the target. Whoever opens an envelope is asked about as the same subject: only a forbid could tell them apart.
+fn emergencies(
+    policy: &Policy,
+    request: &Request<'_>,
+    target: &Target<'_>,
+    now: Timestamp,
+) -> Vec<EmergencyExplanation> {
+    let naming = policy.break_glass().filter(|glass| glass.names(target.asset, target.service, target.account));
+    naming
+        .map(|glass| EmergencyExplanation {
+            rule: glass.rule.clone(),
+            by_envelope: decide_emergency(policy, &glass.rule.name, request, glass.max_duration),
+            by_own_factors: decide_lifted(policy, &glass.rule.name, request, now, glass.max_duration),
+        })
+        .collect()
 }
 
 impl GrantExplanation {
@@ -108,6 +142,10 @@ impl fmt::Display for Explanation {
                 true => writeln!(f, "  {rule}: every condition holds")?,
                 false => writeln!(f, "  {rule}: {}", listed(unmet))?,
             }
+        }
+        for EmergencyExplanation { rule, by_envelope, by_own_factors } in &self.emergencies {
+            writeln!(f, "  {rule}, with an envelope: {by_envelope}")?;
+            writeln!(f, "  {rule}, with their own factors: {by_own_factors}")?;
         }
         Ok(())
     }

@@ -42,9 +42,9 @@ pub use asset::{Account, AccountAuth, Asset, Conduit, Protocol, PurdueLevel, Ser
 pub use break_glass::{BreakGlass, EmergencyRef};
 pub use decide::{decide, decide_again, held_permit};
 pub use decision::{Decision, Denial, DenialReason, NeedFactors, Permit, PermitRule, Unmet};
-pub use emergency::{decide_emergency, decide_lifted};
+pub use emergency::{LiftedTimes, decide_emergency, decide_lifted, decide_lifted_again};
 pub use error::{PlantError, PlantErrors, PlantFile};
-pub use explain::{AtOnce, Explanation, GrantExplanation, explain};
+pub use explain::{AtOnce, EmergencyExplanation, Explanation, GrantExplanation, explain};
 pub use factors::{FactorKind, Proof};
 pub use filter::{BuiltIn, ClipboardWay, FilterMode, FilterSection, RdpFilter, RdpSecurity, VncFilter};
 pub use modbus::{ModbusFunction, ModbusRule, OperationKind, RulePoints, UnitRange, ValueLimits};

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use ed25519_dalek::SigningKey;
 use jiff::Timestamp;
-use sallyport_policy::{BreakGlass, Policy};
+use sallyport_policy::{BreakGlass, IdentityId, Policy};
 
 use super::kept::{Kept, KeptEnvelope};
 use super::ledger::{self, Ledger};
@@ -72,6 +72,15 @@ pub(crate) struct Emergencies {
     state: Mutex<State>,
     /// The clock jumped since this broker began: what a clock says of an envelope's end is not believed.
     clock_distrusted: AtomicBool,
+}
+
+/// What is told of an opening.
+struct Told<'a> {
+    glass: &'a BreakGlass,
+    identity: &'a str,
+    opening: &'a str,
+    envelopes: &'a [i64],
+    database: bool,
 }
 
 struct State {
@@ -180,13 +189,14 @@ impl Emergencies {
         let numbers: Vec<i64> = envelopes.iter().map(|envelope| envelope.number).collect();
         let id = self.begin(&numbers, by.now)?;
         let database = self.put_on_record(glass, &id, &numbers, by).await?;
-        let opening = Arc::new(Opening::new(id.clone(), first.rule.clone(), by.source, glass.max_duration));
+        let opening = Arc::new(Opening::new(id.clone(), first.rule.clone(), by.source, None, glass.max_duration));
         let mut state = self.state();
         state.begun.retain(|(_, begun)| *begun != id);
         state.open.retain(|open| !open.opening.is_over());
         for open in &state.open {
             // Another envelope is the only way to more time.
-            if open.opening.rule() == first.rule && open.opening.source() == by.source {
+            if open.opening.known().is_none() && open.opening.rule() == first.rule && open.opening.source() == by.source
+            {
                 open.opening.extend(glass.max_duration);
             }
         }
@@ -197,6 +207,38 @@ impl Emergencies {
         tracing::error!(opening = id, rule = first.rule, database, "The glass was broken");
         metrics::counter!("sallyport_glass_broken_total").increment(1);
         Ok(Opened(opening))
+    }
+
+    /// Somebody known breaks the glass with the factors that they have proven. INVARIANT: on record when this returns.
+    pub(crate) async fn break_known(
+        &self,
+        glass: &BreakGlass,
+        identity: &IdentityId,
+        by: Circumstances<'_>,
+    ) -> Result<Arc<Opening>, AuditError> {
+        let id = ulid::Ulid::generate().to_string().to_ascii_lowercase();
+        self.audit
+            .record(
+                self.told(
+                    Told { glass, identity: identity.as_str(), opening: &id, envelopes: &[], database: true },
+                    by,
+                ),
+            )
+            .await?;
+        let rule = glass.rule.name.clone();
+        let opening = Arc::new(Opening::new(id, rule, by.source, Some(identity.clone()), glass.max_duration));
+        self.state().open.push(Open { envelopes: Vec::new(), opening: Arc::clone(&opening) });
+        tracing::error!(%identity, rule = glass.rule.name, "The glass was broken by somebody known");
+        metrics::counter!("sallyport_glass_broken_total").increment(1);
+        Ok(opening)
+    }
+
+    /// The emergency that somebody known has opened, from this address, and that goes on.
+    pub(crate) fn of_known(&self, identity: &IdentityId, source: IpAddr) -> Option<Arc<Opening>> {
+        let going_on = self.going_on();
+        going_on
+            .into_iter()
+            .find(|opening| opening.known() == Some(identity) && opening.source() == source.to_canonical())
     }
 
     /// Emergencies that go on.
@@ -249,19 +291,7 @@ impl Emergencies {
         by: Circumstances<'_>,
     ) -> Result<bool, NotOpened> {
         let unrecorded = |error: AuditError| NotOpened::Unrecorded(error.to_string());
-        let after = |duration| by.now.saturating_add(duration).unwrap_or(by.now);
-        let event = |database| AuditEvent::GlassBroken {
-            identity: GLASS.to_owned(),
-            source: by.source.to_string(),
-            opening: opening.to_owned(),
-            rule: glass.rule.name.clone(),
-            envelopes: numbers.to_vec(),
-            reason: by.reason.to_owned(),
-            ends_at: after(glass.max_duration),
-            review_until: after(glass.review_within),
-            clock_trusted: !self.clock_distrusted.load(Ordering::Acquire),
-            database,
-        };
+        let event = |database| self.told(Told { glass, identity: GLASS, opening, envelopes: numbers, database }, by);
         let prepared = self.audit.prepare(&event(true)).map_err(unrecorded)?;
         let entered =
             tokio::time::timeout(DATABASE_WITHIN, self.enter(numbers, opening, by.now, prepared.clone())).await;
@@ -277,6 +307,22 @@ impl Emergencies {
         }
         self.audit.record_enduring(event(false)).await.map_err(unrecorded)?;
         Ok(false)
+    }
+
+    fn told(&self, told: Told<'_>, by: Circumstances<'_>) -> AuditEvent {
+        let after = |duration| by.now.saturating_add(duration).unwrap_or(by.now);
+        AuditEvent::GlassBroken {
+            identity: told.identity.to_owned(),
+            source: by.source.to_string(),
+            opening: told.opening.to_owned(),
+            rule: told.glass.rule.name.clone(),
+            envelopes: told.envelopes.to_vec(),
+            reason: by.reason.to_owned(),
+            ends_at: after(told.glass.max_duration),
+            review_until: after(told.glass.review_within),
+            clock_trusted: !self.clock_distrusted.load(Ordering::Acquire),
+            database: told.database,
+        }
     }
 
     /// Marks the envelopes in the database, together with the entry that tells of it.

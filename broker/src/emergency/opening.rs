@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use jiff::SignedDuration;
+use sallyport_policy::IdentityId;
 
 /// An emergency. Its time is measured by what has passed, and by no clock.
 #[derive(Debug)]
@@ -12,13 +13,21 @@ pub(crate) struct Opening {
     id: String,
     rule: String,
     source: IpAddr,
+    /// Who, where it is somebody known.
+    known: Option<IdentityId>,
     ends: Mutex<Instant>,
 }
 
 impl Opening {
-    pub(super) fn new(id: String, rule: String, source: IpAddr, lasts: SignedDuration) -> Self {
+    pub(super) fn new(
+        id: String,
+        rule: String,
+        source: IpAddr,
+        known: Option<IdentityId>,
+        lasts: SignedDuration,
+    ) -> Self {
         let ends = Mutex::new(Instant::now() + positive(lasts));
-        Self { id, rule, source, ends }
+        Self { id, rule, source, known, ends }
     }
 
     /// Its name.
@@ -34,6 +43,11 @@ impl Opening {
     /// Where it was opened from.
     pub(crate) fn source(&self) -> IpAddr {
         self.source
+    }
+
+    /// Who has opened it, where it is somebody known.
+    pub(crate) fn known(&self) -> Option<&IdentityId> {
+        self.known.as_ref()
     }
 
     /// What is left of it; nothing, where it is over.

@@ -11,6 +11,7 @@
 mod abandoned;
 mod admission;
 mod attempt;
+pub(crate) mod breaking;
 pub(crate) mod ceremony;
 mod client;
 pub(crate) mod confirmation;

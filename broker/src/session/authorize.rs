@@ -158,18 +158,15 @@ impl Session<Authenticated> {
         let policy = broker.policy.current();
         self.fits(&policy, &target).await?;
         let now = broker.now();
-        let decision = decide(
-            &policy,
-            &Request {
-                subject: &subject,
-                asset: &target.asset,
-                service: &target.service,
-                account: &target.account,
-                proofs: &proofs,
-                live: &live,
-            },
-            now,
-        );
+        let request = Request {
+            subject: &subject,
+            asset: &target.asset,
+            service: &target.service,
+            account: &target.account,
+            proofs: &proofs,
+            live: &live,
+        };
+        let decision = self.lifted(&policy, &request, decide(&policy, &request, now), now);
         self.answer(&policy, Considered { subject, target, asked, now }, decision).await
     }
 

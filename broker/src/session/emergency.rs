@@ -3,13 +3,16 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use jiff::SignedDuration;
-use sallyport_policy::{Claimant, Decision, Permit, Request, decide_emergency};
+use jiff::{SignedDuration, Timestamp};
+use sallyport_policy::{
+    Claimant, Decision, LiftedTimes, Permit, PermitRule, Policy, Request, decide_emergency, decide_lifted,
+    decide_lifted_again,
+};
 
 use super::asked_for::AskedFor;
 use super::authorize::{Authorization, Considered};
 use super::refusal::Refusal;
-use super::{Authenticated, Session};
+use super::{Authenticated, Authorized, Session};
 use crate::broker::Broker;
 use crate::emergency::Opening;
 use crate::live::{Live, Target};
@@ -21,6 +24,26 @@ impl Session<Authenticated> {
         match self.proof().emergency() {
             None => Claimant::Person(subject),
             Some(opening) => Claimant::Emergency { subject, name: opening.rule(), left: opening.left() },
+        }
+    }
+
+    /// What was decided, or what somebody is permitted who has broken the glass: where that lifts what stands in the way.
+    pub(super) fn lifted(
+        &self,
+        policy: &Policy,
+        request: &Request<'_>,
+        decision: Decision,
+        now: Timestamp,
+    ) -> Decision {
+        match decision {
+            Decision::Permit(_) | Decision::NeedFactors(_) => return decision,
+            Decision::Deny(_) | Decision::NeedApproval(_) => {}
+        }
+        let identity = &request.subject.identity;
+        let Some(opening) = self.broker().emergencies.of_known(identity, self.source()) else { return decision };
+        match decide_lifted(policy, opening.rule(), request, now, opening.left()) {
+            Decision::Permit(permit) => Decision::Permit(permit),
+            Decision::Deny(_) | Decision::NeedApproval(_) | Decision::NeedFactors(_) => decision,
         }
     }
 
@@ -70,6 +93,36 @@ pub(super) fn permitted_now(broker: &Broker, live: &Live, opening: &Opening) -> 
             permit.terms.max_duration = Some(whole_seconds(since(live.begun).saturating_add(left)));
             Ok(permit)
         }
+        Decision::Deny(denial) => Err(denial.to_string()),
+        Decision::NeedApproval(rule) => Err(rule.to_string()),
+        Decision::NeedFactors(need) => Err(need.to_string()),
+    }
+}
+
+/// The emergency that a session belongs to: that of its envelope, or that of somebody known where their own grants would not do.
+pub(super) fn opening_of(authorized: &Authorized) -> Option<Arc<Opening>> {
+    match &authorized.permit.rule {
+        PermitRule::Grant(_) => None,
+        PermitRule::Emergency(_) => authorized.proof.emergency().cloned(),
+        PermitRule::Lifted { .. } => {
+            authorized.broker.emergencies.of_known(&authorized.subject.identity, authorized.source)
+        }
+    }
+}
+
+/// What a live session of somebody known, who has broken the glass, is permitted now.
+pub(super) fn lifted_now(
+    policy: &Policy,
+    live: &Live,
+    request: &Request<'_>,
+    now: Timestamp,
+) -> Result<Permit, String> {
+    let over = || Refusal::EmergencyOver.to_string();
+    let opening = live.emergency.as_ref().filter(|opening| !opening.is_over()).ok_or_else(over)?;
+    let lasts = whole_seconds(since(live.begun).saturating_add(opening.left()));
+    let times = LiftedTimes { authorized: live.started, now, lasts };
+    match decide_lifted_again(policy, opening.rule(), request, times) {
+        Decision::Permit(permit) => Ok(permit),
         Decision::Deny(denial) => Err(denial.to_string()),
         Decision::NeedApproval(rule) => Err(rule.to_string()),
         Decision::NeedFactors(need) => Err(need.to_string()),

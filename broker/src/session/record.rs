@@ -8,6 +8,7 @@ use sallyport_policy::{Subject, Terms};
 use sallyport_session_recorder::{Durability, Header};
 
 use super::asked_for::AskedFor;
+use super::emergency::opening_of;
 use super::refusal::no_more_than;
 use super::{Authorized, Leg, Record, Session, watch};
 use crate::audit::{AuditError, AuditEvent};
@@ -149,8 +150,8 @@ impl Authorized {
         let row = authorized.row(&id).map_err(|error| StartRefusal::Record(error.to_string()))?;
         authorized.enter(&row).await?;
         let header = authorized.header(&row).map_err(|error| StartRefusal::Record(error.to_string()))?;
-        let emergency = authorized.proof.emergency().cloned();
-        let begun = match emergency {
+        let emergency = opening_of(&authorized);
+        let begun = match authorized.proof.emergency() {
             None => broker.recordings.start(header).await,
             Some(_) => broker.recordings.start_in_emergency(header).await,
         };
@@ -173,7 +174,7 @@ impl Authorized {
             form: row.form,
             rule: row.rule,
         };
-        if let Err(error) = put_on_record(&broker, emergency.is_some(), event).await {
+        if let Err(error) = put_on_record(&broker, authorized.proof.emergency().is_some(), event).await {
             let reason = error.to_string();
             recording
                 .seal(End::RecordingFailed.word(), &reason)

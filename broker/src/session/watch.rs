@@ -4,11 +4,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sallyport_policy::{Decision, LiveSession, Permit, Request, decide_again, held_permit};
+use sallyport_policy::{Decision, LiveSession, Permit, PermitRule, Request, decide_again, held_permit};
 use tokio_util::sync::CancellationToken;
 
 use super::authorize::standing_words;
-use super::emergency::permitted_now;
+use super::emergency::{lifted_now, permitted_now};
 use crate::broker::Broker;
 use crate::identity::{CLOCK_JUMP, Standing};
 use crate::live::{End, Live, Times};
@@ -85,7 +85,7 @@ enum Verdict {
 }
 
 async fn verdict(broker: &Arc<Broker>, live: &Live, all: &[Arc<Live>]) -> Verdict {
-    if let Some(opening) = &live.emergency {
+    if let Some(opening) = live.emergency.as_ref().filter(|opening| opening.known().is_none()) {
         return match permitted_now(broker, live, opening) {
             Ok(permit) if covers(&permit, &live.permit) => live.stays(&permit),
             Ok(permit) => Verdict::Revoked(format!("the terms have narrowed: {}", permit.rule)),
@@ -128,6 +128,13 @@ async fn verdict(broker: &Arc<Broker>, live: &Live, all: &[Arc<Live>]) -> Verdic
         live: &others,
     };
     let (policy, now) = (broker.policy.current(), broker.now());
+    if let PermitRule::Lifted { .. } = live.permit.rule {
+        return match lifted_now(&policy, live, &request, now) {
+            Ok(permit) if covers(&permit, &live.permit) => live.stays(&permit),
+            Ok(permit) => Verdict::Revoked(format!("the terms have narrowed: {}", permit.rule)),
+            Err(reason) => Verdict::Revoked(reason),
+        };
+    }
     // Its own grant first: another that gives more, or other things, must not end what this one still permits.
     let held = live.permit.rule.grant().and_then(|rule| held_permit(&policy, &request, rule, live.started, now));
     if let Some(permit) = held.filter(|permit| covers(permit, &live.permit)) {

@@ -5,7 +5,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sallyport_tests::{Finished, Person, Plant, Postgres, Setup, eventually, finish};
+use sallyport_tests::{Finished, Person, Plant, Postgres, Running, Setup, eventually, finish, sallyport};
 use serde_json::Value;
 
 const SECTION: &str = r#"
@@ -263,6 +263,129 @@ fn a_broker_that_starts_without_the_database_serves_emergencies_alone_until_it_i
     until("the chain", || glass.events("SP-8001").len() == 2 && glass.events("SP-6007").len() == 1);
     until("the envelope", || glass.state(sealed[0].0).starts_with("opened "));
     glass.plant.sallyport(&["audit", "verify"]).ok();
+}
+
+/// One sheet that two people have seen, each at a broker that cannot see the other.
+#[test]
+fn one_code_on_two_parted_brokers_is_found_when_they_meet() {
+    let postgres = Arc::new(Postgres::start());
+    let glass = Glass::on(Setup::standard().on(&postgres));
+    let mut second = Second::beside(&glass);
+    let (number, code) = glass.seal(&["--rule", "control-room"]).remove(0);
+    // Both keep it before the database goes.
+    let kept = |folder: &std::path::Path| {
+        std::fs::metadata(find(folder, "emergency.snapshot")).and_then(|file| file.modified()).ok()
+    };
+    let before = kept(&second.folder);
+    until("the second broker's snapshot", || {
+        kept(&second.folder) > before
+            || kept(&second.folder).is_some_and(|at| at.elapsed().unwrap() > Duration::from_secs(2))
+    });
+    glass.plant.settle();
+    postgres.crash();
+    assert_eq!(glass.direct(&code, "ews-1", "echo in").ok(), "in\n");
+    assert_eq!(second.direct(&glass, &code, "echo in").ok(), "in\n");
+    postgres.start_again();
+    until("the double use", || glass.events("SP-8004").len() == 1);
+    let event = &glass.events("SP-8004")[0]["event"];
+    assert_eq!(event["envelope"], number);
+    assert_ne!(event["first"], event["second"]);
+    until("both openings", || glass.events("SP-8001").len() == 2);
+    glass.plant.sallyport(&["audit", "verify"]).ok();
+    second.broker.terminate();
+}
+
+/// A second broker on the same database.
+struct Second {
+    folder: std::path::PathBuf,
+    broker: Running,
+}
+
+impl Second {
+    fn beside(glass: &Glass) -> Second {
+        let folder = glass.plant.folder().join("second");
+        let mut init = Command::new(sallyport());
+        init.args(["init", "--name", "gate-2", "--dir"]).arg(&folder);
+        init.args(["--database", glass.plant.database_url().unwrap()]);
+        init.arg("--master-key").arg(glass.plant.folder().join("broker/master.key"));
+        finish(init, b"").ok();
+        let config = folder.join("broker.toml");
+        let text = std::fs::read_to_string(&config).unwrap();
+        let text = text.replace("0.0.0.0:2222", "10.0.0.2:2223");
+        std::fs::write(&config, text + "\n[ssh]\nnames = [\"broker\", \"10.0.0.2\"]\n").unwrap();
+        let mut broker = glass.plant.start_broker(&config, &glass.plant.folder().join("second.log"));
+        glass.plant.await_listening(&mut broker, 2223);
+        Second { folder, broker }
+    }
+
+    fn direct(&self, glass: &Glass, code: &str, line: &str) -> Finished {
+        let unknown = ["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"];
+        let target = ["-p", "2223", "-l", "glass:operator@ews-1", "broker", line];
+        glass.ssh(&[code, "a reason"], &[unknown.as_slice(), target.as_slice()].concat())
+    }
+}
+
+#[test]
+fn somebody_known_breaks_the_glass_with_their_own_factors_and_it_lifts_their_hours_alone() {
+    let glass = Glass::on(Setup::standard());
+    let extra = r#"
+[role.nights]
+[[role.nights.grant]]
+assets = ["ews-1", "ews-2"]
+services = ["ssh"]
+accounts = ["operator"]
+approval = { by = "nights", count = 1 }
+[role.nights.members]
+identities = ["nina", "noel"]
+[break_glass.nights]
+assets = ["ews-1"]
+services = ["ssh"]
+accounts = ["operator"]
+max_duration = "1h"
+review_within = "24h"
+[break_glass.nights.members]
+identities = ["nina"]
+"#;
+    glass.plant.apply(&format!("{}\n{extra}", glass.without));
+    let (nina, noel) = (glass.plant.person("nina"), glass.plant.person("noel"));
+    nina.ssh(["broker", "ls"]).ok();
+    noel.ssh(["broker", "ls"]).ok();
+    nina.leased_ssh(["ews-1.direct", "echo in"]).refused();
+    // Whom no section names learns nothing, and without a reason nothing is broken.
+    assert!(
+        noel.leased_ssh(["broker", "break-glass ews-1 line 4 does not stop"]).refused().contains("You may not reach")
+    );
+    assert!(nina.leased_ssh(["broker", "break-glass ews-1"]).refused().contains("Say for which asset, and why"));
+    assert!(
+        nina.leased_ssh(["broker", "break-glass ews-2 line 4 does not stop"]).refused().contains("You may not reach")
+    );
+    assert_eq!(glass.events("SP-8001").len(), 0);
+    let said = nina.leased_ssh(["broker", "break-glass ews-1 line 4 does not stop"]).ok();
+    assert!(said.contains("The glass is broken: nights"), "{said}");
+    assert_eq!(glass.events("SP-8001")[0]["event"]["identity"], "nina");
+    assert_eq!(nina.leased_ssh(["ews-1.direct", "echo in"]).ok(), "in\n");
+    assert_eq!(nina.leased_ssh(["ews-1", "echo in"]).ok(), "in\n");
+    nina.leased_ssh(["ews-2.direct", "echo in"]).refused();
+    noel.leased_ssh(["ews-1.direct", "echo in"]).refused();
+    let explained = glass
+        .plant
+        .sallyport(&["policy", "explain", "nina", "ews-1", "operator", "--factor", "key", "--factor", "totp"])
+        .ok();
+    assert!(
+        explained.contains("break-glass nights") && explained.contains("with their own factors: permit"),
+        "{explained}"
+    );
+    // A locked person is out, whatever they have broken.
+    let mut running = finish_later({
+        let mut command = nina.leased("ssh");
+        command.arg("-F").arg(nina.config()).args(["ews-1.direct", STAY]);
+        command
+    });
+    until("the session", || !live(&glass.plant).is_empty());
+    glass.plant.sallyport(&["identity", "lock", "nina", "--reason", "left"]).ok();
+    until("its end", || live(&glass.plant).is_empty());
+    running.wait().unwrap();
+    nina.leased_ssh(["ews-1.direct", "echo in"]).refused();
 }
 
 fn live(plant: &Plant) -> Vec<Value> {

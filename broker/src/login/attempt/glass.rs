@@ -1,6 +1,8 @@
 //! Breaking the glass: whoever logs in as `glass` is asked for the code of an envelope and for a reason, and for nothing else. No
 //! database is asked on the way, and nobody who guesses keeps the right code waiting.
 
+use jiff::SignedDuration;
+
 use super::{Asking, Attempt, Left, State, Step};
 use crate::audit::AuditEvent;
 use crate::emergency::{Circumstances, EnvelopeCode, NotOpened, Recognised};
@@ -38,6 +40,8 @@ pub(super) struct Breaking {
 enum Due {
     Code,
     Reason,
+    /// They have been told that it is open.
+    Nothing(Box<MultiFactor>),
 }
 
 impl Attempt {
@@ -59,6 +63,7 @@ impl Attempt {
             (Due::Code, true) => BEGIN,
             (Due::Code, false) => NEXT,
             (Due::Reason, _) => REASON,
+            (Due::Nothing(_), _) => return self.told_again(breaking),
         };
         self.ask_breaking(breaking, words.to_owned())
     }
@@ -68,6 +73,7 @@ impl Attempt {
         match breaking.due {
             Due::Code => self.code_typed(breaking, typed).await,
             Due::Reason => self.reason_typed(breaking, typed).await,
+            Due::Nothing(proof) => self.logged_in(&breaking.login, *proof, Vec::new(), Asking::Now).await,
         }
     }
 
@@ -119,7 +125,7 @@ impl Attempt {
         let policy = broker.policy.current();
         match broker.emergencies.open(&policy, &breaking.envelopes, by).await {
             Ok(opened) => match MultiFactor::by_envelope(opened, self.source, broker.now()) {
-                Ok(proof) => self.logged_in(&breaking.login, proof, Vec::new(), Asking::Now).await,
+                Ok(proof) => self.tell_open(breaking, proof),
                 Err(error) => {
                     counted!(error, "The name of whoever opens an envelope is none", %error);
                     self.hang_up()
@@ -127,6 +133,20 @@ impl Attempt {
             },
             Err(refused) => self.not_opened(breaking, refused).await,
         }
+    }
+
+    /// Says for how long, before they are let in.
+    fn tell_open(&mut self, mut breaking: Breaking, proof: MultiFactor) -> Step {
+        let left = proof.emergency().map_or(SignedDuration::ZERO, |opening| opening.left());
+        let until = self.broker().now().saturating_add(left).unwrap_or(self.broker().now());
+        let instruction = format!(
+            "OPEN: {} for {}, until {until:.0}. You are told 5 minutes and 1 minute before; another envelope gives more.",
+            proof.emergency().map_or("", |opening| opening.rule()),
+            minutes(left)
+        );
+        breaking.due = Due::Nothing(Box::new(proof));
+        self.state = State::Breaking(Box::new(breaking));
+        Step::Ask(Question { instruction, prompt: None, echo: false })
     }
 
     /// What opens nothing is on the record, counted where it comes in floods; a typed code that is right tells what became of it.
@@ -161,15 +181,28 @@ impl Attempt {
     fn ask_breaking(&mut self, breaking: Breaking, instruction: String) -> Step {
         let prompt = match breaking.due {
             Due::Code => "Code: ",
-            Due::Reason => "Reason: ",
+            Due::Reason | Due::Nothing(_) => "Reason: ",
         };
         self.state = State::Breaking(Box::new(breaking));
         // Shown as it is typed: 25 letters are hard to type unseen, and the code is used up by it.
         Step::Ask(Question { instruction, prompt: Some(prompt.to_owned()), echo: true })
     }
 
+    fn told_again(&mut self, breaking: Breaking) -> Step {
+        self.state = State::Breaking(Box::new(breaking));
+        Step::Ask(Question { instruction: String::new(), prompt: None, echo: false })
+    }
+
     /// Nobody proves a first factor under this name.
     pub(super) fn envelope_only(&self) -> Step {
         Step::Left(Left::Envelope)
+    }
+}
+
+fn minutes(left: SignedDuration) -> String {
+    match left.as_mins() {
+        0 => format!("{} s", left.as_secs()),
+        1 => "1 minute".to_owned(),
+        minutes => format!("{minutes} minutes"),
     }
 }

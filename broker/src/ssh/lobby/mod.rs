@@ -26,6 +26,7 @@ use self::code::renew;
 use self::listing::Listing;
 use self::menu::{Choosing, Reader};
 use self::registry::Entered;
+use crate::login::breaking::break_glass;
 use crate::login::target::{Lead, Nowhere};
 use crate::session::{Activity, Authenticated, Seat, Session};
 use crate::ssh::abortable::Lifeline;
@@ -51,6 +52,8 @@ ssh -J alice@broker operator@ews-1
 ssh -N -L 5020:plc-1:502 alice@broker
                                port 5020 of your machine leads to port 502 of plc-1
 ssh alice@broker code          give a fresh code for connections that ask for one
+ssh alice@broker break-glass ews-1 WHY
+                               in an emergency: what asks for an approval, or is outside its hours
 ";
 
 /// The lobby of one connection.
@@ -169,9 +172,13 @@ impl Lobby {
                     let renewing = renew(channel, Arc::clone(&self.session));
                     self.answer(id, seat, async { drop(tokio::time::timeout(RENEWING, renewing).await) })
                 }
+                line if line == b"break-glass" || line.starts_with(b"break-glass ") => {
+                    let words = String::from_utf8_lossy(&line[b"break-glass".len()..]).into_owned();
+                    self.answer(id, seat, broken(channel, Arc::clone(&self.session), words))
+                }
                 b"help" | b"--help" => self.answer(id, seat, print(channel, HELP.to_owned())),
                 _ => {
-                    let words = "The broker itself runs only `ls`, `code` and `help`. Name an asset, as in ssh alice:ews-1@broker.";
+                    let words = "The broker itself runs only `ls`, `code`, `break-glass` and `help`. Name an asset, as in ssh alice:ews-1@broker.";
                     self.answer(id, seat, say_and_close(Some(channel), words.to_owned()))
                 }
             },
@@ -268,6 +275,13 @@ impl InLobby {
             InLobby::Choosing { task, .. } => task.is_finished(),
             InLobby::Answering(task) => task.is_finished(),
         }
+    }
+}
+
+async fn broken(channel: Channel<Msg>, session: Arc<Session<Authenticated>>, words: String) {
+    match break_glass(&session, &words).await {
+        Ok(sentence) => print(channel, format!("{sentence}\n")).await,
+        Err(sentence) => say_and_close(Some(channel), sentence).await,
     }
 }
 

@@ -1,0 +1,48 @@
+//! `ssh alice@broker break-glass ews-1 WHY`: somebody known breaks the glass with what they have proven. It lifts approval, window and number
+//! of sessions of their own grants, where a section of the plant file names them, and nothing else.
+
+use crate::audit::shortened;
+use crate::emergency::Circumstances;
+use crate::session::{Authenticated, Session, not_for_you};
+
+/// A reason that says nothing is no reason.
+const SHORTEST_WHY: usize = 4;
+
+const USAGE: &str = "Say for which asset, and why: ssh alice@broker break-glass ews-1 line 4 does not stop";
+
+/// What follows the word `break-glass`. Both outcomes are a sentence for the person.
+pub(crate) async fn break_glass(session: &Session<Authenticated>, written: &str) -> Result<String, String> {
+    let (host, reason) = written.trim().split_once(char::is_whitespace).unwrap_or((written.trim(), ""));
+    let reason = sallyport_plain::printable(reason.trim()).into_owned();
+    if host.is_empty() || reason.chars().count() < SHORTEST_WHY {
+        return Err(USAGE.to_owned());
+    }
+    if session.proof().emergency().is_some() {
+        return Err("An envelope is open already: what it gives is yours.".to_owned());
+    }
+    let (broker, proof) = (session.broker(), session.proof());
+    let policy = broker.policy.current();
+    let asset = policy.assets().find(|asset| asset.id.as_str().eq_ignore_ascii_case(host));
+    let glass = asset.and_then(|asset| policy.emergencies_of(proof.subject(), asset).next());
+    let (Some(asset), Some(glass)) = (asset, glass) else {
+        let recorded = session.refuse_on_record(host, "break-glass", "no break-glass section names them for it").await;
+        return Err(recorded.map_or_else(|refusal| refusal.sentence(host), |()| not_for_you(host)));
+    };
+    let reason = shortened(&reason);
+    let by = Circumstances { reason: &reason, source: session.source().to_canonical(), now: broker.now() };
+    match broker.emergencies.break_known(glass, proof.identity(), by).await {
+        Ok(opening) => {
+            let until = broker.now().saturating_add(opening.left()).unwrap_or(broker.now());
+            Ok(format!(
+                "The glass is broken: {} until {until:.0}. The alarm is raised, and somebody else will look at it. Approval, hours and \
+                 number of sessions do not stand in your way now; connect as usual, from this computer, to {} for example.",
+                glass.rule.name, asset.id
+            ))
+        }
+        Err(error) => {
+            tracing::error!(%error, "Breaking the glass could not be audited, so it is not broken");
+            Err("It cannot be put on record now, so it does not count. If everything is down, take an envelope."
+                .to_owned())
+        }
+    }
+}
