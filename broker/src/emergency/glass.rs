@@ -398,6 +398,11 @@ impl Emergencies {
         Ok(())
     }
 
+    /// Puts an event of the broker's own on record.
+    pub(super) async fn put(&self, event: AuditEvent) -> Result<(), AuditError> {
+        self.audit.record(event).await
+    }
+
     pub(super) fn store(&self) -> &Store {
         &self.store
     }

@@ -1,7 +1,7 @@
 //! The task that keeps what emergencies need fresh, and enters what was opened while the database was away.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
@@ -11,6 +11,8 @@ use crate::logging::counted;
 
 /// A look without a cause, in case a change was announced and the announcement lost.
 const LOOK_ANYWAY: Duration = Duration::from_secs(30);
+/// How often it is looked whether a review is overdue.
+const REMIND: Duration = Duration::from_secs(600);
 /// How long one look may take.
 const KEPT_WITHIN: Duration = Duration::from_secs(10);
 
@@ -18,6 +20,7 @@ impl Emergencies {
     /// Keeps what emergencies need on local disk, as the database has it, until `stop`.
     pub(crate) async fn keep(self: Arc<Self>, stop: CancellationToken) {
         let mut changes = self.store().changes();
+        let mut reminded = None;
         loop {
             let now = Timestamp::now();
             match tokio::time::timeout(KEPT_WITHIN, self.refresh(now)).await {
@@ -35,6 +38,12 @@ impl Emergencies {
                     Ok(Ok(())) => {}
                     Ok(Err(error)) => counted!(warn, "Opened envelopes could not be entered into the database", %error),
                     Err(_) => counted!(warn, "Opened envelopes could not be entered into the database in time"),
+                }
+            }
+            if *self.store().available().borrow() && reminded.is_none_or(|at: Instant| at.elapsed() >= REMIND) {
+                reminded = Some(Instant::now());
+                if let Err(error) = self.remind(now).await {
+                    counted!(warn, "Reviews of emergencies that are overdue could not be told of", %error);
                 }
             }
             tokio::select! {

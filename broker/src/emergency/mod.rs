@@ -15,6 +15,7 @@ mod ledger;
 mod letters;
 mod opening;
 mod refusal;
+mod reviews;
 mod snapshot;
 
 pub(crate) use code::EnvelopeCode;
@@ -22,4 +23,5 @@ pub(crate) use glass::{Circumstances, Emergencies, Opened, Recognised, SNAPSHOT}
 pub(crate) use kept::Kept;
 pub(crate) use opening::Opening;
 pub(crate) use refusal::NotOpened;
+pub(crate) use reviews::Emergency;
 pub(crate) use snapshot::read;
