@@ -21,8 +21,20 @@ pub struct Registry {
     owed: Mutex<Vec<(String, SessionEnd)>>,
     /// Sessions of emergencies that began while the database was away.
     owed_starts: Mutex<Vec<NewSession>>,
+    /// The last sentence for everybody who has a session.
+    sentence: Sentences,
     /// What everybody has taken of this broker.
     pub(crate) allowances: Arc<Allowances>,
+}
+
+/// What is said to everybody; whoever comes later has not heard it.
+#[derive(Debug)]
+struct Sentences(watch::Sender<Arc<str>>);
+
+impl Default for Sentences {
+    fn default() -> Self {
+        Self(watch::Sender::new(Arc::from("")))
+    }
 }
 
 /// What must be known of a live session to decide again.
@@ -128,6 +140,16 @@ impl Registry {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.lock().is_empty()
+    }
+
+    /// Says a sentence at the terminal of everybody who has a session now.
+    pub(crate) fn tell_everybody(&self, sentence: &str) {
+        self.sentence.0.send_replace(Arc::from(sentence));
+    }
+
+    /// Hears what is said to everybody from now on.
+    pub(crate) fn hear(&self) -> watch::Receiver<Arc<str>> {
+        self.sentence.0.subscribe()
     }
 
     /// Ends every session, because the broker stops.

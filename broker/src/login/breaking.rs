@@ -32,6 +32,7 @@ pub(crate) async fn break_glass(session: &Session<Authenticated>, written: &str)
     let by = Circumstances { reason: &reason, source: session.source().to_canonical(), now: broker.now() };
     match broker.emergencies.break_known(glass, proof.identity(), by).await {
         Ok(opening) => {
+            broker.live.tell_everybody(&format!("ALARM: {} has broken the glass.", proof.identity()));
             let until = broker.now().saturating_add(opening.left()).unwrap_or(broker.now());
             Ok(format!(
                 "The glass is broken: {} until {until:.0}. The alarm is raised, and somebody else will look at it. Approval, hours and \

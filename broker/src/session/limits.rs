@@ -1,5 +1,6 @@
 //! What ends a session from outside, whatever it carries: time, a switch that somebody threw, the recorder's failure.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
@@ -18,6 +19,7 @@ pub(crate) struct Limits<'a> {
     recorded: &'a Recorded,
     times: watch::Receiver<Times>,
     trouble: watch::Receiver<Option<Trouble>>,
+    sentences: watch::Receiver<Arc<str>>,
     activity: Activity,
     clock: Clock,
     /// That the recorder failed was said: it is not due again.
@@ -31,6 +33,8 @@ pub(crate) enum Due {
     End(End),
     /// It ends by time in about so many minutes.
     Warning(u64),
+    /// Something is said to everybody.
+    Sentence(Arc<str>),
     /// The recorder has failed, for this reason.
     RecorderFailed(String),
 }
@@ -42,6 +46,7 @@ impl<'a> Limits<'a> {
             recorded,
             times: recorded.registered.live().times.subscribe(),
             trouble: record.trouble.subscribe(),
+            sentences: recorded.broker().live.hear(),
             activity: record.activity.clone(),
             clock: Clock { started: Instant::now(), warned: 0 },
             failed: false,
@@ -66,6 +71,7 @@ impl<'a> Limits<'a> {
                     self.failed = true;
                     return Due::RecorderFailed(reason);
                 }
+                Ok(()) = self.sentences.changed() => return Due::Sentence(Arc::clone(&self.sentences.borrow_and_update())),
                 _ = self.times.changed() => {}
                 () = tokio::time::sleep(wake) => {}
             }
@@ -81,7 +87,7 @@ impl Limits<'_> {
             tokio::select! {
                 due = self.due() => match due {
                     Due::End(end) => return end,
-                    Due::Warning(_) | Due::RecorderFailed(_) => {}
+                    Due::Warning(_) | Due::Sentence(_) | Due::RecorderFailed(_) => {}
                 },
                 () = tokio::time::sleep_until(until) => return End::RecordingFailed,
             }

@@ -192,7 +192,7 @@ async fn first_end(
             due = seldom(limits.due()) => match due {
                 Due::End(end) => return (end, None),
                 // A stream has no place for words; its end is the only message.
-                Due::Warning(_) => {}
+                Due::Warning(_) | Due::Sentence(_) => {}
                 Due::RecorderFailed(reason) => {
                     let grace = match session.recorder_trouble(&reason).await {
                         Ok(RecorderTrouble::ViewOnly) => VIEW_ONLY_GRACE,

@@ -20,6 +20,8 @@ const MOST_GUESSES: u8 = 3;
 /// A reason that says nothing is asked for again.
 const SHORTEST_REASON: usize = 4;
 
+/// At the terminals of everybody else: it is the control room's, and they may be in its way.
+const ALARM: &str = "ALARM: an envelope was opened in an emergency.";
 const BEGIN: &str =
     "EMERGENCY ACCESS. Type the code of the envelope: five groups of five letters. Everything is recorded.";
 const NEXT: &str = "This takes another envelope, of another holder. Type its code.";
@@ -125,7 +127,12 @@ impl Attempt {
         let policy = broker.policy.current();
         match broker.emergencies.open(&policy, &breaking.envelopes, by).await {
             Ok(opened) => match MultiFactor::by_envelope(opened, self.source, broker.now()) {
-                Ok(proof) => self.tell_open(breaking, proof),
+                Ok(proof) => {
+                    if !breaking.envelopes.iter().any(Recognised::is_open) {
+                        broker.live.tell_everybody(ALARM);
+                    }
+                    self.tell_open(breaking, proof)
+                }
                 Err(error) => {
                     counted!(error, "The name of whoever opens an envelope is none", %error);
                     self.hang_up()

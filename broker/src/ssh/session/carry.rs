@@ -112,6 +112,7 @@ impl Run {
                     Due::Warning(minutes) => {
                         self.voice.say(&format!("this session ends in about {minutes} min.")).await;
                     }
+                    Due::Sentence(sentence) => self.voice.say(&sentence).await,
                     Due::RecorderFailed(reason) => return self.recorder_failed(recorded, &mut limits, &reason).await,
                 },
                 () = closed.cancelled() => return asset_closed(recorded, asset).await,
