@@ -100,3 +100,50 @@ const SIGNED: &[u8] = b"sallyport snapshot v1 ";
 const SIGNATURE_LEN: usize = 64;
 /// A plant of many files, and all its accounts.
 const LARGEST: u64 = 64 * 1024 * 1024;
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::store::{DatabaseConfig, Store};
+    use crate::vault::{MasterKey, evidence_key_of, open_snapshot};
+
+    fn reread(path: &Path, master: &MasterKey) -> Result<Kept, SnapshotError> {
+        read(path, |sealed| open_snapshot(master, sealed), |kept| evidence_key_of(&kept.secrets(), master))
+    }
+
+    #[tokio::test]
+    async fn a_snapshot_is_read_as_it_was_written_or_not_at_all() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}", folder.path().join("gate.db").display());
+        let store = Store::open(&DatabaseConfig::url(url)).await.unwrap();
+        let master = MasterKey::create(&folder.path().join("master.key")).unwrap();
+        let other = MasterKey::create(&folder.path().join("other.key")).unwrap();
+        let (vault, _) = Vault::init(store.clone(), &master, Timestamp::now()).await.unwrap();
+        let kept = Kept::read(&store, Timestamp::now()).await.unwrap();
+        let (path, key) = (folder.path().join("snapshot"), vault.evidence_key().unwrap());
+        write(&path, &kept, &vault, &key).unwrap();
+        assert_eq!(reread(&path, &master).unwrap(), kept);
+        assert!(matches!(reread(&path, &other), Err(SnapshotError::Seal(_))));
+        let whole = std::fs::read(&path).unwrap();
+        assert_eq!(
+            std::fs::metadata(&path)
+                .map(|file| std::os::unix::fs::PermissionsExt::mode(&file.permissions()) & 0o777)
+                .unwrap(),
+            0o600
+        );
+        for at in (0..whole.len()).step_by(61) {
+            let mut flipped = whole.clone();
+            flipped[at] ^= 1;
+            std::fs::write(&path, &flipped).unwrap();
+            assert!(reread(&path, &master).is_err(), "byte {at}");
+            std::fs::write(&path, &whole[..at]).unwrap();
+            assert!(reread(&path, &master).is_err(), "cut at {at}");
+        }
+        // Sealed rightly, and signed by somebody else.
+        write(&path, &kept, &vault, &SigningKey::from_bytes(&[7; 32])).unwrap();
+        assert!(matches!(reread(&path, &master), Err(SnapshotError::Damaged { .. })));
+    }
+}

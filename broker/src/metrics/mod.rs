@@ -112,6 +112,12 @@ fn describe() {
     metrics::describe_gauge!("sallyport_plant_version", "Version of the plant in force");
     metrics::describe_counter!("sallyport_plant_refused_total", "Applied plants that could not be put in force");
     metrics::describe_counter!("sallyport_clock_jumps_total", "Times the clock moved otherwise than time passed");
+    metrics::describe_counter!("sallyport_glass_broken_total", "Emergencies that were opened on this broker");
+    metrics::describe_gauge!("sallyport_emergencies_open", "Emergencies that go on on this broker");
+    metrics::describe_gauge!(
+        "sallyport_emergency_snapshot_age_seconds",
+        "Since what emergencies need was read from the database: it is read again every half minute"
+    );
     metrics::gauge!("sallyport_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
 }
 

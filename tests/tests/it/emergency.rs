@@ -3,7 +3,8 @@
 
 use std::process::Command;
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
 use sallyport_tests::{Finished, Person, Plant, Postgres, Running, Setup, eventually, finish, sallyport};
 use serde_json::Value;
@@ -180,6 +181,69 @@ fn what_is_wrong_is_said_and_opens_nothing() {
     said(other).refused();
 }
 
+/// Nobody who guesses keeps the right code waiting, and no guess is heard of again.
+#[test]
+fn ten_who_guess_do_not_keep_the_right_code_out() {
+    let glass = Glass::on(Setup::standard());
+    let codes: Vec<String> = (0..3).map(|_| Glass::on(Setup::standard()).one("control-room")).collect();
+    let right = glass.one("control-room");
+    let over = AtomicBool::new(false);
+    let guesses = AtomicU32::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..10 {
+            scope.spawn(|| {
+                while !over.load(Ordering::Relaxed) {
+                    let answers: Vec<&str> = codes.iter().map(String::as_str).collect();
+                    glass.ssh(&answers, &["-l", "glass:operator@ews-1", "broker", "echo in"]).refused();
+                    guesses.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+        until("guesses", || guesses.load(Ordering::Relaxed) > 10);
+        let begun = Instant::now();
+        let opened = glass.direct(&right, "ews-1", "echo in");
+        let took = begun.elapsed();
+        over.store(true, Ordering::Relaxed);
+        assert_eq!(opened.ok(), "in\n");
+        println!("in after {took:?}, beside {} connections of three guesses", guesses.load(Ordering::Relaxed));
+    });
+    assert_eq!(glass.events("SP-8001").len(), 1);
+    // What comes in floods is counted: fewer entries than guesses.
+    glass.plant.settle();
+    let entered = u32::try_from(glass.events("SP-8003").len()).unwrap();
+    assert!(entered > 0 && entered < 3 * guesses.load(Ordering::Relaxed), "{entered}");
+}
+
+/// Somebody who writes the database opens nothing by it.
+#[test]
+fn rows_that_somebody_wrote_open_nothing() {
+    let mut glass = Glass::on(Setup::standard());
+    let sealed = glass.seal(&["--rule", "control-room", "--count", "2"]);
+    let [(used, code_used), (revoked, code_revoked)] = sealed.as_slice() else { unreachable!("{sealed:?}") };
+    glass.plant.sql("CREATE TABLE before AS SELECT * FROM envelopes");
+    assert_eq!(glass.direct(code_used, "ews-1", "echo in").ok(), "in\n");
+    glass.plant.sallyport(&["break-glass", "revoke", &revoked.to_string(), "--reason", "lost"]).ok();
+    // The rows as they were, with their MACs; and one with the code that was revoked.
+    glass.plant.broker().terminate();
+    let ledger = find(glass.plant.folder(), "emergency.opened");
+    std::fs::remove_file(ledger).unwrap();
+    glass.plant.sql("DELETE FROM envelopes");
+    glass.plant.sql("INSERT INTO envelopes SELECT * FROM before");
+    glass.plant.serve();
+    for code in [code_used, code_revoked] {
+        assert!(glass.direct(code, "ews-1", "echo in").refused().contains("That is not the code of an envelope"));
+    }
+    for number in [used, revoked] {
+        assert_eq!(glass.state(*number), "NOT GENUINE");
+    }
+    let forged = format!("UPDATE envelopes SET number = '99', event = NULL, mac = NULL WHERE number = '{revoked}'");
+    glass.plant.sql(&forged);
+    glass.plant.settle();
+    assert!(glass.direct(code_revoked, "ews-1", "echo in").refused().contains("That is not the code of an envelope"));
+    assert_eq!(glass.events("SP-8001").len(), 1);
+    assert!(glass.plant.sallyport(&["check"]).text().contains("envelopes"), "the rows are named");
+}
+
 #[test]
 fn two_envelopes_of_two_holders_are_opened_together() {
     let glass = Glass::on(Setup::standard());
@@ -197,7 +261,7 @@ fn two_envelopes_of_two_holders_are_opened_together() {
 fn it_ends_by_the_time_that_has_passed_and_another_envelope_extends_it() {
     let glass = Glass::on(Setup::standard());
     let (one, other) = (glass.one("moment"), glass.one("moment"));
-    let begun = std::time::Instant::now();
+    let begun = Instant::now();
     let mut running = finish_later(glass.command(&[&one, "a reason"], &["-l", "glass:operator@ews-1", "broker", STAY]));
     until("the session", || !live(&glass.plant).is_empty());
     std::thread::sleep(Duration::from_secs(25));
@@ -219,7 +283,7 @@ fn without_the_database_it_opens_and_everything_enters_when_it_is_back() {
     glass.plant.settle();
     postgres.crash();
     alice.leased_ssh(["ews-1.direct", "echo in"]).refused();
-    let begun = std::time::Instant::now();
+    let begun = Instant::now();
     assert_eq!(glass.jump(&sealed[0].1, "ews-1", "echo in").ok(), "in\n");
     assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
     assert_eq!(glass.direct(&sealed[1].1, "ews-2", "echo in").ok(), "in\n");
