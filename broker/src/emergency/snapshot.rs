@@ -11,7 +11,7 @@ use aws_lc_rs::digest;
 use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
 
 use super::kept::Kept;
-use crate::vault::{SealError, Secret, Vault};
+use crate::vault::{SealError, Secret, Vault, VaultError};
 
 /// Why there is no snapshot, or none that is believed.
 #[derive(Debug, thiserror::Error)]
@@ -35,13 +35,16 @@ pub(crate) enum SnapshotError {
     /// It does not open.
     #[error(transparent)]
     Seal(#[from] SealError),
+    /// It cannot be sealed.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
 }
 
 /// Writes what is kept in place of what was: whole, or not at all.
 pub(super) fn write(path: &Path, kept: &Kept, vault: &Vault, key: &SigningKey) -> Result<(), SnapshotError> {
     let damaged = |error: serde_json::Error| SnapshotError::Damaged { path: path.to_owned(), fault: error.to_string() };
     let plain = Secret::new(serde_json::to_vec(kept).map_err(damaged)?);
-    let sealed = vault.seal_snapshot(&plain)?;
+    let sealed = vault.seal_snapshot(&plain, &kept.secrets())?;
     let signature = key.sign(&signed(&sealed));
     let failed = |error| SnapshotError::File { path: path.to_owned(), error };
     let beside = path.with_extension("new");

@@ -241,9 +241,17 @@ impl Vault {
         rows.iter().find(|row| row.asset == asset && row.account == account).cloned()
     }
 
-    /// Seals what is kept on local disk for emergencies.
-    pub(crate) fn seal_snapshot(&self, plain: &Secret<Vec<u8>>) -> Result<Vec<u8>, SealError> {
-        self.sealer().seal(&SNAPSHOT, plain.expose())
+    /// Seals what is kept on local disk for emergencies, under the master key that these secrets are under: it may have been changed
+    /// since this vault was opened.
+    pub(crate) fn seal_snapshot(&self, plain: &Secret<Vec<u8>>, secrets: &[SecretRow]) -> Result<Vec<u8>, VaultError> {
+        let named = secrets.iter().find(|row| row.name == CHECK).map(|row| row.public_part.as_str());
+        if named.is_some_and(|named| named != self.sealer().id().to_string()) {
+            let master = MasterKey::load(&self.inner.source)?;
+            let sealer = master.sealer().map_err(|_| VaultError::Cipher)?;
+            check_key(secrets, &sealer, master.source())?;
+            *self.inner.sealer.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(sealer);
+        }
+        Ok(self.sealer().seal(&SNAPSHOT, plain.expose())?)
     }
 
     /// Seals what opens an account on an asset; says under which master key.

@@ -315,10 +315,14 @@ fn a_broker_that_starts_without_the_database_serves_emergencies_alone_until_it_i
     // The second one is spent before.
     assert_eq!(glass.direct(&sealed[1].1, "ews-1", "echo in").ok(), "in\n");
     glass.plant.settle();
-    let snapshot = glass.plant.config().with_file_name("state").join("emergency.snapshot");
-    let snapshot = if snapshot.exists() { snapshot } else { find(glass.plant.folder(), "emergency.snapshot") };
+    let snapshot = find(glass.plant.folder(), "emergency.snapshot");
     let text = String::from_utf8_lossy(&std::fs::read(&snapshot).unwrap()).into_owned();
     assert!(!text.contains("control-room") && !text.contains(&sealed[0].1), "what is in it is sealed");
+    // Under a new master key, too.
+    let written = || std::fs::metadata(&snapshot).unwrap().modified().unwrap();
+    let before = written();
+    glass.plant.sallyport(&["secrets", "rekey"]).ok();
+    until("a snapshot under the new key", || written() > before);
     glass.plant.broker().terminate();
     postgres.crash();
     glass.plant.serve();
