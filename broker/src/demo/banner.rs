@@ -8,7 +8,7 @@ use super::prepare::{Home, Person};
 use crate::app::ISSUER;
 
 /// The text: what to paste, and the authenticator's QR code.
-pub(super) fn text(home: &Home, ports: Ports, people: &[Person]) -> String {
+pub(super) fn text(home: &Home, ports: Ports, people: &[Person], envelopes: &[String]) -> String {
     let dir = shown(home.dir());
     let config = shown(&home.ssh_config());
     let broker = shown(&home.config());
@@ -43,6 +43,8 @@ pub(super) fn text(home: &Home, ports: Ports, people: &[Person]) -> String {
          vncviewer 127.0.0.1::5900\n\n\
          The portal, in a browser; its certificate is of the demo's own making, and the browser says so:\n  \
          https://localhost:{}\n\n\
+         In an emergency, without any login: the code of an envelope, and a reason. Each opens once; they are in {dir}/envelopes.txt:\n  \
+         ssh -F {config} glass@broker{}\n\n\
          As bob (he has no role):\n  \
          ssh -F {config} -o IdentityFile=none -i {dir}/bob bob:ews-1@broker\n\n\
          What was recorded:\n  \
@@ -50,7 +52,8 @@ pub(super) fn text(home: &Home, ports: Ports, people: &[Person]) -> String {
          {sallyport} recording list\n  \
          {sallyport} recording verify --all\n  \
          {sallyport} audit list\n\n",
-        ports.portal
+        ports.portal,
+        envelopes.iter().map(|line| format!("\n     envelope {line}")).collect::<String>()
     ));
     text
 }

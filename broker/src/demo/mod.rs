@@ -5,6 +5,7 @@
 
 mod banner;
 mod code;
+mod envelopes;
 mod plant;
 mod prepare;
 mod service;
@@ -16,6 +17,7 @@ use sallyport_simulated_plant::{Cell, CellError};
 use tokio_util::sync::CancellationToken;
 
 use crate::app::{App, RunError, StartError};
+use crate::audit::AuditError;
 use crate::config::ConfigError;
 use crate::identity::admin::AdminError;
 use crate::logging;
@@ -73,6 +75,9 @@ pub(crate) enum DemoError {
     /// alice and bob.
     #[error(transparent)]
     Identity(#[from] AdminError),
+    /// The envelopes of the demo.
+    #[error("an envelope: {0}")]
+    Envelope(#[from] AuditError),
     /// The plant of the demo.
     #[error("the plant of the demo: {0}")]
     Plant(String),
@@ -108,7 +113,8 @@ pub(crate) async fn run(
     let people = home.people(broker).await?;
     let policy = home.apply_plant(broker, &services).await?;
     home.write_client_files(broker, &policy, &services, &people)?;
-    print(&banner::text(&home, ports, &people));
+    let envelopes = home.envelopes(broker).await?;
+    print(&banner::text(&home, ports, &people, &envelopes));
 
     let stop = CancellationToken::new();
     let assets = tokio::spawn(cell.serve(stop.clone()));

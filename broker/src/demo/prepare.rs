@@ -267,7 +267,7 @@ fn key_at(path: &Path, comment: &str) -> Result<PrivateKey, DemoError> {
 }
 
 /// Writes a file of the demo's own whole or not at all.
-fn replace(path: &Path, mode: u32, content: &[u8]) -> Result<(), DemoError> {
+pub(super) fn replace(path: &Path, mode: u32, content: &[u8]) -> Result<(), DemoError> {
     let mut new = path.as_os_str().to_owned();
     new.push(".new");
     let new = PathBuf::from(new);

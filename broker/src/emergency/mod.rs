@@ -16,6 +16,7 @@ mod letters;
 mod opening;
 mod refusal;
 mod reviews;
+mod sealing;
 mod snapshot;
 
 pub(crate) use code::EnvelopeCode;
@@ -24,4 +25,5 @@ pub(crate) use kept::Kept;
 pub(crate) use opening::Opening;
 pub(crate) use refusal::NotOpened;
 pub(crate) use reviews::Emergency;
+pub(crate) use sealing::Sealing;
 pub(crate) use snapshot::read;

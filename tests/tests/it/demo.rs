@@ -112,6 +112,14 @@ fn the_demo_shows_the_whole_thing() {
     assert!(alice.leased_ssh(["-o", "User=alice:ews-1", "broker", "status"]).status.success());
     let bob = demo.facts()["identities"][1]["key"].as_str().unwrap().to_owned();
     demo.person("bob").ssh(["-o", "IdentityFile=none", "-i", &bob, "bob:ews-1@broker", "status"]).refused();
+    // The line for an emergency, and the code of an envelope: nobody's login.
+    let sheet = fs::read_to_string(demo.folder.path().join("envelopes.txt")).unwrap();
+    let code = sheet.lines().next().unwrap().split_whitespace().nth(1).unwrap().to_owned();
+    let anybody = demo.person("bob");
+    let mut command = anybody.command_answering("ssh", &[code, "line 3 must stop".to_owned()]);
+    command.arg("-F").arg(anybody.config()).args(["glass@broker", "ls"]);
+    let list = finish(command, b"").ok();
+    assert!(list.contains("ews-1") && list.contains("plc-1") && list.contains("hmi-1"), "{list}");
 
     // Then the auditor.
     let list = demo.sallyport(&["recording", "list", "--json"]).ok();

@@ -5,10 +5,8 @@ use sallyport_policy::{BreakGlass, Policy};
 use serde::Serialize;
 
 use super::not_sealed;
-use crate::audit::AuditEvent;
 use crate::cli::{CliError, Context};
-use crate::emergency::EnvelopeCode;
-use crate::store::envelopes::{GLASS, NewEnvelope};
+use crate::emergency::{EnvelopeCode, Sealing};
 
 /// `sallyport break-glass seal`
 #[derive(Debug, clap::Args)]
@@ -97,23 +95,11 @@ async fn seal(
     let (store, audit) = (context.store().await?, context.audit().await?);
     let code = EnvelopeCode::generate();
     let mut write = store.begin_write().await.map_err(CliError::failed)?;
-    let number = write.next_envelope().await.map_err(CliError::failed)?;
-    let new = NewEnvelope {
-        number,
-        rule: glass.rule.name.clone(),
-        holder: holder.clone(),
-        verifier: code.verifier().to_hex(),
-        sealed_by: context.actor().to_owned(),
-        sealed_at: now,
-        expires_at,
-    };
-    let (identity, rule) = (GLASS.to_owned(), new.rule.clone());
-    let event = AuditEvent::EnvelopeSealed { identity, envelope: number, rule, holder, expires_at };
-    let entry = audit.prepare(&event).map_err(CliError::failed)?;
-    write.seal_envelope(&new, entry.id()).await.map_err(CliError::failed)?;
-    audit.record_prepared_in(&mut write, entry).await.map_err(CliError::failed)?;
+    let rule = glass.rule.name.as_str();
+    let sealing = Sealing { rule, holder: holder.as_deref(), expires_at, by: context.actor(), at: now };
+    let number = sealing.enter(&mut write, audit, &code).await.map_err(CliError::failed)?;
     write.commit().await.map_err(CliError::failed)?;
-    Ok(Sealed { number, rule: new.rule, code: code.groups().expose().join("-") })
+    Ok(Sealed { number, rule: rule.to_owned(), code: code.groups().expose().join("-") })
 }
 
 fn show(context: &Context, sealed: &[Sealed]) -> Result<(), CliError> {
