@@ -139,11 +139,37 @@ impl App {
             Ok(reason) => info!(reason, sessions = broker.live.len(), "Broker is stopping"),
             Err(error) => error!(%error, sessions = broker.live.len(), "Broker is stopping"),
         }
+        if reason.is_ok() {
+            drain(&broker.live, broker.config.drain, &mut signals).await;
+        }
         sessions_end(&broker.live).await;
         stop.cancel();
         tasks.join().await;
         farewell(&broker, &mode, &reason).await;
         reason.map(drop)
+    }
+}
+
+/// Lets what is live go on for a while, and nothing new begin. A second signal ends the wait.
+async fn drain(live: &Registry, longest: Duration, signals: &mut signals::Signals) {
+    live.drain();
+    if longest.is_zero() || live.is_empty() {
+        return;
+    }
+    info!(sessions = live.len(), seconds = longest.as_secs(), "No session begins any more; live ones may go on");
+    let minutes = longest.as_secs().div_ceil(60);
+    live.tell_everybody(&format!(
+        "the broker restarts: please end what you do. In {minutes} min. this session ends by itself."
+    ));
+    let over = async {
+        while !live.is_empty() {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    tokio::select! {
+        () = over => {}
+        () = tokio::time::sleep(longest) => warn!(sessions = live.len(), "Sessions are still live; they end now"),
+        signal = signals.stop() => info!(signal, sessions = live.len(), "Asked again to stop; sessions end now"),
     }
 }
 

@@ -36,6 +36,8 @@ pub struct File {
 pub struct BrokerSection {
     /// Name of this broker, one per installation.
     pub name: Option<Spanned<String>>,
+    /// How long live sessions may go on once the broker was asked to stop.
+    pub drain: Option<Spanned<String>>,
 }
 
 /// `[log]`

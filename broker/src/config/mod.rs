@@ -35,6 +35,8 @@ pub struct Config {
     pub path: PathBuf,
     /// Name of this broker: in recordings, audit events and the table of brokers.
     pub name: String,
+    /// How long live sessions may go on once the broker was asked to stop. Zero: they end at once.
+    pub drain: Duration,
     /// What is logged, and how.
     pub log: LogConfig,
     /// Where it listens.
@@ -210,6 +212,7 @@ impl TryFrom<Written<'_>> for Config {
         let config = Self {
             path: path.to_path_buf(),
             name: check.name(file.broker.name),
+            drain: check.duration(file.broker.drain, Duration::ZERO),
             log: check.log(file.log),
             listen: check.listen(file.listen),
             database: check.database(file.database),

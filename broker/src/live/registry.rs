@@ -1,6 +1,7 @@
 //! The sessions that live in this broker now, and the one switch that ends each.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -21,6 +22,8 @@ pub struct Registry {
     owed: Mutex<Vec<(String, SessionEnd)>>,
     /// Sessions of emergencies that began while the database was away.
     owed_starts: Mutex<Vec<NewSession>>,
+    /// No session begins any more: the broker is about to stop.
+    draining: AtomicBool,
     /// The last sentence for everybody who has a session.
     sentence: Sentences,
     /// What everybody has taken of this broker.
@@ -150,6 +153,16 @@ impl Registry {
     /// Hears what is said to everybody from now on.
     pub(crate) fn hear(&self) -> watch::Receiver<Arc<str>> {
         self.sentence.0.subscribe()
+    }
+
+    /// From now on no session begins.
+    pub(crate) fn drain(&self) {
+        self.draining.store(true, Ordering::Release);
+    }
+
+    /// Whether the broker is about to stop, so that no session begins.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Acquire)
     }
 
     /// Ends every session, because the broker stops.

@@ -92,6 +92,9 @@ pub enum StartRefusal {
     /// The person has as many sessions on this broker as all their roles allow.
     #[error("{0} sessions of theirs are live on this broker already, whatever they lead to")]
     Allowance(u32),
+    /// The broker is about to stop.
+    #[error("the broker is about to stop")]
+    Draining,
     /// The session could not be entered into the store or the audit chain.
     #[error("the session cannot be entered into the record: {0}")]
     Record(String),
@@ -106,6 +109,7 @@ impl StartRefusal {
             StartRefusal::Allowance(limit) => {
                 format!("You have {limit} sessions open, and may have no more. End one first.")
             }
+            StartRefusal::Draining => "The broker is about to restart. Try again in a few minutes.".to_owned(),
             StartRefusal::Recording(_) | StartRefusal::Record(_) => {
                 "The session cannot be recorded now, so it does not start; tell your administrator.".to_owned()
             }
@@ -142,6 +146,9 @@ impl Authorized {
     async fn open_record(self) -> Result<Session<Recorded>, StartRefusal> {
         let authorized = self;
         let broker = Arc::clone(&authorized.broker);
+        if broker.live.is_draining() {
+            return Err(StartRefusal::Draining);
+        }
         let most = broker.policy.current().sessions(&authorized.subject);
         let place = broker.live.allowances.place(&authorized.subject.identity, most, Instant::now());
         let place = place.ok_or(StartRefusal::Allowance(most))?;

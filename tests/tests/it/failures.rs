@@ -297,3 +297,26 @@ fn with_terms(term: &str) -> String {
     assert_ne!(with, standard);
     with
 }
+
+#[test]
+fn a_broker_that_is_asked_to_stop_lets_sessions_end_by_themselves_and_begins_none() {
+    let mut plant = Setup::standard().setting("[broker]\ndrain = \"60s\"").start();
+    let alice = plant.person("alice");
+    alice.take_lease("ews-1");
+    // Logged in before, in the lobby of a connection that stays.
+    let mut master = alice.terminal(&["-M", "-S", "master", "-o", "ControlPath=%d/master", "ews-1.direct"], 80, 24);
+    master.expect("$");
+    plant.broker().signal(rustix::process::Signal::TERM);
+    master.expect("the broker restarts: please end what you do");
+    // Whether they can still connect or not: no session begins.
+    alice.leased_ssh(["ews-1.direct", "echo let through"]).refused();
+    assert!(plant.broker().ended().is_none(), "it waits for who is at work");
+    master.send("echo still $((20 + 22))\n");
+    master.expect("still 42");
+    master.send("exit\n");
+    master.ended();
+    eventually("the broker ends", Duration::from_secs(15), || plant.broker().ended());
+    plant.serve();
+    plant.sallyport(&["recording", "verify", "--all"]).ok();
+    assert_eq!(alice.ssh(["ews-1", "echo in"]).ok(), "in\n");
+}
