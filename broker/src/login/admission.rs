@@ -4,6 +4,7 @@
 
 use sallyport_policy::{FactorKind, Protocol};
 
+use super::breaking::needs_approval;
 use super::confirmation::{NoConfirmation, Outcome, Waiting};
 use super::name::DirectTarget;
 use super::step_up::{self, prove_again};
@@ -111,9 +112,7 @@ impl Admission {
                     kinds.join(" or ")
                 )))
             }
-            Authorization::NeedApproval(_) => Next::Enter(Entry::Refused(
-                "This needs somebody's approval first, which this version of the broker cannot ask for.".to_owned(),
-            )),
+            Authorization::NeedApproval(_) => Next::Enter(Entry::Refused(needs_approval(&session, &target.asset))),
             Authorization::Denied(refusal) => Next::Enter(Entry::Refused(refusal.sentence(target.asset.as_str()))),
         }
     }

@@ -1,6 +1,8 @@
 //! `ssh alice@broker break-glass ews-1 WHY`: somebody known breaks the glass with what they have proven. It lifts approval, window and number
 //! of sessions of their own grants, where a section of the plant file names them, and nothing else.
 
+use sallyport_policy::AssetId;
+
 use crate::audit::shortened;
 use crate::emergency::Circumstances;
 use crate::session::{Authenticated, Session, not_for_you};
@@ -46,4 +48,15 @@ pub(crate) async fn break_glass(session: &Session<Authenticated>, written: &str)
                 .to_owned())
         }
     }
+}
+
+/// What somebody is told who needs an approval: also how to go without one, where the plant file lets them in an emergency.
+pub(crate) fn needs_approval(session: &Session<Authenticated>, asset: &AssetId) -> String {
+    let sentence = format!("{asset} needs somebody's approval first, which this version of the broker cannot ask for.");
+    let (policy, proof) = (session.broker().policy.current(), session.proof());
+    let named = policy.asset(asset).is_some_and(|found| policy.emergencies_of(proof.subject(), found).next().is_some());
+    if !named {
+        return sentence;
+    }
+    format!("{sentence} In an emergency: ssh {}@broker break-glass {asset} WHY", proof.identity())
 }

@@ -424,7 +424,8 @@ identities = ["nina"]
     let (nina, noel) = (glass.plant.person("nina"), glass.plant.person("noel"));
     nina.ssh(["broker", "ls"]).ok();
     noel.ssh(["broker", "ls"]).ok();
-    nina.leased_ssh(["ews-1.direct", "echo in"]).refused();
+    assert!(nina.leased_ssh(["ews-1.direct", "echo in"]).refused().contains("ssh nina@broker break-glass ews-1 WHY"));
+    assert!(!noel.leased_ssh(["ews-1.direct", "echo in"]).refused().contains("break-glass"));
     // Whom no section names learns nothing, and without a reason nothing is broken.
     assert!(
         noel.leased_ssh(["broker", "break-glass ews-1 line 4 does not stop"]).refused().contains("You may not reach")

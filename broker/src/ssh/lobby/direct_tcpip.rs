@@ -9,6 +9,7 @@ use sallyport_policy::{AssetId, FactorKind, NeedFactors};
 use tokio_util::sync::CancellationToken;
 
 use crate::live::Target;
+use crate::login::breaking::needs_approval;
 use crate::login::step_up;
 use crate::login::target::{self, Lead, Nowhere};
 use crate::session::{Authenticated, Authorization, Session, printable};
@@ -84,9 +85,7 @@ pub(in crate::ssh) async fn stream(
             };
         }
         Authorization::NeedFactors(need) => factors_due(&session, &asset, &need),
-        Authorization::NeedApproval(_) => {
-            format!("{asset} needs somebody's approval first, which this version of the broker cannot ask for.")
-        }
+        Authorization::NeedApproval(_) => needs_approval(&session, &asset),
         Authorization::Denied(refusal) => refusal.sentence(asset.as_str()),
     };
     caller.turn_away(NoStream::Prohibited, sentence).await;
