@@ -113,5 +113,7 @@ fn an_explanation_names_every_condition_of_a_grant_that_does_not_hold() {
           role process-engineer, grant 1 (plant.toml:64): outside its window (Mon,Tue,Wed,Thu,Fri 06:00-18:00 Europe/Oslo), needs totp or webauthn, proven within 15m
           role vendor, grant 1 (plant.toml:91): not a member of the role, does not name the account, needs totp or webauthn, proven within 1h, needs approval by 2 of role shift-lead
           role vendor, grant 2 (plant.toml:100): not a member of the role, does not name the service, does not name the account, needs totp or webauthn, proven within 1h
+          break-glass control-room (plant.toml:118), with an envelope: permit: break-glass control-room (plant.toml:118)
+          break-glass control-room (plant.toml:118), with their own factors: deny: no grant of theirs names it
     "#]].assert_eq(&cases[0].explanation.to_string());
 }
