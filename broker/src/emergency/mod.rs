@@ -17,6 +17,7 @@ mod opening;
 mod refusal;
 mod reviews;
 mod sealing;
+mod sheet;
 mod snapshot;
 
 pub(crate) use code::EnvelopeCode;
