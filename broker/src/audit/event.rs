@@ -720,6 +720,12 @@ events! {
         /// When it will be full at this pace, if it fills.
         full_at: Option<Timestamp>,
     }
+    /// The recordings of an emergency found the disk full, and the room that is kept for them is being spent: no ordinary session can
+    /// be recorded until there is room again.
+    ReserveOpened = "SP-6008" "disk.reserve-opened" Alert Process Spools {
+        /// Bytes that are left of it.
+        left_bytes: u64,
+    }
 
     /// Events that waited on disk while the database was away are now in the chain.
     AuditReconciled = "SP-7001" "audit.reconciled" Warning Process Fails {

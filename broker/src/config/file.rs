@@ -134,6 +134,8 @@ pub struct Recording {
     pub low_below: Option<Spanned<String>>,
     /// Free space below which no session starts.
     pub critical_below: Option<Spanned<String>>,
+    /// Room that only emergencies may spend.
+    pub reserve: Option<Spanned<String>>,
     /// Days that recordings are kept where the zone says nothing.
     pub keep_days: Option<Spanned<u32>>,
     /// Bytes of recordings that are kept, per zone, where the zone says nothing.

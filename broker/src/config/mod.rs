@@ -130,6 +130,8 @@ pub struct RecordingConfig {
     pub low_below: u64,
     /// Free space below which no session starts.
     pub critical_below: u64,
+    /// Room that only emergencies may spend; zero: none.
+    pub reserve: u64,
     /// For zones without a retention of their own.
     pub keep: Retention,
     /// Per zone.
@@ -387,6 +389,7 @@ impl Check<'_> {
             warn_below,
             low_below,
             critical_below,
+            reserve: self.size(recording.reserve.as_ref(), DEFAULT_RESERVE),
             keep: self.retention(recording.keep_days, recording.keep_bytes),
             retention: recording
                 .retention
@@ -520,6 +523,10 @@ fn host_name() -> String {
 
 /// Where systemd puts it.
 pub(crate) const SYSTEMD_CREDS: &str = "/usr/bin/systemd-creds";
+
+/// Eight hours of four sessions that all do both: ten polls of a controller a second, of 723 bytes each in a recording, and 2 KiB
+/// a second of a terminal, which is a page every second. That is 4 × 28800 × (7230 + 2048) bytes, just below 1 GiB.
+const DEFAULT_RESERVE: u64 = 1 << 30;
 
 const DEFAULT_NOTICE: &str = "\
 This system is for authorised use only. Sessions are recorded and may be reviewed.\n";

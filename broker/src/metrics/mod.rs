@@ -118,6 +118,11 @@ fn describe() {
         "sallyport_emergency_snapshot_age_seconds",
         "Since what emergencies need was read from the database: it is read again every half minute"
     );
+    metrics::describe_gauge!("sallyport_recording_reserve_bytes", "Room on disk that is kept for emergencies");
+    metrics::describe_gauge!(
+        "sallyport_recording_reserve_open",
+        "1 while that room is being spent, and no ordinary session can be recorded"
+    );
     metrics::gauge!("sallyport_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
 }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use super::clock;
+use super::reserve::Reserve;
 use crate::audit::AuditEvent;
 use crate::config::RecordingConfig;
 
@@ -62,6 +63,9 @@ pub enum DiskLow {
         /// The last mark.
         needed: u64,
     },
+    /// What is left was kept for emergencies.
+    #[error("what room is left on the disk of the recordings is kept for emergencies")]
+    Kept,
     /// Nobody knows how much room there is.
     #[error("the disk of the recordings does not answer: {0}")]
     Unknown(String),
@@ -80,6 +84,7 @@ pub(super) struct SpaceWatch {
 #[derive(Debug)]
 struct Trend {
     level: DiskLevel,
+    reserve_open: bool,
     /// Free bytes at monotonic times, the oldest first, over at most an hour.
     samples: VecDeque<(u64, u64)>,
 }
@@ -91,7 +96,7 @@ impl SpaceWatch {
             low: config.warn_below,
             very_low: config.low_below,
             critical: config.critical_below,
-            trend: Mutex::new(Trend { level: DiskLevel::Ok, samples: VecDeque::new() }),
+            trend: Mutex::new(Trend { level: DiskLevel::Ok, reserve_open: false, samples: VecDeque::new() }),
         }
     }
 
@@ -101,6 +106,37 @@ impl SpaceWatch {
             return Err(DiskLow::Critical { free, needed: self.critical });
         }
         Ok(())
+    }
+
+    /// Whether an emergency can begin below the last mark, once the reserve has given what it has to give at first.
+    pub(super) fn may_start_on(&self, reserve: &Reserve) -> Result<(), DiskLow> {
+        const LEAST: u64 = 1 << 20;
+        let free = reserve.make_room(|| self.free()).map_err(|error| DiskLow::Unknown(error.to_string()))?;
+        if free < LEAST {
+            return Err(DiskLow::Critical { free, needed: LEAST });
+        }
+        Ok(())
+    }
+
+    /// Looks after the reserve, and says what the auditor must know when it was opened.
+    pub(super) fn tend(&self, reserve: &Reserve) -> io::Result<Option<AuditEvent>> {
+        reserve.tend(|| self.free(), self.very_low, self.critical)?;
+        let (left, open) = (reserve.left(), reserve.is_open());
+        gauge("sallyport_recording_reserve_bytes", left);
+        gauge("sallyport_recording_reserve_open", u64::from(open));
+        let before = {
+            let mut trend = self.trend.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::replace(&mut trend.reserve_open, open)
+        };
+        if before == open {
+            return Ok(None);
+        }
+        if open {
+            tracing::warn!(left, "The reserve for emergencies was opened: ordinary sessions cannot be recorded");
+        } else {
+            tracing::info!(left, "The reserve for emergencies is closed again");
+        }
+        Ok(open.then_some(AuditEvent::ReserveOpened { left_bytes: left }))
     }
 
     pub(super) fn space(&self) -> io::Result<DiskSpace> {
@@ -135,7 +171,7 @@ impl SpaceWatch {
         Ok(Some(AuditEvent::DiskWatermark { level: level.as_str().to_owned(), free_bytes: free, full_at }))
     }
 
-    fn free(&self) -> io::Result<u64> {
+    pub(super) fn free(&self) -> io::Result<u64> {
         let space = rustix::fs::statvfs(&self.folder)?;
         Ok(space.f_bavail.saturating_mul(space.f_frsize))
     }
@@ -199,7 +235,7 @@ mod tests {
             low: 300,
             very_low: 200,
             critical: 100,
-            trend: Mutex::new(Trend { level: DiskLevel::Ok, samples: VecDeque::new() }),
+            trend: Mutex::new(Trend { level: DiskLevel::Ok, reserve_open: false, samples: VecDeque::new() }),
         }
     }
 
@@ -211,7 +247,7 @@ mod tests {
 
     #[test]
     fn the_forecast_follows_the_last_hour() {
-        let mut trend = Trend { level: DiskLevel::Ok, samples: VecDeque::new() };
+        let mut trend = Trend { level: DiskLevel::Ok, reserve_open: false, samples: VecDeque::new() };
         assert_eq!(trend.per_hour(), 0);
         for minute in 0..120 {
             trend.sample(minute * 60_000_000, 1_000_000 - minute * 100);

@@ -6,7 +6,7 @@
 use std::fmt;
 use std::fs::File;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -124,6 +124,12 @@ impl fmt::Display for RecordingPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.day, self.file_name())
     }
+}
+
+/// A file of a broker's own, beside the days.
+pub(super) fn of_broker(folder: &Path, broker: &str, kind: &str) -> PathBuf {
+    let name: String = broker.chars().map(|char| if char.is_alphanumeric() { char } else { '-' }).collect();
+    folder.join(format!(".{name}.{kind}"))
 }
 
 fn unlink(day: &OwnedFd, name: &str) -> io::Result<()> {

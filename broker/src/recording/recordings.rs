@@ -16,9 +16,10 @@ use super::clock;
 use super::disk::{DiskLow, DiskSpace, SpaceWatch};
 use super::handle::{Open, RecordingHandle};
 use super::history::History;
-use super::path::RecordingPath;
+use super::path::{RecordingPath, of_broker};
 use super::permits::{Permits, stepping_out};
 use super::reports::Reports;
+use super::reserve::{Claim, Reserve, Urgency};
 use super::sink::{Disk, FileSink, FileSystem, make_folder};
 use super::syncer::{Syncer, SyncerThread};
 use crate::audit::Audit;
@@ -39,6 +40,7 @@ pub(super) struct Inner {
     pub(super) store: Store,
     pub(super) audit: Audit,
     pub(super) space: SpaceWatch,
+    reserve: Arc<Reserve>,
     syncer: SyncerThread,
     pub(super) permits: Permits,
     /// Where their bytes go.
@@ -59,13 +61,6 @@ pub(super) struct Inner {
     reports: Mutex<Reports>,
     /// Held as long as this broker lives: another with the same name would take live recordings for abandoned ones.
     _lock: File,
-}
-
-/// When a recording must be in the catalogue.
-#[derive(Debug, Clone, Copy)]
-enum Catalogue {
-    Now,
-    NowOrLater,
 }
 
 /// Why there can be no recordings.
@@ -123,7 +118,8 @@ impl Recordings {
         let lock =
             lock(&config.dir, broker).map_err(refuse)?.ok_or_else(|| RecordingsError::InUse(broker.to_owned()))?;
         let space = SpaceWatch::new(&config);
-        space.space().map_err(refuse)?;
+        let reserve = Reserve::open(&config.dir, broker, config.reserve).map_err(refuse)?;
+        reserve.fill(space.free().map_err(refuse)?, config.low_below);
         let permits = match config.durability {
             config::Durability::Process => Permits::of_this_runtime().map_err(RecordingsError::Thread)?,
             config::Durability::Power => Permits::none(),
@@ -131,6 +127,7 @@ impl Recordings {
         let history = History::new(broker, keys.public_key());
         let inner = Inner {
             space,
+            reserve,
             config,
             broker: broker.to_owned(),
             keys,
@@ -158,7 +155,21 @@ impl Recordings {
     /// # Errors
     /// When free space is below the last mark, or cannot be told.
     pub fn may_start(&self) -> Result<(), DiskLow> {
+        if self.inner.reserve.is_open() {
+            return Err(DiskLow::Kept);
+        }
         self.inner.space.may_start()
+    }
+
+    /// Whether an emergency can be recorded, from the reserve if need be.
+    ///
+    /// # Errors
+    /// When even that is used up, or free space cannot be told.
+    pub fn may_start_in_emergency(&self) -> Result<(), DiskLow> {
+        match self.may_start() {
+            Err(DiskLow::Critical { .. } | DiskLow::Kept) => self.inner.space.may_start_on(&self.inner.reserve),
+            other => other,
+        }
     }
 
     /// How full the disk is, and how fast it fills.
@@ -174,19 +185,21 @@ impl Recordings {
     /// # Errors
     /// When the file or its entry in the catalogue cannot be made: there is no session then.
     pub async fn start(&self, header: Header) -> Result<RecordingHandle, RecordError> {
-        self.begin(header, Catalogue::Now).await
+        self.may_start().map_err(|low| RecordError::Unavailable(low.to_string()))?;
+        self.begin(header, Urgency::Ordinary).await
     }
 
-    /// The same for a session of an emergency: where the database is away, the catalogue gets its entry later.
+    /// The same for a session of an emergency: it may spend the reserve, and where the database is away the catalogue gets its
+    /// entry later.
     ///
     /// # Errors
     /// When the file cannot be made: there is no session then.
     pub(crate) async fn start_in_emergency(&self, header: Header) -> Result<RecordingHandle, RecordError> {
-        self.begin(header, Catalogue::NowOrLater).await
+        self.may_start_in_emergency().map_err(|low| RecordError::Unavailable(low.to_string()))?;
+        self.begin(header, Urgency::Emergency).await
     }
 
-    async fn begin(&self, mut header: Header, catalogue: Catalogue) -> Result<RecordingHandle, RecordError> {
-        self.may_start().map_err(|low| RecordError::Unavailable(low.to_string()))?;
+    async fn begin(&self, mut header: Header, urgency: Urgency) -> Result<RecordingHandle, RecordError> {
         let inner = &self.inner;
         let now = clock::now();
         header.broker.clone_from(&inner.broker);
@@ -206,6 +219,7 @@ impl Recordings {
                 inner.config.durability,
                 &inner.syncer.syncer,
                 Arc::clone(&inner.disk),
+                Claim::new(&inner.reserve, urgency),
             )?;
             Recorder::start(sink, &header, &inner.keys, now)
         })?;
@@ -218,7 +232,7 @@ impl Recordings {
         };
         let handle = RecordingHandle::new(header.session, inner.config.cap, recorder, Arc::clone(inner));
         if let Err(error) = inner.store.add_recording(&row).await {
-            if error.is_unavailable() && matches!(catalogue, Catalogue::NowOrLater) {
+            if error.is_unavailable() && urgency == Urgency::Emergency {
                 inner.uncatalogued.lock().unwrap_or_else(PoisonError::into_inner).push(row);
                 return Ok(handle);
             }
@@ -277,15 +291,20 @@ impl Recordings {
         }
     }
 
-    async fn watch_disk(&self) {
-        let event = match self.inner.space.look(self.inner.written.load(Ordering::Relaxed)) {
-            Ok(event) => event,
+    pub(super) async fn watch_disk(&self) {
+        let inner = &self.inner;
+        let looked = stepping_out(|| {
+            let reserve = inner.space.tend(&inner.reserve)?;
+            Ok::<_, io::Error>([inner.space.look(inner.written.load(Ordering::Relaxed))?, reserve])
+        });
+        let events = match looked {
+            Ok(events) => events,
             Err(error) => return tracing::error!(%error, "The disk of recordings does not answer"),
         };
-        if let Some(event) = event
-            && let Err(error) = self.inner.audit.record(event).await
-        {
-            tracing::error!(%error, "A disk watermark could not be audited");
+        for event in events.into_iter().flatten() {
+            if let Err(error) = inner.audit.record(event).await {
+                tracing::error!(%error, "What the disk of recordings has left could not be audited");
+            }
         }
     }
 
@@ -393,8 +412,7 @@ impl Inner {
 
 /// The lock of a broker on a folder, which ends with the process; `None` when another has it.
 fn lock(folder: &Path, broker: &str) -> io::Result<Option<File>> {
-    let name: String = broker.chars().map(|char| if char.is_alphanumeric() { char } else { '-' }).collect();
-    let path = folder.join(format!(".{name}.lock"));
+    let path = of_broker(folder, broker, "lock");
     let file = std::fs::OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path)?;
     match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(Some(file)),

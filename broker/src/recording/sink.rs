@@ -11,6 +11,7 @@ use rustix::fs::Mode;
 use sallyport_session_recorder::Sink;
 
 use super::path::RecordingPath;
+use super::reserve::Claim;
 use super::syncer::{Syncer, Unsynced};
 use crate::config::Durability;
 
@@ -38,6 +39,7 @@ pub(crate) struct FileSink {
     durability: Durability,
     length: u64,
     disk: Arc<dyn Disk>,
+    claim: Claim,
 }
 
 impl FileSink {
@@ -48,10 +50,11 @@ impl FileSink {
         durability: Durability,
         syncer: &Arc<Syncer>,
         disk: Arc<dyn Disk>,
+        claim: Claim,
     ) -> io::Result<Self> {
         make_folder(&folder.join(path.day()), durability, syncer)?;
         let (file, day) = path.create(folder)?;
-        let sink = Self { file: Unsynced::new(file), syncer: Arc::clone(syncer), durability, length: 0, disk };
+        let sink = Self { file: Unsynced::new(file), syncer: Arc::clone(syncer), durability, length: 0, disk, claim };
         sync_folder(day, durability, syncer)?;
         Ok(sink)
     }
@@ -64,18 +67,22 @@ impl FileSink {
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         // What an earlier sync has lost is not written again: the recording is over.
         self.file.check()?;
+        self.claim.check()?;
         self.disk.write(self.file.file(), bytes)
     }
 }
 
 impl Sink for FileSink {
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        if let Err(error) = self.write(bytes) {
+        while let Err(error) = self.write(bytes) {
             // Half a block at the end helps nobody. If this fails too, the recovery at the next start cuts it.
             if let Err(second) = self.file.file().set_len(self.length) {
                 tracing::warn!(error = %second, "The end of a failed recording could not be cut");
+                return Err(error);
             }
-            return Err(error);
+            if !self.claim.makes_room(&error) {
+                return Err(error);
+            }
         }
         self.length += bytes.len() as u64;
         match self.durability {

@@ -152,13 +152,17 @@ impl Authorized {
         let most = broker.policy.current().sessions(&authorized.subject);
         let place = broker.live.allowances.place(&authorized.subject.identity, most, Instant::now());
         let place = place.ok_or(StartRefusal::Allowance(most))?;
-        broker.recordings.may_start().map_err(|error| StartRefusal::Recording(error.to_string()))?;
+        let emergency = opening_of(&authorized);
+        let room = match emergency {
+            None => broker.recordings.may_start(),
+            Some(_) => broker.recordings.may_start_in_emergency(),
+        };
+        room.map_err(|error| StartRefusal::Recording(error.to_string()))?;
         let id = ulid::Ulid::generate().to_string().to_ascii_lowercase();
         let row = authorized.row(&id).map_err(|error| StartRefusal::Record(error.to_string()))?;
         authorized.enter(&row).await?;
         let header = authorized.header(&row).map_err(|error| StartRefusal::Record(error.to_string()))?;
-        let emergency = opening_of(&authorized);
-        let begun = match authorized.proof.emergency() {
+        let begun = match emergency {
             None => broker.recordings.start(header).await,
             Some(_) => broker.recordings.start_in_emergency(header).await,
         };

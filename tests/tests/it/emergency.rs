@@ -481,3 +481,35 @@ fn find(folder: &std::path::Path, name: &str) -> std::path::PathBuf {
     command.arg(folder).args(["-name", name]);
     finish(command, b"").ok().trim().into()
 }
+
+/// A disk of 64 MiB, of which eight are kept for emergencies.
+const SMALL_DISK: &str =
+    "[recording]\nwarn_below = \"0\"\nlow_below = \"0\"\ncritical_below = \"0\"\nreserve = \"8MiB\"";
+
+#[test]
+fn on_a_full_disk_an_emergency_is_recorded_and_nothing_else_is() {
+    let mut glass = Glass::on(Setup::standard().setting(SMALL_DISK).recordings_disk("64M"));
+    let alice = glass.plant.person("alice");
+    alice.take_lease("ews-1");
+    assert_eq!(alice.leased_ssh(["ews-1", "echo in"]).ok(), "in\n");
+    let code = glass.one("control-room");
+    let folder = glass.plant.recordings_folder();
+    let disk = glass.plant.as_the_broker_sees(&folder);
+    let mut dd = Command::new("dd");
+    dd.args(["if=/dev/zero", "bs=4k", "status=none"]).arg(format!("of={}", disk.join("ballast").display()));
+    finish(dd, b"").refused();
+    alice.leased_ssh(["ews-1", "echo in"]).refused();
+
+    assert_eq!(glass.direct(&code, "ews-1", "echo in").ok(), "in\n");
+    // What was given back for it is for nobody else.
+    alice.leased_ssh(["ews-1", "echo in"]).refused();
+    assert_eq!(glass.direct(&code, "ews-1", "echo still").ok(), "still\n");
+    eventually("the reserve is told of", Duration::from_secs(30), || {
+        (glass.events("SP-6008").len() == 1).then_some(())
+    });
+    std::fs::remove_file(disk.join("ballast")).unwrap();
+    eventually("others get in again", Duration::from_secs(30), || {
+        alice.leased_ssh(["ews-1", "echo in"]).status.success().then_some(())
+    });
+    glass.plant.quiet();
+}

@@ -11,6 +11,7 @@ use super::Finding;
 use crate::cli::{Context, printable};
 use crate::config::Config;
 use crate::install::{MASTER_KEY, READER};
+use crate::recording::reserve_found;
 use crate::store::{Store, StoreError};
 use crate::vault::{MasterKey, MasterKeySource, Vault};
 
@@ -227,7 +228,29 @@ pub(super) fn recordings(config: &Config) -> Vec<Finding> {
         findings.push(Finding::fail("recordings", format!("`{}` cannot be written", dir.display()), mend));
     }
     findings.push(space(config));
+    findings.extend(reserve(config));
     findings
+}
+
+/// What is kept for emergencies. The broker takes it when it starts.
+fn reserve(config: &Config) -> Option<Finding> {
+    let recording = &config.recording;
+    let wanted = Some(recording.reserve).filter(|wanted| *wanted > 0)?;
+    let mend = "make room: it grows while the disk stays above `low_below` and three times as much is free; and see the log, \
+                as not every file system can allocate";
+    Some(match reserve_found(&recording.dir, &config.name) {
+        Ok(None) => {
+            Finding::ok("reserve", format!("{} MiB are to be kept for emergencies, once the broker runs", wanted >> 20))
+        }
+        Ok(Some(found)) if found >= wanted => {
+            Finding::ok("reserve", format!("{} MiB are kept for emergencies", found >> 20))
+        }
+        Ok(Some(found)) => {
+            let says = format!("{} of {} MiB are kept for emergencies", found >> 20, wanted >> 20);
+            Finding::warn("reserve", says, mend)
+        }
+        Err(error) => Finding::fail("reserve", error.to_string(), "see `[recording] dir`"),
+    })
 }
 
 fn space(config: &Config) -> Finding {

@@ -125,6 +125,10 @@ impl Attempt {
         let reason = crate::audit::shortened(reason);
         let by = Circumstances { reason: &reason, source: self.source.to_canonical(), now: broker.now() };
         let policy = broker.policy.current();
+        // What puts it on record wants room too, where the disk is full. Without any, the opening itself says so.
+        if let Err(error) = broker.recordings.may_start_in_emergency() {
+            tracing::warn!(%error, "An emergency is opened on a disk without room");
+        }
         match broker.emergencies.open(&policy, &breaking.envelopes, by).await {
             Ok(opened) => match MultiFactor::by_envelope(opened, self.source, broker.now()) {
                 Ok(proof) => {

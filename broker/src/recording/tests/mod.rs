@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 mod faulty_disk;
 mod hangs;
 mod recovery;
+mod reserve;
 mod retention;
 
 use self::faulty_disk::FaultyDisk;
@@ -65,6 +66,7 @@ impl Desk {
             warn_below: 0,
             low_below: 0,
             critical_below: 0,
+            reserve: 0,
             keep: Retention::default(),
             retention: BTreeMap::new(),
         };
@@ -91,6 +93,12 @@ impl Desk {
     }
 
     async fn try_start(&self, recordings: &Recordings, number: u8) -> Result<RecordingHandle, RecordError> {
+        self.enter(number).await;
+        recordings.start(header(&session(number))).await
+    }
+
+    /// Enters a session that is about to be recorded.
+    async fn enter(&self, number: u8) {
         let session = session(number);
         let mut write = self.store.begin_quiet_write().await.unwrap();
         sqlx::query(
@@ -102,7 +110,6 @@ impl Desk {
         .await
         .unwrap();
         write.commit().await.unwrap();
-        recordings.start(header(&session)).await
     }
 
     /// A session that has begun on record.
