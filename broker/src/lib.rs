@@ -9,7 +9,6 @@ pub mod cli;
 pub(crate) mod client_files;
 pub mod config;
 pub(crate) mod demo;
-#[allow(dead_code, reason = "what seals envelopes comes next")]
 pub(crate) mod emergency;
 pub mod identity;
 pub(crate) mod install;

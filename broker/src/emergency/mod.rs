@@ -27,4 +27,5 @@ pub(crate) use opening::Opening;
 pub(crate) use refusal::NotOpened;
 pub(crate) use reviews::Emergency;
 pub(crate) use sealing::Sealing;
+pub(crate) use sheet::{Doors, Scope, Sheet};
 pub(crate) use snapshot::read;

@@ -54,7 +54,7 @@ impl Glass {
     }
 
     fn seal(&self, arguments: &[&str]) -> Vec<(i64, String)> {
-        let sealed = self.plant.json(&[&["break-glass", "seal"], arguments].concat());
+        let sealed = self.plant.json(&[&["break-glass", "seal", "--print"], arguments].concat());
         let envelope = |value: &Value| (value["number"].as_i64().unwrap(), value["code"].as_str().unwrap().to_owned());
         sealed.as_array().unwrap().iter().map(envelope).collect()
     }

@@ -11,6 +11,7 @@ mod crash;
 mod demo;
 mod docs;
 mod emergency;
+mod envelopes;
 mod evidence;
 mod failures;
 mod files;

@@ -1,5 +1,6 @@
 //! `sallyport break-glass …`: envelopes, and what became of them.
 
+mod folder;
 mod review;
 mod seal;
 
@@ -14,7 +15,7 @@ use crate::store::envelopes::{EnvelopeRow, GLASS};
 /// `sallyport break-glass …`
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
-    /// Seal codes for a break-glass section; each is shown once
+    /// Seal envelopes for a break-glass section: each code is printed once, and is kept nowhere
     Seal(seal::Seal),
     /// List the envelopes, and what became of each; never their codes
     List,
@@ -26,7 +27,7 @@ pub enum Command {
         #[arg(long)]
         reason: String,
     },
-    /// Revoke an envelope and seal another one for the same
+    /// Seal an envelope in place of one that was used, or that is revoked by this
     Reseal(seal::Reseal),
     /// Set when an envelope opens nothing more
     Expire {

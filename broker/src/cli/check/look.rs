@@ -7,7 +7,7 @@ use std::path::Path;
 use jiff::Timestamp;
 use sallyport_policy::{AccountAuth, Place, Policy, Protocol};
 
-use super::Finding;
+use super::{Finding, envelopes};
 use crate::cli::{Context, printable};
 use crate::config::Config;
 use crate::install::{MASTER_KEY, READER};
@@ -147,6 +147,7 @@ async fn plant(store: &Store) -> Vec<Finding> {
             );
             findings.extend(unpinned(&policy));
             findings.extend(without_credential(&policy, store).await);
+            findings.extend(envelopes::look(&policy, store, Timestamp::now()).await);
             findings
         }
     }

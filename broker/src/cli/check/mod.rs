@@ -1,5 +1,6 @@
 //! `sallyport check`: does everything hold that a broker needs? Each line says ok, warn or fail, and how to mend it.
 
+mod envelopes;
 mod look;
 mod portal;
 
