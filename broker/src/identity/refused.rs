@@ -100,6 +100,9 @@ pub enum Refused {
     /// What the browser answered does not hold.
     #[error("the passkey's answer is refused: {0}")]
     WebAuthn(#[from] WebauthnError),
+    /// What the browser answered is longer than any browser's answer.
+    #[error("the passkey's answer is longer than any browser's")]
+    TooLong,
     /// The counter of a passkey went back: there may be a copy of it.
     #[error("the counter of {credential} went back: there may be a copy of it")]
     CounterWentBack {
@@ -152,6 +155,7 @@ impl Refused {
             Self::NoPasskey => "no-passkey",
             Self::UnknownPasskey => "unknown-passkey",
             Self::WebAuthn(_) => "webauthn",
+            Self::TooLong => "too-long",
             Self::CounterWentBack { .. } => "counter-went-back",
             Self::NotConfirmed => "not-confirmed",
             Self::Store(_) => "store",
@@ -182,7 +186,7 @@ impl Refused {
             Self::WrongCode | Self::WrongCodeByClock { .. } | Self::UsedCode => "This code is not valid.",
             Self::TooManyCodes { .. } => "Too many wrong codes. Wait a while, then try again.",
             Self::NoPasskey => "No passkey is enrolled for you. Ask an administrator for an invitation.",
-            Self::UnknownPasskey | Self::WebAuthn(_) => "This passkey was not accepted. Try again.",
+            Self::UnknownPasskey | Self::WebAuthn(_) | Self::TooLong => "This passkey was not accepted. Try again.",
             Self::CounterWentBack { .. } => {
                 "This passkey was not accepted: there may be a copy of it. Tell your administrator at once."
             }

@@ -200,6 +200,10 @@ impl Identities {
         now: Timestamp,
     ) -> Result<NewPasskey, Refused> {
         in_time(enrolling.begun, now)?;
+        bounded(&[
+            (&answer.response.client_data_json, LONGEST_CLIENT_DATA),
+            (&answer.response.attestation_object, LONGEST_ATTESTATION),
+        ])?;
         let passkey = self.party()?.finish_passkey_registration(answer, &enrolling.state)?;
         let damaged = |error| Refused::from(WebauthnError::ParseJSONFailure(error));
         Ok(NewPasskey {
@@ -230,6 +234,7 @@ impl Identities {
         now: Timestamp,
     ) -> Result<Asserted, Refused> {
         in_time(asserting.begun, now)?;
+        assertion_bounded(answer)?;
         let result = self.party()?.finish_passkey_authentication(answer, &asserting.state);
         let credential = BASE64URL_NOPAD.encode(answer.get_credential_id());
         let row = asserting.rows.into_iter().find(|row| row.credential == credential).ok_or(Refused::UnknownPasskey)?;
@@ -255,6 +260,7 @@ impl Identities {
         now: Timestamp,
     ) -> Result<Asserted, Refused> {
         in_time(discovering.begun, now)?;
+        assertion_bounded(answer)?;
         let party = self.party()?;
         let (handle, credential) = party.identify_discoverable_authentication(answer)?;
         let row = self.inner.store.passkey(&BASE64URL_NOPAD.encode(credential)).await?;
@@ -334,6 +340,19 @@ fn in_time(begun: Timestamp, now: Timestamp) -> Result<(), Refused> {
     if age.is_negative() || age > CEREMONY { Err(Refused::Stale { at: begun }) } else { Ok(()) }
 }
 
+/// What is taken of a browser goes on the record, or into the store: no more of it than a browser says.
+fn assertion_bounded(answer: &PublicKeyCredential) -> Result<(), Refused> {
+    bounded(&[
+        (&answer.response.client_data_json, LONGEST_CLIENT_DATA),
+        (&answer.response.authenticator_data, LONGEST_AUTHENTICATOR_DATA),
+        (&answer.response.signature, LONGEST_SIGNATURE),
+    ])
+}
+
+fn bounded(parts: &[(&[u8], usize)]) -> Result<(), Refused> {
+    if parts.iter().all(|(part, longest)| part.len() <= *longest) { Ok(()) } else { Err(Refused::TooLong) }
+}
+
 /// What authenticators keep of a person beside the name (WebAuthn section 5.4.3): the same for every passkey of theirs.
 fn user_handle(identity: &IdentityId) -> Uuid {
     let mut context = digest::Context::new(&digest::SHA256);
@@ -348,3 +367,11 @@ fn user_handle(identity: &IdentityId) -> Uuid {
 
 /// How long a browser may take for its answer.
 const CEREMONY: SignedDuration = SignedDuration::from_mins(5);
+/// Type, challenge and origin: some hundreds of bytes.
+const LONGEST_CLIENT_DATA: usize = 2 << 10;
+/// 37 bytes, and what extensions add.
+const LONGEST_AUTHENTICATOR_DATA: usize = 1 << 10;
+/// RSA with 4096 bits.
+const LONGEST_SIGNATURE: usize = 512;
+/// A new public key, with the certificates of who made the authenticator.
+const LONGEST_ATTESTATION: usize = 16 << 10;

@@ -18,6 +18,8 @@ pub(crate) struct SoftKey {
     pub(crate) origin: String,
     pub(crate) counter: u32,
     pub(crate) verifies: bool,
+    /// So many letters more than a browser says.
+    pub(crate) padding: usize,
     handle: Option<String>,
 }
 
@@ -25,7 +27,16 @@ impl SoftKey {
     pub(crate) fn new(name: &str, origin: &str) -> Self {
         let key = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).unwrap();
         let id = digest::digest(&digest::SHA256, key.public_key().as_ref()).as_ref().to_vec();
-        Self { key, id, name: name.to_owned(), origin: origin.to_owned(), counter: 0, verifies: true, handle: None }
+        Self {
+            key,
+            id,
+            name: name.to_owned(),
+            origin: origin.to_owned(),
+            counter: 0,
+            verifies: true,
+            padding: 0,
+            handle: None,
+        }
     }
 
     /// Answers `navigator.credentials.create`.
@@ -75,7 +86,8 @@ impl SoftKey {
 
     fn client_data(&self, kind: &str, options: &Value) -> Vec<u8> {
         let data = json!({
-            "type": kind, "challenge": options["challenge"], "origin": self.origin, "crossOrigin": false
+            "type": kind, "challenge": options["challenge"], "origin": self.origin, "crossOrigin": false,
+            "padding": "x".repeat(self.padding),
         });
         data.to_string().into_bytes()
     }

@@ -3,6 +3,27 @@
 use super::super::ceremony;
 use super::bed::Bed;
 use crate::identity::Refused;
+use crate::identity::tests::soft_key::SoftKey;
+
+/// What is signed goes on the record: nobody fills the chain by it.
+#[tokio::test]
+async fn an_answer_longer_than_any_browsers_is_refused() {
+    let bed = Bed::new().await;
+    let mut passkey = bed.passkey().await;
+    passkey.padding = 1500;
+    assert!(bed.assert_with(&mut passkey).await.is_ok());
+    passkey.padding = 2048;
+    assert!(matches!(bed.assert_with(&mut passkey).await, Err(Refused::TooLong)));
+    let (identities, now) = (&bed.entrance.broker.identities, bed.entrance.broker.now());
+    let (options, discovering) = identities.begin_discovery(now).unwrap();
+    let answer = serde_json::from_value(passkey.get(&options)).unwrap();
+    assert!(matches!(identities.finish_discovery(discovering, &answer, now).await, Err(Refused::TooLong)));
+    let mut another = SoftKey::new("gate.plant", "https://gate.plant:8443");
+    another.padding = 2048;
+    let (options, enrolling) = identities.begin_enrolment(&bed.alice, "", now).await.unwrap();
+    let answer = serde_json::from_value(another.create(&options)).unwrap();
+    assert!(matches!(identities.finish_enrolment(enrolling, &answer, now), Err(Refused::TooLong)));
+}
 
 /// Whoever proves nothing fills the chain with refusals no more here than at any door.
 #[tokio::test]

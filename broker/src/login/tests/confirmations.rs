@@ -20,7 +20,7 @@ impl Bed {
         broker.store.waiting_confirmation("alice", broker.now()).await.unwrap()
     }
 
-    async fn assert_with(&self, key: &mut SoftKey) -> Result<Asserted, Refused> {
+    pub(super) async fn assert_with(&self, key: &mut SoftKey) -> Result<Asserted, Refused> {
         let (identities, now) = (&self.entrance.broker.identities, self.entrance.broker.now());
         let (options, asserting) = identities.begin_assertion(&self.alice, now).await.unwrap();
         let answer = serde_json::from_value(key.get(&options)).unwrap();
