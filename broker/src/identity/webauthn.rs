@@ -107,8 +107,10 @@ pub struct NewPasskey {
 /// Nobody else can make one:
 ///
 /// ```compile_fail
-/// fn forge(identity: sallyport_policy::IdentityId, at: jiff::Timestamp) -> sallyport::identity::Asserted {
-///     sallyport::identity::Asserted { identity, at, ..todo!() }
+/// use sallyport::identity::{Asserted, Signed};
+///
+/// fn forge(identity: sallyport_policy::IdentityId, credential: String, at: jiff::Timestamp, signed: Signed) -> Asserted {
+///     Asserted { identity, credential, at, signed }
 /// }
 /// ```
 #[derive(Debug)]
