@@ -321,6 +321,18 @@ impl Identities {
     }
 }
 
+#[cfg(test)]
+impl Discovering {
+    /// One that nobody answers.
+    #[allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+    pub(crate) fn sample() -> Self {
+        let settings =
+            RelyingPartySettings { name: "gate.plant".to_owned(), origin: "https://gate.plant:8443".to_owned() };
+        let (_, state) = RelyingParty::new(&settings).unwrap().0.start_discoverable_authentication().unwrap();
+        Self { begun: Timestamp::UNIX_EPOCH, state }
+    }
+}
+
 /// What waits for a browser holds a challenge: nothing to show.
 macro_rules! hidden {
     ($($waiting:ident),*) => {$(

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::cookie::{Cookie, Print};
@@ -12,7 +12,7 @@ use crate::vault::Secret;
 
 /// As long as a challenge counts.
 const KEPT: Duration = Duration::from_secs(5 * 60);
-/// Of more, the oldest goes.
+/// Of more, the oldest goes: of strangers' one of theirs, so that however many they begin, nobody who has proven something waits in vain.
 const MOST: usize = 4096;
 
 /// What a challenge is for. An answer to another kind counts for nothing.
@@ -44,15 +44,33 @@ impl fmt::Debug for Ceremony {
     }
 }
 
+impl Ceremony {
+    /// Begun by somebody who has proven nothing: no password, no invitation, no sign-in.
+    fn of_stranger(&self) -> bool {
+        match self {
+            Self::SignIn(_) => true,
+            Self::Enrol { .. } | Self::Second(_) | Self::Confirm { .. } | Self::Totp(_) | Self::Lease { .. } => false,
+        }
+    }
+}
+
 /// All of them.
 #[derive(Debug, Default)]
-pub(super) struct Ceremonies(Mutex<HashMap<Print, (Instant, Ceremony)>>);
+pub(super) struct Ceremonies(Mutex<Kept>);
+
+#[derive(Debug, Default)]
+struct Kept {
+    strangers: HashMap<Print, (Instant, Ceremony)>,
+    known: HashMap<Print, (Instant, Ceremony)>,
+}
 
 impl Ceremonies {
     /// Keeps one, in place of any before of the same cookie.
     pub(super) fn keep(&self, cookie: &Cookie, ceremony: Ceremony, now: Instant) {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.len() >= MOST && !kept.contains_key(&cookie.print()) {
+        let mut kept = self.lock();
+        kept.remove(cookie);
+        let kept = if ceremony.of_stranger() { &mut kept.strangers } else { &mut kept.known };
+        if kept.len() >= MOST {
             let oldest = kept.iter().min_by_key(|(print, (begun, _))| (*begun, **print)).map(|(print, _)| *print);
             oldest.and_then(|print| kept.remove(&print));
         }
@@ -61,13 +79,71 @@ impl Ceremonies {
 
     /// Takes the one of this cookie. Whoever answers twice finds nothing.
     pub(super) fn take(&self, cookie: &Cookie, now: Instant) -> Option<Ceremony> {
-        let taken = self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&cookie.print());
+        let taken = self.lock().remove(cookie);
         taken.filter(|(begun, _)| now.saturating_duration_since(*begun) < KEPT).map(|(_, ceremony)| ceremony)
     }
 
     /// Drops what is over.
     pub(super) fn sweep(&self, now: Instant) {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.retain(|_, (begun, _)| now.saturating_duration_since(*begun) < KEPT);
+        let mut kept = self.lock();
+        let counts = |(begun, _): &mut (Instant, Ceremony)| now.saturating_duration_since(*begun) < KEPT;
+        kept.strangers.retain(|_, kept| counts(kept));
+        kept.known.retain(|_, kept| counts(kept));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Kept> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Kept {
+    fn remove(&mut self, cookie: &Cookie) -> Option<(Instant, Ceremony)> {
+        let print = cookie.print();
+        self.strangers.remove(&print).or_else(|| self.known.remove(&print))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stranger() -> Ceremony {
+        Ceremony::SignIn(Box::new(Discovering::sample()))
+    }
+
+    fn known() -> Ceremony {
+        Ceremony::Totp(Secret::new(Vec::new()))
+    }
+
+    #[test]
+    fn however_many_strangers_begin_whoever_has_proven_something_is_answered() {
+        let (ceremonies, begin) = (Ceremonies::default(), Instant::now());
+        let at = |second| begin + Duration::from_millis(second);
+        let (hers, first) = (Cookie::random(), Cookie::random());
+        ceremonies.keep(&hers, known(), at(0));
+        ceremonies.keep(&first, stranger(), at(1));
+        for number in 0..u64::try_from(MOST).unwrap_or(0) {
+            ceremonies.keep(&Cookie::random(), stranger(), at(2 + number));
+        }
+        assert_eq!(ceremonies.lock().strangers.len(), MOST, "they are bounded");
+        assert!(ceremonies.take(&first, at(5000)).is_none(), "the oldest of theirs went");
+        assert!(ceremonies.take(&hers, at(5000)).is_some());
+    }
+
+    #[test]
+    fn a_cookie_has_one_that_is_answered_once_and_in_time() {
+        let (ceremonies, begin, cookie) = (Ceremonies::default(), Instant::now(), Cookie::random());
+        ceremonies.keep(&cookie, stranger(), begin);
+        ceremonies.keep(&cookie, known(), begin);
+        assert!(matches!(ceremonies.take(&cookie, begin), Some(Ceremony::Totp(_))));
+        assert!(ceremonies.take(&cookie, begin).is_none());
+        ceremonies.keep(&cookie, known(), begin);
+        ceremonies.keep(&cookie, stranger(), begin);
+        assert!(matches!(ceremonies.take(&cookie, begin), Some(Ceremony::SignIn(_))));
+        ceremonies.keep(&cookie, stranger(), begin);
+        assert!(ceremonies.take(&cookie, begin + KEPT).is_none());
+        ceremonies.keep(&cookie, known(), begin);
+        ceremonies.sweep(begin + KEPT);
+        assert!(ceremonies.lock().known.is_empty());
     }
 }
