@@ -60,7 +60,7 @@ if (moments.length > 0) {
   setInterval(countDown, 1000);
 }
 
-// The stream says what waits now, as JSON: [{path, text}].
+// The stream says what waits now, as JSON: [{path, text}]. What else it says (that it cannot know) leaves the page as it is.
 const events = document.body.dataset.events;
 const waiting = document.querySelector("[data-waiting]");
 const request = document.querySelector("[data-request]")?.dataset.request;

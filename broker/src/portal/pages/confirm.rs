@@ -10,7 +10,7 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 
 use super::{frame, json, lead_to, notice, page as draw, passkeys};
-use crate::login::ceremony::{self, Stands, TypedNumber, WaitingLogin};
+use crate::login::ceremony::{self, CeremonyError, Stands, TypedNumber, WaitingLogin};
 use crate::portal::ceremonies::Ceremony;
 use crate::portal::look::{self, Confirm, Place, Shown};
 use crate::portal::signed_in::SignedIn;
@@ -29,7 +29,11 @@ pub(super) fn routes() -> Router<Arc<Site>> {
 
 /// The page.
 async fn page(State(site): State<Arc<Site>>, Path(code): Path<String>, person: SignedIn) -> Response<Body> {
-    let Some(row) = found(&site, &person, &code).await else { return notice::not_found(&site) };
+    let row = match found(&site, &person, &code).await {
+        Ok(Some(row)) => row,
+        Ok(None) => return notice::not_found(&site),
+        Err(_) => return notice::failed(&site, StatusCode::SERVICE_UNAVAILABLE),
+    };
     let state = match row.stands {
         Stands::Waiting => look::State::Waiting(Box::new(login(&row))),
         Stands::Confirmed => look::State::Done,
@@ -37,12 +41,21 @@ async fn page(State(site): State<Arc<Site>>, Path(code): Path<String>, person: S
         Stands::Refused => look::State::Refused,
         Stands::Over => look::State::Expired,
     };
-    draw(StatusCode::OK, &Confirm { frame: frame(&site, &person, Place::Elsewhere).await, state })
+    let mut frame = frame(&site, &person, Place::Elsewhere).await;
+    if let Some(person) = &mut frame.person {
+        // It is on the page already.
+        person.waiting.retain(|waiting| waiting.path != path(&row));
+    }
+    draw(StatusCode::OK, &Confirm { frame, state })
 }
 
 /// Refuses it: nothing is asked for that.
 async fn refuse(State(site): State<Arc<Site>>, Path(code): Path<String>, person: SignedIn) -> Response<Body> {
-    let Some(row) = found(&site, &person, &code).await else { return notice::not_found(&site) };
+    let row = match found(&site, &person, &code).await {
+        Ok(Some(row)) => row,
+        Ok(None) => return notice::not_found(&site),
+        Err(_) => return notice::failed(&site, StatusCode::SERVICE_UNAVAILABLE),
+    };
     match ceremony::refuse(site.broker(), &row).await {
         Ok(_) => lead_to(&path(&row)),
         Err(error) => {
@@ -59,7 +72,11 @@ async fn options(
     person: SignedIn,
     Json(fields): Json<json::Fields>,
 ) -> Response<Body> {
-    let Some(row) = found(&site, &person, &code).await else { return json::stale() };
+    let row = match found(&site, &person, &code).await {
+        Ok(Some(row)) => row,
+        Ok(None) => return json::stale(),
+        Err(_) => return json::failed(),
+    };
     let broker = site.broker();
     match ceremony::number(broker, &row, &fields.number).await {
         Ok(TypedNumber::Right) => {}
@@ -107,11 +124,9 @@ async fn finish(
 }
 
 /// Nobody else's, and nobody learns whether there is one.
-async fn found(site: &Site, person: &SignedIn, code: &str) -> Option<WaitingLogin> {
-    ceremony::by_code(site.broker(), person.identity(), code).await.unwrap_or_else(|error| {
-        crate::logging::counted!(error, "A login that waits cannot be looked up", %error);
-        None
-    })
+async fn found(site: &Site, person: &SignedIn, code: &str) -> Result<Option<WaitingLogin>, CeremonyError> {
+    let found = ceremony::by_code(site.broker(), person.identity(), code).await;
+    Ok(found.inspect_err(|error| crate::logging::counted!(error, "A login that waits cannot be looked up", %error))?)
 }
 
 fn path(row: &WaitingLogin) -> String {

@@ -29,6 +29,9 @@ const LISTENED: Duration = Duration::from_secs(25);
 /// However much is changed: one look after another.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(200);
 const NOTHING_NEW: &str = "retry: 500\n\n";
+/// Whether a login waits cannot be looked up: neither that one does nor that none does. It has no id, so that what was heard last stays
+/// so, and the page stays as it is.
+const UNKNOWN: &str = "retry: 5000\nevent: unknown\ndata: null\n\n";
 /// The id of what is heard while nothing waits.
 const NOTHING: &str = "-";
 
@@ -46,9 +49,9 @@ async fn listen(State(site): State<Arc<Site>>, request: Parts) -> Response<Body>
         let signed_in = match SignedIn::listening(&site, &request).await {
             Ok(Some(signed_in)) => signed_in,
             Ok(None) => return over(),
-            Err(_) => return said(NOTHING_NEW),
+            Err(_) => return said(UNKNOWN),
         };
-        let now = waiting(&site, &signed_in).await;
+        let Ok(now) = waiting(&site, &signed_in).await else { return said(UNKNOWN) };
         let id = now.as_ref().map_or(NOTHING, |login| login.path.trim_start_matches("/c/"));
         if heard != Some(id) {
             return said(&told(id, now.as_ref()));

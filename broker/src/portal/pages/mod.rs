@@ -24,7 +24,7 @@ use super::signed_in::SignedIn;
 use super::site::Site;
 use super::{assets, next, notice};
 use crate::logging::counted;
-use crate::login::ceremony;
+use crate::login::ceremony::{self, CeremonyError};
 
 /// Every page.
 pub(super) fn all(site: Arc<Site>) -> Router {
@@ -49,20 +49,22 @@ pub(super) fn all(site: Arc<Site>) -> Router {
 
 /// What is around a page of somebody who is signed in: a login of theirs that waits is on every one.
 pub(super) async fn frame(site: &Site, signed_in: &SignedIn, place: Place) -> Frame {
-    let waiting = waiting(site, signed_in).await;
+    // A page that cannot know shows none; what is open hears of one as soon as it can be known (`events`).
+    let waiting = waiting(site, signed_in).await.ok().flatten();
     let name = signed_in.identity().as_str().into();
     let person = Person { name, waiting: waiting.into_iter().collect(), events: Some(events::PATH.to_owned()) };
     Frame { csrf: signed_in.token.clone(), person: Some(person), place, ..bare_frame(site) }
 }
 
 /// The login of theirs that waits, if one does.
-async fn waiting(site: &Site, signed_in: &SignedIn) -> Option<Waiting> {
+///
+/// # Errors
+/// Nobody can say whether one does.
+async fn waiting(site: &Site, signed_in: &SignedIn) -> Result<Option<Waiting>, CeremonyError> {
     let broker = site.broker();
-    let row = ceremony::waiting(broker, signed_in.identity(), broker.now()).await.unwrap_or_else(|error| {
-        counted!(warn, "Logins that wait cannot be looked up", %error);
-        None
-    });
-    row.map(|row| Waiting {
+    let row = ceremony::waiting(broker, signed_in.identity(), broker.now()).await;
+    let row = row.inspect_err(|error| counted!(warn, "Logins that wait cannot be looked up", %error))?;
+    Ok(row.map(|row| Waiting {
         path: format!("/c/{}", row.code),
         text: format!("From {} to {}", row.source, row.target).into(),
     })

@@ -226,7 +226,7 @@ fn confirm(state: State) -> Confirm {
     Confirm { frame: signed_in(Place::Elsewhere, 0), state }
 }
 
-fn waits(turned_away: u32, tries_left: u32, problem: Option<&str>) -> State {
+pub(super) fn waits(turned_away: u32, tries_left: u32, problem: Option<&str>) -> State {
     State::Waiting(Box::new(Login {
         path: "/c/KQ7M-XW2P".to_owned(),
         name: "alice".into(),

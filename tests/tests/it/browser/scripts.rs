@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use askama::Template;
-use sallyport::portal::look::{Frame, Home, Person};
+use sallyport::portal::look::{Confirm, Frame, Home, Person};
 use sallyport_tests::{Browser, Network, Token};
 use serde_json::{Value, json};
 
-use super::samples::{HOSTILE, pages, stranger};
+use super::samples::{HOSTILE, pages, stranger, waits};
 use super::site::Site;
 
 /// What webauthn-rs answers, shortened: byte strings in base64url.
@@ -171,6 +171,24 @@ fn a_login_that_begins_to_wait_is_shown_at_once_and_as_text() {
     let links = browser.script("return [...document.querySelectorAll('[data-waiting] a')].map((a) => a.pathname)", &[]);
     assert_eq!(links, json!(["/c/KQ7M-XW2P"]));
     assert!(browser.title().starts_with("Reach"), "{}", browser.title());
+}
+
+/// Only what is known to wait no more says what became of it.
+#[test]
+fn a_page_that_shows_a_login_stays_as_it_is_while_the_broker_does_not_know() {
+    let network = Arc::new(Network::new());
+    let (site, browser) = (site(&network), Browser::start(&network));
+    let person = Person { name: "alice".into(), waiting: Vec::new(), events: Some("/events".to_owned()) };
+    let frame = Frame { person: Some(person), ..stranger() };
+    site.page("/live", &Confirm { frame, state: waits(0, 3, None) }.render().unwrap());
+    let unknown = "event: unknown\ndata: null\n\n";
+    // Another one that is shown behind it tells that the page has heard it.
+    let waiting = json!([{ "path": "/c/KQ7M-XW2P", "text": "this" }, { "path": "/c/KQ7M-1", "text": "another" }]);
+    site.events("/events", &format!("{unknown}event: waiting\ndata: {waiting}\n\n"));
+    browser.open(&format!("{}/live", site.origin));
+    browser.script("window.before = true", &[]);
+    browser.wait_for("[data-waiting] a");
+    assert_eq!(browser.script("return window.before === true", &[]), json!(true), "the page was drawn anew");
 }
 
 #[test]

@@ -41,3 +41,22 @@ fn the_stream_is_its_persons_own_and_keeps_no_sign_in_from_being_idle() {
     }
     assert_eq!(visitor.get("/").leads_to(), "/sign-in");
 }
+
+/// A page that shows a login that waits would take "nothing waits" for its end.
+#[test]
+fn while_nobody_can_say_whether_a_login_waits_neither_is_said() {
+    let plant = super::plant();
+    let alice = alice(&plant);
+    let portal = plant.portal();
+    let mut visitor = portal.visitor();
+    visitor.sign_in(&alice, PASSWORD);
+    plant.sql("ALTER TABLE confirmations RENAME TO away");
+    let heard = visitor.get("/events");
+    assert!(heard.body.contains("event: unknown\n") && !heard.body.contains("event: waiting"), "{heard}");
+    assert!(!heard.body.contains("id:"), "what was heard before stays so: {heard}");
+    assert_eq!(visitor.get("/c/KQ7M-XW2P").status, 503);
+    plant.sql("ALTER TABLE away RENAME TO confirmations");
+    let heard = visitor.get("/events");
+    assert!(heard.body.contains("event: waiting\ndata: []\n"), "{heard}");
+    assert_eq!(visitor.get("/c/KQ7M-XW2P").status, 404);
+}
