@@ -8,7 +8,8 @@
 //!
 //! One login of a person waits at a time: whoever has their key cannot make them tired of refusing. One from where the person was
 //! lately makes another from elsewhere leave, so that it does not keep them out either. Logins of the same first factor and address
-//! wait together (14 hosts of Ansible at once): the lease that follows from the one confirmation lets them all in.
+//! wait together (14 hosts of Ansible at once): the lease that follows from the one confirmation lets them all in. After a refusal
+//! nobody is asked about another of its first factor and address for a while.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,9 +17,10 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use sallyport_plain::excerpt;
 
+use super::held_back;
 use crate::audit::{AuditError, AuditEvent};
 use crate::broker::Broker;
-use crate::identity::Verified;
+use crate::identity::{Verified, network};
 use crate::store::StoreError;
 use crate::store::confirmations::{ConfirmationRow, ConfirmationState, Other, Queued};
 
@@ -75,6 +77,9 @@ pub(crate) enum NoConfirmation {
     /// Another login of the same person does.
     #[error("another login of the same person waits for its confirmation")]
     Busy,
+    /// One like it was refused lately.
+    #[error("a login with the same first factor and from the same address was refused in the portal lately")]
+    HeldBack,
     /// There is no portal, or no passkey of theirs.
     #[error("no passkey can be used")]
     NoPasskey,
@@ -91,6 +96,7 @@ impl NoConfirmation {
     pub(crate) fn sentence(&self) -> &'static str {
         match self {
             Self::Busy => "another login of yours waits for its confirmation in the portal. Decide that one first.",
+            Self::HeldBack => "one like it was refused in the portal a moment ago. Wait a while, then connect again.",
             Self::NoPasskey => "you have no passkey that can be used.",
             Self::Store(_) | Self::Audit(_) => "the broker cannot ask for it now. Try again later.",
         }
@@ -105,6 +111,9 @@ impl Waiting {
             return Err(NoConfirmation::NoPasskey);
         }
         let now = broker.now();
+        if is_held_back(broker, first, now).await? {
+            return Err(NoConfirmation::HeldBack);
+        }
         let latest = now.saturating_add(LONGEST).unwrap_or(now);
         let row = ConfirmationRow {
             id: ulid::Ulid::generate().to_string().to_lowercase(),
@@ -247,6 +256,16 @@ impl Drop for Waiting {
             });
         }
     }
+}
+
+/// Whether one like it was refused lately: by the same first factor, from the same address (of IPv6, the same network).
+async fn is_held_back(broker: &Broker, first: &Verified, now: Timestamp) -> Result<bool, StoreError> {
+    let since = now.saturating_sub(held_back::REMEMBERED).unwrap_or(now);
+    let refused = broker.store.refused_confirmations(first.identity().as_str(), first.credential(), since).await?;
+    let here = network(first.source());
+    let alike = |row: &ConfirmationRow| row.source.parse().is_ok_and(|source| network(source) == here);
+    let times: Vec<Timestamp> = refused.iter().filter(|row| alike(row)).filter_map(|row| row.decided_at).collect();
+    Ok(held_back::held_until(&times, now).is_some())
 }
 
 /// `BCDF-2345`

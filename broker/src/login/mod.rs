@@ -16,6 +16,7 @@ pub(crate) mod ceremony;
 mod client;
 pub(crate) mod confirmation;
 mod entrance;
+mod held_back;
 pub(crate) mod lease;
 mod local_forward;
 mod name;

@@ -10,7 +10,7 @@ use sqlx::FromRow;
 
 use super::genuine::Stored;
 use super::witness::Witness;
-use super::{Genuine, Store, StoreError, Write, micros, timestamp};
+use super::{Genuine, Listed, Store, StoreError, Write, micros, timestamp};
 use crate::vault::RowText;
 
 /// How a login that waits stands.
@@ -207,6 +207,27 @@ impl Store {
             Ok(query.bind(identity).bind(micros(now)).fetch_optional(self.reader()?).await?)
         };
         self.genuine(read).await
+    }
+
+    /// The logins of this identity by this first factor that were refused since then.
+    pub async fn refused_confirmations(
+        &self,
+        identity: &str,
+        credential: &str,
+        since: Timestamp,
+    ) -> Result<Vec<ConfirmationRow>, StoreError> {
+        let rows: Vec<Row> = sqlx::query_as(
+            "SELECT * FROM confirmations WHERE identity = $1 AND credential = $2 AND state = 'refused'
+                AND decided_at > $3 ORDER BY decided_at DESC LIMIT 100",
+        )
+        .bind(identity)
+        .bind(credential)
+        .bind(micros(since))
+        .fetch_all(self.reader()?)
+        .await?;
+        let listed = self.listed(rows).await?;
+        // One that somebody else wrote holds nobody back.
+        Ok(listed.into_iter().filter_map(Listed::genuine).map(Genuine::into_inner).collect())
     }
 
     /// Tries a number; a wrong one counts.

@@ -20,6 +20,9 @@ const LEASE_LOOKS: u32 = 60;
 
 const BUSY: &str = "Another login of yours waits for its confirmation in the portal.";
 
+const HELD_BACK: &str =
+    "A login like this was refused in the portal a moment ago: for a while, none can be confirmed there.";
+
 impl Attempt {
     /// Says what is due. A login of somebody with a passkey begins to wait in the portal.
     pub(super) async fn ask_second(&mut self, mut first: Box<FirstFactor>) -> Step {
@@ -35,11 +38,14 @@ impl Attempt {
                     first.ways = Ways::Confirmation { waiting: Box::new(waiting), code };
                 }
                 Err(NoConfirmation::NoPasskey) => first.ways = Ways::Code,
-                Err(NoConfirmation::Busy) if code => {
-                    BUSY.clone_into(&mut instruction);
+                Err(error @ (NoConfirmation::Busy | NoConfirmation::HeldBack)) => {
+                    let sentence = if matches!(error, NoConfirmation::Busy) { BUSY } else { HELD_BACK };
+                    if !code {
+                        return self.farewell(sentence);
+                    }
+                    sentence.clone_into(&mut instruction);
                     first.ways = Ways::Code;
                 }
-                Err(NoConfirmation::Busy) => return self.farewell(BUSY),
                 Err(NoConfirmation::Store(error)) => {
                     counted!(warn, "Nobody can confirm a login in the portal", %error);
                     first.ways = Ways::Code;

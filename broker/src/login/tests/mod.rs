@@ -4,6 +4,7 @@
 mod bed;
 mod bounds;
 mod confirmations;
+mod held_back;
 mod signing_in;
 
 use std::time::Duration;

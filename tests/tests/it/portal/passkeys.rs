@@ -113,6 +113,11 @@ fn no_login_is_confirmed_blindly() {
     guessed.expect("This login was refused in the portal.");
     assert_eq!(guessed.ended().code(), Some(255));
 
+    // At once, another is not even asked about.
+    let mut held_back = login(&alice);
+    held_back.expect("A login like this was refused in the portal a moment ago");
+    assert_eq!(held_back.ended().code(), Some(255));
+    plant.sql("DELETE FROM confirmations");
     let mut refused = login(&alice);
     let (link, _) = shown(&refused);
     browser.open(&link);
