@@ -16,6 +16,7 @@ pub(super) const STOPPED_WITHIN: Duration = Duration::from_secs(5);
 const DISMISSED_WITHIN: Duration = Duration::from_millis(50);
 
 const TOO_LONG: &str = "the login took too long";
+const GONE: &str = "the client has gone";
 
 /// Why a connection must go, and how long it may take to hear that.
 #[derive(Debug)]
@@ -38,7 +39,7 @@ pub(crate) async fn dismissed(
             biased;
             () = pass.must_make_room() => "too many connections wait for their login",
             () = tokio::time::sleep_until(login_by) => TOO_LONG,
-            () = gone(socket) => "the client has gone",
+            () = gone(socket) => GONE,
         }
     };
     tokio::select! {
@@ -48,11 +49,13 @@ pub(crate) async fn dismissed(
     }
 }
 
-/// Resolves when a connection within another has not logged in and it is too late.
-pub(crate) async fn overdue(logged_in: &CancellationToken, login_by: Instant) -> Dismissal {
+/// Resolves when a connection within another has not logged in, and it is too late or nothing more comes of its client.
+pub(crate) async fn overdue(logged_in: &CancellationToken, left: &CancellationToken, login_by: Instant) -> Dismissal {
     let must_go = async {
-        tokio::time::sleep_until(login_by).await;
-        TOO_LONG
+        tokio::select! {
+            () = tokio::time::sleep_until(login_by) => TOO_LONG,
+            () = left.cancelled() => GONE,
+        }
     };
     unless_logged_in(logged_in, must_go).await
 }

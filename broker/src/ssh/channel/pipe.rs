@@ -16,18 +16,28 @@ use super::reader::Received;
 /// What may stand in each direction of the pipe itself.
 const PIPE: usize = 256 * 1024;
 
-/// The channel's bytes as a stream; it ends when either side ends.
-pub(crate) fn pipe(channel: Channel<server::Msg>, flow: Flow) -> impl AsyncRead + AsyncWrite + Unpin + Send + 'static {
+/// The channel's bytes as a stream, which ends when either side ends; and what is cancelled when the client has ended its side. Whoever
+/// reads the stream may not be reading at that moment.
+pub(crate) fn pipe(
+    channel: Channel<server::Msg>,
+    flow: Flow,
+) -> (impl AsyncRead + AsyncWrite + Unpin + Send + 'static, CancellationToken) {
     let (near, far) = tokio::io::duplex(PIPE);
     let (from_far, to_far) = tokio::io::split(far);
     let id = channel.id();
     let (read, write) = channel.split();
     let write = Arc::new(write);
-    let stop = CancellationToken::new();
+    let (stop, left) = (CancellationToken::new(), CancellationToken::new());
     let received = Received::windowed(read, id, &flow, stop.clone());
-    tokio::spawn(incoming(received.clone(), to_far, Arc::clone(&write), stop.clone()));
+    let comes = incoming(received.clone(), to_far, Arc::clone(&write), stop.clone());
+    let ended = left.clone();
+    tokio::spawn(async move {
+        // Also where its task is cut short.
+        let _ended = ended.drop_guard();
+        comes.await;
+    });
     tokio::spawn(outgoing(from_far, write, flow, received, stop));
-    near
+    (near, left)
 }
 
 async fn incoming(

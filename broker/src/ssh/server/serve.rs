@@ -84,10 +84,10 @@ fn jump(server: Arc<Server>, jump: Jump) {
         let handler = PersonHandler::inner(server, JumpLogin::new(session, asset, service), line.clone(), self::jump);
         asked.reply.accept().await;
         let end = Instant::now() + login;
-        let stream = pipe(asked.channel, outer);
+        let (stream, left) = pipe(asked.channel, outer);
         let logged_in = line.logged_in.clone();
         let connection = Connection { config, stream, handler, line, speaks_by: end, name };
-        serve(connection, overdue(&logged_in, end), || {}).await;
+        serve(connection, overdue(&logged_in, &left, end), || {}).await;
         // It keeps its place until it is really over.
         drop(place);
     });

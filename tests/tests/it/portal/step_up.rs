@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::thread;
 use std::time::Duration;
 
-use sallyport_tests::{Peer, Setup, Token, Tunnel, eventually, finish_within};
+use sallyport_tests::{Peer, Plant, Running, Setup, Token, Tunnel, eventually, finish_within};
 
 use super::passkeys::{browser, confirm, enrol_and_sign_in, invited};
 
@@ -44,16 +44,42 @@ fn fourteen_hosts_of_ansible_begin_at_once_and_one_confirmation_lets_them_all_in
     assert_eq!(confirmations, 1);
 }
 
-#[test]
-fn a_target_that_asks_for_a_passkey_gets_it_at_the_inner_login_and_for_a_stream() {
-    let plant = Setup::with_tcp().portal().start();
+/// Whoever has these roles proves a passkey for each target.
+fn ask_for_a_passkey(plant: &Plant, roles: &[&str]) {
     let asks = "factors = [\"webauthn\"]\n";
     let mut text = plant.plant_file();
-    for role in ["engineer", "integrator"] {
+    for role in roles {
         let grant = format!("[[role.{role}.grant]]\n");
         text = text.replace(&grant, &format!("{grant}{asks}"));
     }
     plant.apply(&text);
+}
+
+/// Nothing is left of it but the connection around it, which says that nothing more comes.
+#[test]
+fn an_ssh_that_is_killed_leaves_no_inner_login_waiting() {
+    let plant = super::plant();
+    ask_for_a_passkey(&plant, &["engineer"]);
+    let alice = plant.person("alice");
+    let link = plant.json(&["identity", "invite", "alice"])["link"].as_str().unwrap().to_owned();
+    let browser = browser(&plant);
+    let _key = browser.authenticator(Token::KeyWithPin);
+    enrol_and_sign_in(&browser, &link);
+    alice.ssh(["broker", "ls"]).ok();
+    let mut ssh = alice.leased("ssh");
+    ssh.arg("-F").arg(alice.config()).args(["ews-1", "echo through"]);
+    let mut ssh = Running::start("ssh", ssh, &alice.folder().join("killed.log"));
+    let waits = || plant.sql("SELECT COUNT(*) FROM confirmations WHERE state = 'waiting'").trim() == "1";
+    eventually("the inner login waits", Duration::from_secs(20), || waits().then_some(()));
+    assert!(ssh.log().contains("ews-1 asks for a fresh confirmation."), "{}", ssh.log());
+    ssh.kill();
+    eventually("nothing waits any more", Duration::from_secs(5), || (!waits()).then_some(()));
+}
+
+#[test]
+fn a_target_that_asks_for_a_passkey_gets_it_at_the_inner_login_and_for_a_stream() {
+    let plant = Setup::with_tcp().portal().start();
+    ask_for_a_passkey(&plant, &["engineer", "integrator"]);
     let alice = plant.person("alice");
     let link = plant.json(&["identity", "invite", "alice"])["link"].as_str().unwrap().to_owned();
     let browser = browser(&plant);

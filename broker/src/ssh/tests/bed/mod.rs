@@ -267,7 +267,7 @@ impl server::Handler for Gate {
         if port == 22 {
             let inner = self.another();
             reply.accept().await;
-            let stream = inner.context.person.meter(crate::ssh::pipe(channel, self.context.person.clone()));
+            let stream = inner.context.person.meter(crate::ssh::pipe(channel, self.context.person.clone()).0);
             tokio::spawn(async move {
                 if let Ok(running) = server::run_stream(gate_config(), stream, inner).await {
                     let _ends_somehow = running.await;
