@@ -100,6 +100,13 @@ impl TotpSettings {
         now.as_second().div_euclid(self.period.0)
     }
 
+    /// When a step began; nothing for the one before any code was used.
+    #[must_use]
+    pub fn begin(&self, step: i64) -> Option<Timestamp> {
+        let second = step.checked_mul(self.period.0).filter(|second| *second >= 0)?;
+        Timestamp::from_second(second).ok()
+    }
+
     /// Which step's code this is: now's, or one to either side. Takes the same time whatever is right.
     pub(crate) fn matching(&self, seed: &Secret<Vec<u8>>, code: &str, now: Timestamp, last_step: i64) -> Match {
         let mut found = Match::None;

@@ -13,12 +13,21 @@ use crate::store::webauthn::PasskeyRow;
 pub struct OwnFactors {
     /// Passkeys and security keys, the oldest first.
     pub passkeys: Vec<PasskeyRow>,
-    /// Since when there is an authenticator.
-    pub authenticator_since: Option<Timestamp>,
+    /// The authenticator, where there is one.
+    pub authenticator: Option<OwnAuthenticator>,
     /// How many recovery codes are left.
     pub recovery_codes_left: usize,
     /// SSH keys, the oldest first.
     pub keys: Vec<KeyRow>,
+}
+
+/// An authenticator as its owner sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OwnAuthenticator {
+    /// Since when there is one.
+    pub since: Timestamp,
+    /// Of when the last code is that was used: the step that it spent says so.
+    pub used_at: Option<Timestamp>,
 }
 
 impl Identities {
@@ -29,7 +38,10 @@ impl Identities {
         let keys = store.keys(name).await?.into_iter().filter_map(Listed::genuine);
         Ok(OwnFactors {
             passkeys: passkeys.map(crate::store::Genuine::into_inner).collect(),
-            authenticator_since: store.totp(name).await?.map(|totp| totp.enrolled_at),
+            authenticator: store
+                .totp(name)
+                .await?
+                .map(|totp| OwnAuthenticator { since: totp.enrolled_at, used_at: totp.settings.begin(totp.last_step) }),
             recovery_codes_left: store.recovery_codes_left(name).await?,
             keys: keys.map(crate::store::Genuine::into_inner).collect(),
         })

@@ -53,8 +53,6 @@ pub struct SshKey {
     pub fingerprint: Shown,
     /// When it was added.
     pub added: When,
-    /// When it was used last.
-    pub used: Option<When>,
 }
 
 /// An authenticator app to set up: it counts only once a code of it was given.

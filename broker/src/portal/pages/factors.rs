@@ -38,7 +38,7 @@ async fn page(State(site): State<Arc<Site>>, person: SignedIn) -> Response<Body>
 
 async fn shown(site: &Site, person: &SignedIn) -> Result<Factors, Refused> {
     let own = site.broker().identities.own_factors(person.identity()).await?;
-    let last = own.authenticator_since.is_none() && own.passkeys.len() == 1;
+    let last = own.authenticator.is_none() && own.passkeys.len() == 1;
     Ok(Factors {
         frame: frame(site, person, Place::Factors).await,
         passkeys: own
@@ -52,12 +52,14 @@ async fn shown(site: &Site, person: &SignedIn) -> Result<Factors, Refused> {
                 removable: !last,
             })
             .collect(),
-        authenticator: own.authenticator_since.map(|since| Authenticator { added: since.into(), used: None }),
+        authenticator: own
+            .authenticator
+            .map(|app| Authenticator { added: app.since.into(), used: app.used_at.map(Into::into) }),
         recovery_left: own.recovery_codes_left,
         ssh_keys: own
             .keys
             .iter()
-            .map(|key| SshKey { fingerprint: Shown::from(&key.fingerprint), added: key.added_at.into(), used: None })
+            .map(|key| SshKey { fingerprint: Shown::from(&key.fingerprint), added: key.added_at.into() })
             .collect(),
     })
 }

@@ -160,7 +160,6 @@ fn factors() -> Factors {
     let ssh_key = SshKey {
         fingerprint: "SHA256:9mJ1n3vX0eVqW0mF2QmY7o0i3zq1b2c3d4e5f6g7h8I".into(),
         added: at("07:00:00").into(),
-        used: Some(at("13:39:00").into()),
     };
     Factors {
         frame: Frame { said: Some("“Blue key” counts from now on.".to_owned()), ..signed_in(Place::Factors, 0) },
