@@ -153,6 +153,12 @@ impl Person {
         step
     }
 
+    /// Takes the key of another app, in base32, in the place of the one before, and gives that back.
+    pub fn with_key(&mut self, key: &str) -> Option<String> {
+        *self.last_step.lock().expect("the last step") = 0;
+        self.seed.replace(key.to_owned())
+    }
+
     /// The code of the authenticator app for a time.
     pub fn code_at(&self, unix_seconds: u64) -> String {
         let seed = self.seed.as_deref().expect("this person has no second factor");

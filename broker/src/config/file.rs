@@ -182,4 +182,6 @@ pub struct PortalSection {
     pub idle: Option<Spanned<String>>,
     /// A sign-in ends after so long, whatever is asked.
     pub longest: Option<Spanned<String>>,
+    /// Whoever adds or removes a factor has given a second one within so long.
+    pub fresh: Option<Spanned<String>>,
 }

@@ -30,6 +30,8 @@ pub struct Portal {
     pub idle: Duration,
     /// A sign-in ends after so long, whatever is asked.
     pub longest: Duration,
+    /// Whoever adds or removes a factor has given a second one within so long.
+    pub fresh: Duration,
 }
 
 impl Check<'_> {
@@ -62,6 +64,7 @@ impl Check<'_> {
             key: self.folder.join(portal.key.unwrap_or_else(|| "portal.key".into())),
             idle: self.positive(portal.idle, Duration::from_mins(15)),
             longest: self.positive(portal.longest, Duration::from_hours(8)),
+            fresh: self.positive(portal.fresh, Duration::from_mins(5)),
         })
     }
 
@@ -131,8 +134,9 @@ mod tests {
     fn check(portal: &str, expected: Expect) {
         let said = match read(portal).map(|config| config.portal) {
             Ok(Some(portal)) => {
-                let Portal { listen, name, origin, certificate, key, idle, longest } = portal;
-                format!("{listen:?} {name} {origin} {} {} {idle:?} {longest:?}", certificate.display(), key.display())
+                let Portal { listen, name, origin, certificate, key, idle, longest, fresh } = portal;
+                let (certificate, key) = (certificate.display(), key.display());
+                format!("{listen:?} {name} {origin} {certificate} {key} {idle:?} {longest:?} {fresh:?}")
             }
             Ok(None) => "none".to_owned(),
             Err(problems) => problems,
@@ -145,7 +149,7 @@ mod tests {
         check(
             "name = 'gate.plant.example'",
             expect![
-                "[0.0.0.0:8443] gate.plant.example https://gate.plant.example:8443 /etc/sallyport/portal.crt /etc/sallyport/portal.key 900s 28800s"
+                "[0.0.0.0:8443] gate.plant.example https://gate.plant.example:8443 /etc/sallyport/portal.crt /etc/sallyport/portal.key 900s 28800s 300s"
             ],
         );
         let origin = |portal: &str| read(portal).unwrap().portal.unwrap().origin;

@@ -1,5 +1,6 @@
 //! A fresh second factor of somebody who has logged in: because a target asks for one, or for what they open next.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use jiff::SignedDuration;
@@ -8,6 +9,7 @@ use sallyport_policy::Proof;
 use super::confirmation::{NoConfirmation, Outcome, Waiting, Wanted};
 use super::lease;
 use crate::audit::AuditEvent;
+use crate::broker::Broker;
 use crate::identity::{MultiFactor, Offer};
 use crate::live::Target;
 use crate::session::{Authenticated, Session};
@@ -25,10 +27,19 @@ pub(crate) async fn prove_again(
     session: &Session<Authenticated>,
     offer: Offer<'_>,
 ) -> Result<MultiFactor, &'static str> {
-    let broker = session.broker();
-    let (identity, source) = (session.proof().identity().to_string(), session.source().to_string());
+    proven_again(session.broker(), session.proof(), session.source(), offer).await
+}
+
+/// The same of somebody who is signed in to the portal.
+pub(crate) async fn proven_again(
+    broker: &Broker,
+    proof: &MultiFactor,
+    source: IpAddr,
+    offer: Offer<'_>,
+) -> Result<MultiFactor, &'static str> {
+    let (identity, source) = (proof.identity().to_string(), source.to_string());
     let factor = offer.word().to_owned();
-    let proven = broker.identities.prove_again(session.proof(), offer, broker.now()).await;
+    let proven = broker.identities.prove_again(proof, offer, broker.now()).await;
     let event = match &proven {
         Ok(_) => AuditEvent::FactorAccepted { identity, source, factor, credential: "step-up".to_owned() },
         Err(refused) => AuditEvent::FactorRefused { identity, source, factor, reason: refused.to_string() },

@@ -25,6 +25,8 @@ pub(super) enum Ceremony {
     Second(Box<Asserting>),
     /// To confirm a login that waits.
     Confirm { asserting: Box<Asserting>, login: Box<WaitingLogin> },
+    /// To prove again that it is them, before a factor is added or removed.
+    Prove(Box<Asserting>),
     /// To prove an authenticator that is not enrolled yet.
     Totp(Secret<Vec<u8>>),
     /// To let a key or password of theirs in from this address for a while.
@@ -38,6 +40,7 @@ impl fmt::Debug for Ceremony {
             Self::SignIn(_) => "SignIn",
             Self::Second(_) => "Second",
             Self::Confirm { .. } => "Confirm",
+            Self::Prove(_) => "Prove",
             Self::Totp(_) => "Totp",
             Self::Lease { .. } => "Lease",
         })
@@ -49,7 +52,12 @@ impl Ceremony {
     fn of_stranger(&self) -> bool {
         match self {
             Self::SignIn(_) => true,
-            Self::Enrol { .. } | Self::Second(_) | Self::Confirm { .. } | Self::Totp(_) | Self::Lease { .. } => false,
+            Self::Enrol { .. }
+            | Self::Second(_)
+            | Self::Confirm { .. }
+            | Self::Prove(_)
+            | Self::Totp(_)
+            | Self::Lease { .. } => false,
         }
     }
 }

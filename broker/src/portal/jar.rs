@@ -95,6 +95,18 @@ impl<T> Jar<T> {
     }
 }
 
+impl<T> Jar<T> {
+    /// Puts another thing in the place of what goes with a cookie: it lasts no longer for that. Nothing where nothing goes with it.
+    pub(super) fn replace(&self, cookie: &Cookie, thing: T, now: Instant) {
+        let mut all = self.lock();
+        let Some(kept) = all.get_mut(&cookie.print()).filter(|kept| self.bounds.counts(kept, now)) else { return };
+        kept.used = now;
+        let before = std::mem::replace(&mut kept.thing, thing);
+        drop(all);
+        drop(before);
+    }
+}
+
 impl<T: Clone> Jar<T> {
     /// What goes with a cookie.
     pub(super) fn look(&self, cookie: &Cookie, now: Instant, used: bool) -> Option<T> {
@@ -215,6 +227,23 @@ mod tests {
         assert!(jar.take(&cookie, begin).is_none());
         jar.put_back(taken, begin + Duration::from_secs(599));
         assert!(jar.take(&cookie, begin + Duration::from_secs(600)).is_none());
+    }
+
+    #[test]
+    fn what_is_put_in_the_place_of_another_lasts_no_longer_than_that() {
+        let (jar, begin) = (Jar::new(BOUNDS), Instant::now());
+        let cookie = jar.keep(person("alice"), 7, begin);
+        jar.replace(&Cookie::random(), 9, begin);
+        for minute in 1..=9 {
+            jar.replace(&cookie, 8, begin + Duration::from_secs(59 * minute));
+        }
+        assert_eq!(jar.look(&cookie, begin + Duration::from_secs(599), false), None, "idle");
+        let cookie = jar.keep(person("alice"), 7, begin);
+        (1..=10).for_each(|minute| jar.replace(&cookie, minute, begin + Duration::from_secs(59 * minute)));
+        assert_eq!(jar.look(&cookie, begin + Duration::from_secs(599), false), Some(10));
+        assert_eq!(jar.look(&cookie, begin + Duration::from_secs(600), false), None, "old");
+        jar.replace(&cookie, 11, begin + Duration::from_secs(600));
+        assert_eq!(jar.lock().len(), 0);
     }
 
     #[test]

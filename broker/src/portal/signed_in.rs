@@ -7,6 +7,7 @@ use axum::body::Body;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{Method, Response, StatusCode};
+use jiff::SignedDuration;
 use sallyport_policy::IdentityId;
 
 use super::answer::{plain, to_sign_in};
@@ -39,6 +40,14 @@ enum Use {
 impl SignedIn {
     pub(super) fn identity(&self) -> &IdentityId {
         self.proof.identity()
+    }
+
+    /// Whether a second factor was given lately enough to change factors by it.
+    pub(super) fn is_fresh(&self, site: &Site) -> bool {
+        let longest = SignedDuration::try_from(site.settings().fresh).unwrap_or(SignedDuration::ZERO);
+        let now = site.broker().now();
+        // A proof from the future is a clock that went back.
+        self.proof.second().is_some_and(|proof| proof.at <= now && now.duration_since(proof.at) < longest)
     }
 
     /// Who is signed in behind a request, if anybody is.

@@ -99,6 +99,7 @@ mod tests {
             key: "portal.key".into(),
             idle: std::time::Duration::ZERO,
             longest: std::time::Duration::ZERO,
+            fresh: std::time::Duration::ZERO,
         };
         let at = |text: &str| text.parse::<Timestamp>().unwrap();
         let mut examined = Examined {

@@ -15,6 +15,7 @@ fn portal(folder: &Path, name: &str) -> Portal {
         key: folder.join("portal.key"),
         idle: Duration::from_secs(60),
         longest: Duration::from_secs(600),
+        fresh: Duration::from_secs(300),
     }
 }
 

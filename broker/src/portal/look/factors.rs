@@ -12,6 +12,8 @@ use super::text::{Shown, When};
 pub struct Factors {
     /// What is around it.
     pub frame: Frame,
+    /// What must be proven again before anything can be changed here.
+    pub prove: Option<ProveAgain>,
     /// Passkeys and security keys.
     pub passkeys: Vec<Passkey>,
     /// The authenticator app, where there is one.
@@ -20,6 +22,17 @@ pub struct Factors {
     pub recovery_left: usize,
     /// The keys that ssh may sign in with.
     pub ssh_keys: Vec<SshKey>,
+}
+
+/// How somebody can prove again that it is they who are signed in.
+#[derive(Clone, Debug)]
+pub struct ProveAgain {
+    /// Whether a passkey or security key does.
+    pub key: bool,
+    /// Whether a code does.
+    pub code: bool,
+    /// Why the last one did not do.
+    pub problem: Option<String>,
 }
 
 /// A passkey or security key.

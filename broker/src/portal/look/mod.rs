@@ -25,7 +25,7 @@ pub mod words;
 mod tests;
 
 pub use confirm::{Confirm, Login, State};
-pub use factors::{Authenticator, Factors, Passkey, Recovery, SshKey, Totp};
+pub use factors::{Authenticator, Factors, Passkey, ProveAgain, Recovery, SshKey, Totp};
 pub use frame::{Assets, Frame, Person, Place, Waiting};
 pub use home::{Home, Now, Reachable};
 pub use invitation::Invitation;

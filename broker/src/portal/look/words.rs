@@ -8,6 +8,8 @@ pub const WRONG_CODE: &str = "That code did not work. Wait for the next one, and
 pub const WRONG_KEY: &str = "That key was not accepted. Try again, or use another factor of yours.";
 /// The number of the terminal.
 pub const WRONG_NUMBER: &str = "That is not the number that the terminal shows.";
+/// What a script is told that changes factors too long after the last proof.
+pub const PROVE_AGAIN: &str = "It was too long ago that you proved who you are. Reload this page, and prove it again.";
 /// The sign-in took too long, or too many guesses.
 pub const SIGN_IN_OVER: &str = "This sign-in is over. Begin again.";
 

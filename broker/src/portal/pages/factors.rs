@@ -13,13 +13,16 @@ use super::{frame, json, lead_to, notice, page as draw, passkeys};
 use crate::identity::Refused;
 use crate::identity::admin::{Admin, AdminError};
 use crate::portal::ceremonies::Ceremony;
-use crate::portal::look::{Authenticator, Factors, Passkey, Place, Shown, SshKey};
+use crate::portal::look::{Authenticator, Factors, Passkey, Place, ProveAgain, Shown, SshKey, words};
 use crate::portal::signed_in::SignedIn;
 use crate::portal::site::Site;
 
+/// Where they are shown, and where a second factor is asked for before any is changed.
+pub(super) const HERE: &str = "/factors";
+
 pub(super) fn routes() -> Router<Arc<Site>> {
     Router::new()
-        .route("/factors", get(page))
+        .route(HERE, get(page))
         .route("/factors/passkey/options", post(passkey_options))
         .route("/factors/passkey/finish", post(passkey_finish))
         .route("/factors/passkey/{credential}/remove", post(passkey_remove))
@@ -27,20 +30,30 @@ pub(super) fn routes() -> Router<Arc<Site>> {
 
 /// The page.
 async fn page(State(site): State<Arc<Site>>, person: SignedIn) -> Response<Body> {
-    match shown(&site, &person).await {
-        Ok(page) => draw(StatusCode::OK, &page),
+    show(&site, &person, StatusCode::OK, None).await
+}
+
+/// The page, with why the last proof did not do.
+pub(super) async fn show(site: &Site, person: &SignedIn, status: StatusCode, problem: Option<&str>) -> Response<Body> {
+    match shown(site, person, problem).await {
+        Ok(page) => draw(status, &page),
         Err(error) => {
             crate::logging::counted!(error, "Somebody's factors cannot be looked up", %error);
-            notice::failed(&site, StatusCode::SERVICE_UNAVAILABLE)
+            notice::failed(site, StatusCode::SERVICE_UNAVAILABLE)
         }
     }
 }
 
-async fn shown(site: &Site, person: &SignedIn) -> Result<Factors, Refused> {
+async fn shown(site: &Site, person: &SignedIn, problem: Option<&str>) -> Result<Factors, Refused> {
     let own = site.broker().identities.own_factors(person.identity()).await?;
     let last = own.authenticator.is_none() && own.passkeys.len() == 1;
     Ok(Factors {
         frame: frame(site, person, Place::Factors).await,
+        prove: (!person.is_fresh(site)).then(|| ProveAgain {
+            key: !own.passkeys.is_empty(),
+            code: own.authenticator.is_some(),
+            problem: problem.map(str::to_owned),
+        }),
         passkeys: own
             .passkeys
             .iter()
@@ -64,12 +77,15 @@ async fn shown(site: &Site, person: &SignedIn) -> Result<Factors, Refused> {
     })
 }
 
-/// One more passkey: asked of somebody who is signed in with two factors.
+/// One more passkey: asked of somebody who has lately proven two factors.
 async fn passkey_options(
     State(site): State<Arc<Site>>,
     person: SignedIn,
     Json(fields): Json<json::Fields>,
 ) -> Response<Body> {
+    if !person.is_fresh(&site) {
+        return json::refused(words::PROVE_AGAIN);
+    }
     match passkeys::name(&fields.name) {
         Ok(name) => passkeys::begin(&site, &person.cookie, person.identity().clone(), name, None).await,
         Err(sentence) => json::refused(sentence),
@@ -96,6 +112,9 @@ async fn passkey_remove(
     Path(credential): Path<String>,
     person: SignedIn,
 ) -> Response<Body> {
+    if !person.is_fresh(&site) {
+        return lead_to(HERE);
+    }
     let broker = site.broker();
     match admin(&site, &person).remove_own_passkey(person.identity(), &credential, broker.now()).await {
         // The last one stays, and the page says why.

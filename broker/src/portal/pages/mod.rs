@@ -8,6 +8,7 @@ mod invitation;
 mod json;
 mod leases;
 mod passkeys;
+mod prove;
 mod sessions;
 mod sign_in;
 mod totp;
@@ -36,6 +37,7 @@ pub(super) fn all(site: Arc<Site>) -> Router {
         .merge(invitation::routes())
         .merge(leases::routes())
         .merge(passkeys::routes())
+        .merge(prove::routes())
         .merge(sessions::routes())
         .merge(sign_in::routes())
         .merge(totp::routes())
@@ -67,5 +69,5 @@ async fn waiting(site: &Site, signed_in: &SignedIn) -> Result<Option<Waiting>, C
     Ok(row.map(|row| Waiting {
         path: format!("/c/{}", row.code),
         text: format!("From {} to {}", row.source, row.target).into(),
-    })
+    }))
 }

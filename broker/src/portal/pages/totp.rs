@@ -29,6 +29,9 @@ pub(super) fn routes() -> Router<Arc<Site>> {
 
 /// A new seed, which is kept nowhere until it is proven.
 async fn begin(State(site): State<Arc<Site>>, person: SignedIn) -> Response<Body> {
+    if !person.is_fresh(&site) {
+        return lead_to(factors::HERE);
+    }
     show(&site, &person, TotpSettings::default().new_seed(), None).await
 }
 
@@ -82,6 +85,9 @@ async fn prove(State(site): State<Arc<Site>>, person: SignedIn, Form(typed): For
 
 /// New recovery codes, shown once.
 async fn recovery(State(site): State<Arc<Site>>, person: SignedIn) -> Response<Body> {
+    if !person.is_fresh(&site) {
+        return lead_to(factors::HERE);
+    }
     match factors::admin(&site, &person).new_recovery_codes(person.identity()).await {
         Ok(codes) => {
             let page = Recovery {

@@ -4,8 +4,8 @@ use askama::Template;
 use jiff::Timestamp;
 use sallyport::portal::look::{
     Assets, Authenticator, Choice, Confirm, Factors, Frame, Home, Invitation, LiveSession, Login, Lost, MyLease,
-    NewLease, Notice, Now, Passkey, Person, Place, Qr, Reachable, Recovery, Second, Sessions, SignIn, Span, SshKey,
-    State, Totp, Waiting, words,
+    NewLease, Notice, Now, Passkey, Person, Place, ProveAgain, Qr, Reachable, Recovery, Second, Sessions, SignIn, Span,
+    SshKey, State, Totp, Waiting, words,
 };
 
 /// What somebody would write into a name to act on whoever reads it.
@@ -27,6 +27,7 @@ pub(super) fn pages() -> Vec<(&'static str, String)> {
         ("sessions-empty", draw(no_sessions())),
         ("factors", draw(factors())),
         ("factors-empty", draw(no_factors())),
+        ("factors-prove", draw(prove_again())),
         ("totp", draw(totp(true, None))),
         ("totp-wrong", draw(totp(false, Some(words::WRONG_CODE)))),
         ("recovery", draw(recovery())),
@@ -162,6 +163,7 @@ fn factors() -> Factors {
         added: at("07:00:00").into(),
     };
     Factors {
+        prove: None,
         frame: Frame { said: Some("“Blue key” counts from now on.".to_owned()), ..signed_in(Place::Factors, 0) },
         passkeys: vec![
             passkey("1", "Blue key", Some(at("14:02:00").into()), true),
@@ -173,8 +175,14 @@ fn factors() -> Factors {
     }
 }
 
+fn prove_again() -> Factors {
+    let prove = ProveAgain { key: true, code: true, problem: Some(words::WRONG_CODE.to_owned()) };
+    Factors { frame: signed_in(Place::Factors, 0), prove: Some(prove), ..factors() }
+}
+
 fn no_factors() -> Factors {
     Factors {
+        prove: None,
         frame: signed_in(Place::Factors, 0),
         passkeys: Vec::new(),
         authenticator: None,

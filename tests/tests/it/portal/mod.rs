@@ -1,6 +1,7 @@
 //! The portal, asked as a browser asks and as no browser does.
 
 mod events;
+mod factors;
 mod flood;
 mod forms;
 mod headers;
