@@ -67,6 +67,14 @@ impl PermitRule {
             Self::Emergency(_) | Self::Lifted { .. } => None,
         }
     }
+
+    /// The break-glass section that gives it, alone or by what it lifts.
+    pub fn emergency(&self) -> Option<&EmergencyRef> {
+        match self {
+            Self::Grant(_) => None,
+            Self::Emergency(emergency) | Self::Lifted { emergency, .. } => Some(emergency),
+        }
+    }
 }
 
 impl fmt::Display for PermitRule {

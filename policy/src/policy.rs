@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::asset::{Asset, Conduit, Service, Zone};
 use crate::break_glass::BreakGlass;
+use crate::decision::PermitRule;
 use crate::error::PlantError;
 use crate::filter::FilterSection;
 use crate::names::{AssetId, RoleId, ServiceName, ZoneId};
@@ -108,6 +109,12 @@ impl Policy {
     /// The break-glass section of this name.
     pub fn emergency(&self, name: &str) -> Option<&BreakGlass> {
         self.break_glass.get(name)
+    }
+
+    /// Whether what this rule gives is reached also in a zone that is isolated.
+    pub fn opens_isolated(&self, rule: &PermitRule) -> bool {
+        let section = rule.emergency().and_then(|emergency| self.emergency(&emergency.name));
+        section.is_some_and(|section| section.in_isolation)
     }
 
     /// The service meant by a host and a port: the asset by plant name (in any case) or by literal address, and the port

@@ -652,6 +652,35 @@ events! {
         /// On which asset.
         asset: String,
     }
+    /// A zone was isolated: every session into it ends, and none begins, until two people have lifted it.
+    ZoneIsolated = "SP-5501" "zone.isolated" Alert Process Fails {
+        /// The isolation. While no lift of it is confirmed, this entry alone keeps the zone isolated.
+        isolation: String,
+        /// The zone.
+        zone: String,
+        /// Why.
+        reason: String,
+    }
+    /// Somebody proposes that the isolation of a zone be lifted. It stands until another person confirms that, within an hour.
+    ZoneLiftProposed = "SP-5502" "zone.lift-proposed" Warning Process Fails {
+        /// The isolation.
+        isolation: String,
+        /// The zone.
+        zone: String,
+        /// Why.
+        reason: String,
+    }
+    /// The isolation of a zone was lifted.
+    ZoneLifted = "SP-5503" "zone.lifted" Alert Process Fails {
+        /// The isolation.
+        isolation: String,
+        /// The zone.
+        zone: String,
+        /// Who had proposed it.
+        proposed_by: String,
+        /// Why, as whoever confirmed it says.
+        reason: String,
+    }
     /// Everything sealed was sealed again with a new master key.
     SecretsRekeyed = "SP-5302" "secrets.rekeyed" Notice Process Fails {
         /// How many values.

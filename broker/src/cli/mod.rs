@@ -23,6 +23,7 @@ pub mod serve;
 pub mod session;
 pub mod window;
 pub mod workstation;
+pub mod zone;
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -87,6 +88,9 @@ pub enum Command {
     /// Let somebody write certain points for a time
     #[command(subcommand)]
     Window(window::Command),
+    /// Isolate a zone in an emergency, so that nobody reaches it, and lift that by two people
+    #[command(subcommand)]
+    Zone(zone::Command),
     /// Learn a filter from what was done, and try one on captured traffic
     #[command(subcommand)]
     Filter(filter::Command),
@@ -164,6 +168,7 @@ async fn dispatch(command: Command, context: &Context) -> Result<(), CliError> {
         Command::Account(command) => account::run(command, context).await,
         Command::Lease(command) => lease::run(command, context).await,
         Command::Window(command) => window::run(command, context).await,
+        Command::Zone(command) => zone::run(command, context).await,
         Command::Filter(command) => filter::run(command, context).await,
         Command::BreakGlass(command) => break_glass::run(command, context).await,
         Command::Recording(command) => recording::run(command, context).await,

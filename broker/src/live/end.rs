@@ -39,6 +39,11 @@ pub enum End {
         /// What `decide` said, for the log and the audit.
         reason: String,
     },
+    /// The zone was isolated.
+    Isolated {
+        /// Which.
+        zone: String,
+    },
     /// An administrator ended it.
     EndedBy {
         /// Who.
@@ -69,6 +74,7 @@ impl End {
             End::Expired => "expired",
             End::WindowClosed => "window-closed",
             End::Revoked { .. } => "revoked",
+            End::Isolated { .. } => "isolated",
             End::EndedBy { .. } => "ended-by",
             End::RecordingFailed => "recording-failed",
             End::BrokerStopping => "broker-stopping",
@@ -82,6 +88,7 @@ impl End {
         match self {
             End::Revoked { reason } | End::Malformed { reason } | End::AssetMisbehaved { reason } => reason,
             End::EndedBy { actor } => actor,
+            End::Isolated { zone } => zone,
             End::Left
             | End::AssetClosed
             | End::Denied
@@ -119,6 +126,7 @@ impl End {
             End::Expired => format!("The session to {asset} ended: its longest duration is over."),
             End::WindowClosed => format!("The session to {asset} ended: its time window closed."),
             End::Revoked { .. } => format!("The session to {asset} ended: you may no longer reach it."),
+            End::Isolated { zone } => format!("The session to {asset} ended: {zone} was isolated."),
             End::EndedBy { .. } => format!("The session to {asset} was ended by an administrator."),
             End::RecordingFailed => format!("The session to {asset} ended: it could not be recorded."),
             End::BrokerStopping => format!("The session to {asset} ended: the broker is stopping."),

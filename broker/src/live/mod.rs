@@ -3,10 +3,12 @@
 
 mod allowance;
 mod end;
+mod isolated;
 mod registry;
 mod target;
 
 pub(crate) use end::End;
+pub(crate) use isolated::Isolated;
 pub(crate) use registry::Registry;
 pub(crate) use registry::{Live, Registered, Switch, Times};
 pub(crate) use target::Endpoint;

@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use sallyport_policy::{Permit, Proof, Subject, Terms};
+use sallyport_policy::{Permit, Proof, Subject, Terms, ZoneId};
 use tokio::sync::watch;
 
 use super::allowance::{Allowances, Place};
-use super::{End, Target};
+use super::{End, Isolated, Target};
 use crate::emergency::Opening;
 use crate::store::sessions::{NewSession, SessionEnd};
 use crate::store::{Store, StoreError};
@@ -26,6 +26,8 @@ pub struct Registry {
     draining: AtomicBool,
     /// The last sentence for everybody who has a session.
     sentence: Sentences,
+    /// The zones that were isolated when that was looked up last.
+    isolated: Mutex<Arc<Isolated>>,
     /// What everybody has taken of this broker.
     pub(crate) allowances: Arc<Allowances>,
 }
@@ -54,6 +56,8 @@ pub(crate) struct Live {
     /// The emergency that it belongs to.
     pub(crate) emergency: Option<Arc<Opening>>,
     pub(crate) target: Target,
+    /// Where the asset lay when the session began.
+    pub(crate) zone: ZoneId,
     pub(crate) permit: Permit,
     /// The limits in time; a changed policy moves them.
     pub(crate) times: watch::Sender<Times>,
@@ -219,6 +223,18 @@ impl Registry {
             }
         }
         refused.map_or(Ok(()), Err)
+    }
+
+    /// The zones that were isolated when that was looked up last.
+    pub(crate) fn isolated(&self) -> Arc<Isolated> {
+        Arc::clone(&self.isolated.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Keeps which zones are isolated now.
+    pub(crate) fn keep_isolated(&self, isolated: Isolated) -> Arc<Isolated> {
+        let isolated = Arc::new(isolated);
+        *self.isolated.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&isolated);
+        isolated
     }
 
     pub(crate) fn find(&self, id: &str) -> Option<Arc<Live>> {

@@ -2,6 +2,7 @@
 
 mod apply;
 mod diff;
+mod isolation;
 mod read;
 
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use tracing::warn;
 
 pub use apply::{ApplyError, apply};
 pub use diff::{PlantDiff, TextDiff};
+pub use isolation::{IsolationError, Lifting, TO_CONFIRM, Wish, isolate, lift};
 pub use read::{PlantFiles, ReadPlantError, read_files};
 
 use crate::store::{Store, StoreError};

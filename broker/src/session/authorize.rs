@@ -12,6 +12,7 @@ use sallyport_policy::{
 };
 
 use super::asked_for::AskedFor;
+use super::isolation;
 use super::refusal::{Refusal, printable, refusal};
 use super::{Authenticated, Session};
 use crate::audit::{AuditError, AuditEvent, Entered};
@@ -178,6 +179,10 @@ impl Session<Authenticated> {
         decision: Decision,
     ) -> Result<Authorization, Refusal> {
         let Considered { subject, target, asked, now } = considered;
+        if let Some(refusal) = isolation::bars(self, policy, &target.asset, &decision).await? {
+            self.put_denial_on_record(asked.denied(refusal.to_string())).await?;
+            return Err(refusal);
+        }
         let put = self.put_on_record(asked.decided(&decision)).await;
         put.map_err(|error| Refusal::Unavailable(error.to_string()))?;
         Ok(match decision {

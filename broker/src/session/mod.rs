@@ -17,6 +17,7 @@ mod emergency;
 mod end_asked;
 mod evidence;
 mod forward;
+mod isolation;
 mod limits;
 mod record;
 mod refusal;

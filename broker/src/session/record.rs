@@ -203,6 +203,7 @@ impl Authorized {
             begun: Instant::now(),
             emergency,
             target: authorized.target.clone(),
+            zone: authorized.zone.clone(),
             permit: authorized.permit.clone(),
             times: tokio::sync::watch::Sender::new(Times::of(&authorized.permit.terms)),
             switch: Switch::new(),

@@ -1,6 +1,6 @@
 //! Why a session is refused: in full for log and audit, and in one plain sentence for the person.
 
-use sallyport_policy::{Denial, DenialReason, Unmet};
+use sallyport_policy::{Denial, DenialReason, Unmet, ZoneId};
 
 /// Why not. The reason is for log and audit; the person sees [`Refusal::sentence`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -11,6 +11,14 @@ pub enum Refusal {
     /// As many sessions as their grant allows are live, and nothing else stands in the way.
     #[error("denied: {0} sessions by this grant are live, and it allows no more")]
     Concurrent(u32),
+    /// The policy would permit it, and nobody may reach that zone now.
+    #[error("denied: zone `{zone}` is isolated: {reason}")]
+    Isolated {
+        /// The zone.
+        zone: ZoneId,
+        /// Why, as whoever isolated it wrote.
+        reason: String,
+    },
     /// They ask for sessions faster than anybody works.
     #[error("denied: sessions are asked for faster than the terms `sessions` of their roles allow")]
     TooFast,
@@ -32,6 +40,7 @@ impl Refusal {
         match self {
             Refusal::Denied(_) | Refusal::Standing(_) => not_for_you(host),
             Refusal::Concurrent(limit) => no_more_than(*limit),
+            Refusal::Isolated { zone, reason } => format!("{zone} is isolated: {}", printable(reason)),
             Refusal::TooFast => {
                 "You start sessions faster than your roles allow. Wait a moment, then try again.".to_owned()
             }

@@ -9,9 +9,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::authorize::standing_words;
 use super::emergency::{lifted_now, permitted_now};
+use super::isolation;
 use crate::broker::Broker;
 use crate::identity::{CLOCK_JUMP, Standing};
 use crate::live::{End, Live, Times};
+use crate::logging::counted;
 
 /// A look without a cause, in case a change was announced and the announcement lost.
 const ANYWAY: Duration = Duration::from_secs(5);
@@ -21,6 +23,31 @@ const LOOKED_WITHIN: Duration = Duration::from_secs(5);
 
 /// Watches for changes until the broker stops. One of the long-lived tasks of a broker.
 pub async fn keep_watch(broker: Arc<Broker>, stop: CancellationToken) {
+    // By itself: a look at every session may take its time, and an isolation may not.
+    tokio::join!(keep_permits(&broker, &stop), keep_isolation(&broker, &stop));
+}
+
+/// Ends what goes into a zone that is isolated.
+async fn keep_isolation(broker: &Arc<Broker>, stop: &CancellationToken) {
+    let mut changes = broker.store.changes();
+    let mut policy = broker.policy.changed();
+    loop {
+        match tokio::time::timeout(LOOKED_WITHIN, isolation::end_all(broker)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => counted!(warn, "Which zones are isolated could not be looked up", %error),
+            Err(_) => counted!(warn, "Which zones are isolated could not be looked up in time"),
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            changed = changes.changed() => if changed.is_err() { return },
+            // An asset may have moved into such a zone.
+            changed = policy.changed() => if changed.is_err() { return },
+            () = tokio::time::sleep(ANYWAY) => {}
+        }
+    }
+}
+
+async fn keep_permits(broker: &Arc<Broker>, stop: &CancellationToken) {
     let mut changes = broker.store.changes();
     let mut policy = broker.policy.changed();
     loop {
@@ -31,7 +58,7 @@ pub async fn keep_watch(broker: Arc<Broker>, stop: CancellationToken) {
             () = tokio::time::sleep(ANYWAY) => {}
         }
         // A database that hangs in the middle of an answer must not end the watch for good.
-        if tokio::time::timeout(LOOKED_WITHIN, look_at_all(&broker)).await.is_err() {
+        if tokio::time::timeout(LOOKED_WITHIN, look_at_all(broker)).await.is_err() {
             tracing::warn!("Live sessions could not be looked at in time");
         }
     }
@@ -58,6 +85,7 @@ async fn look_at_all(broker: &Arc<Broker>) {
 /// A look at a session that was just entered: what was revoked between its authorization and now was announced before it
 /// could be found. It ends then before anything was sent anywhere, and also when it cannot be looked at.
 pub(super) async fn look_at_new(broker: &Arc<Broker>, live: &Live) {
+    isolation::end_new(broker, live).await;
     match verdict(broker, live, &broker.live.snapshot()).await {
         Verdict::Stays => {}
         Verdict::Revoked(reason) => live.switch.end(End::Revoked { reason }),

@@ -12,8 +12,8 @@ use serde_json::Value;
 use super::genuine::Stored;
 use super::witness::{Witness, witness};
 use super::{
-    AlteredRow, Store, StoreError, Write, confirmations, envelopes, factors, identities, invitations, leases, plants,
-    webauthn, windows,
+    AlteredRow, Store, StoreError, Write, confirmations, envelopes, factors, identities, invitations, isolations,
+    leases, plants, webauthn, windows,
 };
 use crate::vault::{RowFault, RowMac};
 
@@ -42,6 +42,7 @@ macro_rules! each_table {
         $self.$call::<envelopes::Row>($($argument),*).await?;
         $self.$call::<leases::Row>($($argument),*).await?;
         $self.$call::<windows::Row>($($argument),*).await?;
+        $self.$call::<isolations::Lift>($($argument),*).await?;
         $self.$call::<plants::Row>($($argument),*).await?;
     };
 }

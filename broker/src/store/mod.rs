@@ -50,6 +50,7 @@ mod genuine;
 mod grouped;
 pub mod identities;
 pub mod invitations;
+pub mod isolations;
 pub mod leases;
 mod open;
 pub mod plants;

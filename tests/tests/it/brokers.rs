@@ -10,13 +10,13 @@ use sallyport_tests::{Finished, Person, Plant, Postgres, Running, Setup, eventua
 
 const SECOND_PORT: u16 = 2223;
 
-struct Pair {
-    plant: Plant,
+pub(crate) struct Pair {
+    pub(crate) plant: Plant,
     second: Running,
 }
 
 impl Pair {
-    fn start() -> Pair {
+    pub(crate) fn start() -> Pair {
         let plant = Setup::standard().on(&Arc::new(Postgres::start())).start();
         let folder = plant.folder().join("second");
         let mut init = Command::new(sallyport());
@@ -34,7 +34,7 @@ impl Pair {
     }
 
     /// A person whose ssh_config names the second broker too.
-    fn person(&self, name: &str) -> Person {
+    pub(crate) fn person(&self, name: &str) -> Person {
         let person = self.plant.person(name);
         let text = fs::read_to_string(person.config()).unwrap().replace("Port 2222", &format!("Port {SECOND_PORT}"));
         fs::write(second_config(&person), text).unwrap();
@@ -45,7 +45,7 @@ impl Pair {
     }
 }
 
-fn second_config(person: &Person) -> PathBuf {
+pub(crate) fn second_config(person: &Person) -> PathBuf {
     person.folder().join("ssh_config.second")
 }
 

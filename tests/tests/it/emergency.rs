@@ -25,6 +25,14 @@ max_duration = "10m"
 review_within = "24h"
 envelopes = 2
 
+[break_glass.island]
+assets = ["ews-1"]
+services = ["ssh"]
+accounts = ["operator"]
+max_duration = "1h"
+review_within = "24h"
+in_isolation = true
+
 [break_glass.moment]
 assets = ["ews-1"]
 services = ["ssh"]
@@ -271,6 +279,34 @@ fn it_ends_by_the_time_that_has_passed_and_another_envelope_extends_it() {
     assert!(lasted > Duration::from_secs(75) && lasted < Duration::from_secs(110), "{lasted:?}");
     // Both are over now.
     glass.direct(&one, "ews-1", "echo in").refused();
+}
+
+/// A zone that was isolated is shut for an emergency, too, unless its section speaks of it.
+#[test]
+fn an_isolated_zone_opens_to_the_section_that_says_so_alone_with_the_database_or_without() {
+    let postgres = Arc::new(Postgres::start());
+    let glass = Glass::on(Setup::standard().on(&postgres));
+    let sealed = |rule: &str| glass.seal(&["--rule", rule, "--count", "3"]);
+    let (shut, open) = (sealed("control-room"), sealed("island"));
+    let stays = ["-l", "glass:operator@ews-1", "broker", STAY];
+    let mut ends = finish_later(glass.command(&[&shut[2].1, "a reason"], &stays));
+    let mut goes_on = finish_later(glass.command(&[&open[2].1, "a reason"], &stays));
+    until("two sessions", || live(&glass.plant).len() == 2);
+    glass.plant.sallyport(&["zone", "isolate", "cell-1", "--reason", "a leak"]).ok();
+    until("one of them ends", || live(&glass.plant).len() == 1);
+    ends.wait().unwrap();
+    let asks = |envelopes: &[(i64, String)], at: usize| glass.direct(&envelopes[at].1, "ews-1", "echo in");
+    assert!(asks(&shut, 0).refused().contains("cell-1 is isolated: a leak"));
+    assert_eq!(asks(&open, 0).ok(), "in\n");
+    // As the broker saw it last.
+    glass.plant.settle();
+    postgres.crash();
+    assert!(asks(&shut, 1).refused().contains("cell-1 is isolated: a leak"));
+    assert_eq!(asks(&open, 1).ok(), "in\n");
+    assert!(goes_on.try_wait().unwrap().is_none(), "what the section opens goes on");
+    postgres.start_again();
+    goes_on.kill().unwrap();
+    goes_on.wait().unwrap();
 }
 
 #[test]

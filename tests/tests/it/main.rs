@@ -22,6 +22,7 @@ mod fuzz_regressions;
 mod harness;
 mod hostile;
 mod identity;
+mod isolation;
 mod modbus;
 mod portal;
 mod rdp;

@@ -75,7 +75,7 @@ impl Database {
 
 impl Database {
     /// Opens it with a master key, for what reads and writes rows under MACs.
-    async fn with_key(&self) -> Store {
+    pub(crate) async fn with_key(&self) -> Store {
         let (store, path) = (self.open().await, self.directory.path().join("rows.key"));
         let source = MasterKeySource::File(path.clone());
         let master = MasterKey::load(&source).or_else(|_| MasterKey::create(&path)).expect("a master key");
