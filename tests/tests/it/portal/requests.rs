@@ -97,6 +97,25 @@ fn nothing_is_smuggled_behind_a_request() {
     assert!(!answer.body.contains("HTTP/1.1"), "{answer}");
 }
 
+/// The same form, with its cookie and token, in the two ways to say how long it is: browsers use one of them.
+#[test]
+fn a_body_in_chunks_is_not_read() {
+    let plant = plant();
+    let portal = plant.portal();
+    let mut visitor = portal.visitor();
+    visitor.get("/sign-in");
+    let fields = sallyport_tests::form(&[("csrf", visitor.csrf.as_str()), ("name", "alice"), ("password", "wrong")]);
+    let head = format!(
+        "POST /sign-in HTTP/1.1\r\n{HOST}\r\n{}\r\nOrigin: https://gate.plant.example:8443\r\n\
+         Content-Type: application/x-www-form-urlencoded\r\n",
+        visitor.cookie_line().remove(0)
+    );
+    let whole = portal.raw(format!("{head}Content-Length: {}\r\n\r\n{fields}", fields.len()).as_bytes()).unwrap();
+    assert!(whole.status == 403 && whole.body.contains("That did not work."), "{whole}");
+    let chunked = format!("{head}Transfer-Encoding: chunked\r\n\r\n{:x}\r\n{fields}\r\n0\r\n\r\n", fields.len());
+    assert_eq!(portal.raw(chunked.as_bytes()).map(|answer| answer.status), Some(400));
+}
+
 #[test]
 fn a_head_or_a_body_larger_than_any_of_ours_is_refused() {
     let plant = plant();
