@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ed25519_dalek::SigningKey;
 use jiff::{SignedDuration, Timestamp};
@@ -16,14 +17,15 @@ use super::{App, Mode, without_database};
 use crate::audit::{Audit, AuditConfig, AuditEvent};
 use crate::broker::Broker;
 use crate::config::Config;
+use crate::emergency::SNAPSHOT;
 use crate::identity::{CertificateRules, Identities, RelyingPartySettings, Settings};
 use crate::live::{End, Registry};
 use crate::metrics::MetricsServer;
 use crate::plant::PolicyCell;
 use crate::portal::Listening;
 use crate::recording::{Found, Recordings};
-use crate::store::Store;
 use crate::store::sessions::SessionEnd;
+use crate::store::{Store, StoreError};
 use crate::vault::{MasterKey, Vault, adopt_once};
 
 pub(super) async fn start(config: Config, takeover: bool) -> Result<App, StartError> {
@@ -42,14 +44,17 @@ pub(super) async fn start(config: Config, takeover: bool) -> Result<App, StartEr
         None => None,
     };
 
-    let store = match Store::open(&config.database).await {
-        Err(error) if error.is_unavailable() => {
+    let late = |_| Err(StoreError::Unavailable("it did not open in time".to_owned()));
+    let opened = tokio::time::timeout(OPENED_WITHIN, Store::open(&config.database)).await.unwrap_or_else(late);
+    let store = match opened {
+        Err(error @ (StoreError::Unavailable(_) | StoreError::ReadOnly(_))) => {
             let bound = Bound { metrics, listeners };
             return without_database::start(config, bound, error).await;
         }
         opened => opened?,
     };
-    let vault = Vault::open(store.clone(), &MasterKey::load(&config.master_key)?).await?;
+    let master = MasterKey::load(&config.master_key)?;
+    let vault = Vault::open(store.clone(), &master).await?;
     let evidence = vault.evidence_key()?;
     let claimed = match presence::claim(&store, &config.name, &config.audit_spool, takeover).await {
         Ok(claimed) => claimed,
@@ -80,7 +85,9 @@ pub(super) async fn start(config: Config, takeover: bool) -> Result<App, StartEr
     let recordings =
         Recordings::open(config.recording.clone(), &config.name, Arc::new(keys), store.clone(), audit.clone())?;
     let live = Arc::new(Registry::default());
-    let emergencies = emergencies(&config, &store, &vault, &audit, None)?;
+    // Until the database has told anew, and if it never does.
+    let kept = without_database::kept(&config.audit_spool.with_file_name(SNAPSHOT), &master).ok();
+    let emergencies = emergencies(&config, &store, &vault, &audit, kept)?;
     let broker = Arc::new(Broker { config, store, vault, audit, policy, recordings, identities, emergencies, live });
 
     {
@@ -165,6 +172,9 @@ async fn listen(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, StartError
     }
     Ok(listeners)
 }
+
+/// A database that takes a connection and then no more: longer than any migration of the schema takes.
+const OPENED_WITHIN: Duration = Duration::from_secs(90);
 
 /// A broker that was away for longer does not believe its clock about the age of recordings at once.
 const LONG_AWAY: SignedDuration = SignedDuration::from_hours(7 * 24);

@@ -38,10 +38,13 @@ pub(super) async fn heartbeat(broker: Arc<Broker>, instance: String, stop: Cance
                 .await;
         let result = beaten.unwrap_or_else(|_| Err(StoreError::Unavailable("no answer".to_owned())));
         metrics::gauge!("sallyport_database_up").set(if result.is_ok() { 1.0 } else { 0.0 });
-        if result.is_ok()
-            && let Err(error) = broker.live.settle(&broker.store).await
-        {
-            warn!(%error, "Ends of sessions could not be stored");
+        if result.is_ok() {
+            // What it does not come to now, it comes to with the next beat.
+            match timeout(HEARTBEAT_WITHIN, broker.live.settle(&broker.store)).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => warn!(%error, "Starts and ends of sessions could not be stored"),
+                Err(_) => warn!("Starts and ends of sessions could not be stored in time"),
+            }
         }
         let failed = result.is_err();
         match result {
@@ -73,15 +76,26 @@ pub(super) async fn wait_for_database(broker: Arc<Broker>, stop: CancellationTok
         if !broker.live.is_empty() || !broker.emergencies.going_on().is_empty() {
             continue;
         }
-        match timeout(HEARTBEAT_WITHIN, Store::look(&broker.config.database)).await {
-            Ok(Ok(store)) => {
-                store.close().await;
-                return info!("The database answers again");
-            }
+        match timeout(HEARTBEAT_WITHIN, answers(&broker)).await {
+            // Of an earlier release: the next start brings it up to date.
+            Ok(Ok(()) | Err(StoreError::OlderSchema { .. })) => return info!("The database answers again"),
             Ok(Err(error)) => counted!(warn, "Only emergencies are served: the database does not answer", %error),
             Err(_) => counted!(warn, "Only emergencies are served: the database does not answer in time"),
         }
     }
+}
+
+/// Whether the database can be read and written. What began or ended without it is entered on the way.
+async fn answers(broker: &Broker) -> Result<(), StoreError> {
+    let store = Store::look(&broker.config.database).await?;
+    let written = async {
+        store.begin_quiet_write().await?.commit_nothing().await?;
+        broker.live.settle(&store).await?;
+        broker.recordings.settle_into(&store).await
+    };
+    let written = written.await;
+    store.close().await;
+    written
 }
 
 /// Puts on record which rows of the database count as not there: those there are at the start, and those that are met later.

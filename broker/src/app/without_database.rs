@@ -63,8 +63,9 @@ pub(super) async fn start(config: Config, bound: Bound, away: StoreError) -> Res
         Recordings::open(config.recording.clone(), &config.name, Arc::new(keys), store.clone(), audit.clone())?;
     let snapshot_of = kept.made_at;
     let emergencies = emergencies(&config, &store, &vault, &audit, Some(kept))?;
-    // Nothing says when this broker was last here, so no clock is believed about the age of recordings.
+    // Nothing says when this broker was last here, so no clock is believed about the age of recordings, or the end of an envelope.
     recordings.distrust_the_clock();
+    emergencies.distrust_the_clock();
     let reason = away.to_string();
     audit.record_enduring(AuditEvent::EmergenciesOnly { reason, snapshot_of }).await?;
     let live = Arc::new(Registry::default());
@@ -74,7 +75,7 @@ pub(super) async fn start(config: Config, bound: Bound, away: StoreError) -> Res
 }
 
 /// What was kept, if it is as a broker wrote it.
-fn kept(path: &Path, master: &MasterKey) -> Result<Kept, String> {
+pub(super) fn kept(path: &Path, master: &MasterKey) -> Result<Kept, String> {
     let evidence = |kept: &Kept| evidence_key_of(&kept.secrets(), master);
     read(path, |sealed| open_snapshot(master, sealed), evidence).map_err(|error| error.to_string())
 }

@@ -835,7 +835,7 @@ events! {
         opening: String,
     }
     /// What was offered as an envelope's code opens nothing.
-    GlassRefused = "SP-8003" "break-glass.refused" Warning Identity Spools {
+    GlassRefused = "SP-8003" "break-glass.refused" Warning Identity Fails {
         /// `glass`.
         identity: String,
         /// The address it came from.

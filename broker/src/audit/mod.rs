@@ -25,6 +25,7 @@ use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::store::{Store, StoreError, Write};
+use chain::Repeats;
 pub use document::document;
 use entry::Draft;
 pub use entry::{AuditEntry, GENESIS, SIGNED_PREFIX, entry_from_line, entry_to_line};
@@ -112,6 +113,8 @@ impl Prepared {
 struct Job {
     draft: Draft,
     outage: Outage,
+    /// Whether it may have entered before, by a write whose answer nobody waited for.
+    repeats: Repeats,
     done: oneshot::Sender<Result<(), AuditError>>,
 }
 
@@ -146,7 +149,7 @@ impl Audit {
     pub async fn record_all(&self, events: impl IntoIterator<Item = AuditEvent>) -> Result<(), AuditError> {
         let at = Timestamp::now();
         let drafts = events.into_iter().map(|event| Ok((self.draft(&event, at)?, event.kind().outage)));
-        self.enqueue(drafts.collect::<Result<Vec<_>, AuditError>>()?).await
+        self.enqueue(drafts.collect::<Result<Vec<_>, AuditError>>()?, Repeats::Impossible).await
     }
 
     /// As [`Audit::record_all`], in an emergency: whatever the events are, they wait on disk while the database is away.
@@ -156,7 +159,7 @@ impl Audit {
     ) -> Result<(), AuditError> {
         let at = Timestamp::now();
         let drafts = events.into_iter().map(|event| Ok((self.draft(&event, at)?, Outage::Spools)));
-        self.enqueue(drafts.collect::<Result<Vec<_>, AuditError>>()?).await
+        self.enqueue(drafts.collect::<Result<Vec<_>, AuditError>>()?, Repeats::Impossible).await
     }
 
     /// As [`Audit::record_all_enduring`], one event.
@@ -166,15 +169,15 @@ impl Audit {
 
     /// As [`Audit::record_enduring`], for an event that was prepared.
     pub(crate) async fn record_prepared_enduring(&self, event: Prepared) -> Result<(), AuditError> {
-        self.enqueue(vec![(event.0, Outage::Spools)]).await
+        self.enqueue(vec![(event.0, Outage::Spools)], Repeats::Possible).await
     }
 
-    async fn enqueue(&self, drafts: Vec<(Draft, Outage)>) -> Result<(), AuditError> {
+    async fn enqueue(&self, drafts: Vec<(Draft, Outage)>, repeats: Repeats) -> Result<(), AuditError> {
         let mut jobs = Vec::new();
         let mut answers = Vec::new();
         for (draft, outage) in drafts {
             let (done, answer) = oneshot::channel();
-            jobs.push(Job { draft, outage, done });
+            jobs.push(Job { draft, outage, repeats, done });
             answers.push(answer);
         }
         // Places first, so that they stand together and the writer takes them as one.

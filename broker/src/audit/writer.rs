@@ -79,7 +79,8 @@ impl Writer {
         }
         let begun = Instant::now();
         let drafts: Vec<Draft> = jobs.iter().map(|job| job.draft.clone()).collect();
-        match self.enter(&drafts, Repeats::Impossible).await {
+        let repeats = jobs.iter().map(|job| job.repeats).find(|repeats| *repeats == Repeats::Possible);
+        match self.enter(&drafts, repeats.unwrap_or(Repeats::Impossible)).await {
             Ok(_) => {
                 metrics::histogram!("sallyport_audit_write_seconds").record(begun.elapsed().as_secs_f64());
                 jobs.into_iter().for_each(|job| answer(job, Ok(()), "entered"));
@@ -97,7 +98,7 @@ impl Writer {
             let entered = if alone {
                 Err(error.clone())
             } else {
-                self.enter(std::slice::from_ref(&job.draft), Repeats::Impossible).await.map(drop)
+                self.enter(std::slice::from_ref(&job.draft), job.repeats).await.map(drop)
             };
             let word = if entered.is_ok() { "entered" } else { "refused" };
             answer(job, entered, word);

@@ -1,17 +1,18 @@
 //! Breaking the glass: from the code of an envelope to an emergency that is open and on record. The only maker of [`Opened`].
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ed25519_dalek::SigningKey;
 use jiff::Timestamp;
 use sallyport_policy::{BreakGlass, IdentityId, Policy};
 
 use super::kept::{Kept, KeptEnvelope};
-use super::ledger::{self, Ledger};
+use super::ledger::{Ledger, Spent};
 use super::opening::Opening;
 use super::{EnvelopeCode, NotOpened, snapshot};
 use crate::audit::{Audit, AuditError, AuditEvent, Prepared};
@@ -72,6 +73,10 @@ pub(crate) struct Emergencies {
     state: Mutex<State>,
     /// The clock jumped since this broker began: what a clock says of an envelope's end is not believed.
     clock_distrusted: AtomicBool,
+    /// How often what is kept was read.
+    readings: AtomicU64,
+    /// One reading at a time; when the last one began.
+    refreshing: tokio::sync::Mutex<Option<Instant>>,
 }
 
 /// What is told of an opening.
@@ -87,8 +92,21 @@ struct State {
     kept: Option<Arc<Kept>>,
     ledger: Ledger,
     open: Vec<Open>,
-    /// Openings that are in the ledger and came to nothing yet: who tries again goes on with the same.
-    begun: Vec<(Vec<i64>, String)>,
+    /// Openings that are in the ledger and came to nothing yet: who tries again, from the same place, goes on with the same.
+    begun: Vec<Begun>,
+    /// What the snapshot on disk holds, and since when.
+    written: Option<(Arc<Kept>, Timestamp)>,
+    /// When somebody known has broken the glass last.
+    known: BTreeMap<IdentityId, Instant>,
+}
+
+/// An opening that is in the ledger and nothing else yet.
+struct Begun {
+    envelopes: Vec<i64>,
+    opening: String,
+    source: IpAddr,
+    /// Somebody is at it.
+    busy: bool,
 }
 
 /// An emergency, and the envelopes that opened it.
@@ -111,7 +129,10 @@ impl Emergencies {
         kept: Option<Kept>,
     ) -> std::io::Result<Self> {
         let ledger = Ledger::open(&folder.join(LEDGER))?;
-        let state = State { kept: kept.map(Arc::new), ledger, open: Vec::new(), begun: Vec::new() };
+        let kept = kept.map(Arc::new);
+        let written = kept.as_ref().map(|kept| (Arc::clone(kept), kept.made_at));
+        let (open, begun, known) = (Vec::new(), Vec::new(), BTreeMap::new());
+        let state = State { kept, ledger, open, begun, written, known };
         Ok(Self {
             store,
             vault,
@@ -120,6 +141,8 @@ impl Emergencies {
             snapshot: folder.join(SNAPSHOT),
             state: Mutex::new(state),
             clock_distrusted: AtomicBool::new(false),
+            readings: AtomicU64::new(0),
+            refreshing: tokio::sync::Mutex::default(),
         })
     }
 
@@ -133,7 +156,7 @@ impl Emergencies {
         let verifier = code.verifier();
         let found = match self.find(verifier) {
             // It may have been sealed a moment ago, by another process.
-            None if self.refresh_within(REFRESHED_WITHIN, now).await => self.find(verifier),
+            None if self.refresh_seldom(now).await => self.find(verifier),
             found => found,
         };
         let envelope = found.ok_or(NotOpened::Unknown)?;
@@ -144,8 +167,10 @@ impl Emergencies {
             let open = Some(Arc::clone(&open.opening));
             return Ok(Recognised { number, rule: envelope.rule, holder: envelope.holder, open });
         }
-        let begun = state.begun.iter().any(|(numbers, _)| numbers.contains(&number));
-        if envelope.opening.is_some() || (state.ledger.opening(number).is_some() && !begun) {
+        // What this broker itself has begun, and nobody was let in by, goes on with the same.
+        let begun = state.begun.iter().find(|begun| begun.envelopes.contains(&number)).map(|begun| &*begun.opening);
+        let by_other = |opening: &str| begun != Some(opening);
+        if envelope.opening.as_deref().is_some_and(by_other) || state.ledger.opening(number).is_some_and(by_other) {
             return Err(NotOpened::Used(number));
         }
         if envelope.revoked {
@@ -187,11 +212,17 @@ impl Emergencies {
             return Err(NotOpened::NotASecond(first.number));
         }
         let numbers: Vec<i64> = envelopes.iter().map(|envelope| envelope.number).collect();
-        let id = self.begin(&numbers, by.now)?;
-        let database = self.put_on_record(glass, &id, &numbers, by).await?;
+        let id = self.begin(&numbers, by)?;
+        let database = match self.put_on_record(glass, &id, &numbers, by).await {
+            Ok(database) => database,
+            Err(refused) => {
+                self.not_begun(&id, by.now, &refused);
+                return Err(refused);
+            }
+        };
         let opening = Arc::new(Opening::new(id.clone(), first.rule.clone(), by.source, None, glass.max_duration));
         let mut state = self.state();
-        state.begun.retain(|(_, begun)| *begun != id);
+        state.begun.retain(|begun| begun.opening != id);
         state.open.retain(|open| !open.opening.is_over());
         for open in &state.open {
             // Another envelope is the only way to more time.
@@ -209,36 +240,55 @@ impl Emergencies {
         Ok(Opened(opening))
     }
 
-    /// Somebody known breaks the glass with the factors that they have proven. INVARIANT: on record when this returns.
+    /// Somebody known breaks the glass with the factors that they have proven: what they have open already from the same place goes on for
+    /// longer. `None`: they did a moment ago. INVARIANT: on record when this returns.
     pub(crate) async fn break_known(
         &self,
         glass: &BreakGlass,
         identity: &IdentityId,
         by: Circumstances<'_>,
-    ) -> Result<Arc<Opening>, AuditError> {
+    ) -> Result<Option<Arc<Opening>>, AuditError> {
+        {
+            let mut state = self.state();
+            state.known.retain(|_, at| at.elapsed() < KNOWN_AGAIN);
+            if state.known.insert(identity.clone(), Instant::now()).is_some() {
+                return Ok(None);
+            }
+        }
         let id = ulid::Ulid::generate().to_string().to_ascii_lowercase();
-        self.audit
-            .record(
-                self.told(
-                    Told { glass, identity: identity.as_str(), opening: &id, envelopes: &[], database: true },
-                    by,
-                ),
-            )
-            .await?;
+        let told = Told { glass, identity: identity.as_str(), opening: &id, envelopes: &[], database: true };
+        self.audit.record(self.told(told, by)).await?;
         let rule = glass.rule.name.clone();
-        let opening = Arc::new(Opening::new(id, rule, by.source, Some(identity.clone()), glass.max_duration));
-        self.state().open.push(Open { envelopes: Vec::new(), opening: Arc::clone(&opening) });
+        let before = self.of_known(identity, by.source).into_iter().find(|opening| opening.rule() == rule);
+        let opening = match before {
+            Some(before) => {
+                before.extend(glass.max_duration);
+                before
+            }
+            None => {
+                let known = Some(identity.clone());
+                let opening = Arc::new(Opening::new(id, rule, by.source, known, glass.max_duration));
+                let mut state = self.state();
+                state.open.retain(|open| !open.opening.is_over());
+                state.open.push(Open { envelopes: Vec::new(), opening: Arc::clone(&opening) });
+                opening
+            }
+        };
         tracing::error!(%identity, rule = glass.rule.name, "The glass was broken by somebody known");
         metrics::counter!("sallyport_glass_broken_total").increment(1);
-        Ok(opening)
+        Ok(Some(opening))
     }
 
-    /// The emergency that somebody known has opened, from this address, and that goes on.
-    pub(crate) fn of_known(&self, identity: &IdentityId, source: IpAddr) -> Option<Arc<Opening>> {
-        let going_on = self.going_on();
-        going_on
-            .into_iter()
-            .find(|opening| opening.known() == Some(identity) && opening.source() == source.to_canonical())
+    /// The emergencies that somebody known has opened, from this address, and that go on.
+    pub(crate) fn of_known(&self, identity: &IdentityId, source: IpAddr) -> Vec<Arc<Opening>> {
+        let theirs =
+            |opening: &Arc<Opening>| opening.known() == Some(identity) && opening.source() == source.to_canonical();
+        self.going_on().into_iter().filter(theirs).collect()
+    }
+
+    /// How often what is kept was read from the database.
+    pub(crate) fn readings(&self) -> u64 {
+        self.readings.load(Ordering::Relaxed)
     }
 
     /// Emergencies that go on.
@@ -247,9 +297,9 @@ impl Emergencies {
         state.open.iter().filter(|open| !open.opening.is_over()).map(|open| Arc::clone(&open.opening)).collect()
     }
 
-    /// When what is kept was read from the database, if anything is kept.
-    pub(crate) fn kept_since(&self) -> Option<Timestamp> {
-        self.state().kept.as_ref().map(|kept| kept.made_at)
+    /// When what is on disk was written, if anything is.
+    pub(crate) fn written_at(&self) -> Option<Timestamp> {
+        self.state().written.as_ref().map(|(_, at)| *at)
     }
 
     async fn enter_again(&self, number: i64, open: &Arc<Opening>, source: IpAddr) -> Result<Opened, NotOpened> {
@@ -264,22 +314,46 @@ impl Emergencies {
     }
 
     /// From here on the envelopes count as used on this broker, whatever becomes of it.
-    fn begin(&self, numbers: &[i64], at: Timestamp) -> Result<String, NotOpened> {
+    fn begin(&self, numbers: &[i64], by: Circumstances<'_>) -> Result<String, NotOpened> {
         let mut state = self.state();
-        if let Some((_, begun)) = state.begun.iter().find(|(begun, _)| begun == numbers) {
-            return Ok(begun.clone());
+        let first = numbers.first().copied().unwrap_or_default();
+        if let Some(begun) = state.begun.iter_mut().find(|begun| begun.envelopes == numbers) {
+            // Two at once with one sheet: one of them opens it, from where they are.
+            return match (begun.busy, begun.source == by.source) {
+                (true, _) => Err(NotOpened::BeingOpened(first)),
+                (false, false) => Err(NotOpened::Elsewhere(first)),
+                (false, true) => {
+                    begun.busy = true;
+                    Ok(begun.opening.clone())
+                }
+            };
         }
-        // Two at once with one sheet: the second is too late.
         if let Some(used) = numbers.iter().find(|number| state.ledger.opening(**number).is_some()) {
             return Err(NotOpened::Used(*used));
         }
         let opening = ulid::Ulid::generate().to_string().to_ascii_lowercase();
-        for &envelope in numbers {
-            let opened = ledger::Spent { envelope, opening: opening.clone(), at, settled: false };
-            state.ledger.add(opened).map_err(|error| NotOpened::Unrecorded(format!("the ledger: {error}")))?;
-        }
-        state.begun.push((numbers.to_vec(), opening.clone()));
+        let spent = |envelope: &i64| Spent::new(*envelope, &opening, by.now);
+        let spent: Vec<_> = numbers.iter().map(spent).collect();
+        state.ledger.add(&spent).map_err(|error| NotOpened::Unrecorded(format!("the ledger: {error}")))?;
+        let envelopes = numbers.to_vec();
+        state.begun.push(Begun { envelopes, opening: opening.clone(), source: by.source, busy: true });
         Ok(opening)
+    }
+
+    /// Nobody is let in. What the database has refused was never spent here; what could not be recorded can be tried again.
+    fn not_begun(&self, opening: &str, at: Timestamp, refused: &NotOpened) {
+        let mut state = self.state();
+        if let NotOpened::Unrecorded(_) = refused {
+            state.begun.iter_mut().filter(|begun| begun.opening == opening).for_each(|begun| begun.busy = false);
+            return;
+        }
+        let Some(begun) = state.begun.iter().position(|begun| begun.opening == opening) else { return };
+        let begun = state.begun.swap_remove(begun);
+        let cancelled = |envelope: &i64| Spent { cancelled: true, ..Spent::new(*envelope, opening, at) };
+        let cancelled: Vec<_> = begun.envelopes.iter().map(cancelled).collect();
+        if let Err(error) = state.ledger.add(&cancelled) {
+            tracing::warn!(%error, "The ledger of envelopes does not take that one opened nothing");
+        }
     }
 
     /// Says whether the database has it.
@@ -355,20 +429,47 @@ impl Emergencies {
         kept.envelopes().iter().find(is_it).cloned()
     }
 
-    async fn refresh_within(&self, within: Duration, now: Timestamp) -> bool {
-        matches!(tokio::time::timeout(within, self.refresh(now)).await, Ok(Ok(())))
+    /// Reads anew what is kept, if nobody else does and it was not done a moment ago: whoever types codes that nobody has costs no more.
+    async fn refresh_seldom(&self, now: Timestamp) -> bool {
+        let seldom = async {
+            let mut last = self.refreshing.try_lock().ok()?;
+            if last.is_some_and(|last| last.elapsed() < REFRESH_AGAIN) {
+                return None;
+            }
+            *last = Some(Instant::now());
+            self.read_anew(now).await.ok()
+        };
+        tokio::time::timeout(REFRESHED_WITHIN, seldom).await.ok().flatten().is_some()
     }
 
-    /// Reads anew what is kept, and writes it to disk where it is other than before or a while has passed.
+    /// Reads anew what is kept, and writes it to disk where it is other than what is there, or a while has passed.
     pub(super) async fn refresh(&self, now: Timestamp) -> Result<(), RefreshError> {
-        let kept = Arc::new(Kept::read(&self.store, now).await?);
-        let before = self.state().kept.replace(Arc::clone(&kept));
-        self.vault.keep_at_hand(kept.accounts());
-        if before.is_none_or(|before| !before.says_the_same(&kept) || now.duration_since(before.made_at) > REWRITE) {
+        let mut last = self.refreshing.lock().await;
+        *last = Some(Instant::now());
+        self.read_anew(now).await?;
+        let (kept, written) = {
+            let state = self.state();
+            (state.kept.clone(), state.written.clone())
+        };
+        let Some(kept) = kept else { return Ok(()) };
+        let stands = |(written, at): &(Arc<Kept>, Timestamp)| {
+            written.says_the_same(&kept) && now.duration_since(*at) < REWRITE && self.snapshot.exists()
+        };
+        if !written.as_ref().is_some_and(stands) {
             let (path, vault, key) = (self.snapshot.clone(), self.vault.clone(), self.key.clone());
-            let written = tokio::task::spawn_blocking(move || snapshot::write(&path, &kept, &vault, &key)).await;
-            written.map_err(|error| RefreshError::Task(error.to_string()))??;
+            let copy = Arc::clone(&kept);
+            let done = tokio::task::spawn_blocking(move || snapshot::write(&path, &copy, &vault, &key)).await;
+            done.map_err(|error| RefreshError::Task(error.to_string()))??;
+            self.state().written = Some((kept, now));
         }
+        Ok(())
+    }
+
+    async fn read_anew(&self, now: Timestamp) -> Result<(), RefreshError> {
+        self.readings.fetch_add(1, Ordering::Relaxed);
+        let kept = Arc::new(Kept::read(&self.store, now).await?);
+        self.vault.keep_at_hand(kept.accounts());
+        self.state().kept = Some(kept);
         Ok(())
     }
 
@@ -376,10 +477,10 @@ impl Emergencies {
     pub(super) async fn settle(&self, now: Timestamp) -> Result<(), AuditError> {
         let unsettled = {
             let state = self.state();
-            let begun = |opened: &ledger::Spent| state.begun.iter().any(|(_, id)| *id == opened.opening);
-            state.ledger.unsettled().into_iter().filter(|opened| !begun(opened)).collect::<Vec<_>>()
+            let begun = |spent: &Spent| state.begun.iter().any(|begun| begun.opening == spent.opening);
+            state.ledger.unsettled().into_iter().filter(|spent| !begun(spent)).collect::<Vec<_>>()
         };
-        for ledger::Spent { envelope, opening, at, .. } in unsettled {
+        for Spent { envelope, opening, at, .. } in unsettled {
             let mut write = self.store.begin_write().await?;
             let event = match write.envelope_was_opened(envelope, &opening, at).await? {
                 EnvelopeOpened::Before { opening: first } => {
@@ -414,12 +515,11 @@ impl Emergencies {
 
 impl State {
     fn settled(&mut self, envelopes: &[i64], opening: &str, at: Timestamp) {
-        for &envelope in envelopes {
-            let opened = ledger::Spent { envelope, opening: opening.to_owned(), at, settled: true };
-            if let Err(error) = self.ledger.add(opened) {
-                // It is settled again after a restart, which changes nothing.
-                tracing::warn!(%error, "The ledger of envelopes does not take that one is settled");
-            }
+        let settled = |envelope: &i64| Spent { settled: true, ..Spent::new(*envelope, opening, at) };
+        let settled: Vec<_> = envelopes.iter().map(settled).collect();
+        if let Err(error) = self.ledger.add(&settled) {
+            // It is settled again after a restart, which changes nothing.
+            tracing::warn!(%error, "The ledger of envelopes does not take that one is settled");
         }
     }
 }
@@ -447,5 +547,8 @@ const LEDGER: &str = "emergency.opened";
 /// How long the database may take; an emergency does not wait for it.
 const DATABASE_WITHIN: Duration = Duration::from_secs(2);
 const REFRESHED_WITHIN: Duration = Duration::from_secs(1);
+const REFRESH_AGAIN: Duration = Duration::from_secs(2);
+/// How soon somebody known can break the glass again.
+const KNOWN_AGAIN: Duration = Duration::from_secs(60);
 /// Also a snapshot that says the same is written again, so that its age tells whether the broker still keeps it.
 const REWRITE: jiff::SignedDuration = jiff::SignedDuration::from_mins(5);

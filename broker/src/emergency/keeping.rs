@@ -28,10 +28,11 @@ impl Emergencies {
                 Ok(Err(error)) => counted!(warn, "What emergencies need could not be kept anew", %error),
                 Err(_) => counted!(warn, "What emergencies need could not be kept anew in time"),
             }
-            if let Some(since) = self.kept_since() {
+            if let Some(since) = self.written_at() {
                 metrics::gauge!("sallyport_emergency_snapshot_age_seconds")
                     .set(now.duration_since(since).as_secs_f64());
             }
+            metrics::counter!("sallyport_emergency_readings_total").absolute(self.readings());
             metrics::gauge!("sallyport_emergencies_open").set(count(self.going_on().len()));
             if *self.store().available().borrow() {
                 match tokio::time::timeout(KEPT_WITHIN, self.settle(now)).await {
@@ -42,8 +43,10 @@ impl Emergencies {
             }
             if *self.store().available().borrow() && reminded.is_none_or(|at: Instant| at.elapsed() >= REMIND) {
                 reminded = Some(Instant::now());
-                if let Err(error) = self.remind(now).await {
-                    counted!(warn, "Reviews of emergencies that are overdue could not be told of", %error);
+                match tokio::time::timeout(KEPT_WITHIN, self.remind(now)).await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(error)) => counted!(warn, "Overdue reviews of emergencies could not be told of", %error),
+                    Err(_) => counted!(warn, "Overdue reviews of emergencies could not be told of in time"),
                 }
             }
             tokio::select! {

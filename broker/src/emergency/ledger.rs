@@ -28,6 +28,15 @@ pub(super) struct Spent {
     /// Whether the database knows of it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) settled: bool,
+    /// It was refused after all: nothing was opened.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) cancelled: bool,
+}
+
+impl Spent {
+    pub(super) fn new(envelope: i64, opening: &str, at: Timestamp) -> Self {
+        Self { envelope, opening: opening.to_owned(), at, settled: false, cancelled: false }
+    }
 }
 
 impl Ledger {
@@ -64,28 +73,39 @@ impl Ledger {
     /// What was opened here and the database does not know of yet.
     pub(super) fn unsettled(&self) -> Vec<Spent> {
         let settled = |opened: &&Spent| {
-            self.entries
-                .iter()
-                .any(|other| other.settled && (other.envelope, &other.opening) == (opened.envelope, &opened.opening))
+            self.entries.iter().any(|other| {
+                (other.settled || other.cancelled)
+                    && (other.envelope, &other.opening) == (opened.envelope, &opened.opening)
+            })
         };
         self.entries.iter().filter(|opened| !settled(opened)).cloned().collect()
     }
 
-    /// Enters an envelope as opened; on disk when this returns. After a failure the file is as it was before.
-    pub(super) fn add(&mut self, opened: Spent) -> io::Result<()> {
-        let mut line = serde_json::to_vec(&opened)?;
-        line.push(b'\n');
-        if let Err(error) = self.file.write_all(&line).and_then(|()| self.file.sync_data()) {
+    /// Enters envelopes as opened, all or none; on disk when this returns. After a failure the file is as it was before.
+    pub(super) fn add(&mut self, spent: &[Spent]) -> io::Result<()> {
+        let mut lines = Vec::new();
+        for spent in spent {
+            serde_json::to_writer(&mut lines, spent)?;
+            lines.push(b'\n');
+        }
+        if let Err(error) = self.file.write_all(&lines).and_then(|()| self.file.sync_data()) {
             self.file.set_len(self.length)?;
             return Err(error);
         }
-        self.length = self.length.saturating_add(u64::try_from(line.len()).unwrap_or(u64::MAX));
-        self.enter(opened);
+        self.length = self.length.saturating_add(u64::try_from(lines.len()).unwrap_or(u64::MAX));
+        spent.iter().cloned().for_each(|spent| self.enter(spent));
         Ok(())
     }
 
     fn enter(&mut self, opened: Spent) {
-        self.first.entry(opened.envelope).or_insert(self.entries.len());
+        if opened.cancelled {
+            let same = |first: &usize| self.entries.get(*first).is_some_and(|entry| entry.opening == opened.opening);
+            if self.first.get(&opened.envelope).is_some_and(same) {
+                self.first.remove(&opened.envelope);
+            }
+        } else {
+            self.first.entry(opened.envelope).or_insert(self.entries.len());
+        }
         self.entries.push(opened);
     }
 }
@@ -102,19 +122,23 @@ mod tests {
     fn what_was_opened_is_known_after_a_restart_and_a_broken_line_is_not() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("opened");
-        let opened = Spent { envelope: 7, opening: "a".to_owned(), at: Timestamp::UNIX_EPOCH, settled: false };
+        let opened =
+            Spent { envelope: 7, opening: "a".to_owned(), at: Timestamp::UNIX_EPOCH, settled: false, cancelled: false };
         let mut ledger = Ledger::open(&path).unwrap();
-        ledger.add(opened.clone()).unwrap();
-        ledger.add(Spent { opening: "b".to_owned(), ..opened.clone() }).unwrap();
+        ledger.add(&[opened.clone(), Spent { opening: "b".to_owned(), ..opened.clone() }]).unwrap();
         drop(ledger);
         let mut file = std::fs::OpenOptions::new().append(true).open(&path).unwrap();
         file.write_all(b"{\"envelope\":8,\"open").unwrap();
         let mut ledger = Ledger::open(&path).unwrap();
         assert_eq!((ledger.opening(7), ledger.opening(8)), (Some("a"), None));
-        ledger.add(Spent { envelope: 9, ..opened.clone() }).unwrap();
-        ledger.add(Spent { settled: true, ..opened }).unwrap();
+        ledger.add(&[Spent { envelope: 9, ..opened.clone() }]).unwrap();
+        ledger.add(&[Spent { settled: true, ..opened.clone() }]).unwrap();
+        // What was refused after all is not spent.
+        ledger.add(&[Spent { envelope: 10, ..opened.clone() }]).unwrap();
+        ledger.add(&[Spent { envelope: 10, cancelled: true, ..opened }]).unwrap();
         let again = Ledger::open(&path).unwrap();
         let unsettled: Vec<_> = again.unsettled().into_iter().map(|opened| (opened.envelope, opened.opening)).collect();
         assert_eq!(unsettled, [(7, "b".to_owned()), (9, "a".to_owned())]);
+        assert_eq!(again.opening(10), None);
     }
 }

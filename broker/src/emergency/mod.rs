@@ -19,6 +19,8 @@ mod reviews;
 mod sealing;
 mod sheet;
 mod snapshot;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use code::EnvelopeCode;
 pub(crate) use glass::{Circumstances, Emergencies, Opened, Recognised, SNAPSHOT};

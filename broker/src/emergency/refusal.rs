@@ -15,6 +15,9 @@ pub(crate) enum NotOpened {
     /// It is open now, and was opened from somewhere else.
     #[error("envelope {0} is open, from another address")]
     Elsewhere(i64),
+    /// It is being opened just now, by another connection.
+    #[error("envelope {0} is being opened by another connection")]
+    BeingOpened(i64),
     /// It was revoked.
     #[error("envelope {0} was revoked")]
     Revoked(i64),
@@ -50,6 +53,7 @@ impl NotOpened {
         match self {
             Self::Used(number)
             | Self::Elsewhere(number)
+            | Self::BeingOpened(number)
             | Self::Revoked(number)
             | Self::NotASecond(number)
             | Self::Expired { number, .. }
@@ -65,6 +69,9 @@ impl NotOpened {
             Self::Used(number) => format!("Envelope {number} was used before. Take the next envelope."),
             Self::Elsewhere(number) => {
                 format!("Envelope {number} is open already, from another computer. Take the next envelope.")
+            }
+            Self::BeingOpened(number) => {
+                format!("Envelope {number} is being opened just now, by another connection. Type its code again.")
             }
             Self::Revoked(number) => format!("Envelope {number} was withdrawn. Take another envelope."),
             Self::Expired { number, .. } => format!("Envelope {number} is too old. Take another envelope."),

@@ -87,7 +87,7 @@ impl Emergency {
                 until => Review::Due { until },
             };
             all.push(Self {
-                review: reviews.remove(&told.opening).unwrap_or(due),
+                review: reviews.get(&told.opening).cloned().unwrap_or(due),
                 opened_at: entry.time().unwrap_or(now),
                 opening: told.opening,
                 who: told.identity,

@@ -187,6 +187,12 @@ impl Registry {
         self.owed_starts.lock().unwrap_or_else(PoisonError::into_inner).push(session);
     }
 
+    /// Whether the database does not know of a session's start yet.
+    pub(crate) fn owes_start(&self, session: &str) -> bool {
+        let owed = self.owed_starts.lock().unwrap_or_else(PoisonError::into_inner);
+        owed.iter().any(|start| start.id == session)
+    }
+
     /// The database did not take a session's end: it is entered as soon as it does.
     pub(crate) fn owe(&self, session: String, end: SessionEnd) {
         self.owed.lock().unwrap_or_else(PoisonError::into_inner).push((session, end));
@@ -197,32 +203,18 @@ impl Registry {
     /// # Errors
     /// When it still does not; what is left waits for the next call.
     pub async fn settle(&self, store: &Store) -> Result<(), StoreError> {
-        let starts = std::mem::take(&mut *self.owed_starts.lock().unwrap_or_else(PoisonError::into_inner));
-        let mut unentered = None;
-        for session in starts {
-            match store.enter_late(&session).await {
-                Ok(()) => tracing::info!(session = session.id, "A session's start is in the store now"),
-                Err(error) => {
-                    self.owe_start(session);
-                    unentered = Some(error);
-                }
-            }
+        // One after the other, each kept until the database has it: whoever waits for this may give up in the middle.
+        while let Some(start) = first(&self.owed_starts) {
+            store.enter_late(&start).await?;
+            tracing::info!(session = start.id, "A session's start is in the store now");
+            self.owed_starts.lock().unwrap_or_else(PoisonError::into_inner).retain(|other| other.id != start.id);
         }
-        if let Some(error) = unentered {
-            return Err(error);
+        while let Some((session, end)) = first(&self.owed) {
+            store.end_session(&session, &end).await?;
+            tracing::info!(%session, "A session's end is in the store now");
+            self.owed.lock().unwrap_or_else(PoisonError::into_inner).retain(|(other, _)| *other != session);
         }
-        let owed = std::mem::take(&mut *self.owed.lock().unwrap_or_else(PoisonError::into_inner));
-        let mut refused = None;
-        for (session, end) in owed {
-            match store.end_session(&session, &end).await {
-                Ok(_) => tracing::info!(%session, "A session's end is in the store now"),
-                Err(error) => {
-                    self.owe(session, end);
-                    refused = Some(error);
-                }
-            }
-        }
-        refused.map_or(Ok(()), Err)
+        Ok(())
     }
 
     /// The zones that were isolated when that was looked up last.
@@ -248,4 +240,8 @@ impl Registry {
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Arc<Live>>> {
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn first<T: Clone>(owed: &Mutex<Vec<T>>) -> Option<T> {
+    owed.lock().unwrap_or_else(PoisonError::into_inner).first().cloned()
 }

@@ -33,7 +33,11 @@ pub(crate) async fn break_glass(session: &Session<Authenticated>, written: &str)
     let reason = shortened(&reason);
     let by = Circumstances { reason: &reason, source: session.source().to_canonical(), now: broker.now() };
     match broker.emergencies.break_known(glass, proof.identity(), by).await {
-        Ok(opening) => {
+        Ok(None) => Err(
+            "You have broken the glass a moment ago. Connect as usual; if it is refused, that is for another reason."
+                .to_owned(),
+        ),
+        Ok(Some(opening)) => {
             broker.live.tell_everybody(&format!("ALARM: {} has broken the glass.", proof.identity()));
             let until = broker.now().saturating_add(opening.left()).unwrap_or(broker.now());
             Ok(format!(

@@ -24,8 +24,8 @@ use super::sink::{Disk, FileSink, FileSystem, make_folder};
 use super::syncer::{Syncer, SyncerThread};
 use crate::audit::Audit;
 use crate::config::{self, RecordingConfig};
-use crate::store::Store;
 use crate::store::recordings::{NewRecording, RecordingClosed, RecordingState};
+use crate::store::{Store, StoreError};
 
 /// All recordings of one broker; a cheap clone.
 #[derive(Clone)]
@@ -63,6 +63,9 @@ pub(super) struct Inner {
     _lock: File,
 }
 
+/// How long an emergency's recording waits for the database.
+const CATALOGUED_WITHIN: Duration = Duration::from_secs(2);
+
 /// Why there can be no recordings.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordingsError {
@@ -82,7 +85,7 @@ pub enum RecordingsError {
     Thread(io::Error),
     /// The catalogue cannot be read or written.
     #[error(transparent)]
-    Store(#[from] crate::store::StoreError),
+    Store(#[from] StoreError),
     /// What was found or removed cannot be put on record.
     #[error(transparent)]
     Audit(#[from] crate::audit::AuditError),
@@ -231,8 +234,16 @@ impl Recordings {
             started_at,
         };
         let handle = RecordingHandle::new(header.session, inner.config.cap, recorder, Arc::clone(inner));
-        if let Err(error) = inner.store.add_recording(&row).await {
-            if error.is_unavailable() && urgency == Urgency::Emergency {
+        let late = |_| Err(StoreError::Unavailable("no answer in time".to_owned()));
+        let added = match urgency {
+            Urgency::Ordinary => inner.store.add_recording(&row).await,
+            Urgency::Emergency => {
+                let adding = inner.store.add_recording(&row);
+                tokio::time::timeout(CATALOGUED_WITHIN, adding).await.unwrap_or_else(late)
+            }
+        };
+        if let Err(error) = added {
+            if urgency == Urgency::Emergency {
                 inner.uncatalogued.lock().unwrap_or_else(PoisonError::into_inner).push(row);
                 return Ok(handle);
             }
@@ -328,6 +339,11 @@ impl Recordings {
         }
     }
 
+    /// Enters into this database what the catalogue does not know of yet.
+    pub(crate) async fn settle_into(&self, store: &Store) -> Result<(), StoreError> {
+        self.inner.settle_into(store).await
+    }
+
     /// The folder of recordings.
     #[must_use]
     pub fn folder(&self) -> &Path {
@@ -381,33 +397,49 @@ impl Inner {
         self.settle().await;
     }
 
-    /// What is new enters before what is closed: of two at once, one waits.
     async fn settle(&self) {
+        if let Err(error) = self.settle_into(&self.store).await {
+            tracing::debug!(%error, "Recordings are catalogued later");
+        }
+    }
+
+    /// What is new enters before what is closed, and each is kept until the database has it: whoever waits for this may give up in the
+    /// middle. Of two at once, one waits.
+    async fn settle_into(&self, store: &Store) -> Result<(), StoreError> {
         let _alone = self.settling.lock().await;
-        let new = std::mem::take(&mut *self.uncatalogued.lock().unwrap_or_else(PoisonError::into_inner));
-        for row in new {
-            if let Err(error) = self.store.add_recording(&row).await {
-                // The database is still away, or has not heard of the session yet, which its own part enters.
-                tracing::debug!(session = %row.session, %error, "A recording is catalogued later");
-                self.uncatalogued.lock().unwrap_or_else(PoisonError::into_inner).push(row);
+        for row in list(&self.uncatalogued) {
+            match store.add_recording(&row).await {
+                // What is there has entered by a write whose answer came too late.
+                Ok(()) | Err(StoreError::Taken(_)) => {}
+                Err(error) if error.is_unavailable() => return Err(error),
+                // It has not heard of the session yet, which its own part enters.
+                Err(_) => continue,
             }
+            self.uncatalogued
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .retain(|other| other.session != row.session);
         }
-        if !self.uncatalogued.lock().unwrap_or_else(PoisonError::into_inner).is_empty() {
-            return;
-        }
-        let waiting = std::mem::take(&mut *self.unsettled.lock().unwrap_or_else(PoisonError::into_inner));
-        for closed in waiting {
-            match self.store.close_recording(&closed).await {
+        let uncatalogued = list(&self.uncatalogued);
+        for closed in list(&self.unsettled) {
+            if uncatalogued.iter().any(|row| row.session == closed.session) {
+                continue;
+            }
+            match store.close_recording(&closed).await {
                 Ok(_) => {}
-                Err(error) if error.is_unavailable() => {
-                    self.unsettled.lock().unwrap_or_else(PoisonError::into_inner).push(closed);
-                }
+                Err(error) if error.is_unavailable() => return Err(error),
                 Err(error) => {
                     tracing::error!(session = %closed.session, %error, "A closed recording could not be catalogued");
                 }
             }
+            self.unsettled.lock().unwrap_or_else(PoisonError::into_inner).retain(|other| *other != closed);
         }
+        Ok(())
     }
+}
+
+fn list<T: Clone>(kept: &Mutex<Vec<T>>) -> Vec<T> {
+    kept.lock().unwrap_or_else(PoisonError::into_inner).clone()
 }
 
 /// The lock of a broker on a folder, which ends with the process; `None` when another has it.

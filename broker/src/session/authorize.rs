@@ -117,7 +117,9 @@ impl Session<Authenticated> {
     async fn in_time(&self, asked: &AskedFor) -> Result<(), Refusal> {
         let (broker, subject) = (&self.stage.broker, self.stage.proof.subject());
         let most = broker.policy.current().sessions(subject);
-        let Err(entered) = broker.live.allowances.ask(&subject.identity, most, Instant::now()) else { return Ok(()) };
+        let Err(entered) = broker.live.allowances.ask(&self.stage.proof.counted_as(), most, Instant::now()) else {
+            return Ok(());
+        };
         let denied = asked.clone().denied(Refusal::TooFast.to_string());
         let event = match entered {
             Entered::Itself => denied,

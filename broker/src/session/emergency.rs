@@ -40,11 +40,14 @@ impl Session<Authenticated> {
             Decision::Deny(_) | Decision::NeedApproval(_) => {}
         }
         let identity = &request.subject.identity;
-        let Some(opening) = self.broker().emergencies.of_known(identity, self.source()) else { return decision };
-        match decide_lifted(policy, opening.rule(), request, now, opening.left()) {
-            Decision::Permit(permit) => Decision::Permit(permit),
-            Decision::Deny(_) | Decision::NeedApproval(_) | Decision::NeedFactors(_) => decision,
-        }
+        let openings = self.broker().emergencies.of_known(identity, self.source());
+        let lifted = openings.iter().find_map(|opening| {
+            match decide_lifted(policy, opening.rule(), request, now, opening.left()) {
+                Decision::Permit(permit) => Some(permit),
+                Decision::Deny(_) | Decision::NeedApproval(_) | Decision::NeedFactors(_) => None,
+            }
+        });
+        lifted.map_or(decision, Decision::Permit)
     }
 
     pub(super) async fn decide_emergency(
@@ -104,8 +107,9 @@ pub(super) fn opening_of(authorized: &Authorized) -> Option<Arc<Opening>> {
     match &authorized.permit.rule {
         PermitRule::Grant(_) => None,
         PermitRule::Emergency(_) => authorized.proof.emergency().cloned(),
-        PermitRule::Lifted { .. } => {
-            authorized.broker.emergencies.of_known(&authorized.subject.identity, authorized.source)
+        PermitRule::Lifted { emergency, .. } => {
+            let openings = authorized.broker.emergencies.of_known(&authorized.subject.identity, authorized.source);
+            openings.into_iter().find(|opening| opening.rule() == emergency.name)
         }
     }
 }

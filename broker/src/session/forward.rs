@@ -69,9 +69,14 @@ impl Session<Recorded> {
             tracing::error!(session = %id, %error, "The end of a session could not be audited");
         }
         let row = SessionEnd { at: broker.now(), word: end.word().to_owned(), detail: end.detail().to_owned() };
-        if let Err(error) = broker.store.end_session(&id, &row).await {
-            tracing::error!(session = %id, %error, "The end of a session could not be stored yet");
-            broker.live.owe(id.clone(), row);
+        match broker.store.end_session(&id, &row).await {
+            // Its start is not there yet.
+            Ok(false) if broker.live.owes_start(&id) => broker.live.owe(id.clone(), row),
+            Ok(_) => {}
+            Err(error) => {
+                tracing::error!(session = %id, %error, "The end of a session could not be stored yet");
+                broker.live.owe(id.clone(), row);
+            }
         }
         metrics::counter!("sallyport_sessions_ended_total", "end" => end.word()).increment(1);
         tracing::info!(session = %id, end = end.word(), "Session ended");

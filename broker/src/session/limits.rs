@@ -135,6 +135,8 @@ impl Clock {
         let Some(left) = nearest else { return Look::Wake(wake) };
         // Only the nearest warning is given: a session that starts a minute before its end hears one sentence.
         let passed = WARNINGS.iter().filter(|ahead| left <= **ahead).count();
+        // What was extended is announced again.
+        self.warned = self.warned.min(passed);
         if passed > self.warned {
             self.warned = passed;
             return Look::Warn(left.as_secs().div_ceil(60));

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use sallyport_policy::{Subject, Terms};
 use sallyport_session_recorder::{Durability, Header};
@@ -15,6 +15,7 @@ use crate::audit::{AuditError, AuditEvent};
 use crate::broker::Broker;
 use crate::live::{End, Live, Registered, Switch, Target, Times};
 use crate::recording::{self, RecordingHandle};
+use crate::store::StoreError;
 use crate::store::sessions::{NewSession, SessionEnd};
 
 /// Recorded: from here on, and only from here on, bytes may pass.
@@ -117,6 +118,9 @@ impl StartRefusal {
     }
 }
 
+/// How long an emergency's session waits for the database.
+const ENTERED_WITHIN: Duration = Duration::from_secs(2);
+
 impl Session<Authorized> {
     /// Opens the record. Nothing has been sent to the asset yet, not even a SYN.
     ///
@@ -150,7 +154,7 @@ impl Authorized {
             return Err(StartRefusal::Draining);
         }
         let most = broker.policy.current().sessions(&authorized.subject);
-        let place = broker.live.allowances.place(&authorized.subject.identity, most, Instant::now());
+        let place = broker.live.allowances.place(&authorized.proof.counted_as(), most, Instant::now());
         let place = place.ok_or(StartRefusal::Allowance(most))?;
         let emergency = opening_of(&authorized);
         let room = match emergency {
@@ -255,9 +259,9 @@ impl Authorized {
     /// The row is entered under the limit of the grant: of two that race for the last place, one gets it.
     async fn enter(&self, row: &NewSession) -> Result<(), StartRefusal> {
         let limit = self.permit.terms.concurrent;
-        match self.broker.store.start_session(row, limit).await {
+        match self.start(row, limit).await {
             Ok(true) => Ok(()),
-            Err(error) if error.is_unavailable() && self.proof.emergency().is_some() => {
+            Err(error) if self.proof.emergency().is_some() => {
                 tracing::warn!(session = row.id, %error, "A session of an emergency is entered into the store later");
                 self.broker.live.owe_start(row.clone());
                 Ok(())
@@ -269,6 +273,16 @@ impl Authorized {
                 Err(StartRefusal::Record(error.to_string()))
             }
         }
+    }
+
+    /// An emergency does not wait for a database that hangs.
+    async fn start(&self, row: &NewSession, limit: Option<u32>) -> Result<bool, StoreError> {
+        let starting = self.broker.store.start_session(row, limit);
+        if self.proof.emergency().is_none() {
+            return starting.await;
+        }
+        let late = |_| Err(StoreError::Unavailable("no answer in time".to_owned()));
+        tokio::time::timeout(ENTERED_WITHIN, starting).await.unwrap_or_else(late)
     }
 
     async fn withdraw(&self, id: &str, reason: &str) -> Result<(), StartRefusal> {

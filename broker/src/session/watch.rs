@@ -69,8 +69,16 @@ async fn look_at_all(broker: &Arc<Broker>) {
     if sessions.is_empty() {
         return;
     }
+    // What emergencies live by asks no database, and must not wait for one.
+    let (emergencies, others): (Vec<_>, Vec<_>) =
+        sessions.iter().partition(|live| live.emergency.as_ref().is_some_and(|opening| opening.known().is_none()));
+    for live in emergencies {
+        if let Verdict::Revoked(reason) = verdict(broker, live, &sessions).await {
+            live.switch.end(End::Revoked { reason });
+        }
+    }
     end_the_asked(broker).await;
-    for live in &sessions {
+    for live in others {
         match verdict(broker, live, &sessions).await {
             Verdict::Stays => {}
             Verdict::Revoked(reason) => live.switch.end(End::Revoked { reason }),

@@ -254,6 +254,12 @@ impl Write {
         Ok(())
     }
 
+    /// Ends a write that was begun to see whether one can write; it leaves everything as it was.
+    pub(crate) async fn commit_nothing(mut self) -> Result<(), StoreError> {
+        sqlx::query("UPDATE changes SET number = number").execute(&mut *self).await?;
+        self.commit().await
+    }
+
     /// Turns a quiet write into an announced one.
     pub fn announce(&mut self) {
         self.announced = true;

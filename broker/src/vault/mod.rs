@@ -221,7 +221,9 @@ impl Vault {
 
     /// What opens an account on an asset, if the broker holds it.
     pub async fn account_credential(&self, asset: &str, account: &str) -> Result<Option<Credential>, VaultError> {
-        let row = match self.inner.store.account(asset, account).await {
+        let late = |_| Err(StoreError::Unavailable("no answer in time".to_owned()));
+        let found = tokio::time::timeout(FOUND_WITHIN, self.inner.store.account(asset, account)).await;
+        let row = match found.unwrap_or_else(late) {
             Err(error) if error.is_unavailable() => Some(self.at_hand(asset, account).ok_or(error)?),
             found => found?,
         };
@@ -365,6 +367,9 @@ pub(crate) fn evidence_key_of(rows: &[SecretRow], master: &MasterKey) -> Option<
     let key = open_key(rows, &master.sealer().ok()?, KeyName::Evidence).ok()?;
     ed25519_dalek::VerifyingKey::from_bytes(&key.public_key().key_data().ed25519()?.0).ok()
 }
+
+/// How long an account's credential is waited for; then what is at hand is used, if it is.
+const FOUND_WITHIN: std::time::Duration = std::time::Duration::from_secs(3);
 
 /// No cell of the store: a file beside it.
 const SNAPSHOT: Cell<'static> = Cell { table: "emergency", row: &["snapshot"], column: "sealed" };

@@ -18,4 +18,10 @@ impl MultiFactor {
         let first = verified_by_envelope(glass, opened.opening().id(), source, now);
         Ok(Self { proofs: vec![first.proof()], first, lease: None, fresh: false, emergency: Some(opened) })
     }
+
+    /// By whose name connections and sessions are counted. An opening is somebody of its own: what one takes leaves another's alone.
+    pub(crate) fn counted_as(&self) -> IdentityId {
+        let own = self.emergency.as_ref().and_then(|opened| format!("{GLASS}.{}", opened.opening().id()).parse().ok());
+        own.unwrap_or_else(|| self.identity().clone())
+    }
 }

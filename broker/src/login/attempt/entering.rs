@@ -24,7 +24,7 @@ impl Attempt {
     ) -> Step {
         self.alone = None;
         let limit = self.broker().policy.current().connections(proof.subject());
-        match self.pass.enter(proof.identity().as_str(), limit) {
+        match self.pass.enter(proof.counted_as().as_str(), limit) {
             Ok(()) => {}
             Err(Crowded::Identity { limit }) => return self.crowded(&proof, limit, before).await,
             // They had to make room meanwhile. What they proved, and a lease that was granted for it, stands all the same.

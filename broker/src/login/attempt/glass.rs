@@ -1,6 +1,8 @@
 //! Breaking the glass: whoever logs in as `glass` is asked for the code of an envelope and for a reason, and for nothing else. No
 //! database is asked on the way, and nobody who guesses keeps the right code waiting.
 
+use std::sync::Arc;
+
 use jiff::SignedDuration;
 
 use super::{Asking, Attempt, Left, State, Step};
@@ -90,7 +92,7 @@ impl Attempt {
                 return self.ask_breaking(breaking, format!("Not yet: {fault}."));
             }
         };
-        let emergencies = std::sync::Arc::clone(&self.broker().emergencies);
+        let emergencies = Arc::clone(&self.broker().emergencies);
         let recognised = emergencies.recognise(&code, self.broker().now()).await;
         let fits = recognised.and_then(|next| emergencies.goes_with(&breaking.envelopes, &next).map(|()| next));
         match fits {
@@ -121,15 +123,23 @@ impl Attempt {
     }
 
     async fn open(&mut self, breaking: Breaking, reason: &str) -> Step {
-        let broker = std::sync::Arc::clone(self.broker());
+        let broker = Arc::clone(self.broker());
         let reason = crate::audit::shortened(reason);
-        let by = Circumstances { reason: &reason, source: self.source.to_canonical(), now: broker.now() };
-        let policy = broker.policy.current();
         // What puts it on record wants room too, where the disk is full. Without any, the opening itself says so.
         if let Err(error) = broker.recordings.may_start_in_emergency() {
             tracing::warn!(%error, "An emergency is opened on a disk without room");
         }
-        match broker.emergencies.open(&policy, &breaking.envelopes, by).await {
+        // By itself: a connection that is gone in the middle must not leave a code that is spent and has opened nothing.
+        let opening = {
+            let (broker, envelopes, source) =
+                (Arc::clone(&broker), breaking.envelopes.clone(), self.source.to_canonical());
+            tokio::spawn(async move {
+                let by = Circumstances { reason: &reason, source, now: broker.now() };
+                broker.emergencies.open(&broker.policy.current(), &envelopes, by).await
+            })
+        };
+        let opened = opening.await.unwrap_or_else(|error| Err(NotOpened::Unrecorded(error.to_string())));
+        match opened {
             Ok(opened) => match MultiFactor::by_envelope(opened, self.source, broker.now()) {
                 Ok(proof) => {
                     if !breaking.envelopes.iter().any(Recognised::is_open) {
@@ -168,9 +178,17 @@ impl Attempt {
             envelope: refused.envelope(),
             reason: refused.to_string(),
         };
-        if let Some(event) = self.entrance.glass_refused(self.source, event)
-            && let Err(error) = self.broker().audit.record_enduring(event).await
-        {
+        let audit = &self.broker().audit;
+        let recorded = match refused.envelope() {
+            // Somebody has the right code of an envelope: that is heard of whatever else comes from there.
+            Some(_) => audit.record_enduring(event).await,
+            // What strangers type does not wait on disk: they could fill it, and then nothing could be opened any more.
+            None => match self.entrance.glass_refused(self.source, event) {
+                Some(event) => audit.record(event).await,
+                None => Ok(()),
+            },
+        };
+        if let Err(error) = recorded {
             // Nobody gets in by what is refused; and one whose refusal cannot be recorded may have the right code next.
             counted!(error, "A refused envelope could not be audited", %error);
         }

@@ -1,0 +1,130 @@
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use sallyport_policy::{PlantFile, Policy};
+use tempfile::TempDir;
+
+use super::*;
+use crate::audit::{Audit, AuditConfig, AuditFilter};
+use crate::store::{DatabaseConfig, Store};
+use crate::vault::{MasterKey, Vault};
+
+const SECTION: &str = r#"
+[break_glass.control-room]
+assets = ["*"]
+services = ["modbus"]
+max_duration = "1h"
+review_within = "24h"
+"#;
+
+struct Bed {
+    folder: TempDir,
+    store: Store,
+    audit: Audit,
+    policy: Policy,
+    emergencies: Arc<Emergencies>,
+}
+
+impl Bed {
+    async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}", folder.path().join("gate.db").display());
+        let store = Store::open(&DatabaseConfig::url(url)).await.unwrap();
+        let master = MasterKey::create(&folder.path().join("master.key")).unwrap();
+        let (vault, _) = Vault::init(store.clone(), &master, Timestamp::now()).await.unwrap();
+        let key = vault.evidence_key().unwrap();
+        let (broker, actor) = ("gate-1".to_owned(), "gate-1".to_owned());
+        let spool = Some(folder.path().join("spool"));
+        let audit =
+            Audit::start(AuditConfig { store: store.clone(), key: key.clone(), broker, actor, spool }).await.unwrap();
+        let emergencies = Emergencies::new(folder.path(), store.clone(), vault, audit.clone(), key, None).unwrap();
+        let policy = Policy::parse(&[PlantFile { name: "plant.toml".to_owned(), text: SECTION.to_owned() }]).unwrap();
+        Self { folder, store, audit, policy, emergencies: Arc::new(emergencies) }
+    }
+
+    async fn seal(&self) -> EnvelopeCode {
+        let code = EnvelopeCode::generate();
+        let mut write = self.store.begin_write().await.unwrap();
+        let sealing =
+            Sealing { rule: "control-room", holder: None, expires_at: None, by: "test", at: Timestamp::now() };
+        sealing.enter(&mut write, &self.audit, &code).await.unwrap();
+        write.commit().await.unwrap();
+        self.emergencies.refresh(Timestamp::now()).await.unwrap();
+        code
+    }
+
+    async fn open(&self, envelope: &Recognised, from: [u8; 4]) -> Result<Opened, NotOpened> {
+        let by = Circumstances { reason: "line 4", source: IpAddr::from(from), now: Timestamp::now() };
+        self.emergencies.open(&self.policy, std::slice::from_ref(envelope), by).await
+    }
+
+    async fn opened(&self) -> usize {
+        let filter = AuditFilter { code: Some("SP-8001".to_owned()), ..AuditFilter::default() };
+        self.store.audit_entries(&filter).await.unwrap().len()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_those_who_type_one_code_at_once_from_many_places_one_gets_in() {
+    let bed = Arc::new(Bed::new().await);
+    let code = bed.seal().await;
+    // All have been told that it is right, before anybody opens it.
+    let recognised = bed.emergencies.recognise(&code, Timestamp::now()).await.unwrap();
+    let tries: Vec<_> = (1..=20_u8)
+        .map(|place| {
+            let (bed, recognised) = (Arc::clone(&bed), recognised.clone());
+            tokio::spawn(async move { bed.open(&recognised, [10, 0, 0, place]).await.is_ok() })
+        })
+        .collect();
+    let mut let_in = 0;
+    for tried in tries {
+        let_in += usize::from(tried.await.unwrap());
+    }
+    assert_eq!((let_in, bed.opened().await, bed.emergencies.going_on().len()), (1, 1, 1));
+}
+
+#[tokio::test]
+async fn what_another_broker_has_opened_meanwhile_is_no_double_use_here() {
+    let bed = Bed::new().await;
+    let code = bed.seal().await;
+    let recognised = bed.emergencies.recognise(&code, Timestamp::now()).await.unwrap();
+    let mut write = bed.store.begin_write().await.unwrap();
+    let taken = write.open_envelope(1, "elsewhere", Timestamp::now()).await.unwrap();
+    assert_eq!(taken, crate::store::envelopes::EnvelopeOpened::Now);
+    write.commit().await.unwrap();
+    assert_eq!(bed.open(&recognised, [10, 0, 0, 1]).await.map(drop), Err(NotOpened::Used(1)));
+    bed.emergencies.settle(Timestamp::now()).await.unwrap();
+    let filter = AuditFilter { code: Some("SP-8004".to_owned()), ..AuditFilter::default() };
+    assert!(bed.store.audit_entries(&filter).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_snapshot_that_could_not_be_written_is_written_when_it_can_be() {
+    let bed = Bed::new().await;
+    bed.seal().await;
+    let path = bed.folder.path().join(SNAPSHOT);
+    std::fs::remove_file(&path).unwrap();
+    // Where the new file would stand there is a folder.
+    let beside = path.with_extension("new");
+    std::fs::create_dir(&beside).unwrap();
+    assert!(bed.emergencies.refresh(Timestamp::now()).await.is_err());
+    std::fs::remove_dir(&beside).unwrap();
+    bed.emergencies.refresh(Timestamp::now()).await.unwrap();
+    assert!(path.exists());
+}
+
+#[tokio::test]
+async fn who_types_codes_that_nobody_has_makes_the_database_be_read_seldom() {
+    let bed = Bed::new().await;
+    bed.seal().await;
+    let begun = std::time::Instant::now();
+    let before = bed.emergencies.readings();
+    for _ in 0..200 {
+        let nobodys = EnvelopeCode::generate();
+        assert_eq!(bed.emergencies.recognise(&nobodys, Timestamp::now()).await.map(drop), Err(NotOpened::Unknown));
+    }
+    let most = 1 + begun.elapsed().as_secs() / 2;
+    assert!(bed.emergencies.readings() - before <= most, "{} readings", bed.emergencies.readings() - before);
+}
