@@ -170,7 +170,7 @@ on_both_engines! {
         for number in 1..=5 {
             audit.record(added(&format!("p{number}"))).await.unwrap();
         }
-        let expected = Expected { head: store.audit_head().await.unwrap(), partial: false };
+        let expected = Expected { head: store.audit_head().await.unwrap(), partial: false, ..Expected::default() };
         assert!(faults(&store, expected.clone()).await.is_empty());
         tamper(&store, "DELETE FROM audit WHERE seq > 3").await;
         assert!(faults(&store, Expected::default()).await.is_empty(), "each entry is signed here: whole as far as it goes");

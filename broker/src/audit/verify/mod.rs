@@ -1,7 +1,9 @@
 //! Proves that a chain is whole: from the database or from an export, with the public key alone.
 
 mod assertions;
+mod witness;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io::BufRead;
 
@@ -9,6 +11,8 @@ use data_encoding::HEXLOWER;
 use ed25519_dalek::{Signature, VerifyingKey};
 
 use assertions::{Heard, Passkeys};
+
+pub use witness::Witness;
 
 use super::entry::{AuditEntry, GENESIS, SIGNED_PREFIX, entry_from_line};
 use crate::store::{Store, StoreError};
@@ -20,6 +24,8 @@ pub struct Expected {
     pub head: Option<(i64, String)>,
     /// The chain may begin later than with entry 1: an export of a part.
     pub partial: bool,
+    /// Heads that somebody outside has kept, by number: each must still be there. Of a part, those that lie in it.
+    pub witnessed: BTreeMap<i64, BTreeSet<String>>,
 }
 
 /// One thing that is wrong with a chain.
@@ -86,6 +92,8 @@ pub struct ChainVerification {
     pub signatures: u64,
     /// How many assertions of passkeys were checked against the key that was enrolled, and are good.
     pub assertions: u64,
+    /// How many heads that somebody outside has kept are where they were.
+    pub witnessed: u64,
     /// What is wrong, in order; at most [`ChainVerification::MOST_FAULTS`] of it.
     pub faults: Vec<ChainFault>,
 }
@@ -114,8 +122,15 @@ pub struct Verifier {
 impl Verifier {
     /// A verifier that trusts these keys.
     pub fn new(keys: &[VerifyingKey], expected: Expected) -> Self {
-        let found =
-            ChainVerification { entries: 0, first: None, head: None, signatures: 0, assertions: 0, faults: Vec::new() };
+        let found = ChainVerification {
+            entries: 0,
+            first: None,
+            head: None,
+            signatures: 0,
+            assertions: 0,
+            witnessed: 0,
+            faults: Vec::new(),
+        };
         let passkeys = Passkeys::default();
         Self { keys: keys.to_vec(), expected, head_seen: false, uncovered: None, passkeys, found }
     }
@@ -129,7 +144,7 @@ impl Verifier {
         }
         self.uncovered.get_or_insert(entry.seq);
         if let Some(signature) = &entry.signature {
-            if self.signed(&entry.hash, signature) {
+            if is_signed(&self.keys, &entry.hash, signature) {
                 self.found.signatures += 1;
                 self.uncovered = None;
             } else {
@@ -148,6 +163,13 @@ impl Verifier {
         {
             self.head_seen = true;
             if *expected != entry.hash {
+                self.fault(ChainFault::HeadDiffers(entry.seq));
+            }
+        }
+        for noted in self.expected.witnessed.remove(&entry.seq).unwrap_or_default() {
+            if noted == entry.hash {
+                self.found.witnessed += 1;
+            } else {
                 self.fault(ChainFault::HeadDiffers(entry.seq));
             }
         }
@@ -181,6 +203,12 @@ impl Verifier {
         {
             self.fault(ChainFault::HeadMissing(seq));
         }
+        let last = self.found.head.as_ref().map_or(0, |head| head.0);
+        let part = self.expected.partial.then(|| self.found.first.unwrap_or(1)..=last);
+        let witnessed = std::mem::take(&mut self.expected.witnessed);
+        for seq in witnessed.into_keys().filter(|seq| part.as_ref().is_none_or(|part| part.contains(seq))) {
+            self.fault(ChainFault::HeadMissing(seq));
+        }
         self.found
     }
 
@@ -198,18 +226,19 @@ impl Verifier {
         }
     }
 
-    fn signed(&self, hash: &str, signature: &str) -> bool {
-        let Ok(bytes) = HEXLOWER.decode(signature.as_bytes()) else { return false };
-        let Ok(signature) = Signature::from_slice(&bytes) else { return false };
-        let text = format!("{SIGNED_PREFIX}{hash}");
-        self.keys.iter().any(|key| key.verify_strict(text.as_bytes(), &signature).is_ok())
-    }
-
     fn fault(&mut self, fault: ChainFault) {
         if self.found.faults.len() < ChainVerification::MOST_FAULTS {
             self.found.faults.push(fault);
         }
     }
+}
+
+/// Whether one of these keys has signed this hash.
+fn is_signed(keys: &[VerifyingKey], hash: &str, signature: &str) -> bool {
+    let Ok(bytes) = HEXLOWER.decode(signature.as_bytes()) else { return false };
+    let Ok(signature) = Signature::from_slice(&bytes) else { return false };
+    let text = format!("{SIGNED_PREFIX}{hash}");
+    keys.iter().any(|key| key.verify_strict(text.as_bytes(), &signature).is_ok())
 }
 
 /// Verifies the chain in the database.

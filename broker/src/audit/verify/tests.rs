@@ -161,13 +161,13 @@ fn a_cut_tail_shows_as_unsigned_or_against_a_noted_head() {
     check(|entries| entries.truncate(8), &["no signature covers the entries from 7 on"]);
     let entries = chain();
     let head = Some((9, entries[8].hash.clone()));
-    let cut = faults_of(&entries[..6], Expected { head: head.clone(), partial: false });
+    let cut = faults_of(&entries[..6], Expected { head: head.clone(), partial: false, ..Expected::default() });
     assert_eq!(cut, ["entry 9, noted as head, is missing: the chain was cut short"]);
-    assert!(faults_of(&entries, Expected { head, partial: false }).is_empty());
+    assert!(faults_of(&entries, Expected { head, partial: false, ..Expected::default() }).is_empty());
     let other = Some((9, GENESIS.to_owned()));
-    let rewritten = faults_of(&entries, Expected { head: other, partial: false });
+    let rewritten = faults_of(&entries, Expected { head: other, partial: false, ..Expected::default() });
     assert_eq!(rewritten, ["entry 9, noted as head, has another hash: the chain was rewritten"]);
-    assert!(faults_of(&entries[3..], Expected { head: None, partial: true }).is_empty());
+    assert!(faults_of(&entries[3..], Expected { head: None, partial: true, ..Expected::default() }).is_empty());
 }
 
 #[test]

@@ -26,6 +26,9 @@ pub enum Command {
         /// A head noted earlier, which must still be there
         #[arg(long, value_name = "NUMBER:HASH", value_parser = verify::head)]
         expect_head: Option<(i64, String)>,
+        /// A log that a receiver of events has kept: every signed head in it must still be in the chain
+        #[arg(long, value_name = "LOG")]
+        witness: Option<PathBuf>,
         /// The export may begin later than with entry 1
         #[arg(long, requires = "file")]
         partial: bool,
@@ -48,9 +51,10 @@ pub enum Command {
 pub async fn run(command: Command, context: &Context) -> Result<(), CliError> {
     match command {
         Command::List(arguments) => list::run(arguments, context).await,
-        Command::Verify { file, public_key, expect_head, partial } => {
-            let expected = crate::audit::Expected { head: expect_head, partial };
-            verify::run(file.as_deref(), public_key.as_deref(), expected, context).await
+        Command::Verify { file, public_key, expect_head, witness, partial } => {
+            let expected = crate::audit::Expected { head: expect_head, partial, ..Default::default() };
+            let from = verify::From { file: file.as_deref(), key: public_key.as_deref(), witness: witness.as_deref() };
+            verify::run(from, expected, context).await
         }
         Command::Export { since, until, output } => export::run(since, until, output.as_deref(), context).await,
     }

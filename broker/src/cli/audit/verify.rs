@@ -7,26 +7,41 @@ use std::path::Path;
 use ed25519_dalek::VerifyingKey;
 use serde::Serialize;
 
-use crate::audit::{ChainVerification, Expected, verify_lines, verify_store};
+use crate::audit::{ChainVerification, Expected, Witness, verify_lines, verify_store};
 use crate::cli::{CliError, Context, printable};
 
-/// Says what was found; fails when the chain is not whole.
-pub(super) async fn run(
-    file: Option<&Path>,
-    key: Option<&Path>,
-    expected: Expected,
-    context: &Context,
-) -> Result<(), CliError> {
+/// What is verified, and by what.
+pub(super) struct From<'a> {
+    /// An export instead of the database.
+    pub(super) file: Option<&'a Path>,
+    /// The public key instead of the vault's.
+    pub(super) key: Option<&'a Path>,
+    /// A log with heads of the chain.
+    pub(super) witness: Option<&'a Path>,
+}
+
+/// Says what was found; fails when the chain is not whole, or is another than a witness has seen.
+pub(super) async fn run(from: From<'_>, mut expected: Expected, context: &Context) -> Result<(), CliError> {
+    let From { file, key, witness } = from;
     let key = match key {
         Some(path) => read_key(path)?,
         None => vault_key(context).await?,
+    };
+    let unsigned = match witness {
+        Some(path) => {
+            let witness = read_witness(path, &key)?;
+            expected.witnessed = witness.heads;
+            witness.unsigned
+        }
+        None => Vec::new(),
     };
     let found = match file {
         None => verify_store(context.store().await?, &[key], expected).await.map_err(CliError::failed)?,
         Some(path) => verify_file(path, &key, expected)?,
     };
-    report(&found, context)?;
+    report(&found, &unsigned, context)?;
     match found.faults.len() {
+        0 if !unsigned.is_empty() => Err(CliError::Failed("the witness is not what a broker wrote".to_owned())),
         0 => Ok(()),
         1 => Err(CliError::Failed("the audit chain is not whole".to_owned())),
         count => Err(CliError::Failed(format!("the audit chain is not whole: {count} faults"))),
@@ -56,6 +71,17 @@ fn verify_file(path: &Path, key: &VerifyingKey, expected: Expected) -> Result<Ch
     verify_lines(BufReader::new(file), &[*key], expected).map_err(failed)
 }
 
+fn read_witness(path: &Path, key: &VerifyingKey) -> Result<Witness, CliError> {
+    let failed = |error: std::io::Error| CliError::Failed(format!("`{}`: {error}", path.display()));
+    let witness = Witness::read(BufReader::new(File::open(path).map_err(failed)?), &[*key]).map_err(failed)?;
+    if witness.heads.is_empty() && witness.unsigned.is_empty() {
+        let message =
+            format!("`{}` holds no head of a chain: a receiver of `[[siem]]` with JSON keeps some", path.display());
+        return Err(CliError::Failed(message));
+    }
+    Ok(witness)
+}
+
 async fn vault_key(context: &Context) -> Result<VerifyingKey, CliError> {
     let key = context.vault().await?.evidence_key().map_err(CliError::setup)?;
     Ok(key.verifying_key())
@@ -83,10 +109,12 @@ struct Report {
     head: Option<String>,
     signatures: u64,
     assertions: u64,
+    witnessed: u64,
+    unsigned_lines: Vec<u64>,
     faults: Vec<String>,
 }
 
-fn report(found: &ChainVerification, context: &Context) -> Result<(), CliError> {
+fn report(found: &ChainVerification, unsigned: &[u64], context: &Context) -> Result<(), CliError> {
     let report = Report {
         whole: found.whole(),
         entries: found.entries,
@@ -94,10 +122,15 @@ fn report(found: &ChainVerification, context: &Context) -> Result<(), CliError> 
         head: found.head.as_ref().map(|(seq, hash)| format!("{seq}:{hash}")),
         signatures: found.signatures,
         assertions: found.assertions,
+        witnessed: found.witnessed,
+        unsigned_lines: unsigned.to_vec(),
         faults: found.faults.iter().map(ToString::to_string).collect(),
     };
     if context.json() {
         return context.print_json(&report);
+    }
+    for line in &report.unsigned_lines {
+        context.print(&format!("line {line} of the witness holds a head that the key did not sign\n"))?;
     }
     if !report.whole {
         let more = if report.faults.len() == ChainVerification::MOST_FAULTS { "\n(and perhaps more)" } else { "" };
@@ -109,8 +142,12 @@ fn report(found: &ChainVerification, context: &Context) -> Result<(), CliError> 
         0 => String::new(),
         count => format!(", {count} assertions of passkeys"),
     };
+    let witnessed = match report.witnessed {
+        0 => String::new(),
+        count => format!(", {count} heads of the witness"),
+    };
     context.print(&format!(
-        "whole: {} entries from number {}, {} signatures{assertions}\n\
+        "whole: {} entries from number {}, {} signatures{assertions}{witnessed}\n\
          head: {head}\n\
          Note the head: `--expect-head` proves later that nothing was cut off.\n",
         report.entries,
