@@ -17,6 +17,7 @@ pub(crate) mod live;
 pub mod logging;
 pub(crate) mod login;
 pub(crate) mod metrics;
+pub(crate) mod outbound;
 pub mod plant;
 pub mod portal;
 pub(crate) mod process;

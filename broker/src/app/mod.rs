@@ -2,6 +2,7 @@
 
 mod follow_plant;
 mod ground;
+mod health;
 mod notify;
 mod presence;
 mod signals;
@@ -16,9 +17,11 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 use tracing::{error, info, warn};
 
 pub(crate) use ground::ISSUER;
+use health::Ended;
 pub use presence::PresenceError;
 use presence::{Alone, Presence};
 pub use start_error::StartError;
@@ -29,6 +32,7 @@ use crate::config::Config;
 use crate::live::Registry;
 use crate::login::Entrance;
 use crate::metrics::MetricsServer;
+use crate::outbound::Receivers;
 use crate::portal;
 use crate::session;
 use crate::ssh;
@@ -40,6 +44,7 @@ pub struct App {
     listeners: Vec<TcpListener>,
     portal: Option<portal::Listening>,
     metrics: Option<MetricsServer>,
+    outbound: Option<Receivers>,
     mode: Mode,
 }
 
@@ -96,10 +101,10 @@ impl App {
     /// # Errors
     /// When it stopped for another reason than having been asked to.
     pub async fn run(self, stop: CancellationToken) -> Result<(), RunError> {
-        let Self { broker, listeners, portal, metrics, mode } = self;
+        let Self { broker, listeners, portal, metrics, outbound, mode } = self;
         let mut signals = signals::Signals::listen().map_err(RunError::Signals)?;
 
-        let mut tasks = Tasks { running: JoinSet::new(), stop: stop.clone() };
+        let mut tasks = Tasks { running: JoinSet::new(), stop: stop.clone(), ended: Ended::default() };
         let entrance = Entrance::new(Arc::clone(&broker));
         tasks.spawn("entrance", Arc::clone(&entrance).keep(stop.clone()));
         if let Some(portal) = portal {
@@ -122,8 +127,18 @@ impl App {
         tasks.spawn("rows", tasks::watch_over_rows(Arc::clone(&broker), stop.clone()));
         tasks.spawn("clock", tasks::watch_the_clock(Arc::clone(&broker), stop.clone()));
         if let Some(metrics) = metrics {
-            tasks.spawn("metrics", metrics.serve(stop.clone()));
+            let probes = health::probes(&broker, &tasks.ended);
+            tasks.spawn("metrics", metrics.serve(probes, stop.clone()));
         }
+        // Apart from the others: it tells of the broker's own end, too.
+        let last = CancellationToken::new();
+        let telling = outbound.map(|outbound| {
+            let (ending, telling) = (tasks.ended.with("outbound"), outbound.run(last.clone()));
+            AbortOnDropHandle::new(tokio::spawn(async move {
+                telling.await;
+                drop(ending);
+            }))
+        });
         // The audit writer started with `Audit::start`; it ends when the last handle is gone.
 
         notify::ready();
@@ -146,6 +161,12 @@ impl App {
         stop.cancel();
         tasks.join().await;
         farewell(&broker, &mode, &reason).await;
+        last.cancel();
+        if let Some(telling) = telling
+            && let Err(error) = telling.await
+        {
+            error!(%error, "Receivers of events were not told to the end");
+        }
         reason.map(drop)
     }
 }
@@ -196,12 +217,15 @@ const SESSIONS_END_WITHIN: Duration = Duration::from_secs(8);
 struct Tasks {
     running: JoinSet<&'static str>,
     stop: CancellationToken,
+    ended: Ended,
 }
 
 impl Tasks {
     fn spawn(&mut self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
+        let ending = self.ended.with(name);
         self.running.spawn(async move {
             task.await;
+            drop(ending);
             name
         });
     }

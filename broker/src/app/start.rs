@@ -21,6 +21,7 @@ use crate::emergency::SNAPSHOT;
 use crate::identity::{CertificateRules, Identities, RelyingPartySettings, Settings};
 use crate::live::{End, Registry};
 use crate::metrics::MetricsServer;
+use crate::outbound::Receivers;
 use crate::plant::PolicyCell;
 use crate::portal::Listening;
 use crate::recording::{Found, Recordings};
@@ -72,6 +73,8 @@ pub(super) async fn start(config: Config, takeover: bool) -> Result<App, StartEr
         spool: Some(config.audit_spool.clone()),
     })
     .await?;
+    // From here on, whatever is put on record is told.
+    let outbound = Receivers::open(&config.outbound, &config.name, &store, &audit).await?;
     // Before anything is read that lets somebody in.
     adopt_once(&store, &audit).await?;
     let policy = PolicyCell::load(&store).await?;
@@ -95,7 +98,7 @@ pub(super) async fn start(config: Config, takeover: bool) -> Result<App, StartEr
         let _beating = claimed.presence.beat_meanwhile(&broker.store, &broker.config.name);
         close_what_was_open(&broker, &claimed).await?;
     }
-    Ok(App { broker, listeners, portal, metrics, mode: Mode::Whole(claimed.presence) })
+    Ok(App { broker, listeners, portal, metrics, outbound, mode: Mode::Whole(claimed.presence) })
 }
 
 /// A broker that may not bear its name says so in the chain, if it can: it does not start either way, and its standard error

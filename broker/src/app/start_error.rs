@@ -9,6 +9,7 @@ use super::presence::PresenceError;
 use crate::audit::AuditError;
 use crate::identity::{CertificateRulesError, IdentitiesError};
 use crate::metrics::MetricsError;
+use crate::outbound::OutboundError;
 use crate::plant::PlantLoadError;
 use crate::portal::PortalError;
 use crate::recording::RecordingsError;
@@ -65,6 +66,9 @@ pub enum StartError {
     /// The portal.
     #[error(transparent)]
     Portal(#[from] PortalError),
+    /// Receivers of events.
+    #[error(transparent)]
+    Outbound(#[from] OutboundError),
     /// A port for ssh.
     #[error("cannot listen on {address}: {source}{}", in_use(.source))]
     Listen {
@@ -88,7 +92,8 @@ impl StartError {
             | Self::UserCa(_)
             | Self::Identities(IdentitiesError::RelyingParty(_))
             | Self::Recipients(_)
-            | Self::Portal(PortalError::Certificate(_) | PortalError::Tls(_)) => true,
+            | Self::Portal(PortalError::Certificate(_) | PortalError::Tls(_))
+            | Self::Outbound(OutboundError::Link { .. }) => true,
             Self::Plant(PlantLoadError::Store(error)) | Self::Adopt(AdoptError::Store(error)) => {
                 !error.is_unavailable()
             }
@@ -100,6 +105,7 @@ impl StartError {
             | Self::Ledger { .. }
             | Self::Metrics(_)
             | Self::Portal(PortalError::Listen { .. })
+            | Self::Outbound(OutboundError::Queue { .. })
             | Self::Listen { .. } => false,
         }
     }

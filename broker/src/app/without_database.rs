@@ -17,6 +17,7 @@ use crate::config::Config;
 use crate::emergency::{Kept, SNAPSHOT, read};
 use crate::identity::{CertificateRules, Identities, Settings};
 use crate::live::Registry;
+use crate::outbound::Receivers;
 use crate::plant::PolicyCell;
 use crate::recording::Recordings;
 use crate::store::{Store, StoreError};
@@ -51,6 +52,11 @@ pub(super) async fn start(config: Config, bound: Bound, away: StoreError) -> Res
         spool: Some(config.audit_spool.clone()),
     })
     .await?;
+    // Whoever cannot be told must not keep anybody from an emergency.
+    let outbound = Receivers::open(&config.outbound, &config.name, &store, &audit).await.unwrap_or_else(|error| {
+        error!(%error, "Nobody is told of what happens");
+        None
+    });
     let policy = Policy::parse(&kept.plant()).unwrap_or_else(|errors| {
         error!(%errors, "The plant of the snapshot cannot be read by this version; nothing can be opened");
         Policy::empty()
@@ -71,7 +77,7 @@ pub(super) async fn start(config: Config, bound: Bound, away: StoreError) -> Res
     let live = Arc::new(Registry::default());
     let broker = Arc::new(Broker { config, store, vault, audit, policy, recordings, identities, emergencies, live });
     let Bound { metrics, listeners } = bound;
-    Ok(App { broker, listeners, portal: None, metrics, mode: Mode::EmergenciesOnly(alone) })
+    Ok(App { broker, listeners, portal: None, metrics, outbound, mode: Mode::EmergenciesOnly(alone) })
 }
 
 /// What was kept, if it is as a broker wrote it.

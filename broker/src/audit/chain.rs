@@ -11,7 +11,9 @@ use crate::store::{StoreError, Write};
 pub(super) struct Appended {
     /// The chain's last entry now.
     pub(super) head: Option<(i64, String)>,
-    /// How many events entered.
+    /// The events that entered.
+    pub(super) entries: Vec<AuditEntry>,
+    /// How many they are.
     pub(super) entered: u64,
     /// How many were there already.
     pub(super) known: u64,
@@ -57,9 +59,13 @@ pub(super) async fn append_after(
     for entry in &entries {
         write.add_audit_entry(entry).await?;
     }
-    let entered = u64::try_from(entries.len()).unwrap_or(u64::MAX);
-    let known = u64::try_from(drafts.len()).unwrap_or(u64::MAX).saturating_sub(entered);
-    Ok(Appended { head, entered, known })
+    let entered = count(entries.len());
+    let known = count(drafts.len()).saturating_sub(entered);
+    Ok(Appended { head, entries, entered, known })
+}
+
+fn count(number: usize) -> u64 {
+    u64::try_from(number).unwrap_or(u64::MAX)
 }
 
 fn sign(key: &SigningKey, hash: &str) -> String {

@@ -132,6 +132,17 @@ pub fn entry_to_line(entry: &AuditEntry) -> String {
     sallyport_plain::json(&canonical_line(entry)).into_owned()
 }
 
+/// As [`entry_to_line`], for an event that has no place in the chain yet: what it will have there is null.
+pub(crate) fn draft_to_line(draft: &Draft) -> String {
+    let Draft { id, at, code, broker, actor, identity, session, event } = draft;
+    let (id, code, broker, actor) = (quoted(id), quoted(code), quoted(broker), quoted(actor));
+    let (identity, session, event) = (nullable(identity), nullable(session), canonical(event));
+    let line = format!(
+        r#"{{"actor":{actor},"at":{at},"broker":{broker},"code":{code},"event":{event},"hash":null,"id":{id},"identity":{identity},"previous":null,"seq":null,"session":{session},"signature":null}}"#
+    );
+    sallyport_plain::json(&line).into_owned()
+}
+
 /// The canonical JSON of all its fields.
 fn canonical_line(entry: &AuditEntry) -> String {
     let AuditEntry { seq, id, at, code, broker, actor, identity, session, event, previous, hash, signature } = entry;

@@ -801,6 +801,38 @@ events! {
         reason: String,
     }
 
+    /// A receiver of events takes them more slowly than they come, or its queue on disk takes none: from here on events are lost
+    /// for it. They are in the chain all the same.
+    OutboundLossBegan = "SP-7101" "outbound.loss-began" Alert Process Spools {
+        /// The receiver.
+        receiver: String,
+        /// What its queue lacks: room, or a disk that can be written.
+        reason: String,
+    }
+    /// The queue of a receiver takes events again.
+    OutboundLossEnded = "SP-7102" "outbound.loss-ended" Warning Process Spools {
+        /// The receiver.
+        receiver: String,
+        /// How many events were lost for it.
+        lost: u64,
+    }
+    /// The queue of a receiver was cut, changed or removed by somebody else: events that waited in it are lost for the receiver.
+    OutboundQueueDamaged = "SP-7103" "outbound.queue-damaged" Alert Process Spools {
+        /// The receiver.
+        receiver: String,
+        /// In how many places.
+        places: u64,
+    }
+    /// A receiver has refused an event again and again, for what it is: it was passed over, so that later ones come through.
+    OutboundRefused = "SP-7104" "outbound.refused" Warning Process Spools {
+        /// The receiver.
+        receiver: String,
+        /// The event's id; nothing for a head of the chain.
+        id: Option<String>,
+        /// What it said.
+        reason: String,
+    }
+
     /// **Somebody has broken the glass**: an emergency was opened, by sealed envelopes (`identity` is `glass`, whoever it was) or by somebody
     /// known with their own factors. It goes on until `ends_at`, and stays due for review by somebody else until then and after.
     GlassBroken = "SP-8001" "break-glass.opened" Alert Identity Spools {

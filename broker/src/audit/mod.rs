@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! record(event) ─► bounded queue ─► writer: one transaction per batch ─► chain in the database ─► acknowledged
-//!                                      └─ database away ─► spool on disk ─► (back) ─► chain, in order, each once
+//!                                      ├─ database away ─► spool on disk ─► (back) ─► chain, in order, each once
+//!                                      └─ on record ─► whoever follows ([`Audit::follow`]), without a wait
 //! ```
 
 mod chain;
@@ -10,6 +11,7 @@ mod document;
 mod entry;
 mod event;
 mod kind;
+mod onward;
 mod rows;
 mod searched;
 mod spool;
@@ -27,10 +29,11 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::store::{Store, StoreError, Write};
 use chain::Repeats;
 pub use document::document;
-use entry::Draft;
 pub use entry::{AuditEntry, GENESIS, SIGNED_PREFIX, entry_from_line, entry_to_line};
+pub(crate) use entry::{Draft, draft_to_line};
 pub use event::AuditEvent;
 pub use kind::{Doer, EventKind, Outage, Severity};
+pub(crate) use onward::OnRecord;
 pub use rows::AuditFilter;
 pub use searched::searched_digest;
 pub(crate) use tally::{Entered, Tally};
@@ -96,6 +99,7 @@ struct Shared {
     key: SigningKey,
     broker: String,
     actor: String,
+    onward: onward::Onward,
 }
 
 /// An event that is about to be entered together with a row that goes with it.
@@ -123,7 +127,7 @@ impl Audit {
     pub async fn start(config: AuditConfig) -> Result<Self, AuditError> {
         let AuditConfig { store, key, broker, actor, spool } = config;
         let by = Arc::from(actor.as_str());
-        let shared = Arc::new(Shared { key, broker, actor });
+        let shared = Arc::new(Shared { key, broker, actor, onward: onward::Onward::default() });
         let (jobs, queue) = mpsc::channel(QUEUE);
         let (count, waiting) = watch::channel(0);
         let writer = writer::Writer::open(store, Arc::clone(&shared), spool, count).await?;
@@ -213,6 +217,17 @@ impl Audit {
 
     fn draft(&self, event: &AuditEvent, at: Timestamp) -> Result<Draft, AuditError> {
         Draft::new(event, at, &self.shared.broker, &self.actor)
+    }
+
+    /// What this process puts on record from now on, as soon as it is. What entered with a row of its own
+    /// ([`Audit::record_in`]), and what others write, is in the chain alone.
+    pub(crate) fn follow(&self) -> mpsc::Receiver<OnRecord> {
+        self.shared.onward.follow()
+    }
+
+    /// Whether the writer lives and takes events.
+    pub(crate) fn takes_events(&self) -> bool {
+        !self.jobs.is_closed()
     }
 
     /// How many events wait on disk for the database.

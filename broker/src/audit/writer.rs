@@ -11,6 +11,7 @@ use tracing::{error, info, warn};
 
 use super::chain::{self, Appended, Repeats};
 use super::entry::Draft;
+use super::onward::OnRecord;
 use super::spool::Spool;
 use super::{AuditError, AuditEvent, Job, Outage, Shared};
 use crate::store::Store;
@@ -120,6 +121,9 @@ impl Writer {
             error!(%error, events = keep.len(), "Audit events can be neither entered nor spooled");
         }
         self.show_waiting();
+        if spooled.is_ok() {
+            self.shared.onward.hand_on(OnRecord::Waiting(keep.iter().map(|job| job.draft.clone()).collect()));
+        }
         let word = if spooled.is_ok() { "spooled" } else { "unavailable" };
         keep.into_iter().for_each(|job| answer(job, spooled.clone(), word));
     }
@@ -141,10 +145,13 @@ impl Writer {
             write.commit().await?;
             Ok::<_, AuditError>(appended)
         };
-        let appended = timeout(APPENDED_WITHIN, appended).await.map_err(|_| {
+        let mut appended = timeout(APPENDED_WITHIN, appended).await.map_err(|_| {
             AuditError::Unavailable(format!("no answer from the database within {} s", APPENDED_WITHIN.as_secs()))
         })??;
         self.written.clone_from(&appended.head);
+        if !appended.entries.is_empty() {
+            self.shared.onward.hand_on(OnRecord::Entered(std::mem::take(&mut appended.entries)));
+        }
         Ok(appended)
     }
 

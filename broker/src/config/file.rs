@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::outbound::{AlarmSection, OutboundSection, SiemSection};
+
 /// `broker.toml` as written. Every key is optional here; [`super::Config`] knows what is missing.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -28,6 +30,12 @@ pub struct File {
     pub lease: Lease,
     /// The pages for people; none unless it is there.
     pub portal: Option<PortalSection>,
+    /// Where what is told waits.
+    pub outbound: OutboundSection,
+    /// Who is told of every event.
+    pub siem: Vec<SiemSection>,
+    /// Who is told of alarms.
+    pub alarm: AlarmSection,
 }
 
 /// `[broker]`

@@ -2,6 +2,7 @@
 
 mod error;
 mod file;
+mod outbound;
 mod portal;
 mod units;
 
@@ -15,6 +16,9 @@ use toml::Spanned;
 
 pub use error::{ConfigError, Problem};
 pub use file::File;
+pub use outbound::{
+    Format, Mail, MailLogin, MailTls, Outbound, Own, Program, Receiver, Remote, SyslogTo, Takes, Trust, Way, Webhook,
+};
 pub use portal::Portal;
 pub use units::{duration, size};
 
@@ -55,6 +59,8 @@ pub struct Config {
     pub audit_spool: PathBuf,
     /// The pages for people, if there are any.
     pub portal: Option<Portal>,
+    /// Who is told of what is on record.
+    pub outbound: Outbound,
 }
 
 /// `[log]`
@@ -211,6 +217,7 @@ impl TryFrom<Written<'_>> for Config {
     fn try_from(Written { path, text, file }: Written<'_>) -> Result<Self, ConfigError> {
         let folder = path.parent().unwrap_or(Path::new(""));
         let mut check = Check { path, text, folder, problems: Vec::new() };
+        let audit_spool = check.path_or(file.recording.audit_spool.clone(), "/var/lib/sallyport/audit.spool");
         let config = Self {
             path: path.to_path_buf(),
             name: check.name(file.broker.name),
@@ -220,7 +227,8 @@ impl TryFrom<Written<'_>> for Config {
             database: check.database(file.database),
             master_key: check.master_key(file.secrets),
             ssh: check.ssh(file.ssh),
-            audit_spool: check.path_or(file.recording.audit_spool.clone(), "/var/lib/sallyport/audit.spool"),
+            outbound: check.outbound(file.outbound, file.siem, file.alarm, &audit_spool),
+            audit_spool,
             recording: check.recording(file.recording),
             longest_lease: check.duration(file.lease.longest, Duration::from_hours(12)),
             portal: file.portal.and_then(|portal| check.portal(portal)),

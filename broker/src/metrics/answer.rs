@@ -4,6 +4,8 @@ use std::io;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
+use super::Probes;
+
 /// A request with its headers is no longer.
 const LONGEST_REQUEST: usize = 8 * 1024;
 
@@ -11,6 +13,7 @@ const LONGEST_REQUEST: usize = 8 * 1024;
 pub(super) async fn answer(
     mut stream: impl AsyncRead + AsyncWrite + Unpin,
     figures: impl FnOnce() -> String,
+    probes: &Probes,
 ) -> io::Result<()> {
     let mut request = Vec::new();
     while !ended(&request) {
@@ -33,9 +36,19 @@ pub(super) async fn answer(
     };
     match path.split(|byte| *byte == b'?').next().unwrap_or_default() {
         b"/" | b"/metrics" => respond(stream, "200 OK", &figures()).await,
-        b"/health" => respond(stream, "200 OK", "OK").await,
+        b"/healthz" | b"/health" => told(stream, (probes.alive)()).await,
+        b"/readyz" => told(stream, (probes.ready)().await).await,
         _ => respond(stream, "404 Not Found", "").await,
     }
+}
+
+/// Well, or a line for each thing that is not.
+async fn told(stream: impl AsyncWrite + Unpin, faults: Vec<String>) -> io::Result<()> {
+    if faults.is_empty() {
+        return respond(stream, "200 OK", "ok\n").await;
+    }
+    let lines: String = faults.iter().map(|fault| format!("{}\n", sallyport_plain::printable(fault))).collect();
+    respond(stream, "503 Service Unavailable", &lines).await
 }
 
 fn ended(request: &[u8]) -> bool {
@@ -56,16 +69,41 @@ async fn respond(mut stream: impl AsyncWrite + Unpin, status: &str, body: &str) 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+    use std::sync::Arc;
+
     use super::*;
 
-    async fn status(request: &[u8]) -> String {
+    async fn answered(request: &[u8], faults: &[&str]) -> String {
         let (mut near, far) = tokio::io::duplex(64 * 1024);
-        let answering = tokio::spawn(answer(far, || "a_figure 1\n".to_owned()));
+        let faults: Vec<String> = faults.iter().map(|fault| (*fault).to_owned()).collect();
+        let ready = faults.clone();
+        let probes = Probes {
+            alive: Arc::new(move || faults.clone()),
+            ready: Arc::new(move || Box::pin(std::future::ready(ready.clone()))),
+        };
+        let answering = tokio::spawn(async move { answer(far, || "a_figure 1\n".to_owned(), &probes).await });
         near.write_all(request).await.unwrap();
         let mut text = String::new();
         near.read_to_string(&mut text).await.unwrap();
         answering.await.unwrap().unwrap();
-        text.lines().next().unwrap_or_default().to_owned()
+        text
+    }
+
+    async fn status(request: &[u8]) -> String {
+        answered(request, &[]).await.lines().next().unwrap_or_default().to_owned()
+    }
+
+    #[tokio::test]
+    async fn what_is_not_as_it_should_be_is_told_in_a_line_each() {
+        for path in ["/healthz", "/readyz"] {
+            let request = format!("GET {path} HTTP/1.1\r\n\r\n");
+            assert!(answered(request.as_bytes(), &[]).await.ends_with("\r\n\r\nok\n"));
+            let text = answered(request.as_bytes(), &["the database is away", "no\nroom"]).await;
+            assert!(
+                text.starts_with("HTTP/1.1 503 ") && text.ends_with("\r\n\r\nthe database is away\nno\\nroom\n"),
+                "{text}"
+            );
+        }
     }
 
     #[tokio::test]

@@ -4,6 +4,8 @@ mod answer;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
@@ -27,6 +29,18 @@ pub(crate) struct MetricsServer {
     listener: TcpListener,
     figures: PrometheusHandle,
 }
+
+/// What else is asked on this listener: an answer has a line for each thing that is not as it should be.
+#[derive(Clone)]
+pub(crate) struct Probes {
+    /// Whether the broker's tasks live.
+    pub(crate) alive: Arc<dyn Fn() -> Vec<String> + Send + Sync>,
+    /// Whether it can take sessions.
+    pub(crate) ready: Arc<dyn Fn() -> Looking + Send + Sync>,
+}
+
+/// A look that takes a moment.
+pub(crate) type Looking = Pin<Box<dyn Future<Output = Vec<String>> + Send>>;
 
 /// Why there are no metrics.
 #[derive(Debug, thiserror::Error)]
@@ -59,11 +73,13 @@ impl MetricsServer {
     }
 
     /// Serves until `stop`.
-    pub(crate) async fn serve(self, stop: CancellationToken) {
+    pub(crate) async fn serve(self, probes: Probes, stop: CancellationToken) {
         tracing::info!(address = %self.address, "Metrics are served");
         let figures = self.figures.clone();
         let mut open = VecDeque::new();
-        let serving = accept(self.listener, stop.clone(), move |socket, _| take(&mut open, socket, figures.clone()));
+        let serving = accept(self.listener, stop.clone(), move |socket, _| {
+            take(&mut open, socket, figures.clone(), probes.clone());
+        });
         let upkeep = async {
             loop {
                 tokio::time::sleep(UPKEEP).await;
@@ -78,14 +94,14 @@ impl MetricsServer {
 }
 
 /// Serves a connection; of more than there may be, the oldest ends.
-fn take(open: &mut VecDeque<AbortOnDropHandle<()>>, socket: TcpStream, figures: PrometheusHandle) {
+fn take(open: &mut VecDeque<AbortOnDropHandle<()>>, socket: TcpStream, figures: PrometheusHandle, probes: Probes) {
     open.retain(|connection| !connection.is_finished());
     if open.len() >= MOST_SCRAPES {
         counted!(warn, "As many connections for metrics as allowed were open, and the oldest was ended");
         open.pop_front();
     }
     open.push_back(AbortOnDropHandle::new(tokio::spawn(async move {
-        let answering = answer::answer(socket, || figures.render());
+        let answering = answer::answer(socket, || figures.render(), &probes);
         match tokio::time::timeout(ANSWERED_WITHIN, answering).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::debug!(%error, "A reader of metrics has left"),
@@ -107,6 +123,14 @@ fn describe() {
     metrics::describe_counter!(
         "sallyport_connections_turned_away_total",
         "Connections refused before login, by reason"
+    );
+    metrics::describe_gauge!("sallyport_outbound_waiting_bytes", "Bytes that wait on disk for a receiver of events");
+    metrics::describe_counter!("sallyport_outbound_sent_total", "Events and heads of the chain sent to a receiver");
+    metrics::describe_counter!("sallyport_outbound_lost_total", "Events lost for a receiver; the chain has them");
+    metrics::describe_counter!("sallyport_outbound_failures_total", "Times that a receiver took nothing");
+    metrics::describe_counter!(
+        "sallyport_audit_not_handed_on_total",
+        "Batches of events that receivers are told of from the chain instead, in a flood"
     );
     metrics::describe_gauge!("sallyport_database_up", "1 while the database answers");
     metrics::describe_gauge!("sallyport_plant_version", "Version of the plant in force");
@@ -133,13 +157,17 @@ mod tests {
 
     use super::*;
 
+    fn fine() -> Probes {
+        Probes { alive: Arc::new(Vec::new), ready: Arc::new(|| Box::pin(async { Vec::new() })) }
+    }
+
     #[tokio::test]
     async fn those_who_hold_connections_open_keep_nobody_from_reading_figures() {
         let figures = PrometheusBuilder::new().build_recorder().handle();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (server, stop) = (MetricsServer { address, listener, figures }, CancellationToken::new());
-        let serving = tokio::spawn(server.serve(stop.clone()));
+        let serving = tokio::spawn(server.serve(fine(), stop.clone()));
         let mut slow = Vec::new();
         for _ in 0..300 {
             let mut connection = TcpStream::connect(address).await.unwrap();

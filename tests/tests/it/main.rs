@@ -24,6 +24,7 @@ mod hostile;
 mod identity;
 mod isolation;
 mod modbus;
+mod outbound;
 mod portal;
 mod rdp;
 mod recording_cli;

@@ -2,6 +2,7 @@
 
 mod envelopes;
 mod look;
+mod outbound;
 mod portal;
 
 use jiff::Timestamp;
@@ -77,6 +78,7 @@ pub async fn run(context: &Context) -> Result<(), CliError> {
     if let Some(portal) = &config.portal {
         findings.extend(portal::look(portal, Timestamp::now()));
     }
+    findings.extend(outbound::look(&config.outbound).await);
     findings.push(look::clock());
     tell(context, &findings)
 }

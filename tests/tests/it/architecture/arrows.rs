@@ -55,7 +55,19 @@ const ARROWS: &[Arrow] = &[
         why: "the ground lies in `broker.rs`, and who starts everything is named by nobody",
     },
     Arrow {
-        from: &["store", "vault", "audit", "recording", "identity", "plant", "listen", "config", "capture", "metrics"],
+        from: &[
+            "store",
+            "vault",
+            "audit",
+            "recording",
+            "identity",
+            "plant",
+            "listen",
+            "config",
+            "capture",
+            "metrics",
+            "outbound",
+        ],
         but_not: &[],
         never: &[
             "crate::session",
@@ -77,6 +89,13 @@ const ARROWS: &[Arrow] = &[
         why: "the portal is a door: it asks `login/`, `session/` and the policy, and owns no rule",
     },
     Arrow {
+        from: &["store", "vault", "audit", "recording", "identity", "session", "live", "login", "ssh", "tcp", "portal"],
+        but_not: &[],
+        never: &["crate::outbound"],
+        except: &[],
+        why: "who puts an event on record neither knows nor waits for those who are told of it",
+    },
+    Arrow {
         from: &["portal"],
         but_not: &["portal/pages/sessions"],
         never: &["crate::store", "sqlx"],
@@ -85,10 +104,17 @@ const ARROWS: &[Arrow] = &[
     },
     Arrow {
         from: &[],
-        but_not: &["portal"],
+        but_not: &["portal", "outbound/link/webhook"],
         never: &["axum", "hyper", "hyper_util", "askama"],
         except: &[],
-        why: "HTTP is spoken in one room",
+        why: "HTTP is answered in one room, and asked by one file",
+    },
+    Arrow {
+        from: &[],
+        but_not: &["outbound/link/mail"],
+        never: &["lettre"],
+        except: &[],
+        why: "mail is written by one file",
     },
     Arrow {
         from: &[],
