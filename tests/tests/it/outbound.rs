@@ -57,6 +57,10 @@ impl Gate {
     fn serve(&self) -> Running {
         let mut command = Command::new(sallyport());
         command.arg("--config").arg(self.config()).arg("serve");
+        self.ready(command)
+    }
+
+    fn ready(&self, command: Command) -> Running {
         let log = self.path("log");
         let before = fs::read_to_string(&log).unwrap_or_default().len();
         let mut running = Running::start("broker", command, &log);
@@ -165,6 +169,39 @@ fn what_happens_without_a_database_is_told_at_once_and_once() {
     for id in ids {
         assert!(chain.contains(&id), "{id} is not in the chain");
     }
+}
+
+#[test]
+fn a_full_disk_of_the_queues_loses_for_the_receiver_alone_and_says_when_it_began_and_ended() {
+    let gate = Gate::new(None);
+    let queues = gate.path("broker/outbound");
+    fs::create_dir(&queues).unwrap();
+    let mut command = Command::new("unshare");
+    let script = "mount -t tmpfs -o size=256k tmpfs \"$3\" && exec \"$1\" --config \"$2\" serve";
+    command.args(["-m", "sh", "-c", script, "sh"]).arg(sallyport()).arg(gate.config()).arg(&queues);
+    let mut broker = gate.ready(command);
+    let seen = PathBuf::from(format!("/proc/{}/root", broker.pid())).join(queues.strip_prefix("/").unwrap());
+    let ballast = seen.join("ballast");
+    eventually("the disk is full", Duration::from_secs(10), || {
+        let mut file = fs::File::options().append(true).create(true).open(&ballast).unwrap();
+        file.write_all(&[0; 512]).is_err().then_some(())
+    });
+    // What fits into the last page of the queue's file may still go in.
+    let mut number = 0;
+    eventually("the loss is on record", Duration::from_secs(40), || {
+        number += 1;
+        gate.run(&["identity", "add", &format!("person-{number}")]).ok();
+        gate.run(&["audit", "list", "--json"]).ok().contains("its queue cannot be written").then_some(())
+    });
+    fs::remove_file(&ballast).unwrap();
+    gate.run(&["identity", "add", "the-last"]).ok();
+    eventually("what comes then is told, and so is the end of the loss", Duration::from_secs(10), || {
+        let told = gate.told();
+        let last = told.iter().any(|line| line["identity"] == "the-last");
+        (last && told.iter().any(|line| line["code"] == "SP-7102" && line["event"]["lost"].as_u64() > Some(0)))
+            .then_some(())
+    });
+    assert!(broker.terminate().success());
 }
 
 #[test]

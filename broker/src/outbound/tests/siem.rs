@@ -35,7 +35,9 @@ async fn every_entry_comes_as_the_chain_has_it_and_a_restart_neither_loses_nor_d
     // What was before the first time is nobody's business.
     assert_eq!(entries, bed.chain().await.split_off(1));
     let heads: Vec<Value> = lines(&bed.path("told")).into_iter().filter(|line| !line["head"].is_null()).collect();
-    assert!(heads.len() >= 6, "{heads:?}");
+    // How many there are is a matter of how they were handed over; the last one covers all.
+    assert!(heads.len() >= 4, "{heads:?}");
+    assert_eq!(heads.last().and_then(|head| head["head"].as_i64()), bed.chain().await.last().map(|entry| entry.seq));
     for head in heads {
         let entry = &bed.chain().await[usize::try_from(head["head"].as_i64().unwrap() - 1).unwrap()];
         assert_eq!(head["hash"], entry.hash.as_str());
