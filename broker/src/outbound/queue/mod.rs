@@ -198,12 +198,7 @@ impl State {
         };
         let full = self.written.as_ref().is_some_and(|written| written.length >= segment);
         if self.written.is_none() || changed || full {
-            let number = self.segments.back().map_or(self.read.segment, |last| last.number) + 1;
-            self.written = Some(Written::create(folder, number)?);
-            self.segments.push_back(Segment { number, length: 0 });
-            if self.segments.len() == 1 {
-                (self.read, self.sent) = (Place { segment: number, offset: 0 }, Place { segment: number, offset: 0 });
-            }
+            self.begin(folder)?;
         }
         let Some(written) = &mut self.written else { return Ok(()) };
         let result = written.add(text);
@@ -211,6 +206,28 @@ impl State {
             last.length = written.length;
         }
         result
+    }
+
+    /// Begins a segment behind all others. Where one stands already, that an earlier run was still writing when this one began, it is
+    /// read in its place.
+    fn begin(&mut self, folder: &Path) -> io::Result<()> {
+        for _ in 0..MOST_FOREIGN {
+            let number = self.segments.back().map_or(self.read.segment, |last| last.number) + 1;
+            let (written, length) = match Written::create(folder, number) {
+                Ok(written) => (Some(written), 0),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => (None, segment::length(folder, number)?),
+                Err(error) => return Err(error),
+            };
+            self.segments.push_back(Segment { number, length });
+            if self.segments.len() == 1 {
+                (self.read, self.sent) = (Place { segment: number, offset: 0 }, Place { segment: number, offset: 0 });
+            }
+            if written.is_some() {
+                self.written = written;
+                return Ok(());
+            }
+        }
+        Err(io::Error::other("its folder is full of files that somebody else makes"))
     }
 
     /// The segment that is read is not what it was: nothing more is expected of it.
@@ -242,6 +259,8 @@ pub(crate) fn waiting_in(folder: &Path) -> io::Result<u64> {
 
 /// About so many bytes are read at once.
 pub(super) const MOST_READ: usize = 256 << 10;
+/// Segments of others that are met in a row.
+const MOST_FOREIGN: usize = 100;
 const SMALLEST_SEGMENT: u64 = 64 << 10;
 const LARGEST_SEGMENT: u64 = 4 << 20;
 

@@ -126,6 +126,10 @@ pub(super) fn read(folder: &Path, from: Place, most: usize) -> io::Result<Taken>
     }
 }
 
+pub(super) fn length(folder: &Path, number: u64) -> io::Result<u64> {
+    Ok(fs::metadata(path(folder, number))?.len())
+}
+
 impl Written {
     pub(super) fn create(folder: &Path, number: u64) -> io::Result<Self> {
         let file = OpenOptions::new().append(true).create_new(true).mode(0o600).open(path(folder, number))?;

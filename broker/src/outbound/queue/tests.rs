@@ -171,3 +171,14 @@ fn a_lost_note_doubles_and_loses_nothing() {
     let queue = Queue::open(folder.path(), BOUND).unwrap();
     assert_eq!(drained(&queue), events(0..5));
 }
+
+/// What an earlier run still had in hand comes into a file of its own, after this run has looked which there are.
+#[test]
+fn a_segment_that_somebody_else_began_costs_nothing() {
+    let folder = folder();
+    let before = Queue::open(folder.path(), BOUND).unwrap();
+    let queue = Queue::open(folder.path(), BOUND).unwrap();
+    assert_eq!(before.append(&events(0..10)).lost, 0);
+    assert_eq!(queue.append(&events(10..20)).lost, 0);
+    assert_eq!(drained(&queue), events(0..20));
+}

@@ -29,7 +29,9 @@ async fn every_entry_comes_as_the_chain_has_it_and_a_restart_neither_loses_nor_d
         bed.record(recorded + 40..recorded + 50).await;
         recorded += 50;
     }
-    bed.tell(FILE).await.stop().await;
+    let (telling, path) = (bed.tell(FILE).await, bed.path("told"));
+    eventually("the last came", async || numbers(&lines(&path)).contains(&(recorded - 1)).then_some(())).await;
+    telling.stop().await;
     let text = fs::read_to_string(bed.path("told")).unwrap();
     let entries: Vec<_> = text.lines().filter_map(|line| entry_from_line(line).ok()).collect();
     // What was before the first time is nobody's business.
@@ -219,9 +221,16 @@ async fn a_crash_doubles_and_loses_nothing() {
         bed.record(part * 50..part * 50 + 50).await;
         telling.kill().await;
     }
-    bed.tell(FILE).await.stop().await;
+    let telling = bed.tell(FILE).await;
+    let path = bed.path("told");
+    let all = eventually("all came", async || {
+        let all = numbers(&lines(&path));
+        all.contains(&249).then_some(all)
+    });
+    let all = all.await;
+    telling.stop().await;
     let mut seen = BTreeSet::new();
-    let first: Vec<_> = numbers(&lines(&bed.path("told"))).into_iter().filter(|number| seen.insert(*number)).collect();
+    let first: Vec<_> = all.into_iter().filter(|number| seen.insert(*number)).collect();
     assert_eq!(first, (0..250).collect::<Vec<_>>());
 }
 
