@@ -404,7 +404,9 @@ fn what_does_not_suit_a_recording_is_said_in_a_sentence() {
     let bytes = fs::read(&tcp).unwrap();
     let damaged = desk.path("damaged.srec");
     let mut changed = bytes.clone();
-    changed[bytes.len() * 3 / 4] ^= 1;
+    // A few bytes in a row: which byte stands there changes with every recording, and single ones here and there change nothing that this
+    // command shows.
+    changed[bytes.len() * 3 / 4..][..16].iter_mut().for_each(|byte| *byte ^= 1);
     fs::write(&damaged, changed).unwrap();
     let told = desk.recording(&["operations", damaged.to_str().unwrap()]);
     assert_eq!(told.code(), 1);
