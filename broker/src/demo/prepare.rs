@@ -100,6 +100,10 @@ impl Home {
         }
         let text = fs::read_to_string(&path).map_err(|source| DemoError::File { path: path.clone(), source })?;
         let mut whole = text.clone();
+        if !text.contains("\nreserve = ") {
+            // What a plant keeps for emergencies is a gibibyte; a demo would only fill somebody's disk.
+            whole = whole.replacen("[recording]\n", "[recording]\nreserve = \"16MiB\"\n", 1);
+        }
         if !text.contains("\n[portal]\n") {
             // The folder is of a version that had none.
             make_portal(&folder, PORTAL_NAME, "").map_err(|error| DemoError::Folder(error.to_string()))?;

@@ -112,6 +112,8 @@ fn the_demo_shows_the_whole_thing() {
     assert!(alice.leased_ssh(["-o", "User=alice:ews-1", "broker", "status"]).status.success());
     let bob = demo.facts()["identities"][1]["key"].as_str().unwrap().to_owned();
     demo.person("bob").ssh(["-o", "IdentityFile=none", "-i", &bob, "bob:ews-1@broker", "status"]).refused();
+    let config = fs::read_to_string(demo.facts()["config"].as_str().unwrap()).unwrap();
+    assert!(config.contains("reserve = \"16MiB\""), "{config}");
     // The line for an emergency, and the code of an envelope: nobody's login.
     let sheet = fs::read_to_string(demo.folder.path().join("envelopes.txt")).unwrap();
     let code = sheet.lines().next().unwrap().split_whitespace().nth(1).unwrap().to_owned();
