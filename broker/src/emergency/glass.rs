@@ -429,17 +429,21 @@ impl Emergencies {
         kept.envelopes().iter().find(is_it).cloned()
     }
 
-    /// Reads anew what is kept, if nobody else does and it was not done a moment ago: whoever types codes that nobody has costs no more.
+    /// Reads anew what is kept, twice a second at most, for all who wait for it together: whoever types codes that nobody has costs no more.
     async fn refresh_seldom(&self, now: Timestamp) -> bool {
+        let asked = Instant::now();
         let seldom = async {
-            let mut last = self.refreshing.try_lock().ok()?;
-            if last.is_some_and(|last| last.elapsed() < REFRESH_AGAIN) {
-                return None;
+            let mut last = self.refreshing.lock().await;
+            if let Some(last) = *last {
+                if last >= asked {
+                    return Ok(());
+                }
+                tokio::time::sleep(REFRESH_AGAIN.saturating_sub(last.elapsed())).await;
             }
             *last = Some(Instant::now());
-            self.read_anew(now).await.ok()
+            self.read_anew(now).await
         };
-        tokio::time::timeout(REFRESHED_WITHIN, seldom).await.ok().flatten().is_some()
+        matches!(tokio::time::timeout(REFRESHED_WITHIN, seldom).await, Ok(Ok(())))
     }
 
     /// Reads anew what is kept, and writes it to disk where it is other than what is there, or a while has passed.
@@ -546,8 +550,8 @@ pub(crate) const SNAPSHOT: &str = "emergency.snapshot";
 const LEDGER: &str = "emergency.opened";
 /// How long the database may take; an emergency does not wait for it.
 const DATABASE_WITHIN: Duration = Duration::from_secs(2);
-const REFRESHED_WITHIN: Duration = Duration::from_secs(1);
-const REFRESH_AGAIN: Duration = Duration::from_secs(2);
+const REFRESHED_WITHIN: Duration = Duration::from_secs(2);
+const REFRESH_AGAIN: Duration = Duration::from_millis(500);
 /// How soon somebody known can break the glass again.
 const KNOWN_AGAIN: Duration = Duration::from_secs(60);
 /// Also a snapshot that says the same is written again, so that its age tells whether the broker still keeps it.
