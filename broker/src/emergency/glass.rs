@@ -257,7 +257,11 @@ impl Emergencies {
         }
         let id = ulid::Ulid::generate().to_string().to_ascii_lowercase();
         let told = Told { glass, identity: identity.as_str(), opening: &id, envelopes: &[], database: true };
-        self.audit.record(self.told(told, by)).await?;
+        if let Err(error) = self.audit.record(self.told(told, by)).await {
+            // Nothing was broken: whoever tries again is not told that they have.
+            self.state().known.remove(identity);
+            return Err(error);
+        }
         let rule = glass.rule.name.clone();
         let before = self.of_known(identity, by.source).into_iter().find(|opening| opening.rule() == rule);
         let opening = match before {
