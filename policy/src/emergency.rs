@@ -12,6 +12,7 @@ use crate::policy::Policy;
 use crate::request::Request;
 use crate::role::Grant;
 use crate::subject::Subject;
+use crate::terms::OnEnd;
 
 /// May this be reached in an emergency that was opened by an envelope of the section `name`, which goes on for `left`? `subject` is
 /// whoever has opened it: nobody that is known. Neither clock nor factors are asked.
@@ -28,6 +29,8 @@ pub fn decide_emergency(policy: &Policy, name: &str, request: &Request<'_>, left
     }
     let mut terms = policy.terms_for(target.service.protocol, &glass.terms);
     terms.max_duration = Some(left.min(glass.max_duration));
+    // What an emergency gives it gives for exactly the time that is written.
+    terms.on_end = OnEnd::End;
     Decision::Permit(Permit { rule: PermitRule::Emergency(glass.rule.clone()), terms })
 }
 
@@ -91,6 +94,7 @@ fn lifted(policy: &Policy, glass: &BreakGlass, grant: &Grant, target: &Target<'_
     let left = left.min(glass.max_duration);
     terms.max_duration = Some(terms.max_duration.map_or(left, |longest| longest.min(left)));
     terms.concurrent = None;
+    terms.on_end = OnEnd::End;
     let rule = PermitRule::Lifted { grant: grant.rule.clone(), emergency: glass.rule.clone() };
     Permit { rule, terms }
 }

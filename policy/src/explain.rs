@@ -15,7 +15,7 @@ use crate::policy::Policy;
 use crate::request::Request;
 use crate::resolve::ResolvedFilter;
 use crate::role::{ForbidRef, RuleRef};
-use crate::terms::Terms;
+use crate::terms::{OnEnd, Terms};
 
 /// A decision with everything that led to it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -157,7 +157,16 @@ struct Summary<'a>(&'a Terms);
 impl fmt::Display for Summary<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Terms {
-            not_after, max_duration, idle, concurrent, channels, file_transfer, recorder_trouble, filter, ..
+            not_after,
+            max_duration,
+            idle,
+            concurrent,
+            channels,
+            file_transfer,
+            recorder_trouble,
+            on_end,
+            filter,
+            ..
         } = self.0;
         let limit = |limit: &Option<_>| limit.map_or_else(|| "unlimited".to_owned(), duration::display);
         let channels: Vec<&str> = channels.iter().map(|channel| channel.as_str()).collect();
@@ -169,6 +178,9 @@ impl fmt::Display for Summary<'_> {
             write!(f, "{concurrent} at once, ")?;
         }
         write!(f, "channels {}, files {file_transfer}, recorder trouble {recorder_trouble}", channels.join("+"))?;
+        if *on_end == OnEnd::End {
+            write!(f, ", no grace at the end")?;
+        }
         match filter {
             Some(filter) => write!(f, ", filter {filter}"),
             None => Ok(()),

@@ -60,7 +60,7 @@ pub use role::{ApprovalRule, Forbid, ForbidRef, Grant, NotARule, Role, RuleRef};
 pub use selector::{AssetSelector, Glob, IdentitySelector};
 pub use subject::Subject;
 pub use tags::{Tag, TagList, TagType, WordOrder};
-pub use terms::{ChannelKind, FileTransfer, RecorderTrouble, Terms};
+pub use terms::{ChannelKind, FileTransfer, OnEnd, RecorderTrouble, Terms};
 pub use window::{DayTime, Days, Stretch, When, Window};
 pub use window_rule::{Beneficiary, WindowRule, WindowRuleRef};
 pub use write_window::{Opening, OpeningDenial, WindowPoints, WindowPointsError, WriteWindow, may_open};

@@ -12,7 +12,7 @@ use crate::filter::BuiltIn;
 /// The conditions that a permit carries. The default is what a grant without `terms` gives.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Terms {
-    /// When the session must have ended: the end of the grant's window or of the grant.
+    /// When no input may pass any more: the end of the grant's window or of the grant. What the session does then, `on_end` says.
     ///
     /// INVARIANT: never later than the window and the validity of the grant that permitted it.
     pub not_after: Option<Timestamp>,
@@ -38,6 +38,12 @@ pub struct Terms {
     pub env: Vec<String>,
     /// What happens if the recorder fails in mid-session.
     pub recorder_trouble: RecorderTrouble,
+    /// What happens when its time is over: the window, the grant or the longest duration.
+    #[serde(default)]
+    pub on_end: OnEnd,
+    /// For how long output goes on then, where that is [`OnEnd::ViewOnly`].
+    #[serde(default = "usual_grace")]
+    pub grace: SignedDuration,
     /// The filter. In the terms of a permit it is the one that holds for the service's protocol, and none if that is not
     /// decoded; in the terms of a grant it is the one written. [`crate::Policy::filter_for`] has its rules.
     pub filter: Option<String>,
@@ -52,6 +58,14 @@ impl Terms {
     /// May this environment variable be passed on?
     pub fn allows_env(&self, name: &str) -> bool {
         self.env.iter().any(|pattern| crate::selector::glob_matches(pattern, name))
+    }
+
+    /// For how long output goes on when the time is over; nothing where the session ends at once.
+    pub fn view_only_for(&self) -> Option<SignedDuration> {
+        match self.on_end {
+            OnEnd::ViewOnly => Some(self.grace),
+            OnEnd::End => None,
+        }
     }
 
     /// The total order by which one of several permits is chosen: the greater gives the person more.
@@ -71,6 +85,7 @@ impl Terms {
             .then_with(|| self.connections.cmp(&other.connections))
             .then_with(|| self.sessions.cmp(&other.sessions))
             .then_with(|| self.recorder_trouble.cmp(&other.recorder_trouble))
+            .then_with(|| self.view_only_for().cmp(&other.view_only_for()))
             .then_with(|| self.env.len().cmp(&other.env.len()))
             .then_with(|| self.env.cmp(&other.env))
     }
@@ -89,6 +104,8 @@ impl Default for Terms {
             file_transfer: FileTransfer::None,
             env: USUAL_ENV.map(str::to_owned).to_vec(),
             recorder_trouble: RecorderTrouble::ViewOnly,
+            on_end: OnEnd::ViewOnly,
+            grace: USUAL_GRACE,
             filter: None,
         }
     }
@@ -107,6 +124,13 @@ fn usual_connections() -> u32 {
 
 fn usual_sessions() -> u32 {
     USUAL_SESSIONS
+}
+
+/// As long as output goes on after the recorder has failed: enough to read what is on the screen, and too short to work by.
+const USUAL_GRACE: SignedDuration = SignedDuration::from_secs(10);
+
+fn usual_grace() -> SignedDuration {
+    USUAL_GRACE
 }
 
 /// Language and terminal only: nothing that changes which program or library runs.
@@ -253,6 +277,36 @@ impl RecorderTrouble {
 }
 
 impl fmt::Display for RecorderTrouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// What happens when the time of a session is over. Ordered by how much it gives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnEnd {
+    /// The session ends at once.
+    End,
+    /// Input is refused, output goes on for a grace, then the session ends; it goes on if its time is extended meanwhile.
+    #[default]
+    ViewOnly,
+}
+
+impl OnEnd {
+    /// Every way.
+    pub const ALL: [Self; 2] = [Self::End, Self::ViewOnly];
+
+    /// The stable word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::End => "end",
+            Self::ViewOnly => "view-only",
+        }
+    }
+}
+
+impl fmt::Display for OnEnd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.as_str())
     }

@@ -54,7 +54,7 @@ pub trait Journal<F: ProtocolFilter + ?Sized> {
 /// and [`ProtocolFilter::tick`].
 pub trait ProtocolFilter {
     /// The rules that it judges by.
-    type Rules;
+    type Rules: Clone;
     /// One decoded message with its verdict, as the journal hears of it.
     type Operation<'a>;
 

@@ -393,6 +393,24 @@ events! {
         /// What the terms make of it: view-only or end.
         action: String,
     }
+    /// The time of a session is over: input is refused, output goes on for a grace, then it ends.
+    SessionViewOnly = "SP-3012" "session.view-only" Notice Process Spools {
+        /// The session.
+        session: String,
+        /// Whose.
+        identity: String,
+        /// The word of the end that it comes to.
+        reason: String,
+        /// In so many seconds.
+        seconds: u64,
+    }
+    /// The time of a session was extended in its grace: input passes again.
+    SessionInputBack = "SP-3013" "session.input-back" Notice Process Spools {
+        /// The session.
+        session: String,
+        /// Whose.
+        identity: String,
+    }
     /// The asset used the session's connection for itself (opened channels, again and again) and was cut off.
     AssetMisbehaved = "SP-3011" "asset.misbehaved" Alert Process Spools {
         /// The session.

@@ -70,11 +70,18 @@ pub(crate) struct Times {
     pub(crate) not_after: Option<jiff::Timestamp>,
     pub(crate) max_duration: Option<jiff::SignedDuration>,
     pub(crate) idle: Option<jiff::SignedDuration>,
+    /// For how long output goes on when the time is over; nothing where the session ends at once.
+    pub(crate) view_only_for: Option<jiff::SignedDuration>,
 }
 
 impl Times {
     pub(crate) fn of(terms: &Terms) -> Self {
-        Self { not_after: terms.not_after, max_duration: terms.max_duration, idle: terms.idle }
+        Self {
+            not_after: terms.not_after,
+            max_duration: terms.max_duration,
+            idle: terms.idle,
+            view_only_for: terms.view_only_for(),
+        }
     }
 }
 

@@ -3,6 +3,8 @@
 //! What ends a session from outside is in `limits.rs`. How an asset is reached and what passes is the affair of a
 //! `Carrier`: channels over ssh, or one stream.
 
+use std::time::Duration;
+
 use sallyport_policy::RecorderTrouble;
 
 use super::{Authorized, Recorded, Session, StartRefusal};
@@ -108,6 +110,32 @@ impl Recorded {
             action: trouble.to_string(),
         };
         self.audit(event).await.map(|()| trouble)
+    }
+
+    /// Its time is over, and from now on it is for looking on only.
+    ///
+    /// # Errors
+    /// The end that it is when that cannot be put on record.
+    pub(crate) async fn view_only(&self, end: &End, grace: Duration) -> Result<(), End> {
+        let seconds = grace.as_secs();
+        self.notice(serde_json::json!({ "notice": "view-only", "reason": end.word(), "seconds": seconds }))?;
+        self.audit(AuditEvent::SessionViewOnly {
+            session: self.id.clone(),
+            identity: self.authorized.subject.identity.to_string(),
+            reason: end.word().to_owned(),
+            seconds,
+        })
+        .await
+    }
+
+    /// Its time was extended, and input passes again.
+    ///
+    /// # Errors
+    /// The end that it is when that cannot be put on record.
+    pub(crate) async fn input_back(&self) -> Result<(), End> {
+        self.notice(serde_json::json!({ "notice": "input-back" }))?;
+        let identity = self.authorized.subject.identity.to_string();
+        self.audit(AuditEvent::SessionInputBack { session: self.id.clone(), identity }).await
     }
 
     /// What cannot be audited, even on the spool, ends the session.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::watch;
 
-use super::{Activity, Record, Recorded, Trouble};
+use super::{Activity, InputHold, Record, Recorded, Trouble};
 use crate::live::{End, Live, Times};
 
 /// Before the end by time, the person is told, this long ahead.
@@ -22,6 +22,9 @@ pub(crate) struct Limits<'a> {
     sentences: watch::Receiver<Arc<str>>,
     activity: Activity,
     clock: Clock,
+    input: InputHold,
+    /// Since when the session is for looking on only, because its time is over.
+    view_only_since: Option<Instant>,
     /// That the recorder failed was said: it is not due again.
     failed: bool,
 }
@@ -33,6 +36,10 @@ pub(crate) enum Due {
     End(End),
     /// It ends by time in about so many minutes.
     Warning(u64),
+    /// Its time is over: no input passes any more, and it ends like this after so long.
+    ViewOnly(End, Duration),
+    /// Its time was extended: input passes again.
+    InputBack,
     /// Something is said to everybody.
     Sentence(Arc<str>),
     /// The recorder has failed, for this reason.
@@ -49,6 +56,8 @@ impl<'a> Limits<'a> {
             sentences: recorded.broker().live.hear(),
             activity: record.activity.clone(),
             clock: Clock { started: Instant::now(), warned: 0 },
+            input: record.input.clone(),
+            view_only_since: None,
             failed: false,
         }
     }
@@ -59,10 +68,27 @@ impl<'a> Limits<'a> {
         loop {
             let times = *self.times.borrow_and_update();
             let now = self.recorded.authorized.broker.now();
-            let wake = match self.clock.look(times, self.activity.idle_for(), now) {
-                Look::Wake(wake) => wake,
-                Look::Warn(minutes) => return Due::Warning(minutes),
-                Look::End(end) => return Due::End(end),
+            let look = self.clock.look(times, self.activity.idle_for(), now);
+            let wake = match (look, self.view_only_since) {
+                (Look::End(end), since) => {
+                    match after_time(times.view_only_for, &end, since.map(|since| since.elapsed())) {
+                        AfterTime::ViewOnly(grace) => {
+                            self.input.hold();
+                            self.view_only_since = Some(Instant::now());
+                            return Due::ViewOnly(end, grace);
+                        }
+                        AfterTime::Wake(left) => left.min(LOOK_AGAIN),
+                        AfterTime::End => return Due::End(end),
+                    }
+                }
+                (Look::Wake(_) | Look::Warn(_), Some(_)) => {
+                    self.view_only_since = None;
+                    self.clock.warned = 0;
+                    self.input.release();
+                    return Due::InputBack;
+                }
+                (Look::Wake(wake), None) => wake,
+                (Look::Warn(minutes), None) => return Due::Warning(minutes),
             };
             tokio::select! {
                 biased;
@@ -87,11 +113,39 @@ impl Limits<'_> {
             tokio::select! {
                 due = self.due() => match due {
                     Due::End(end) => return end,
-                    Due::Warning(_) | Due::Sentence(_) | Due::RecorderFailed(_) => {}
+                    Due::Warning(_)
+                    | Due::ViewOnly(..)
+                    | Due::InputBack
+                    | Due::Sentence(_)
+                    | Due::RecorderFailed(_) => {}
                 },
                 () = tokio::time::sleep_until(until) => return End::RecordingFailed,
             }
         }
+    }
+}
+
+/// What a session whose time is over comes to.
+#[derive(Debug, PartialEq, Eq)]
+enum AfterTime {
+    /// From now on it is for looking on only, for so long.
+    ViewOnly(Duration),
+    /// It is already, and for so long still.
+    Wake(Duration),
+    End,
+}
+
+/// `view_only`: for how long it has been for looking on only, if it is.
+fn after_time(grace: Option<SignedDuration>, end: &End, view_only: Option<Duration>) -> AfterTime {
+    let by_time = matches!(end, End::Expired | End::WindowClosed);
+    let grace = grace.and_then(|grace| Duration::try_from(grace).ok()).filter(|grace| by_time && !grace.is_zero());
+    match (grace, view_only) {
+        (None, _) => AfterTime::End,
+        (Some(grace), None) => AfterTime::ViewOnly(grace),
+        (Some(grace), Some(so_far)) => match grace.checked_sub(so_far).filter(|left| !left.is_zero()) {
+            Some(left) => AfterTime::Wake(left),
+            None => AfterTime::End,
+        },
     }
 }
 
@@ -175,6 +229,7 @@ mod tests {
             not_after: not_after.map(|second| Timestamp::UNIX_EPOCH + SignedDuration::from_secs(second)),
             max_duration: max_duration.map(SignedDuration::from_secs),
             idle: idle.map(SignedDuration::from_secs),
+            view_only_for: None,
         }
     }
 
@@ -200,6 +255,20 @@ mod tests {
         let (mut clock, window) = (clock(), times(Some(1000), None, None));
         assert_eq!(clock.look(window, Duration::ZERO, at(950)), Look::Warn(1));
         assert_eq!(clock.look(window, Duration::ZERO, at(950)), Look::Wake(LOOK_AGAIN));
+    }
+
+    #[test]
+    fn only_what_ends_by_time_has_a_grace_and_not_a_second_one() {
+        let (grace, seconds) = (Some(SignedDuration::from_secs(10)), Duration::from_secs);
+        for end in [End::Expired, End::WindowClosed] {
+            assert_eq!(after_time(grace, &end, None), AfterTime::ViewOnly(seconds(10)));
+            assert_eq!(after_time(grace, &end, Some(seconds(7))), AfterTime::Wake(seconds(3)));
+            assert_eq!(after_time(grace, &end, Some(seconds(10))), AfterTime::End);
+            assert_eq!(after_time(None, &end, None), AfterTime::End);
+        }
+        for end in [End::Idle, End::RecordingFailed, End::BrokerStopping] {
+            assert_eq!(after_time(grace, &end, None), AfterTime::End, "{end:?}");
+        }
     }
 
     #[test]

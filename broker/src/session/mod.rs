@@ -29,7 +29,9 @@ pub(crate) use authorize::Leg;
 pub use authorize::{Authorization, Authorized};
 pub use connecting::Connecting;
 pub(crate) use end_asked::{ask_end, end_own, own_live};
-pub use evidence::{Activity, Evidence, Record, Seat, Track, Trouble, TroubleSignal, Unrecorded, VIEW_ONLY_GRACE};
+pub use evidence::{
+    Activity, Evidence, InputHold, Record, Seat, Track, Trouble, TroubleSignal, Unrecorded, VIEW_ONLY_GRACE,
+};
 pub use forward::Carrier;
 pub(crate) use limits::{Due, Limits};
 pub use record::{Recorded, StartRefusal};

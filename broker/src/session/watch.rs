@@ -4,7 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sallyport_policy::{Decision, LiveSession, Permit, PermitRule, Request, decide_again, held_permit};
+use jiff::{SignedDuration, Timestamp};
+use sallyport_policy::{Decision, LiveSession, Permit, PermitRule, Policy, Request, decide_again, held_permit};
 use tokio_util::sync::CancellationToken;
 
 use super::authorize::standing_words;
@@ -176,13 +177,31 @@ async fn verdict(broker: &Arc<Broker>, live: &Live, all: &[Arc<Live>]) -> Verdic
     if let Some(permit) = held.filter(|permit| covers(permit, &live.permit)) {
         return live.stays(&permit);
     }
+    let over = only_time_is_over(&policy, live, &request, now);
     match decide_again(&policy, &request, live.started, now) {
         Decision::Permit(permit) if covers(&permit, &live.permit) => live.stays(&permit),
+        Decision::Permit(_) | Decision::Deny(_) | Decision::NeedFactors(_) | Decision::NeedApproval(_) if over => {
+            Verdict::Stays
+        }
         Decision::Permit(permit) => Verdict::Revoked(format!("the terms have narrowed: {}", permit.rule)),
         Decision::Deny(denial) => Verdict::Revoked(denial.to_string()),
         Decision::NeedFactors(need) => Verdict::Revoked(need.to_string()),
         Decision::NeedApproval(rule) => Verdict::Revoked(rule.to_string()),
     }
+}
+
+/// Whether a session is in the grace that its terms give when a window or a grant is over: it would still be permitted just before
+/// that. It is for looking on only then, and `limits.rs` ends it.
+fn only_time_is_over(policy: &Policy, live: &Live, request: &Request<'_>, now: Timestamp) -> bool {
+    let times = *live.times.borrow();
+    let (Some(over), Some(grace)) = (times.not_after, times.view_only_for) else { return false };
+    let ends = over.checked_add(grace).unwrap_or(over);
+    let Ok(before) = over.checked_sub(SignedDuration::from_millis(1)) else { return false };
+    if now < over || ends <= now || before < live.started {
+        return false;
+    }
+    let held = live.permit.rule.grant().and_then(|rule| held_permit(policy, request, rule, live.started, before));
+    held.is_some_and(|permit| covers(&permit, &live.permit))
 }
 
 impl Live {

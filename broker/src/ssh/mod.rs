@@ -29,7 +29,8 @@ pub(crate) mod tests;
 
 pub(in crate::ssh) use channel::say_and_close;
 pub(crate) use channel::{
-    ChannelAnswer, ChannelContext, ChannelRequest, Flow, RefusedRequest, SessionChannel, pipe, relay_forward,
+    ChannelAnswer, ChannelContext, ChannelRequest, Flow, LOOKING_ON_ONLY, RefusedRequest, SessionChannel, pipe,
+    relay_forward,
 };
 pub(crate) use server::listen;
 pub(crate) use transfer::{FileOutcome, FileReport};

@@ -154,7 +154,7 @@ async fn filter<F: Ruled, C: Caller>(
     protocol: Protocol,
 ) -> End
 where
-    F::Rules: Clone + PartialEq + Send + Sync,
+    F::Rules: PartialEq + Send + Sync,
     Notes: Journal<F>,
 {
     let mut limits = Limits::new(session, track.record());
@@ -162,7 +162,7 @@ where
     let person = caller.accept().await;
     let (sender, receiver) = watch::channel(first.clone());
     let filter = F::begin(first);
-    let mut relay = Filtered::new(track, protocol.as_str(), filter, F::budgets(), person, asset);
+    let mut relay = Filtered::new(track, protocol.as_str(), filter, F::budgets(), person, asset).viewing(F::viewing);
     let (end, outcome) = tokio::select! {
         ended = first_end(session, &mut limits, relay.run(receiver)) => ended,
         never = seldom(keep_rules::<F>(session, &sender)) => match never {},
@@ -193,6 +193,8 @@ async fn first_end(
                 Due::End(end) => return (end, None),
                 // A stream has no place for words; its end is the only message.
                 Due::Warning(_) | Due::Sentence(_) => {}
+                Due::ViewOnly(end, grace) => if let Err(end) = session.view_only(&end, grace).await { return (end, None) },
+                Due::InputBack => if let Err(end) = session.input_back().await { return (end, None) },
                 Due::RecorderFailed(reason) => {
                     let grace = match session.recorder_trouble(&reason).await {
                         Ok(RecorderTrouble::ViewOnly) => VIEW_ONLY_GRACE,

@@ -14,6 +14,15 @@ pub(super) fn record(track: &Track, direction: Direction, bytes: &[u8], budget: 
     if direction == Direction::Output { track.record().shown(recorded) } else { recorded }
 }
 
+/// Records what a filter has not taken yet of what the person says. The filter itself judges whether any of it passes.
+///
+/// # Errors
+/// Nothing of it may pass.
+pub(super) fn heard(track: &Track, bytes: &[u8], budget: &mut Budget) -> Result<(), Unrecorded> {
+    let recorded = track.append_all(&mut [Part::Bulk { direction: Direction::Input, body: bytes, budget }]);
+    recorded.map_err(|unrecorded| final_for(track, unrecorded))
+}
+
 /// Records one step of a filter at once: what it heard from the person, what it decided, and what it has for the person. Nothing
 /// of it may have been sent.
 ///
@@ -50,7 +59,7 @@ pub(super) fn step(
 /// A stream has no place for a word about one message that is too long to be recorded: it ends.
 fn final_for(track: &Track, unrecorded: Unrecorded) -> Unrecorded {
     match unrecorded {
-        Unrecorded::Failed => Unrecorded::Failed,
+        Unrecorded::Failed | Unrecorded::Held => unrecorded,
         Unrecorded::TooLong(_) => track.failed(unrecorded),
     }
 }

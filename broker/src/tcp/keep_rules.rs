@@ -28,6 +28,10 @@ pub(super) trait Ruled: ProtocolFilter + Sized {
     /// A filter for a connection that has just begun.
     fn begin(rules: Self::Rules) -> Self;
 
+    /// What of the rules holds while input is held: what only looks on. Nothing where a stream cannot be judged so far; then the person
+    /// waits.
+    fn viewing(rules: &Self::Rules) -> Option<Self::Rules>;
+
     /// The rules of a session as they are now, and when time alone will change them next.
     fn rules_of(session: &Recorded) -> impl Future<Output = (Self::Rules, Option<Timestamp>)> + Send;
 }
@@ -35,6 +39,10 @@ pub(super) trait Ruled: ProtocolFilter + Sized {
 impl Ruled for modbus::Filter {
     fn begin(rules: Arc<modbus::Rules>) -> Self {
         Self::new(rules)
+    }
+
+    fn viewing(rules: &Arc<modbus::Rules>) -> Option<Arc<modbus::Rules>> {
+        Some(Arc::new(rules.viewing()))
     }
 
     async fn rules_of(session: &Recorded) -> (Arc<modbus::Rules>, Option<Timestamp>) {
@@ -52,6 +60,10 @@ impl Ruled for rfb::Filter {
         Self::new(rules)
     }
 
+    fn viewing(rules: &rfb::Rules) -> Option<rfb::Rules> {
+        Some(rules.viewing())
+    }
+
     async fn rules_of(session: &Recorded) -> (rfb::Rules, Option<Timestamp>) {
         (rules::vnc(&session.broker().policy.current(), session.target().endpoint(), session.terms()), None)
     }
@@ -60,6 +72,11 @@ impl Ruled for rfb::Filter {
 impl Ruled for rdp::Filter {
     fn begin(rules: rdp::Rules) -> Self {
         Self::new(rules)
+    }
+
+    /// What follows the negotiation is encrypted: keys cannot be told from what asks for the next picture.
+    fn viewing(_: &rdp::Rules) -> Option<rdp::Rules> {
+        None
     }
 
     async fn rules_of(session: &Recorded) -> (rdp::Rules, Option<Timestamp>) {

@@ -209,6 +209,10 @@ async fn pass_input<H: Hear>(
     loop {
         match from.next().await {
             Heard::Bytes(bytes) => {
+                // It has to be whole: while input is held it waits, and the person sends no more than there is room for.
+                if !input_free(track, gone).await {
+                    return Ok(Ended::Left);
+                }
                 // What is not recorded is taken and dropped: the session ends, now or after its grace.
                 if passed.record(track, Direction::Input, &bytes).is_ok() {
                     send_to_asset(to, bytes, from).await.map_err(Broken::Asset)?;
@@ -220,12 +224,24 @@ async fn pass_input<H: Hear>(
                 return Ok(Ended::Left);
             }
             Heard::Finished => {
+                if !input_free(track, gone).await {
+                    return Ok(Ended::Left);
+                }
                 from.release(usize::MAX);
                 to.shutdown().await.map_err(Broken::Asset)?;
                 return Ok(Ended::Finished);
             }
             Heard::Left => return Ok(Ended::Left),
         }
+    }
+}
+
+/// Waits until input may pass; not for somebody who is gone.
+async fn input_free(track: &Track, gone: &CancellationToken) -> bool {
+    tokio::select! {
+        biased;
+        () = track.record().input.free() => true,
+        () = gone.cancelled() => false,
     }
 }
 

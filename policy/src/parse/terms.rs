@@ -6,10 +6,12 @@ use jiff::SignedDuration;
 
 use super::log::Log;
 use super::value::{Alone, Section, Value, word};
-use crate::terms::{ChannelKind, FileTransfer, RecorderTrouble, Terms};
+use crate::terms::{ChannelKind, FileTransfer, OnEnd, RecorderTrouble, Terms};
 
 /// The longest duration that may be written; `unlimited` is the way to say more.
 const LONGEST: SignedDuration = SignedDuration::from_hours(24 * 366);
+/// Whoever needs to look on for longer needs more time, not more grace.
+const LONGEST_GRACE: SignedDuration = SignedDuration::from_hours(1);
 
 /// The terms of a grant; what is not written has its default.
 pub(crate) fn read(log: &mut Log<'_>, value: Value<'_>, owner: &str) -> Option<Terms> {
@@ -42,6 +44,18 @@ pub(crate) fn read(log: &mut Log<'_>, value: Value<'_>, owner: &str) -> Option<T
     }
     if let Some(trouble) = section.take_word(log, "recorder_trouble", &RecorderTrouble::ALL, RecorderTrouble::as_str) {
         terms.recorder_trouble = trouble;
+    }
+    if let Some(on_end) = section.take_word(log, "on_end", &OnEnd::ALL, OnEnd::as_str) {
+        terms.on_end = on_end;
+    }
+    let what = section.name_of("grace");
+    if let Some(value) = section.take("grace") {
+        if terms.on_end == OnEnd::End {
+            log.error(value.at, format!("{what} means nothing beside `on_end = \"end\"`"));
+        }
+        if let Some(grace) = value.duration(log, &what, SignedDuration::from_secs(1), LONGEST_GRACE) {
+            terms.grace = grace;
+        }
     }
     let carries_files = [ChannelKind::Sftp, ChannelKind::Exec].iter().any(|kind| terms.allows(*kind));
     if terms.file_transfer != FileTransfer::None && !carries_files {

@@ -113,6 +113,19 @@ impl Rules {
         self
     }
 
+    /// What of these rules is left to somebody who only looks on, under the name `view-only`: those that pass reads, and pass nothing
+    /// else any more. Where rules only observe, all reads.
+    #[must_use]
+    pub fn viewing(&self) -> Self {
+        let reads = |rule: &&Rule| rule.kinds.is_empty() || rule.kinds.contains(&Kind::Read);
+        let rules = match self.mode {
+            Mode::Observe => reading(),
+            Mode::Enforce => self.rules.clone(),
+        };
+        let rules = rules.iter().filter(reads).map(|rule| Rule { kinds: vec![Kind::Read], ..rule.clone() });
+        Self::new("view-only", Mode::Enforce, rules.collect(), self.tags.clone())
+    }
+
     /// Its name.
     #[must_use]
     pub fn name(&self) -> &str {

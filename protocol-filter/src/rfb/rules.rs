@@ -28,6 +28,13 @@ impl Rules {
         Self { input: true, ..Self::view_only() }
     }
 
+    /// What of these rights is left to somebody who only looks on: the picture, and what it brings.
+    #[must_use]
+    pub const fn viewing(self) -> Self {
+        let clipboard_from_asset = self.clipboard_from_asset || matches!(self.mode, Mode::Observe);
+        Self { clipboard_from_asset, ..Self::view_only() }
+    }
+
     /// The verdict on keys and pointer, and on a connection that would end those of others.
     pub(super) fn on_input(self) -> Verdict<'static> {
         self.verdict(self.input, INPUT)

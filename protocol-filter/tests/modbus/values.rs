@@ -28,6 +28,28 @@ fn line(rule: Rule) -> Line {
 }
 
 #[test]
+fn of_rules_only_the_reads_are_left_to_who_looks_on() {
+    let written = vec![reads(), writes(100, 109, Limits::default())];
+    let narrow = Rule { units: [7].into_iter().collect(), ..reads() };
+    for (rules, unit, read) in [
+        (Rules::new("test", Mode::Enforce, written, Vec::new()), 1, None),
+        (Rules::new("test", Mode::Enforce, vec![narrow], Vec::new()), 1, Some(2)),
+        (Rules::full(), 1, None),
+        (Rules::observe(), 1, None),
+        (Rules::new("test", Mode::Enforce, Vec::new(), Vec::new()), 1, Some(1)),
+    ] {
+        let mut line = Line::new(rules.viewing());
+        assert_eq!(line.denial(unit, "03 0000 0002"), read, "{rules:?}");
+        if read.is_none() {
+            line.answer(9, unit, "03 04 0001 0002");
+        }
+        for denied in ["06 0064 0009", "05 0000 ff00", "17 0000 0001 0064 0001 02 0001", "08 0001 0000", "2b 0d 00"] {
+            assert!(line.denial(unit, denied).is_some(), "{denied} of {rules:?}");
+        }
+    }
+}
+
+#[test]
 fn a_value_must_lie_within_minimum_and_maximum() {
     let mut line = line(writes(100, 109, Limits { min: Some(10.0), max: Some(1500.0), ..Limits::default() }));
     assert_eq!(line.denial(1, "06 0064 0009"), Some(3));

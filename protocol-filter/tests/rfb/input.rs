@@ -133,6 +133,16 @@ fn what_is_down_is_let_go_when_the_right_to_press_it_ends() {
 }
 
 #[test]
+fn who_only_looks_on_keeps_what_came_from_the_screen_and_no_way_to_it() {
+    let whole = Rules { clipboard_to_asset: true, clipboard_from_asset: true, ..Rules::interactive() };
+    assert_eq!(whole.viewing(), Rules { clipboard_from_asset: true, ..Rules::view_only() });
+    assert_eq!(Rules::interactive().viewing(), Rules::view_only());
+    // What observes has let everything pass: now it holds.
+    let observing = Rules { mode: Mode::Observe, ..Rules::view_only() };
+    assert_eq!(observing.viewing(), Rules { clipboard_from_asset: true, ..Rules::view_only() });
+}
+
+#[test]
 fn nothing_is_let_go_in_the_middle_of_a_cut_text() {
     let mut wire = Wire::open(Rules { clipboard_to_asset: true, ..Rules::interactive() });
     let text = cut_text(6, b"0123456789");

@@ -40,4 +40,5 @@ mod tampering;
 mod tcp;
 mod tools;
 mod traces;
+mod view_only;
 mod vnc;

@@ -101,7 +101,7 @@ fn a_first_plant_is_all_new() {
               + asset ews-1 accounts.operator.auth=certificate address=10.10.1.20 services.ssh.port=22 services.ssh.protocol=ssh zone=cell-1
               + conduit to cell-1 services=ssh to=cell-1
               + role engineer members=alice
-              + role engineer, grant 1 accounts=operator assets=ews-1 factors=totp, webauthn lease=PT1H services=ssh terms.channels=shell, exec, sftp terms.connections=32 terms.env=COLORTERM, LANG, LC_*, NO_COLOR, TERM terms.file_transfer=none terms.idle=PT15M terms.max_duration=PT8H terms.recorder_trouble=view-only terms.sessions=64
+              + role engineer, grant 1 accounts=operator assets=ews-1 factors=totp, webauthn lease=PT1H services=ssh terms.channels=shell, exec, sftp terms.connections=32 terms.env=COLORTERM, LANG, LC_*, NO_COLOR, TERM terms.file_transfer=none terms.grace=PT10S terms.idle=PT15M terms.max_duration=PT8H terms.on_end=view-only terms.recorder_trouble=view-only terms.sessions=64
               + zone cell-1 broker=false level=2.0 networks=10.10.1.0/24
 
             Text:

@@ -5,8 +5,11 @@
 //!
 //! INVARIANT: after the recorder's first failure nothing is taken any more, so nothing passes, save output in the grace of
 //! `view-only`; and the session hears of it by its `TroubleSignal` and ends. A recorder that takes too long has failed.
+//!
+//! INVARIANT: while input is held nothing of the person's is taken either, save what a filter judges by rules that only look on.
 
 mod activity;
+mod input;
 mod trouble;
 
 #[cfg(test)]
@@ -17,10 +20,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sallyport_policy::RecorderTrouble;
-use sallyport_session_recorder::{Budget, Direction, Kind, Part, RecordError, TrackId};
+use sallyport_session_recorder::{Budget, Direction, FileRun, Kind, Part, RecordError, TrackId};
 use serde_json::Value;
 
 pub use activity::{Activity, Seat};
+pub use input::InputHold;
 pub use trouble::{Trouble, TroubleSignal};
 
 use crate::recording::RecordingHandle;
@@ -59,6 +63,9 @@ impl Evidence for RecordingHandle {
 /// Why something was not recorded. It must not pass.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unrecorded {
+    /// The session is for looking on only now. What it is of a stream that has to be whole is offered again once input is free.
+    #[error("input is refused for now")]
+    Held,
     /// The recorder has failed, now or before. The session ends.
     #[error("recording failed")]
     Failed,
@@ -75,6 +82,8 @@ pub struct Record {
     pub activity: Activity,
     /// Raised when the recorder fails.
     pub trouble: TroubleSignal,
+    /// Whether input may pass.
+    pub input: InputHold,
     /// What the terms say about that.
     on_trouble: RecorderTrouble,
     kept_within: Duration,
@@ -84,8 +93,8 @@ impl Record {
     /// A record that is sound so far.
     #[must_use]
     pub fn new(evidence: Arc<dyn Evidence>, on_trouble: RecorderTrouble) -> Self {
-        let (activity, trouble) = (Activity::new(), TroubleSignal::new());
-        Self { evidence, activity, trouble, on_trouble, kept_within: KEPT_WITHIN }
+        let (activity, trouble, input) = (Activity::new(), TroubleSignal::new(), InputHold::new());
+        Self { evidence, activity, trouble, input, on_trouble, kept_within: KEPT_WITHIN }
     }
 
     /// A channel or stream begins; the body says what it is.
@@ -170,7 +179,7 @@ impl Track {
         &self.record
     }
 
-    /// Records bodies in this order at once: all of them, or none.
+    /// Records bodies in this order at once: all of them, or none. Whether input is held is for the caller to ask.
     ///
     /// # Errors
     /// None of them may pass.
@@ -183,6 +192,7 @@ impl Track {
     /// # Errors
     /// It may not pass.
     pub fn append(&self, kind: Kind, body: &[u8]) -> Result<(), Unrecorded> {
+        self.unless_held(kind.direction())?;
         self.append_all(&mut [Part::Whole { kind, body }])
     }
 
@@ -199,7 +209,22 @@ impl Track {
     /// # Errors
     /// They may not pass.
     pub fn append_bulk(&self, direction: Direction, body: &[u8], budget: &mut Budget) -> Result<(), Unrecorded> {
+        self.unless_held(Some(direction))?;
         self.append_all(&mut [Part::Bulk { direction, body, budget }])
+    }
+
+    /// Records a piece of a file as what was hashed of it.
+    ///
+    /// # Errors
+    /// It may not pass.
+    pub fn append_file(&self, direction: Direction, run: FileRun) -> Result<(), Unrecorded> {
+        self.unless_held(Some(direction))?;
+        self.append_all(&mut [Part::File { direction, run }])
+    }
+
+    fn unless_held(&self, direction: Option<Direction>) -> Result<(), Unrecorded> {
+        let held = direction == Some(Direction::Input) && self.record.input.is_held();
+        if held { Err(Unrecorded::Held) } else { Ok(()) }
     }
 
     /// Something could not even be written down: that is a failure of the record as any other.

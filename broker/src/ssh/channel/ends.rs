@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use russh::{ChannelWriteHalf, client, server};
 use sallyport_policy::RecorderTrouble;
-use sallyport_session_recorder::{Budget, Direction, Kind, Part};
+use sallyport_session_recorder::{Budget, Direction, Kind};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
@@ -52,7 +52,30 @@ impl Ends {
         match store {
             Store::Message => self.track.append(direction.content(), bytes),
             Store::Content => self.track.append_bulk(direction, bytes, &mut Budget::none()),
-            Store::File(run) => self.track.append_all(&mut [Part::File { direction, run }]),
+            Store::File(run) => self.track.append_file(direction, run),
+        }
+    }
+
+    /// Records input that has to be whole, as what is no terminal's has: while input is held it waits.
+    pub(crate) async fn when_free(
+        &self,
+        mut record: impl FnMut() -> Result<(), Unrecorded> + Send,
+    ) -> Result<(), Fault> {
+        loop {
+            match record() {
+                Err(Unrecorded::Held) => self.input_free().await?,
+                recorded => return Ok(recorded?),
+            }
+        }
+    }
+
+    /// Waits until input may pass.
+    pub(crate) async fn input_free(&self) -> Result<(), Fault> {
+        tokio::select! {
+            biased;
+            () = self.context.record.input.free() => Ok(()),
+            () = self.stop.cancelled() => Err(Fault::Ending),
+            () = self.from_client.gone.cancelled() => Err(Fault::Ending),
         }
     }
 
@@ -79,9 +102,11 @@ impl Ends {
         }
     }
 
-    /// A recorder's failure refuses the input from then on; whether the channel goes on is for the terms to say.
+    /// A recorder's failure refuses the input from then on; whether the channel goes on is for the terms to say. What is typed while
+    /// input is held is refused; the session says so on every terminal.
     pub(crate) async fn unless_view_only(&self, outcome: Result<(), Fault>, told: &mut bool) -> Result<(), Fault> {
         match (outcome, self.context.terms.recorder_trouble) {
+            (Err(Fault::Unrecorded(Unrecorded::Held)), _) => Ok(()),
             (Err(Fault::Unrecorded(Unrecorded::Failed)), RecorderTrouble::ViewOnly) => {
                 if !std::mem::replace(told, true) {
                     self.say("recording failed: input is refused from now on, and the session will end").await;

@@ -28,5 +28,5 @@ pub(crate) use pipe::pipe;
 pub(in crate::ssh) use queue::{SLOW_ABOVE, STALLS_AFTER, bytes_queued};
 pub(in crate::ssh) use refusal::say_and_close;
 pub(crate) use request::ChannelRequest;
-pub(crate) use session_channel::{ChannelAnswer, SessionChannel};
+pub(crate) use session_channel::{ChannelAnswer, LOOKING_ON_ONLY, SessionChannel};
 pub(in crate::ssh) use stream_side::ChannelCaller;

@@ -64,6 +64,7 @@ impl Ends {
                 // An end of input that was refused in part would pass for the end of the whole.
                 Some(Item::Eof) if self.context.record.trouble.is_raised() => {}
                 Some(Item::Eof) => {
+                    self.input_free().await?;
                     self.client_ended.store(true, Ordering::Relaxed);
                     self.to_asset(self.asset.eof()).await?;
                 }
@@ -183,9 +184,9 @@ impl Ends {
     /// Records and sends what the person typed or streamed.
     async fn input(&self, bytes: &Bytes, budget: Option<&mut Budget>, owed: &mut Owed<'_>) -> Result<(), Fault> {
         match budget {
-            None => self.track.append(Kind::Input, bytes),
-            Some(budget) => self.track.append_bulk(Direction::Input, bytes, budget),
-        }?;
+            None => self.track.append(Kind::Input, bytes)?,
+            Some(budget) => self.when_free(|| self.track.append_bulk(Direction::Input, bytes, budget)).await?,
+        }
         self.send_to_asset(bytes, owed).await
     }
 
@@ -193,7 +194,7 @@ impl Ends {
         for step in steps.drain(..) {
             match step {
                 Step::Forward(bytes, store) => {
-                    self.record_decoded(Direction::Input, &bytes, store)?;
+                    self.when_free(|| self.record_decoded(Direction::Input, &bytes, store)).await?;
                     self.send_to_asset(&bytes, owed).await?;
                 }
                 said => self.say_step(said).await?,

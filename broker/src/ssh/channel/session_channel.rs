@@ -22,6 +22,8 @@ use crate::ssh::transfer::scp::Scp;
 use crate::ssh::transfer::sftp::Sftp;
 use crate::ssh::transfer::{FileOutcome, Via};
 
+/// What is said to whoever asks for more in a session whose time is over.
+pub(crate) const LOOKING_ON_ONLY: &str = "the time of this session is over, and nothing more can be begun in it";
 /// How long the asset may take to answer a request.
 const ASSET_ANSWERS_WITHIN: Duration = Duration::from_secs(10);
 /// Answers of the asset that may wait; requests go one at a time.
@@ -118,8 +120,9 @@ impl SessionChannel {
     /// The person sends the remote process a signal. Nothing is answered.
     pub(crate) async fn signal(&self, signal: Sig) {
         self.ends.context.record.activity.touch();
-        let body = json!({ "request": "signal", "name": signal_name(&signal), "allowed": true });
-        if self.ends.track.append_json(Kind::Request, &body).is_ok() {
+        let allowed = !self.ends.context.record.input.is_held();
+        let body = json!({ "request": "signal", "name": signal_name(&signal), "allowed": allowed });
+        if self.ends.track.append_json(Kind::Request, &body).is_ok() && allowed {
             self.send(self.ends.asset.signal(signal)).await;
         }
     }
@@ -138,6 +141,9 @@ impl SessionChannel {
         }
         let body = request.describe();
         let ends = Arc::clone(&self.ends);
+        if ends.context.record.input.is_held() {
+            return self.refuse(&body, LOOKING_ON_ONLY).await;
+        }
         let terms = &ends.context.terms;
         match request {
             ChannelRequest::Pty { term, cols, rows, pixels, modes } => {

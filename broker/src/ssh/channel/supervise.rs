@@ -86,7 +86,9 @@ fn sentence(ended: Result<Result<(), Fault>, tokio::task::JoinError>) -> Option<
         Ok(Err(Fault::Unrecorded(Unrecorded::Failed))) => {
             Some("recording failed, so nothing more is passed on".to_owned())
         }
-        Ok(Err(fault @ Fault::Unrecorded(Unrecorded::TooLong(_)))) => Some(format!("the channel was ended: {fault}")),
+        Ok(Err(fault @ Fault::Unrecorded(Unrecorded::TooLong(_) | Unrecorded::Held))) => {
+            Some(format!("the channel was ended: {fault}"))
+        }
         Ok(Err(Fault::Malformed(malformed))) => Some(format!("the channel was ended: {malformed}")),
         Ok(Err(Fault::Report)) => Some("file transfers can no longer be reported; the channel was ended".to_owned()),
         Err(error) if error.is_cancelled() => None,

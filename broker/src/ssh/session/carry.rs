@@ -16,7 +16,9 @@ use super::dial::{connect, not_dialled};
 use crate::audit::{AuditEvent, Tally, shortened};
 use crate::live::End;
 use crate::session::{Carrier, Due, Limits, Recorded, VIEW_ONLY_GRACE};
-use crate::ssh::{ChannelContext, FileOutcome, FileReport, Flow, RefusedRequest, SessionChannel, relay_forward};
+use crate::ssh::{
+    ChannelContext, FileOutcome, FileReport, Flow, LOOKING_ON_ONLY, RefusedRequest, SessionChannel, relay_forward,
+};
 use crate::store::files::TransferredFile;
 use crate::vault::Secret;
 
@@ -113,6 +115,14 @@ impl Run {
                         self.voice.say(&format!("this session ends in about {minutes} min.")).await;
                     }
                     Due::Sentence(sentence) => self.voice.say(&sentence).await,
+                    Due::ViewOnly(end, grace) => {
+                        if let Err(end) = recorded.view_only(&end, grace).await { return end }
+                        self.voice.say(&looking_on(&end, grace)).await;
+                    }
+                    Due::InputBack => {
+                        if let Err(end) = recorded.input_back().await { return end }
+                        self.voice.say("the time of this session was extended: what you type is passed on again.").await;
+                    }
                     Due::RecorderFailed(reason) => return self.recorder_failed(recorded, &mut limits, &reason).await,
                 },
                 () = closed.cancelled() => return asset_closed(recorded, asset).await,
@@ -139,7 +149,13 @@ impl Run {
 
     /// What was asked for, if the terms allow it; otherwise it is refused on the record.
     async fn permitted(&mut self, recorded: &Recorded, ask: Ask) -> Result<Option<Ask>, End> {
-        let Some(request) = why_not(&ask, &self.context.terms) else { return Ok(Some(ask)) };
+        let held = self
+            .context
+            .record
+            .input
+            .is_held()
+            .then(|| RefusedRequest { request: "a channel".to_owned(), reason: LOOKING_ON_ONLY.to_owned() });
+        let Some(request) = held.or_else(|| why_not(&ask, &self.context.terms)) else { return Ok(Some(ask)) };
         let sentence = request.reason.clone();
         self.refused(recorded, request).await?;
         refuse(ask, sentence).await;
@@ -228,6 +244,15 @@ impl Run {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
+}
+
+/// What somebody is told whose time is over.
+fn looking_on(end: &End, grace: Duration) -> String {
+    let why = if *end == End::WindowClosed { "its time window has closed" } else { "its longest duration is over" };
+    format!(
+        "this session is for looking on only, because {why}: what you type is refused, and it ends in {} s.",
+        grace.as_secs()
+    )
 }
 
 /// Which connection from the asset the terms do not allow, and why.

@@ -185,6 +185,40 @@ async fn after_the_recorder_fails_not_one_byte_reaches_the_asset() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn while_input_is_held_a_stream_waits_whole_what_is_typed_is_refused_and_nothing_begins() {
+    let bed = bed(Terms::default(), Notebook::default()).await;
+    let input = bed.context.record.input.clone();
+    let arrived = || bed.asset.input.lock().unwrap().clone();
+    let (_read, stream) = bed.client.channel_open_session().await.unwrap().split();
+    stream.exec(true, "log").await.unwrap();
+    stream.data_bytes(b"one ".to_vec()).await.unwrap();
+    eventually(|| arrived() == b"one ").await;
+    let (read, late) = bed.client.channel_open_session().await.unwrap().split();
+    let late_heard = tokio::spawn(hear(read));
+    input.hold();
+    stream.data_bytes(b"two ".to_vec()).await.unwrap();
+    late.exec(true, "log").await.unwrap();
+    let heard = soon(late_heard).await.unwrap();
+    assert_eq!(heard.err, "sallyport: the time of this session is over, and nothing more can be begun in it\r\n");
+    assert_eq!(arrived(), b"one ");
+    assert_eq!(bed.notebook.bytes(Kind::Input), b"one ");
+    input.release();
+    stream.data_bytes(b"three".to_vec()).await.unwrap();
+    eventually(|| arrived() == b"one two three").await;
+    assert_eq!(bed.notebook.bytes(Kind::Input), b"one two three");
+    assert!(!bed.context.record.trouble.is_raised());
+}
+
+async fn eventually(holds: impl Fn() -> bool) {
+    let waiting = async {
+        while !holds() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    soon(waiting).await;
+}
+
 /// This many bytes up a channel that echoes, and all of them down again, both at once.
 pub(in crate::ssh) async fn echo(channel: russh::Channel<russh::client::Msg>, size: usize) {
     let (mut read, write) = channel.split();

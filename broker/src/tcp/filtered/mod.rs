@@ -74,6 +74,10 @@ pub(crate) struct Filtered<F: ProtocolFilter, H, S> {
     asset_over: Bell,
     ending: Ending,
     began: Instant,
+    /// The rules that came last.
+    rules: Option<watch::Receiver<F::Rules>>,
+    /// What of the rules holds while input is held; nothing where a protocol cannot be judged so far: then the person waits.
+    viewing: fn(&F::Rules) -> Option<F::Rules>,
 }
 
 struct Core<F> {
@@ -85,6 +89,8 @@ struct Core<F> {
     budgets: [Budget; 2],
     /// Some of what was taken from what is pending for the asset is not sent.
     asset_owed: bool,
+    /// It judges by rules that only look on.
+    looks_on: bool,
     /// Bytes heard from the person, and sent to them.
     passed: [u64; 2],
     person_finished: bool,
@@ -116,6 +122,7 @@ where
             to_person: BytesMut::new(),
             budgets,
             asset_owed: false,
+            looks_on: false,
             passed: [0; 2],
             person_finished: false,
             asset_finished: false,
@@ -138,14 +145,20 @@ where
             asset_over: Bell::default(),
             ending: Ending::default(),
             began: Instant::now(),
+            rules: None,
+            viewing: |_| None,
         }
     }
 
+    /// The same, with what of its rules holds while input is held.
+    pub(crate) fn viewing(mut self, viewing: fn(&F::Rules) -> Option<F::Rules>) -> Self {
+        self.viewing = viewing;
+        self
+    }
+
     /// Passes what the filter passes until the stream is over. The rules that come count from then on.
-    pub(crate) async fn run(&mut self, rules: watch::Receiver<F::Rules>) -> StreamEnd
-    where
-        F::Rules: Clone,
-    {
+    pub(crate) async fn run(&mut self, rules: watch::Receiver<F::Rules>) -> StreamEnd {
+        self.rules = Some(rules.clone());
         let this = &*self;
         let all = async {
             tokio::join!(this.hear_person(), this.hear_asset(), this.speak_to_asset(), this.speak_to_person())
@@ -156,6 +169,7 @@ where
                 _ = all => {}
                 () = this.keep_time() => {}
                 () = seldom(this.keep_rules(rules)) => {}
+                () = seldom(this.keep_hold()) => {}
                 () = this.last_words() => tracing::debug!("What waited for a side of a stream was not all sent"),
                 () = this.after_asset() => {}
                 () = seldom(too_late(&this.gone)) => {}
@@ -285,7 +299,10 @@ where
     /// A side that does not read must not keep what it says itself from being heard: with both waiting for each other, nothing
     /// would move again.
     fn has_room(&self, from: Side) -> bool {
-        let core = self.lock();
+        let mut core = self.lock();
+        if from == Side::Client && self.track.record().input.is_held() && !self.look_on(&mut core) {
+            return false;
+        }
         match from {
             Side::Client => core.to_asset.len() < MOST_PENDING && core.to_person.len() < MOST_UNREAD,
             Side::Server => core.to_person.len() < MOST_PENDING,
@@ -330,17 +347,45 @@ where
     }
 
     /// Never returns: rules that cannot change any more stay as they are.
-    async fn keep_rules(&self, mut rules: watch::Receiver<F::Rules>)
-    where
-        F::Rules: Clone,
-    {
+    async fn keep_rules(&self, mut rules: watch::Receiver<F::Rules>) {
         while rules.changed().await.is_ok() {
             let new = rules.borrow_and_update().clone();
-            self.lock().filter.replace_rules(new);
+            let mut core = self.lock();
+            core.filter.replace_rules(new);
+            core.looks_on = false;
+            self.look_on(&mut core);
+            drop(core);
             // What was allowed until now may have to be undone at once.
             self.timed.ring();
         }
         std::future::pending().await
+    }
+
+    /// The same for whether input is held.
+    async fn keep_hold(&self) {
+        let mut held = self.track.record().input.subscribe();
+        while held.changed().await.is_ok() {
+            self.look_on(&mut self.lock());
+            self.timed.ring();
+            self.room();
+        }
+        std::future::pending().await
+    }
+
+    /// Has the filter judge by what holds now that input is held, or is free again. Says whether it judges so.
+    fn look_on(&self, core: &mut Core<F>) -> bool {
+        let held = self.track.record().input.is_held();
+        if held != core.looks_on
+            && let Some(rules) = &self.rules
+        {
+            let open = rules.borrow().clone();
+            let rules = if held { (self.viewing)(&open) } else { Some(open) };
+            if let Some(rules) = rules {
+                core.filter.replace_rules(rules);
+                core.looks_on = held;
+            }
+        }
+        core.looks_on
     }
 
     /// Resolves some time after the end has come.

@@ -5,7 +5,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use bytes::Buf;
 use sallyport_protocol_filter::{Ended, Journal, Malformed, ProtocolFilter, Side};
-use sallyport_session_recorder::Direction;
 
 use super::{Core, Filtered};
 use crate::session::Unrecorded;
@@ -30,7 +29,7 @@ where
             return Ok(());
         }
         let mut core = self.lock();
-        entries::record(&self.track, Direction::Input, bytes, &mut core.budgets[0])?;
+        entries::heard(&self.track, bytes, &mut core.budgets[0])?;
         core.passed[0] += bytes.len() as u64;
         Ok(())
     }
@@ -38,6 +37,7 @@ where
     /// Gives the filter a piece. What of `heard` is not on record yet goes there with what comes of it.
     pub(super) fn feed(&self, from: Side, piece: &[u8], heard: &[u8]) -> Result<usize, Fed> {
         let mut core = self.lock();
+        self.look_on(&mut core);
         let Core { filter, out, notes, budgets, .. } = &mut *core;
         let deadline = filter.deadline();
         let received = catch_unwind(AssertUnwindSafe(|| filter.receive(from, piece, self.now(), out, notes)));

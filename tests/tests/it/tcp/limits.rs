@@ -158,7 +158,8 @@ fn a_window_opens_nothing_before_and_cuts_at_its_end() {
     let standard = plant.plant_file();
     let grant = "services = [\"modbus\", \"echo\", \"raw\"]\nlease = \"1h\"\n";
     assert!(standard.contains(grant));
-    let with = |when: &str| standard.replacen(grant, &format!("{grant}when = {when}\n"), 1);
+    let with =
+        |when: &str| standard.replacen(grant, &format!("{grant}when = {when}\nterms = {{ on_end = \"end\" }}\n"), 1);
     let clock = |seconds: i64| {
         let then = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(seconds);
         then.to_zoned(jiff::tz::TimeZone::UTC).strftime("%H:%M:%S").to_string()

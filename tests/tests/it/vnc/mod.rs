@@ -26,7 +26,7 @@ const PIXEL: [u8; 4] = [0x30, 0x20, 0x10, 0];
 const CUT_ON_PANEL: &[u8] = b"from the panel";
 
 /// A panel that shows one picture, sends a cut text before each of them, and tells what it hears.
-fn panel(plant: &Plant) -> (Peer, Receiver<Vec<u8>>) {
+pub(super) fn panel(plant: &Plant) -> (Peer, Receiver<Vec<u8>>) {
     let (sender, heard) = mpsc::channel();
     let sender = std::sync::Mutex::new(sender);
     let peer = Peer::listen(plant.network(), PANEL, move |mut stream| {
@@ -100,22 +100,22 @@ fn cut_text(kind: u8, text: &[u8]) -> Vec<u8> {
 
 const LOOK: [u8; 10] = [3, 0, 0, 0, 0, 0, 0, WIDTH as u8, 0, HEIGHT as u8];
 
-fn key(down: bool, keysym: u8) -> [u8; 8] {
+pub(super) fn key(down: bool, keysym: u8) -> [u8; 8] {
     [4, u8::from(down), 0, 0, 0, 0, 0, keysym]
 }
 
-fn pointer(buttons: u8) -> [u8; 6] {
+pub(super) fn pointer(buttons: u8) -> [u8; 6] {
     [5, buttons, 0, 1, 0, 1]
 }
 
 /// A viewer whose screen is open.
-struct Viewer {
+pub(super) struct Viewer {
     stream: TcpStream,
 }
 
 impl Viewer {
     #[track_caller]
-    fn connect(tunnel: &Tunnel) -> Viewer {
+    pub(super) fn connect(tunnel: &Tunnel) -> Viewer {
         let mut stream = tunnel.connect(PORT);
         assert_eq!(take::<12>(&mut stream).unwrap(), *b"RFB 003.008\n");
         stream.write_all(b"RFB 003.008\n").unwrap();
@@ -131,13 +131,13 @@ impl Viewer {
     }
 
     #[track_caller]
-    fn send(&mut self, bytes: &[u8]) {
+    pub(super) fn send(&mut self, bytes: &[u8]) {
         self.stream.write_all(bytes).unwrap();
     }
 
     /// Asks for the picture and gives what comes.
     #[track_caller]
-    fn look(&mut self, with_cut_text: bool) {
+    pub(super) fn look(&mut self, with_cut_text: bool) {
         self.send(&LOOK);
         let mut expected = if with_cut_text { cut_text(3, CUT_ON_PANEL) } else { Vec::new() };
         expected.extend(picture());
@@ -149,7 +149,7 @@ impl Viewer {
 
 /// What the panel hears until it is asked for its picture; the request itself is left out.
 #[track_caller]
-fn until_look(heard: &Receiver<Vec<u8>>) -> Vec<Vec<u8>> {
+pub(super) fn until_look(heard: &Receiver<Vec<u8>>) -> Vec<Vec<u8>> {
     let mut messages = Vec::new();
     loop {
         let message = heard.recv_timeout(Duration::from_secs(20)).expect("the panel hears something");
