@@ -90,6 +90,9 @@ pub(super) async fn start(config: Config, takeover: bool) -> Result<App, StartEr
     let live = Arc::new(Registry::default());
     // Until the database has told anew, and if it never does.
     let kept = without_database::kept(&config.audit_spool.with_file_name(SNAPSHOT), &master).ok();
+    if let Some(kept) = &kept {
+        live.keep_isolated(kept.isolated());
+    }
     let emergencies = emergencies(&config, &store, &vault, &audit, kept)?;
     let broker = Arc::new(Broker { config, store, vault, audit, policy, recordings, identities, emergencies, live });
 

@@ -67,7 +67,7 @@ pub(super) async fn start(config: Config, bound: Bound, away: StoreError) -> Res
     let identities = Identities::new(store.clone(), vault.clone(), settings)?;
     let recordings =
         Recordings::open(config.recording.clone(), &config.name, Arc::new(keys), store.clone(), audit.clone())?;
-    let snapshot_of = kept.made_at;
+    let (snapshot_of, isolated) = (kept.made_at, kept.isolated());
     let emergencies = emergencies(&config, &store, &vault, &audit, Some(kept))?;
     // Nothing says when this broker was last here, so no clock is believed about the age of recordings, or the end of an envelope.
     recordings.distrust_the_clock();
@@ -75,6 +75,7 @@ pub(super) async fn start(config: Config, bound: Bound, away: StoreError) -> Res
     let reason = away.to_string();
     audit.record_enduring(AuditEvent::EmergenciesOnly { reason, snapshot_of }).await?;
     let live = Arc::new(Registry::default());
+    live.keep_isolated(isolated);
     let broker = Arc::new(Broker { config, store, vault, audit, policy, recordings, identities, emergencies, live });
     let Bound { metrics, listeners } = bound;
     Ok(App { broker, listeners, portal: None, metrics, outbound, mode: Mode::EmergenciesOnly(alone) })

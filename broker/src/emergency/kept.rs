@@ -5,8 +5,10 @@ use jiff::Timestamp;
 use sallyport_policy::{PlantFile, Policy};
 use serde::{Deserialize, Serialize};
 
+use crate::live::Isolated;
 use crate::store::accounts::AccountRow;
 use crate::store::envelopes::EnvelopeRow;
+use crate::store::isolations::Standing;
 use crate::store::secrets::SecretRow;
 use crate::store::{Store, StoreError};
 
@@ -21,6 +23,9 @@ pub(crate) struct Kept {
     envelopes: Vec<KeptEnvelope>,
     accounts: Vec<KeptAccount>,
     secrets: Vec<KeptSecret>,
+    /// The zones that were isolated, each with why. A snapshot of a release before this has none.
+    #[serde(default)]
+    isolated: Vec<(String, String)>,
 }
 
 /// An envelope that can be opened, or why it cannot.
@@ -65,6 +70,7 @@ impl Kept {
     pub(crate) async fn read(store: &Store, now: Timestamp) -> Result<Self, StoreError> {
         let plant = store.current_plant().await?;
         let envelopes = store.envelopes().await?;
+        let isolated = store.isolations().await?;
         let plant_version = plant.as_ref().map_or(0, |plant| plant.version);
         let files: Vec<PlantFile> = plant.map(|plant| plant.files).unwrap_or_default();
         // A plant that is in force and cannot be read is no reason to keep nothing: its accounts are not known then.
@@ -78,6 +84,10 @@ impl Kept {
             envelopes: envelopes.into_iter().filter_map(|row| Some(row.genuine()?.into_inner().into())).collect(),
             accounts,
             secrets: store.secrets().await?.into_iter().map(Into::into).collect(),
+            isolated: isolated
+                .into_iter()
+                .map(|Standing { isolation, .. }| (isolation.zone, isolation.reason))
+                .collect(),
         })
     }
 
@@ -94,6 +104,12 @@ impl Kept {
     /// The credentials of the accounts that emergencies name.
     pub(crate) fn accounts(&self) -> Vec<AccountRow> {
         self.accounts.iter().cloned().map(Into::into).collect()
+    }
+
+    /// The zones that were isolated.
+    pub(crate) fn isolated(&self) -> Isolated {
+        // Of several of one zone the first says why.
+        Isolated::new(self.isolated.iter().rev().cloned())
     }
 
     /// The broker's own keys.

@@ -25,7 +25,12 @@ pub(crate) async fn break_glass(session: &Session<Authenticated>, written: &str)
     let (broker, proof) = (session.broker(), session.proof());
     let policy = broker.policy.current();
     let asset = policy.assets().find(|asset| asset.id.as_str().eq_ignore_ascii_case(host));
-    let glass = asset.and_then(|asset| policy.emergencies_of(proof.subject(), asset).next());
+    let glass = asset.and_then(|asset| {
+        let isolated = broker.live.isolated().reason(&asset.zone).is_some();
+        let sections = policy.emergencies_of(proof.subject(), asset);
+        // Into a zone that is isolated leads only a section that says so.
+        sections.min_by_key(|glass| isolated && !glass.in_isolation)
+    });
     let (Some(asset), Some(glass)) = (asset, glass) else {
         let recorded = session.refuse_on_record(host, "break-glass", "no break-glass section names them for it").await;
         return Err(recorded.map_or_else(|refusal| refusal.sentence(host), |()| not_for_you(host)));

@@ -1,9 +1,10 @@
 //! What a person may reach, and how each is reached: the one question to the policy behind every list of it.
 
 use jiff::Timestamp;
-use sallyport_policy::{Claimant, Policy, Proof, Protocol, Reach};
+use sallyport_policy::{Claimant, Decision, Policy, Proof, Protocol, Reach};
 
 use super::local_forward::local_forward;
+use crate::live::Isolated;
 
 /// One service of one asset, as one account.
 #[derive(Debug)]
@@ -12,6 +13,8 @@ pub(crate) struct ReachedBy {
     pub(crate) reach: Reach,
     /// How one gets there.
     pub(crate) way: Way,
+    /// Its zone is isolated, and what would permit it does not open that.
+    pub(crate) isolated: bool,
 }
 
 /// How somebody gets to what they may reach.
@@ -28,22 +31,27 @@ pub(crate) fn reachable<'a>(
     policy: &Policy,
     claimant: impl Into<Claimant<'a>>,
     proofs: &[Proof],
+    isolated: &Isolated,
     now: Timestamp,
 ) -> Vec<ReachedBy> {
     let claimant = claimant.into();
     let mut reachable = Vec::new();
     for reach in policy.reach(claimant, proofs, &[], now) {
         // Everything within one policy: what it reaches is in it.
-        let Some(service) = policy.asset(&reach.asset).and_then(|asset| asset.services.get(&reach.service)) else {
-            continue;
-        };
+        let Some(asset) = policy.asset(&reach.asset) else { continue };
+        let Some(service) = asset.services.get(&reach.service) else { continue };
+        let isolated = isolated.reason(&asset.zone).is_some() && !opens_isolated(policy, &reach.decision);
         let way = if service.protocol == Protocol::Ssh {
             Way::Session
         } else {
             let several = policy.accounts(claimant, &reach.asset, &reach.service).len() > 1;
             Way::Forward(local_forward(&reach.asset, service.port, several.then_some(&reach.account)))
         };
-        reachable.push(ReachedBy { reach, way });
+        reachable.push(ReachedBy { reach, way, isolated });
     }
     reachable
+}
+
+fn opens_isolated(policy: &Policy, decision: &Decision) -> bool {
+    matches!(decision, Decision::Permit(permit) if policy.opens_isolated(&permit.rule))
 }

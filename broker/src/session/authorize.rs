@@ -169,7 +169,7 @@ impl Session<Authenticated> {
             proofs: &proofs,
             live: &live,
         };
-        let decision = self.lifted(&policy, &request, decide(&policy, &request, now), now);
+        let decision = self.lifted(&policy, &request, decide(&policy, &request, now), now).await?;
         self.answer(&policy, Considered { subject, target, asked, now }, decision).await
     }
 

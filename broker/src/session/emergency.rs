@@ -11,6 +11,7 @@ use sallyport_policy::{
 
 use super::asked_for::AskedFor;
 use super::authorize::{Authorization, Considered};
+use super::isolation;
 use super::refusal::Refusal;
 use super::{Authenticated, Authorized, Session};
 use crate::broker::Broker;
@@ -27,27 +28,32 @@ impl Session<Authenticated> {
         }
     }
 
-    /// What was decided, or what somebody is permitted who has broken the glass: where that lifts what stands in the way.
-    pub(super) fn lifted(
+    /// What was decided, or what somebody is permitted who has broken the glass: where that lifts what stands in the way. What their
+    /// own grant permits does not open a zone that is isolated; there a section that does comes before it.
+    pub(super) async fn lifted(
         &self,
         policy: &Policy,
         request: &Request<'_>,
         decision: Decision,
         now: Timestamp,
-    ) -> Decision {
-        match decision {
-            Decision::Permit(_) | Decision::NeedFactors(_) => return decision,
-            Decision::Deny(_) | Decision::NeedApproval(_) => {}
+    ) -> Result<Decision, Refusal> {
+        let openings = self.broker().emergencies.of_known(&request.subject.identity, self.source());
+        if openings.is_empty() {
+            return Ok(decision);
         }
-        let identity = &request.subject.identity;
-        let openings = self.broker().emergencies.of_known(identity, self.source());
-        let lifted = openings.iter().find_map(|opening| {
-            match decide_lifted(policy, opening.rule(), request, now, opening.left()) {
+        let isolated = isolation::isolates(self, policy, request.asset).await?.is_some();
+        match decision {
+            Decision::Permit(_) | Decision::NeedFactors(_) if !isolated => return Ok(decision),
+            Decision::Permit(_) | Decision::NeedFactors(_) | Decision::Deny(_) | Decision::NeedApproval(_) => {}
+        }
+        let permit_by =
+            |opening: &Arc<Opening>| match decide_lifted(policy, opening.rule(), request, now, opening.left()) {
                 Decision::Permit(permit) => Some(permit),
                 Decision::Deny(_) | Decision::NeedApproval(_) | Decision::NeedFactors(_) => None,
-            }
-        });
-        lifted.map_or(decision, Decision::Permit)
+            };
+        let mut permits: Vec<Permit> = openings.iter().filter_map(permit_by).collect();
+        permits.sort_by_key(|permit| isolated && !policy.opens_isolated(&permit.rule));
+        Ok(permits.into_iter().next().map_or(decision, Decision::Permit))
     }
 
     pub(super) async fn decide_emergency(

@@ -26,6 +26,15 @@ pub(super) async fn bars(
         Decision::Permit(permit) if policy.opens_isolated(&permit.rule) => return Ok(None),
         Decision::Permit(_) | Decision::NeedFactors(_) | Decision::NeedApproval(_) => {}
     }
+    isolates(session, policy, asset).await
+}
+
+/// What is said of the zone of an asset, where it is isolated.
+pub(super) async fn isolates(
+    session: &Session<Authenticated>,
+    policy: &Policy,
+    asset: &AssetId,
+) -> Result<Option<Refusal>, Refusal> {
     let emergency = session.proof().emergency().is_some();
     let isolated = known(session.broker(), emergency).await.map_err(|error| Refusal::Unavailable(error.to_string()))?;
     let zone = policy.asset(asset).map(|asset| &asset.zone);

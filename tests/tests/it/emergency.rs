@@ -285,9 +285,13 @@ fn it_ends_by_the_time_that_has_passed_and_another_envelope_extends_it() {
 #[test]
 fn an_isolated_zone_opens_to_the_section_that_says_so_alone_with_the_database_or_without() {
     let postgres = Arc::new(Postgres::start());
-    let glass = Glass::on(Setup::standard().on(&postgres));
-    let sealed = |rule: &str| glass.seal(&["--rule", rule, "--count", "3"]);
+    let mut glass = Glass::on(Setup::standard().on(&postgres));
+    let members = "[break_glass.control-room.members]\nidentities = [\"alice\"]\n[break_glass.island.members]\nidentities = [\"alice\"]\n";
+    glass.plant.apply(&format!("{}\n{SECTION}\n{members}", glass.without));
+    let sealed = |rule: &str| glass.seal(&["--rule", rule, "--count", "4"]);
     let (shut, open) = (sealed("control-room"), sealed("island"));
+    let alice = glass.plant.person("alice");
+    alice.take_lease("ews-1");
     let stays = ["-l", "glass:operator@ews-1", "broker", STAY];
     let mut ends = finish_later(glass.command(&[&shut[2].1, "a reason"], &stays));
     let mut goes_on = finish_later(glass.command(&[&open[2].1, "a reason"], &stays));
@@ -295,18 +299,37 @@ fn an_isolated_zone_opens_to_the_section_that_says_so_alone_with_the_database_or
     glass.plant.sallyport(&["zone", "isolate", "cell-1", "--reason", "a leak"]).ok();
     until("one of them ends", || live(&glass.plant).len() == 1);
     ends.wait().unwrap();
-    let asks = |envelopes: &[(i64, String)], at: usize| glass.direct(&envelopes[at].1, "ews-1", "echo in");
-    assert!(asks(&shut, 0).refused().contains("cell-1 is isolated: a leak"));
-    assert_eq!(asks(&open, 0).ok(), "in\n");
+    fn asks(glass: &Glass, envelopes: &[(i64, String)], at: usize) -> Finished {
+        glass.direct(&envelopes[at].1, "ews-1", "echo in")
+    }
+    // Whoever looks sees it: the check, and the list of whoever could reach it.
+    let check = glass.plant.sallyport(&["check"]).text();
+    assert!(check.contains("`cell-1` is isolated since"), "{check}");
+    let listed = alice.leased_ssh(["broker", "ls"]).ok();
+    let line = |asset: &str| listed.lines().find(|line| line.contains(asset)).unwrap().to_owned();
+    assert!(line("ews-2").contains("zone isolated") && line("sis-1").contains("yes"), "{listed}");
+    // Her own grant does not lead into it, and comes before no section that does.
+    assert!(alice.leased_ssh(["ews-1.direct", "echo in"]).refused().contains("cell-1 is isolated: a leak"));
+    let said = alice.leased_ssh(["broker", "break-glass ews-1 the valve is stuck"]).ok();
+    assert!(said.contains("The glass is broken: island"), "{said}");
+    assert_eq!(alice.leased_ssh(["ews-1.direct", "echo in"]).ok(), "in\n");
+    assert!(alice.leased_ssh(["ews-2.direct", "echo in"]).refused().contains("cell-1 is isolated: a leak"));
+    assert!(asks(&glass, &shut, 0).refused().contains("cell-1 is isolated: a leak"));
+    assert_eq!(asks(&glass, &open, 0).ok(), "in\n");
     // As the broker saw it last.
     glass.plant.settle();
     postgres.crash();
-    assert!(asks(&shut, 1).refused().contains("cell-1 is isolated: a leak"));
-    assert_eq!(asks(&open, 1).ok(), "in\n");
+    assert!(asks(&glass, &shut, 1).refused().contains("cell-1 is isolated: a leak"));
+    assert_eq!(asks(&glass, &open, 1).ok(), "in\n");
     assert!(goes_on.try_wait().unwrap().is_none(), "what the section opens goes on");
-    postgres.start_again();
     goes_on.kill().unwrap();
     goes_on.wait().unwrap();
+    // And as its snapshot holds it, where it starts without the database.
+    glass.plant.broker().terminate();
+    glass.plant.serve();
+    assert!(asks(&glass, &shut, 3).refused().contains("cell-1 is isolated: a leak"));
+    assert_eq!(asks(&glass, &open, 3).ok(), "in\n");
+    postgres.start_again();
 }
 
 #[test]

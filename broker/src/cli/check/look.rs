@@ -12,6 +12,7 @@ use crate::cli::{Context, printable};
 use crate::config::Config;
 use crate::install::{MASTER_KEY, READER};
 use crate::recording::reserve_found;
+use crate::store::isolations::Standing;
 use crate::store::{Store, StoreError};
 use crate::vault::{MasterKey, MasterKeySource, Vault};
 
@@ -81,6 +82,7 @@ pub(super) async fn database(context: &Context) -> Vec<Finding> {
     findings.extend(keys(config, store).await);
     findings.extend(rows(store).await);
     findings.extend(plant(store).await);
+    findings.extend(isolated(store).await);
     findings.extend(brokers(config, store).await);
     findings
 }
@@ -183,6 +185,22 @@ async fn without_credential(policy: &Policy, store: &Store) -> Vec<Finding> {
             Finding::warn("accounts", says, "`sallyport account --help`")
         })
         .collect()
+}
+
+/// Zones that nobody reaches, in case that was forgotten.
+async fn isolated(store: &Store) -> Vec<Finding> {
+    let standing = match store.isolations().await {
+        Ok(standing) => standing,
+        Err(error) => {
+            return vec![Finding::fail("zones", error.to_string(), "restore the database: no session begins")];
+        }
+    };
+    let says = |Standing { isolation, .. }: Standing| {
+        let (zone, by, reason) = (printable(&isolation.zone), printable(&isolation.by), printable(&isolation.reason));
+        let mend = format!("once it is safe, two people: sallyport zone lift {zone} --reason …");
+        Finding::warn("zones", format!("`{zone}` is isolated since {:.0}, by {by}: {reason}", isolation.at), mend)
+    };
+    standing.into_iter().map(says).collect()
 }
 
 /// Clocks that disagree: every broker of an installation writes its own into the database.

@@ -39,6 +39,8 @@ pub enum Now {
     AfterFactor,
     /// Somebody must approve it.
     AfterApproval,
+    /// Its zone is isolated: nobody reaches it.
+    Isolated,
     /// It is not the time, or a rule forbids it.
     No,
 }

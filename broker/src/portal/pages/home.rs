@@ -21,7 +21,8 @@ pub(super) fn routes() -> Router<Arc<Site>> {
 
 async fn home(State(site): State<Arc<Site>>, signed_in: SignedIn) -> Response<Body> {
     let (broker, proof) = (site.broker(), &signed_in.proof);
-    let reachable = reachable(&broker.policy.current(), proof.subject(), proof.proofs(), broker.now());
+    let (policy, isolated) = (broker.policy.current(), broker.live.isolated());
+    let reachable = reachable(&policy, proof.subject(), proof.proofs(), &isolated, broker.now());
     let host = Host {
         name: &site.settings().name,
         port: broker.config.listen.ssh.first().map_or(22, std::net::SocketAddr::port),
@@ -45,13 +46,13 @@ impl Host<'_> {
             asset: reach.asset.as_str().into(),
             service: reach.service.as_str().into(),
             account: reach.account.as_str().into(),
-            now: now(&reach.decision),
+            now: now(reached),
             line: self.line(reached).into(),
         }
     }
 
     fn line(&self, reached: &ReachedBy) -> String {
-        let (Self { name, port, identity }, ReachedBy { reach, way }) = (self, reached);
+        let (Self { name, port, identity }, ReachedBy { reach, way, .. }) = (self, reached);
         let usual = *port == 22;
         match way {
             Way::Session if usual => format!("ssh -J {identity}@{name} {}@{}", reach.account, reach.asset),
@@ -62,8 +63,11 @@ impl Host<'_> {
     }
 }
 
-fn now(decision: &Decision) -> look::Now {
-    match decision {
+fn now(reached: &ReachedBy) -> look::Now {
+    match &reached.reach.decision {
+        Decision::Permit(_) | Decision::NeedFactors(_) | Decision::NeedApproval(_) if reached.isolated => {
+            look::Now::Isolated
+        }
         Decision::Permit(permit) => look::Now::Yes(permit.terms.not_after.map(look::When::from)),
         Decision::NeedFactors(_) => look::Now::AfterFactor,
         Decision::NeedApproval(_) => look::Now::AfterApproval,

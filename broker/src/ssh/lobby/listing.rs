@@ -7,24 +7,33 @@ use sallyport_policy::{AccountName, Decision, Reach};
 use crate::login::reach::{ReachedBy, Way, reachable};
 use crate::session::{Authenticated, Session};
 
+/// Something that a grant names for a person, and whether they reach it now.
+pub(in crate::ssh) struct Listed {
+    pub(in crate::ssh) reach: Reach,
+    now: &'static str,
+}
+
 /// Everything that grants name for a person.
 pub(in crate::ssh) struct Listing {
     /// What can be entered from the lobby, in the order of its numbers.
-    pub(in crate::ssh) enterable: Vec<Reach>,
-    forwards: Vec<(Reach, String)>,
+    pub(in crate::ssh) enterable: Vec<Listed>,
+    forwards: Vec<(Listed, String)>,
     identity: String,
 }
 
 impl Listing {
     pub(in crate::ssh) fn of(session: &Session<Authenticated>) -> Self {
         let broker = session.broker();
-        let policy = broker.policy.current();
+        let (policy, isolated) = (broker.policy.current(), broker.live.isolated());
         let mut listing =
             Self { enterable: Vec::new(), forwards: Vec::new(), identity: session.proof().identity().to_string() };
-        for ReachedBy { reach, way } in reachable(&policy, session.claimant(), session.proof().proofs(), broker.now()) {
+        let (claimant, proofs) = (session.claimant(), session.proof().proofs());
+        for ReachedBy { reach, way, isolated } in reachable(&policy, claimant, proofs, &isolated, broker.now()) {
+            let now = state(&reach.decision, isolated);
+            let listed = Listed { reach, now };
             match way {
-                Way::Session => listing.enterable.push(reach),
-                Way::Forward(forward) => listing.forwards.push((reach, forward)),
+                Way::Session => listing.enterable.push(listed),
+                Way::Forward(forward) => listing.forwards.push((listed, forward)),
             }
         }
         listing
@@ -35,13 +44,13 @@ impl Listing {
     }
 
     pub(in crate::ssh) fn json(&self) -> String {
-        let row = |r: &Reach| {
+        let row = |Listed { reach, now }: &Listed| {
             serde_json::json!({
-                "asset": r.asset, "service": r.service, "account": r.account, "now": state(&r.decision),
+                "asset": reach.asset, "service": reach.service, "account": reach.account, "now": now,
             })
         };
-        let forwards = self.forwards.iter().map(|(reach, forward)| {
-            let mut row = row(reach);
+        let forwards = self.forwards.iter().map(|(listed, forward)| {
+            let mut row = row(listed);
             row["forward"] = serde_json::json!(forward);
             row
         });
@@ -63,27 +72,28 @@ impl Listing {
         if !self.enterable.is_empty() {
             writeln!(text, "{:>3}  {:<24} {:<8} {:<16} NOW", "", "ASSET", "SERVICE", "ACCOUNT")?;
         }
-        for (number, reach) in (1..).zip(&self.enterable) {
-            writeln!(text, "{number:>3}  {}", columns(reach))?;
+        for (number, listed) in (1..).zip(&self.enterable) {
+            writeln!(text, "{number:>3}  {}", columns(listed))?;
         }
         if !self.forwards.is_empty() {
             writeln!(text, "\nThrough a port of your own machine:")?;
         }
-        for (reach, forward) in &self.forwards {
-            writeln!(text, "     {}", columns(reach))?;
+        for (listed, forward) in &self.forwards {
+            writeln!(text, "     {}", columns(listed))?;
             writeln!(text, "       ssh -N -L {forward} {}@broker", self.identity)?;
         }
         Ok(())
     }
 }
 
-fn columns(reach: &Reach) -> String {
+fn columns(Listed { reach, now }: &Listed) -> String {
     let account: &AccountName = &reach.account;
-    format!("{:<24} {:<8} {account:<16} {}", reach.asset, reach.service, state(&reach.decision))
+    format!("{:<24} {:<8} {account:<16} {now}", reach.asset, reach.service)
 }
 
-fn state(decision: &Decision) -> &'static str {
+fn state(decision: &Decision, isolated: bool) -> &'static str {
     match decision {
+        Decision::Permit(_) | Decision::NeedFactors(_) | Decision::NeedApproval(_) if isolated => "zone isolated",
         Decision::Permit(_) => "yes",
         Decision::NeedFactors(_) => "after another code",
         Decision::NeedApproval(_) => "after an approval",

@@ -6,11 +6,10 @@ use std::time::Duration;
 
 use russh::server::Msg;
 use russh::{Channel, ChannelMsg, Sig};
-use sallyport_policy::Reach;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use super::listing::Listing;
+use super::listing::{Listed, Listing};
 use crate::live::{Form, Target};
 use crate::login::{Admission, Entry, Next};
 use crate::session::{Authenticated, Authorized, Session};
@@ -117,9 +116,9 @@ impl Choosing {
             match pick(reach, line) {
                 Some(picked) => {
                     let target = Target {
-                        asset: picked.asset.clone(),
-                        service: picked.service.clone(),
-                        account: picked.account.clone(),
+                        asset: picked.reach.asset.clone(),
+                        service: picked.reach.service.clone(),
+                        account: picked.reach.account.clone(),
                         form: Form::Lobby,
                     };
                     return self.admit(target).await;
@@ -285,11 +284,11 @@ async fn carry(mut open: SessionChannel, terminal: ChannelRequest, mut requests:
     }
 }
 
-fn pick<'a>(reach: &'a [Reach], line: &str) -> Option<&'a Reach> {
+fn pick<'a>(reach: &'a [Listed], line: &str) -> Option<&'a Listed> {
     match line.parse::<usize>() {
         Ok(number) => reach.get(number.checked_sub(1)?),
         Err(_) => {
-            let mut named = reach.iter().filter(|r| r.asset.as_str() == line);
+            let mut named = reach.iter().filter(|r| r.reach.asset.as_str() == line);
             named.next().filter(|_| named.next().is_none())
         }
     }
