@@ -30,6 +30,8 @@ pub struct BreakGlass {
     pub review_within: SignedDuration,
     /// How many envelopes have to be opened, by two holders where there are two.
     pub envelopes: u32,
+    /// Is no envelope of it sealed while the review of an emergency by it is overdue?
+    pub overdue_stops_sealing: bool,
     /// Does it open a zone that is isolated?
     pub in_isolation: bool,
     /// Who may break the glass with their own factors, without an envelope. Nobody, where none is named.

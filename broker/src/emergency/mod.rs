@@ -27,7 +27,7 @@ pub(crate) use glass::{Circumstances, Emergencies, Opened, Recognised, SNAPSHOT}
 pub(crate) use kept::Kept;
 pub(crate) use opening::Opening;
 pub(crate) use refusal::NotOpened;
-pub(crate) use reviews::Emergency;
+pub(crate) use reviews::{Emergency, Review, may_seal};
 pub(crate) use sealing::Sealing;
 pub(crate) use sheet::{Doors, Scope, Sheet};
 pub(crate) use snapshot::read;

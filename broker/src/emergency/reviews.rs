@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use jiff::{SignedDuration, Timestamp};
+use sallyport_policy::BreakGlass;
 use serde::{Deserialize, Serialize};
 
 use super::Emergencies;
@@ -100,6 +101,48 @@ impl Emergency {
         all.sort_by(|one, other| (other.opened_at, &other.opening).cmp(&(one.opened_at, &one.opening)));
         Ok(all)
     }
+}
+
+/// Why no envelope is sealed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NotSealed {
+    /// The plant file wants the review first.
+    #[error(
+        "nobody has reviewed emergency {opening}, which was due by {since:.0}, and no envelope of `{rule}` is sealed before: \
+         `sallyport break-glass review {opening}`"
+    )]
+    Overdue {
+        /// Which emergency.
+        opening: String,
+        /// By which section.
+        rule: String,
+        /// Since when.
+        since: Timestamp,
+    },
+    /// It cannot be looked up.
+    #[error(transparent)]
+    Reviews(#[from] ReviewsError),
+}
+
+/// Whether envelopes of this section may be sealed now.
+///
+/// # Errors
+/// Why not. Where it cannot be looked up, they may not.
+pub(crate) async fn may_seal(glass: &BreakGlass, store: &Store, now: Timestamp) -> Result<(), NotSealed> {
+    if !glass.overdue_stops_sealing {
+        return Ok(());
+    }
+    let rule = &glass.rule.name;
+    // The newest is first; the oldest has waited longest.
+    for Emergency { opening, review, .. } in
+        Emergency::all(store, now).await?.into_iter().rev().filter(|emergency| emergency.rule == *rule)
+    {
+        match review {
+            Review::Overdue { since } => return Err(NotSealed::Overdue { opening, rule: rule.clone(), since }),
+            Review::Done { .. } | Review::Due { .. } => {}
+        }
+    }
+    Ok(())
 }
 
 impl Emergencies {

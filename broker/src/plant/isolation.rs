@@ -114,7 +114,7 @@ fn until(proposal: &LiftRow) -> Timestamp {
 }
 
 /// Whoever is behind a name of the audit: `root (sudo alice)` is alice, as she is without sudo.
-fn person_of(name: &str) -> &str {
+pub(crate) fn person_of(name: &str) -> &str {
     let through_sudo = name.strip_suffix(')').and_then(|name| name.split_once(" (sudo "));
     through_sudo.map_or(name, |(_, person)| person)
 }

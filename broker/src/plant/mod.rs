@@ -14,6 +14,7 @@ use tracing::warn;
 
 pub use apply::{ApplyError, apply};
 pub use diff::{PlantDiff, TextDiff};
+pub(crate) use isolation::person_of;
 pub use isolation::{IsolationError, Lifting, TO_CONFIRM, Wish, isolate, lift};
 pub use read::{PlantFiles, ReadPlantError, read_files};
 

@@ -47,6 +47,9 @@ pub(crate) fn break_glass(
     let envelopes = section.take("envelopes").map_or(Some(1), |value| value.number(log, &what, 1, 3));
     let what = section.name_of("in_isolation");
     let in_isolation = section.take("in_isolation").and_then(|value| value.boolean(log, &what)).unwrap_or(false);
+    let what = section.name_of("overdue_stops_sealing");
+    let overdue_stops_sealing =
+        section.take("overdue_stops_sealing").and_then(|value| value.boolean(log, &what)).unwrap_or(false);
     let members = section.take("members").map(|value| members(log, value, &owner)).unwrap_or_default();
     let who = take_words(log, &mut section, "who");
     let call = take_words(log, &mut section, "call");
@@ -66,6 +69,7 @@ pub(crate) fn break_glass(
         max_duration,
         review_within: review_within?,
         envelopes: envelopes?,
+        overdue_stops_sealing,
         in_isolation,
         members,
         who,

@@ -151,6 +151,11 @@ fn a_section_is_checked_as_a_grant_is() {
     let at = "review_within = \"24h\"";
     check(at, "", "break_glass `control-room` has no `review_within`");
     check(at, "review_within = \"24h\"\nenvelopes = 9", "is a whole number from 1 to 3");
+    check(
+        at,
+        "review_within = \"24h\"\noverdue_stops_sealing = 1",
+        "`overdue_stops_sealing` of break_glass `control-room`",
+    );
     check(at, "review_within = \"24h\"\ncall = \"a\\nb\"", "is printed on a sheet: one line");
     check(at, "review_within = \"24h\"\ndoors = 3", "unknown key `doors`");
     check(

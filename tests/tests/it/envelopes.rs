@@ -6,6 +6,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
+use sallyport::audit::{Audit, AuditConfig, AuditEvent};
+use sallyport::store::{DatabaseConfig, Store};
+use sallyport::vault::{MasterKey, MasterKeySource, Vault};
 use sallyport_tests::{Finished, Postgres, finish, sallyport};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -98,6 +101,33 @@ impl Desk {
     fn json(&self, arguments: &[&str]) -> Value {
         let said = self.run(&[arguments, &["--json"]].concat());
         serde_json::from_slice(&said.stdout).unwrap_or_else(|error| panic!("{error}: {said}"))
+    }
+
+    /// Enters an emergency that was opened two days ago and that nobody has looked at since.
+    fn opened_long_ago(&self, opening: &str) {
+        let now = jiff::Timestamp::now();
+        let event = AuditEvent::GlassBroken {
+            identity: "glass".to_owned(),
+            source: "10.0.0.10".to_owned(),
+            opening: opening.to_owned(),
+            rule: "control-room".to_owned(),
+            envelopes: vec![1],
+            reason: "line 4 does not stop".to_owned(),
+            ends_at: now - jiff::SignedDuration::from_hours(47),
+            review_until: now - jiff::SignedDuration::from_hours(24),
+            clock_trusted: true,
+            database: true,
+        };
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        runtime.block_on(async {
+            let url = format!("sqlite://{}", self.path("broker/store.db").display());
+            let store = Store::open(&DatabaseConfig::url(url)).await.unwrap();
+            let master = MasterKey::load(&MasterKeySource::File(self.path("broker/master.key"))).unwrap();
+            let vault = Vault::open(store.clone(), &master).await.unwrap();
+            let (broker, actor) = ("b1".to_owned(), "b1".to_owned());
+            let config = AuditConfig { store, key: vault.evidence_key().unwrap(), broker, actor, spool: None };
+            Audit::start(config).await.unwrap().record(event).await.unwrap();
+        });
     }
 
     fn states(&self) -> Vec<String> {
@@ -267,4 +297,24 @@ fn check_tells_which_rules_have_no_envelope_and_which_envelopes_end_soon() {
             "warn: envelope 2 is of rule `control-room`, which the plant in force does not have: it opens nothing",
         ]
     );
+}
+
+#[test]
+fn an_overdue_review_stops_new_envelopes_where_the_plant_file_says_so() {
+    let desk = Desk::sqlite();
+    let seals =
+        |name: &str| desk.glass(&["seal", "--rule", "control-room", "--out", desk.path(name).to_str().unwrap()]);
+    desk.opened_long_ago("late");
+    assert!(desk.checked("reviews")[0].contains("emergency late by rule `control-room`: OVERDUE since"));
+    seals("by-default").ok();
+    desk.apply(&format!("{PLANT}overdue_stops_sealing = true\n"));
+    let refused = seals("refused");
+    assert!(refused.refused().contains("nobody has reviewed emergency late"), "{refused}");
+    assert!(!desk.path("refused").exists());
+    let refused = desk.glass(&["reseal", "1", "--print"]);
+    assert!(refused.refused().contains("nobody has reviewed emergency late"), "{refused}");
+    assert_eq!(desk.states(), ["sealed"], "the old one is not revoked for it");
+    desk.glass(&["review", "late", "--verdict", "justified", "--note", "line 4 stood"]).ok();
+    seals("reviewed").ok();
+    assert_eq!(desk.checked("reviews"), Vec::<String>::new());
 }

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use crate::audit::AuditEvent;
 use crate::cli::{CliError, Context, Row};
 use crate::emergency::Emergency;
+use crate::plant::person_of;
 use crate::store::envelopes::GLASS;
 
 /// `sallyport break-glass review`
@@ -34,7 +35,7 @@ impl Review {
                 "there is no emergency `{opening}`: `sallyport break-glass openings` shows them all"
             ))
         })?;
-        if found.who != GLASS && found.who == context.actor() {
+        if found.who != GLASS && person_of(&found.who) == person_of(context.actor()) {
             return Err(CliError::Failed(
                 "whoever has opened an emergency cannot review it: another person has to".to_owned(),
             ));

@@ -11,7 +11,7 @@ use super::not_sealed;
 use crate::audit::AuditEvent;
 use crate::cli::output::tell;
 use crate::cli::{CliError, Context, Row};
-use crate::emergency::{Doors, EnvelopeCode, Scope, Sealing, Sheet};
+use crate::emergency::{Doors, EnvelopeCode, Scope, Sealing, Sheet, may_seal};
 use crate::login::local_forward;
 use crate::plant::PolicyCell;
 use crate::store::Write;
@@ -75,7 +75,7 @@ struct Paper {
 
 impl Seal {
     pub(super) async fn run(self, context: &Context, now: Timestamp) -> Result<(), CliError> {
-        let press = Press::new(&self.rule, &self.paper, context).await?;
+        let press = Press::new(&self.rule, &self.paper, context, now).await?;
         if press.scope.envelopes > 1 && self.count > 1 && self.holder.is_some() {
             tell("this rule takes envelopes of different holders: those of one holder do not open it together");
         }
@@ -103,7 +103,7 @@ impl Reseal {
                 "envelope {number} is not as a broker wrote it: revoke it, and seal a new one with `break-glass seal`"
             )));
         }
-        let press = Press::new(&old.rule, &self.paper, context).await?;
+        let press = Press::new(&old.rule, &self.paper, context, now).await?;
         let before = old.expires_at.map(|at| at.duration_since(old.sealed_at));
         let expires_at = later(now, self.expires.or(before))?;
         let batch = Batch { rule: old.rule, count: 1, holder: self.holder.or(old.holder), expires_at, now };
@@ -141,9 +141,12 @@ struct Press {
 }
 
 impl Press {
-    async fn new(rule: &str, paper: &Paper, context: &Context) -> Result<Self, CliError> {
-        let policy = PolicyCell::load(context.rows().await?).await.map_err(CliError::setup)?.current();
+    /// Of a rule whose envelopes may be sealed now.
+    async fn new(rule: &str, paper: &Paper, context: &Context, now: Timestamp) -> Result<Self, CliError> {
+        let store = context.rows().await?;
+        let policy = PolicyCell::load(store).await.map_err(CliError::setup)?.current();
         let glass = policy.emergency(rule).ok_or_else(|| no_rule(rule, &policy))?;
+        may_seal(glass, store, now).await.map_err(CliError::failed)?;
         Ok(Self { scope: scope(glass, &policy)?, doors: doors(paper, context).await? })
     }
 

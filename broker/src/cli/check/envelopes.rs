@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use sallyport_policy::Policy;
 
 use super::Finding;
+use crate::emergency::{Emergency, Review};
 use crate::store::Store;
 
 /// Looks at every rule, and at every envelope that is sealed.
@@ -42,10 +43,25 @@ pub(super) async fn look(policy: &Policy, store: &Store, now: Timestamp) -> Vec<
         })
         .collect();
     findings.extend(ending);
+    findings.extend(overdue(store, now).await);
     if findings.is_empty() && !of_rule.is_empty() {
         findings.push(Finding::ok(ENVELOPES, format!("{} sealed", sealed.len())));
     }
     findings
+}
+
+/// Emergencies that nobody has looked at in time.
+async fn overdue(store: &Store, now: Timestamp) -> Vec<Finding> {
+    let emergencies = match Emergency::all(store, now).await {
+        Ok(emergencies) => emergencies,
+        Err(error) => return vec![Finding::fail("reviews", error.to_string(), "`sallyport audit verify`")],
+    };
+    let late = emergencies.into_iter().filter(|emergency| matches!(emergency.review, Review::Overdue { .. }));
+    let finding = |emergency: Emergency| {
+        let says = format!("emergency {} by rule `{}`: {}", emergency.opening, emergency.rule, emergency.review);
+        Finding::warn("reviews", says, format!("another person: sallyport break-glass review {}", emergency.opening))
+    };
+    late.map(finding).collect()
 }
 
 fn ends(number: i64, rule: &str, days: i64) -> Finding {
