@@ -5,8 +5,9 @@
 //! ```
 //!
 //! An envelope holds one code on one sheet of paper. The code is made here once, printed once, and kept nowhere. What was opened is an
-//! [`Opened`]: it is made only by [`Emergencies`], after it is on record.
+//! [`Opened`]: it is made only in `breaking.rs`, after it is on record.
 
+mod breaking;
 mod code;
 mod glass;
 mod keeping;
@@ -14,18 +15,23 @@ mod kept;
 mod ledger;
 mod letters;
 mod opening;
+mod recognising;
+mod refreshing;
 mod refusal;
 mod reviews;
 mod sealing;
+mod settling;
 mod sheet;
 mod snapshot;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use breaking::{Circumstances, Opened};
 pub(crate) use code::EnvelopeCode;
-pub(crate) use glass::{Circumstances, Emergencies, Opened, Recognised, SNAPSHOT};
+pub(crate) use glass::{Emergencies, SNAPSHOT};
 pub(crate) use kept::Kept;
 pub(crate) use opening::Opening;
+pub(crate) use recognising::Recognised;
 pub(crate) use refusal::NotOpened;
 pub(crate) use reviews::{Emergency, Review, may_seal};
 pub(crate) use sealing::Sealing;
