@@ -930,6 +930,17 @@ events! {
         review_until: Timestamp,
     }
 
+    /// An envelope was spent on a broker that was cut off before its opening was on record. Nobody was let in by it, and it opens nothing any
+    /// more; but somebody had typed its code and a reason. Found at the next start of that broker.
+    GlassCutOff = "SP-8008" "break-glass.cut-off" Alert Process Spools {
+        /// The envelope.
+        envelope: i64,
+        /// The name that the opening would have had.
+        opening: String,
+        /// When it was begun.
+        begun_at: Timestamp,
+    }
+
     /// An envelope was sealed: its code was printed once, and is kept nowhere.
     EnvelopeSealed = "SP-8101" "envelope.sealed" Notice Process Fails {
         /// `glass`: under this name the chain keeps what happens to envelopes.

@@ -150,7 +150,7 @@ impl Emergencies {
     pub(super) async fn remind(&self, now: Timestamp) -> Result<(), RemindError> {
         let mut reminded = BTreeMap::new();
         for entry in entries(self.store(), OVERDUE).await? {
-            let opening = read::<Reminded>(&entry)?.opening;
+            let opening = read::<ToldName>(&entry)?.opening;
             reminded.insert(opening, entry.time().unwrap_or(now));
         }
         for emergency in Emergency::all(self.store(), now).await? {
@@ -165,12 +165,6 @@ impl Emergencies {
     }
 }
 
-/// The entry that tells of a reminder.
-#[derive(Deserialize)]
-struct Reminded {
-    opening: String,
-}
-
 /// Why nobody is reminded.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum RemindError {
@@ -178,6 +172,24 @@ pub(super) enum RemindError {
     Reviews(#[from] ReviewsError),
     #[error(transparent)]
     Audit(#[from] AuditError),
+}
+
+/// An entry of which only the opening counts that it tells of.
+#[derive(Deserialize)]
+struct ToldName {
+    opening: String,
+}
+
+/// Whether the chain tells what became of an opening that was begun.
+pub(super) async fn is_told(store: &Store, opening: &str) -> Result<bool, ReviewsError> {
+    for code in [BROKEN, CUT_OFF] {
+        for entry in entries(store, code).await? {
+            if read::<ToldName>(&entry)?.opening == opening {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
 }
 
 async fn entries(store: &Store, code: &str) -> Result<Vec<AuditEntry>, ReviewsError> {
@@ -202,6 +214,7 @@ impl fmt::Display for Review {
 const BROKEN: &str = "SP-8001";
 const REVIEWED: &str = "SP-8006";
 const OVERDUE: &str = "SP-8007";
+const CUT_OFF: &str = "SP-8008";
 /// More emergencies than a plant has.
 const MOST: u32 = 100_000;
 /// How often one reminder is repeated.

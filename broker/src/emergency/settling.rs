@@ -4,11 +4,13 @@ use jiff::Timestamp;
 
 use super::glass::{Emergencies, State};
 use super::ledger::Spent;
+use super::reviews::is_told;
 use crate::audit::{AuditError, AuditEvent};
 use crate::store::envelopes::EnvelopeOpened;
 
 impl Emergencies {
-    /// Enters into the database what was opened without it.
+    /// Enters into the database what was opened without it. What was begun here, and is on record nowhere, was cut off with an earlier run of
+    /// this broker: that is put on record, and the envelope stays spent.
     pub(super) async fn settle(&self, now: Timestamp) -> Result<(), AuditError> {
         let unsettled = {
             let state = self.state();
@@ -16,8 +18,22 @@ impl Emergencies {
             state.ledger.unsettled().into_iter().filter(|spent| !begun(spent)).collect::<Vec<_>>()
         };
         for Spent { envelope, opening, at, .. } in unsettled {
+            // What waits on disk may tell of it, and will be in the chain soon.
+            let waits = *self.audit.waiting().borrow() > 0;
+            let told = is_told(&self.store, &opening).await.map_err(|error| AuditError::Refused(error.to_string()))?;
+            if waits && !told {
+                continue;
+            }
             let mut write = self.store.begin_write().await?;
             let event = match write.envelope_was_opened(envelope, &opening, at).await? {
+                _ if !told => {
+                    tracing::error!(
+                        envelope,
+                        opening,
+                        "An envelope was spent, and its opening cut off before it was on record"
+                    );
+                    Some(AuditEvent::GlassCutOff { envelope, opening: opening.clone(), begun_at: at })
+                }
                 EnvelopeOpened::Before { opening: first } => {
                     tracing::error!(envelope, first, second = opening, "One envelope has opened two emergencies");
                     Some(AuditEvent::GlassBrokenTwice { envelope, first, second: opening.clone() })

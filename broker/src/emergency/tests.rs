@@ -22,6 +22,7 @@ review_within = "24h"
 struct Bed {
     folder: TempDir,
     store: Store,
+    vault: Vault,
     audit: Audit,
     policy: Policy,
     emergencies: Arc<Emergencies>,
@@ -39,9 +40,10 @@ impl Bed {
         let spool = Some(folder.path().join("spool"));
         let audit =
             Audit::start(AuditConfig { store: store.clone(), key: key.clone(), broker, actor, spool }).await.unwrap();
-        let emergencies = Emergencies::new(folder.path(), store.clone(), vault, audit.clone(), key, None).unwrap();
+        let emergencies =
+            Emergencies::new(folder.path(), store.clone(), vault.clone(), audit.clone(), key, None).unwrap();
         let policy = Policy::parse(&[PlantFile { name: "plant.toml".to_owned(), text: SECTION.to_owned() }]).unwrap();
-        Self { folder, store, audit, policy, emergencies: Arc::new(emergencies) }
+        Self { folder, store, vault, audit, policy, emergencies: Arc::new(emergencies) }
     }
 
     async fn seal(&self) -> EnvelopeCode {
@@ -61,8 +63,20 @@ impl Bed {
     }
 
     async fn opened(&self) -> usize {
-        let filter = AuditFilter { code: Some("SP-8001".to_owned()), ..AuditFilter::default() };
+        self.told("SP-8001").await
+    }
+
+    async fn told(&self, code: &str) -> usize {
+        let filter = AuditFilter { code: Some(code.to_owned()), ..AuditFilter::default() };
         self.store.audit_entries(&filter).await.unwrap().len()
+    }
+
+    /// The same broker after it was started again, or another one with the same database.
+    async fn started_in(&self, folder: &std::path::Path) -> Emergencies {
+        let (vault, key) = (self.vault.clone(), self.vault.evidence_key().unwrap());
+        let started = Emergencies::new(folder, self.store.clone(), vault, self.audit.clone(), key, None).unwrap();
+        started.refresh(Timestamp::now()).await.unwrap();
+        started
     }
 }
 
@@ -145,4 +159,47 @@ async fn an_envelope_that_was_sealed_just_now_opens() {
     sealing.enter(&mut write, &bed.audit, &code).await.unwrap();
     write.commit().await.unwrap();
     assert!(bed.emergencies.recognise(&code, Timestamp::now()).await.is_ok());
+}
+
+/// As if the broker were killed: everything stops where it stands, and what is on disk is there.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_envelope_that_a_crash_has_burnt_is_found_told_of_once_and_opens_nothing() {
+    let bed = Arc::new(Bed::new().await);
+    let code = bed.seal().await;
+    let now = Timestamp::now();
+    let recognised = bed.emergencies.recognise(&code, now).await.unwrap();
+    // The database does not answer: the opening stands between the ledger and the record.
+    let held = bed.store.begin_write().await.unwrap();
+    let opening = tokio::spawn({
+        let (bed, recognised) = (Arc::clone(&bed), recognised.clone());
+        async move { bed.open(&recognised, [10, 0, 0, 1]).await.map(drop) }
+    });
+    while bed.emergencies.state().ledger.opening(1).is_none() {
+        tokio::task::yield_now().await;
+    }
+    opening.abort();
+    assert!(opening.await.unwrap_err().is_cancelled());
+    drop(held);
+    assert_eq!((bed.opened().await, bed.told("SP-8008").await), (0, 0));
+
+    let started = bed.started_in(bed.folder.path()).await;
+    assert_eq!(started.recognise(&code, now).await.map(drop), Err(NotOpened::Used(1)));
+    for _ in 0..2 {
+        started.settle(now).await.unwrap();
+        assert_eq!((bed.opened().await, bed.told("SP-8008").await), (0, 1));
+    }
+    let entries = AuditFilter { code: Some("SP-8008".to_owned()), ..AuditFilter::default() };
+    let entry = bed.store.audit_entries(&entries).await.unwrap().remove(0);
+    assert!(entry.event.contains("\"envelope\":1"), "{}", entry.event);
+    // Neither after one more start, even where the ledger does not say that it was told of, nor on another broker.
+    let ledger = bed.folder.path().join("emergency.opened");
+    let begun = std::fs::read_to_string(&ledger).unwrap().lines().next().unwrap().to_owned();
+    std::fs::write(&ledger, begun + "\n").unwrap();
+    let again = bed.started_in(bed.folder.path()).await;
+    again.settle(now).await.unwrap();
+    assert_eq!(bed.told("SP-8008").await, 1);
+    let elsewhere = tempfile::tempdir().unwrap();
+    for broker in [again, bed.started_in(elsewhere.path()).await] {
+        assert_eq!(broker.recognise(&code, now).await.map(drop), Err(NotOpened::Used(1)));
+    }
 }
