@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use crate::audit::Audit;
 use crate::config::Config;
 use crate::emergency::Emergencies;
+use crate::greeting::Greetings;
 use crate::identity::Identities;
 use crate::live::Registry;
 use crate::plant::PolicyCell;
@@ -19,6 +20,8 @@ use crate::vault::Vault;
 pub struct Broker {
     /// What the configuration means.
     pub config: Config,
+    /// What it shows to whoever comes; a part of the configuration that is renewed while it runs.
+    pub(crate) greetings: Greetings,
     /// The database.
     pub store: Store,
     /// Keys and credentials.

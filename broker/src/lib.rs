@@ -10,6 +10,7 @@ pub(crate) mod client_files;
 pub mod config;
 pub(crate) mod demo;
 pub(crate) mod emergency;
+mod greeting;
 pub mod identity;
 pub(crate) mod install;
 pub(crate) mod listen;

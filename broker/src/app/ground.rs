@@ -17,6 +17,8 @@ use crate::vault::Vault;
 pub(super) struct Bound {
     pub(super) metrics: Option<MetricsServer>,
     pub(super) listeners: Vec<TcpListener>,
+    /// Somebody else keeps the sockets while this broker is away.
+    pub(super) kept_open: bool,
 }
 
 /// What opens when everything else is down. `kept`: where the database cannot tell what there is.

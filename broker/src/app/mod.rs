@@ -5,6 +5,7 @@ mod ground;
 mod health;
 mod notify;
 mod presence;
+mod reload;
 mod signals;
 mod start;
 mod start_error;
@@ -29,6 +30,7 @@ pub use start_error::StartError;
 use crate::audit::AuditEvent;
 use crate::broker::Broker;
 use crate::config::Config;
+use crate::listen::Inherited;
 use crate::live::Registry;
 use crate::login::Entrance;
 use crate::metrics::MetricsServer;
@@ -46,6 +48,8 @@ pub struct App {
     metrics: Option<MetricsServer>,
     outbound: Option<Receivers>,
     mode: Mode,
+    /// Somebody else keeps the sockets while this broker is away: whoever comes waits for the next one.
+    kept_open: bool,
 }
 
 /// What a broker can do.
@@ -81,7 +85,15 @@ impl App {
     /// # Errors
     /// Whatever is missing or does not fit: nothing is served then.
     pub async fn start(config: Config, takeover: bool) -> Result<Self, StartError> {
-        start::start(config, takeover).await
+        start::start(config, takeover, Inherited::default()).await
+    }
+
+    /// The same, listening on what a service manager has opened.
+    ///
+    /// # Errors
+    /// As [`App::start`]; also where one of the sockets is for nothing here.
+    pub async fn start_on(config: Config, takeover: bool, inherited: Inherited) -> Result<Self, StartError> {
+        start::start(config, takeover, inherited).await
     }
 
     /// What the running broker shares.
@@ -101,16 +113,18 @@ impl App {
     /// # Errors
     /// When it stopped for another reason than having been asked to.
     pub async fn run(self, stop: CancellationToken) -> Result<(), RunError> {
-        let Self { broker, listeners, portal, metrics, outbound, mode } = self;
-        let mut signals = signals::Signals::listen().map_err(RunError::Signals)?;
+        let Self { broker, listeners, portal, metrics, outbound, mode, kept_open } = self;
+        let mut signals = signals::Signals::listen(&broker).map_err(RunError::Signals)?;
 
+        // Cancelled where nobody is taken any more, and those who were go on.
+        let accepting = stop.child_token();
         let mut tasks = Tasks { running: JoinSet::new(), stop: stop.clone(), ended: Ended::default() };
         let entrance = Entrance::new(Arc::clone(&broker));
         tasks.spawn("entrance", Arc::clone(&entrance).keep(stop.clone()));
         if let Some(portal) = portal {
-            tasks.spawn("portal", portal.serve(Arc::clone(&entrance), stop.clone()));
+            tasks.spawn("portal", portal.serve(Arc::clone(&entrance), accepting.clone(), stop.clone()));
         }
-        tasks.spawn("ssh", ssh::listen(entrance, listeners, stop.clone()));
+        tasks.spawn("ssh", ssh::listen(entrance, listeners, accepting.clone(), stop.clone()));
         match &mode {
             Mode::Whole(presence) => {
                 tasks.spawn("policy", follow_plant::follow(Arc::clone(&broker), stop.clone()));
@@ -153,6 +167,9 @@ impl App {
         match &reason {
             Ok(reason) => info!(reason, sessions = broker.live.len(), "Broker is stopping"),
             Err(error) => error!(%error, sessions = broker.live.len(), "Broker is stopping"),
+        }
+        if kept_open {
+            accepting.cancel();
         }
         if reason.is_ok() {
             drain(&broker.live, broker.config.drain, &mut signals).await;

@@ -1,13 +1,11 @@
 //! From a configuration to a broker that is ready to serve: everything is opened, mended and bound, in this order.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use ed25519_dalek::SigningKey;
 use jiff::{SignedDuration, Timestamp};
 use sallyport_session_recorder::Keys;
-use tokio::net::TcpListener;
 use tracing::{info, warn};
 
 use super::ground::{Bound, ISSUER, emergencies};
@@ -18,7 +16,9 @@ use crate::audit::{Audit, AuditConfig, AuditEvent};
 use crate::broker::Broker;
 use crate::config::Config;
 use crate::emergency::SNAPSHOT;
+use crate::greeting::Greetings;
 use crate::identity::{CertificateRules, Identities, RelyingPartySettings, Settings};
+use crate::listen::{For, Inherited};
 use crate::live::{End, Registry};
 use crate::metrics::MetricsServer;
 use crate::outbound::Receivers;
@@ -29,27 +29,30 @@ use crate::store::sessions::SessionEnd;
 use crate::store::{Store, StoreError};
 use crate::vault::{MasterKey, Vault, adopt_once};
 
-pub(super) async fn start(config: Config, takeover: bool) -> Result<App, StartError> {
+pub(super) async fn start(config: Config, takeover: bool, mut inherited: Inherited) -> Result<App, StartError> {
     let (files, wanted) = (crate::process::raise_open_files(), files_wanted(&config));
     if files < wanted {
         warn!(files, wanted, "Fewer files may be open than `max_connections` in `[ssh]` needs: raise the hard limit");
     }
+    let kept_open = !inherited.is_empty();
     let metrics = match config.listen.metrics {
-        Some(address) => Some(MetricsServer::bind(address, &config.name).await?),
+        Some(address) => Some(MetricsServer::bind(address, &config.name, &mut inherited).await?),
         None => None,
     };
     // First the ports: a second broker by mistake must not mend what the first is doing.
-    let listeners = listen(&config.listen.ssh).await?;
+    let listening = inherited.listen(For::Ssh, &config.listen.ssh).await;
+    let listeners = listening.map_err(|(address, source)| StartError::Listen { address, source })?;
     let portal = match config.portal.clone() {
-        Some(settings) => Some(Listening::open(settings).await?),
+        Some(settings) => Some(Listening::open(settings, &mut inherited).await?),
         None => None,
     };
+    inherited.all_taken()?;
 
     let late = |_| Err(StoreError::Unavailable("it did not open in time".to_owned()));
     let opened = tokio::time::timeout(OPENED_WITHIN, Store::open(&config.database)).await.unwrap_or_else(late);
     let store = match opened {
         Err(error @ (StoreError::Unavailable(_) | StoreError::ReadOnly(_))) => {
-            let bound = Bound { metrics, listeners };
+            let bound = Bound { metrics, listeners, kept_open };
             return without_database::start(config, bound, error).await;
         }
         opened => opened?,
@@ -94,14 +97,16 @@ pub(super) async fn start(config: Config, takeover: bool) -> Result<App, StartEr
         live.keep_isolated(kept.isolated());
     }
     let emergencies = emergencies(&config, &store, &vault, &audit, kept)?;
-    let broker = Arc::new(Broker { config, store, vault, audit, policy, recordings, identities, emergencies, live });
+    let greetings = Greetings::new(&config.ssh);
+    let broker =
+        Arc::new(Broker { config, greetings, store, vault, audit, policy, recordings, identities, emergencies, live });
 
     {
         // To close what was open can take long: meanwhile nobody may think that this broker is silent.
         let _beating = claimed.presence.beat_meanwhile(&broker.store, &broker.config.name);
         close_what_was_open(&broker, &claimed).await?;
     }
-    Ok(App { broker, listeners, portal, metrics, outbound, mode: Mode::Whole(claimed.presence) })
+    Ok(App { broker, listeners, portal, metrics, outbound, mode: Mode::Whole(claimed.presence), kept_open })
 }
 
 /// A broker that may not bear its name says so in the chain, if it can: it does not start either way, and its standard error
@@ -167,16 +172,6 @@ async fn close_what_was_open(broker: &Broker, claimed: &Claimed) -> Result<(), S
         broker.audit.record(event).await?;
     }
     Ok(())
-}
-
-async fn listen(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, StartError> {
-    let mut listeners = Vec::new();
-    for &address in addresses {
-        let listener = TcpListener::bind(address).await.map_err(|source| StartError::Listen { address, source })?;
-        info!(address = %listener.local_addr().unwrap_or(address), "Listening for ssh");
-        listeners.push(listener);
-    }
-    Ok(listeners)
 }
 
 /// A database that takes a connection and then no more: longer than any migration of the schema takes.

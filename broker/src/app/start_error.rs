@@ -8,6 +8,7 @@ use sallyport_session_recorder::KeyError;
 use super::presence::PresenceError;
 use crate::audit::AuditError;
 use crate::identity::{CertificateRulesError, IdentitiesError};
+use crate::listen::InheritedError;
 use crate::metrics::MetricsError;
 use crate::outbound::OutboundError;
 use crate::plant::PlantLoadError;
@@ -69,6 +70,9 @@ pub enum StartError {
     /// Receivers of events.
     #[error(transparent)]
     Outbound(#[from] OutboundError),
+    /// A socket that a service manager has opened.
+    #[error(transparent)]
+    Inherited(#[from] InheritedError),
     /// A port for ssh.
     #[error("cannot listen on {address}: {source}{}", in_use(.source))]
     Listen {
@@ -92,6 +96,7 @@ impl StartError {
             | Self::UserCa(_)
             | Self::Identities(IdentitiesError::RelyingParty(_))
             | Self::Recipients(_)
+            | Self::Inherited(_)
             | Self::Portal(PortalError::Certificate(_) | PortalError::Tls(_))
             | Self::Outbound(OutboundError::Link { .. }) => true,
             Self::Plant(PlantLoadError::Store(error)) | Self::Adopt(AdoptError::Store(error)) => {

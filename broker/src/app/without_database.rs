@@ -15,6 +15,7 @@ use crate::audit::{Audit, AuditConfig, AuditEvent};
 use crate::broker::Broker;
 use crate::config::Config;
 use crate::emergency::{Kept, SNAPSHOT, read};
+use crate::greeting::Greetings;
 use crate::identity::{CertificateRules, Identities, Settings};
 use crate::live::Registry;
 use crate::outbound::Receivers;
@@ -76,9 +77,12 @@ pub(super) async fn start(config: Config, bound: Bound, away: StoreError) -> Res
     audit.record_enduring(AuditEvent::EmergenciesOnly { reason, snapshot_of }).await?;
     let live = Arc::new(Registry::default());
     live.keep_isolated(isolated);
-    let broker = Arc::new(Broker { config, store, vault, audit, policy, recordings, identities, emergencies, live });
-    let Bound { metrics, listeners } = bound;
-    Ok(App { broker, listeners, portal: None, metrics, outbound, mode: Mode::EmergenciesOnly(alone) })
+    let greetings = Greetings::new(&config.ssh);
+    let broker =
+        Arc::new(Broker { config, greetings, store, vault, audit, policy, recordings, identities, emergencies, live });
+    let Bound { metrics, listeners, kept_open } = bound;
+    let mode = Mode::EmergenciesOnly(alone);
+    Ok(App { broker, listeners, portal: None, metrics, outbound, mode, kept_open })
 }
 
 /// What was kept, if it is as a broker wrote it.

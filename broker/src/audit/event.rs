@@ -753,6 +753,15 @@ events! {
         /// When what was kept was read from the database.
         snapshot_of: Timestamp,
     }
+    /// A broker that runs has taken these from its configuration anew (SIGHUP).
+    BrokerReloaded = "SP-6009" "broker.reloaded" Notice Process Spools {
+        /// What its host certificate is for.
+        names: Vec<String>,
+        /// The fingerprints of the authorities whose user certificates count.
+        user_authorities: Vec<String>,
+        /// The keys and certificates that no longer count.
+        revoked: Vec<String>,
+    }
     /// The clock moved otherwise than time passed.
     ClockJumped = "SP-6003" "clock.jumped" Warning Process Spools {
         /// By how much, in microseconds; negative is backwards.

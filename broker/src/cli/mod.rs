@@ -35,6 +35,7 @@ pub use context::Context;
 pub use error::CliError;
 pub use output::{Row, printable};
 
+use crate::listen::Inherited;
 use crate::redact::without_secrets;
 
 /// How a row shows that counts as not there, because it is not as a broker wrote it.
@@ -147,14 +148,19 @@ pub fn arguments() -> Result<Arguments, ExitCode> {
 pub fn run(command: Command, context: &Context) -> Result<(), CliError> {
     // Before anything secret is read: almost every command can touch a key.
     crate::process::harden().map_err(CliError::failed)?;
+    // Before there are threads.
+    let inherited = match &command {
+        Command::Serve(_) => Inherited::take().map_err(CliError::setup)?,
+        _ => Inherited::default(),
+    };
     let runtime = crate::workers::runtime().map_err(CliError::failed)?;
-    runtime.block_on(dispatch(command, context))
+    runtime.block_on(dispatch(command, inherited, context))
 }
 
-async fn dispatch(command: Command, context: &Context) -> Result<(), CliError> {
+async fn dispatch(command: Command, inherited: Inherited, context: &Context) -> Result<(), CliError> {
     match command {
         Command::Init(arguments) => init::run(arguments, context).await,
-        Command::Serve(arguments) => serve::run(arguments, context).await,
+        Command::Serve(arguments) => serve::run(arguments, inherited, context).await,
         Command::Check => check::run(context).await,
         Command::Plan(files) => plan::plan(files, context).await,
         Command::Apply(arguments) => plan::apply(arguments, context).await,

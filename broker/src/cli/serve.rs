@@ -4,6 +4,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{CliError, Context};
 use crate::app::{App, StartError};
+use crate::listen::Inherited;
 use crate::logging;
 
 /// `sallyport serve`
@@ -15,10 +16,10 @@ pub struct Serve {
 }
 
 /// Serves until SIGTERM or SIGINT.
-pub async fn run(arguments: Serve, context: &Context) -> Result<(), CliError> {
+pub async fn run(arguments: Serve, inherited: Inherited, context: &Context) -> Result<(), CliError> {
     let config = context.config()?.clone();
     logging::begin(&config.log).map_err(CliError::Setup)?;
-    let app = App::start(config, arguments.takeover).await.map_err(start_error)?;
+    let app = App::start_on(config, arguments.takeover, inherited).await.map_err(start_error)?;
     app.run(CancellationToken::new()).await.map_err(CliError::failed)
 }
 

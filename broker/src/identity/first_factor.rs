@@ -178,7 +178,7 @@ impl Identities {
         let Some((identity, row)) = self.row(name).await? else { return Ok(false) };
         let mine = self.inner.store.has_key(identity.as_str(), &fingerprint).await?;
         let active = matches!(Standing::of(&identity, row, now), Standing::Active { .. });
-        Ok(mine && active && self.inner.settings.certificates.key_revoked(&fingerprint).is_none())
+        Ok(mine && active && self.inner.certificates().key_revoked(&fingerprint).is_none())
     }
 
     /// A name and a key whose signature the SSH layer has verified. A key cannot be guessed, so nothing is throttled.
@@ -195,7 +195,7 @@ impl Identities {
         if !self.inner.store.has_key(identity.as_str(), &fingerprint).await? {
             return Err(Refused::UnknownKey { fingerprint });
         }
-        if self.inner.settings.certificates.key_revoked(&fingerprint).is_some() {
+        if self.inner.certificates().key_revoked(&fingerprint).is_some() {
             return Err(Refused::RevokedKey { fingerprint });
         }
         let subject = Standing::of(&identity, row, now).subject()?;
@@ -211,7 +211,7 @@ impl Identities {
         source: IpAddr,
         now: Timestamp,
     ) -> Result<Verified, Refused> {
-        self.inner.settings.certificates.check(certificate, name, source, now)?;
+        self.inner.certificates().check(certificate, name, source, now)?;
         let (identity, row) = self.row(name).await?.ok_or(Refused::Unknown)?;
         let subject = Standing::of(&identity, row, now).subject()?;
         let credential = key::fingerprint(certificate.public_key());
@@ -221,7 +221,7 @@ impl Identities {
     /// Whether any user certificate can be a first factor here.
     #[must_use]
     pub fn takes_certificates(&self) -> bool {
-        self.inner.settings.certificates.trusts_any()
+        self.inner.certificates().trusts_any()
     }
 
     async fn row(&self, name: &str) -> Result<Option<(IdentityId, Genuine<IdentityRow>)>, StoreError> {

@@ -30,8 +30,8 @@ mod webauthn;
 
 use std::fmt;
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, PoisonError, RwLock};
 
 pub use certificate::{CertificateFault, CertificateRules, CertificateRulesError, Revoked};
 pub use clock::{CLOCK_JUMP, ClockWatch};
@@ -85,7 +85,8 @@ pub struct Identities {
 struct Inner {
     store: Store,
     vault: Vault,
-    settings: Settings,
+    /// Which SSH user certificates are a first factor, and what is revoked; renewed while the broker runs.
+    certificates: RwLock<Arc<CertificateRules>>,
     passwords: password::Passwords,
     throttle: throttle::Throttle,
     relying_party: Option<webauthn::RelyingParty>,
@@ -100,7 +101,7 @@ impl Identities {
         let inner = Inner {
             store,
             vault,
-            settings,
+            certificates: RwLock::new(Arc::new(settings.certificates)),
             passwords: password::Passwords::new()?,
             throttle: throttle::Throttle::new(),
             relying_party,
@@ -111,10 +112,21 @@ impl Identities {
 }
 
 impl Identities {
+    /// From now on these certificates are a first factor, and this is revoked. What lives goes on.
+    pub(crate) fn renew_certificates(&self, rules: CertificateRules) {
+        *self.inner.certificates.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(rules);
+    }
+
     /// Whether this person has lately proven both factors from this address.
     #[must_use]
     pub fn is_known_source(&self, identity: &sallyport_policy::IdentityId, source: IpAddr, now: Timestamp) -> bool {
         self.inner.throttle.is_known(identity.as_str(), source, now)
+    }
+}
+
+impl Inner {
+    fn certificates(&self) -> Arc<CertificateRules> {
+        Arc::clone(&self.certificates.read().unwrap_or_else(PoisonError::into_inner))
     }
 }
 

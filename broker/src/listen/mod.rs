@@ -8,6 +8,7 @@
 
 mod dismissal;
 mod door;
+mod inherited;
 mod known;
 mod rate;
 mod shared;
@@ -26,6 +27,7 @@ pub(crate) use dismissal::{Dismissal, dismissed, overdue};
 #[cfg(test)]
 pub(crate) use door::Slot;
 pub(crate) use door::{Crowded, Door, Limits, Pass, Progress};
+pub(crate) use inherited::{For, Inherited, InheritedError};
 pub(crate) use shared::Shared;
 
 use crate::logging::counted;
@@ -33,20 +35,28 @@ use crate::logging::counted;
 /// After an accept error (no file descriptors left, mostly), before the next try.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves all these sockets until `stop`, each connection by `serve`, and beside them whatever else the `tasks` do; returns
+/// Until when a listener works.
+pub(crate) struct Until {
+    /// Cancelled when nobody is taken any more.
+    pub(crate) accepting: CancellationToken,
+    /// Cancelled when those who were taken have to go, too.
+    pub(crate) stop: CancellationToken,
+}
+
+/// Takes whoever comes to these sockets, and serves them until `stop`, each connection by `serve`, and beside them whatever else the `tasks` do; returns
 /// when all of it is over or the farewell is.
 pub(crate) async fn listen<Serving>(
     door: &Arc<Door>,
     listeners: Vec<TcpListener>,
     tasks: TaskTracker,
-    stop: CancellationToken,
+    Until { accepting, stop }: Until,
     serve: impl Fn(TcpStream, SocketAddr, Pass) -> Serving + Clone + Send + 'static,
 ) where
     Serving: Future<Output = ()> + Send + 'static,
 {
     for listener in listeners {
         let (door, serve, connections) = (Arc::clone(door), serve.clone(), tasks.clone());
-        tasks.spawn(accept(listener, stop.clone(), move |socket, peer| {
+        tasks.spawn(accept(listener, accepting.clone(), move |socket, peer| {
             take(&door, &connections, socket, peer, &serve);
         }));
     }

@@ -13,7 +13,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::listen::accept;
+use crate::listen::{For, Inherited, InheritedError, accept};
 use crate::logging::counted;
 
 /// Connections at once. Whoever reads figures is done in a moment: of more, the oldest must go.
@@ -53,6 +53,12 @@ pub enum MetricsError {
         /// Why not.
         source: std::io::Error,
     },
+    /// More than one socket was inherited for them.
+    #[error("metrics have one socket, and several were inherited for them")]
+    Several,
+    /// The one that was inherited.
+    #[error(transparent)]
+    Inherited(#[from] InheritedError),
     /// Another part of the process collects already.
     #[error("metrics are collected elsewhere in this process already")]
     Installed,
@@ -63,8 +69,20 @@ impl MetricsServer {
     ///
     /// # Errors
     /// The port is taken, or metrics are collected already.
-    pub(crate) async fn bind(address: SocketAddr, broker: &str) -> Result<Self, MetricsError> {
-        let listener = TcpListener::bind(address).await.map_err(|source| MetricsError::Listen { address, source })?;
+    pub(crate) async fn bind(
+        address: SocketAddr,
+        broker: &str,
+        inherited: &mut Inherited,
+    ) -> Result<Self, MetricsError> {
+        let listening = inherited.listen(For::Metrics, &[address]).await;
+        let listeners = listening.map_err(|(address, source)| MetricsError::Listen { address, source })?;
+        let [listener] = <[TcpListener; 1]>::try_from(listeners).map_err(|_| MetricsError::Several)?;
+        if let Ok(inherited) = listener.local_addr()
+            && address.ip().is_loopback()
+            && !inherited.ip().is_loopback()
+        {
+            return Err(InheritedError::BeyondLoopback(inherited).into());
+        }
         let recorder = PrometheusBuilder::new().add_global_label("broker", broker).build_recorder();
         let figures = recorder.handle();
         metrics::set_global_recorder(recorder).map_err(|_| MetricsError::Installed)?;

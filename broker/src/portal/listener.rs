@@ -14,6 +14,7 @@ use super::pages;
 use super::serve::{self, Served};
 use super::site::Site;
 use crate::config::Portal;
+use crate::listen::{For, Inherited, Until};
 use crate::login::Entrance;
 
 /// A portal that listens, but does not serve yet.
@@ -49,21 +50,18 @@ impl Listening {
     ///
     /// # Errors
     /// Either cannot be done: nothing is served then.
-    pub(crate) async fn open(settings: Portal) -> Result<Self, PortalError> {
+    pub(crate) async fn open(settings: Portal, inherited: &mut Inherited) -> Result<Self, PortalError> {
         let certificate = Reloading::read(&settings)?;
         let tls = certificate::tls(Arc::clone(&certificate))?;
-        let mut listeners = Vec::new();
-        for &address in &settings.listen {
-            let fault = |source| PortalError::Listen { address, source };
-            listeners.push(TcpListener::bind(address).await.map_err(fault)?);
-            tracing::info!(%address, origin = settings.origin, "Listening for the portal");
-        }
+        let listening = inherited.listen(For::Portal, &settings.listen).await;
+        let listeners = listening.map_err(|(address, source)| PortalError::Listen { address, source })?;
+        tracing::info!(origin = settings.origin, "The portal's origin");
         tracing::info!(fingerprint = certificate.fingerprint(), "The portal's certificate");
         Ok(Self { settings, listeners, certificate, tls })
     }
 
-    /// Serves all its sockets until `stop`; returns when every connection is closed or the farewell is over.
-    pub(crate) async fn serve(self, entrance: Arc<Entrance>, stop: CancellationToken) {
+    /// Takes whoever comes until `accepting` is cancelled, and serves them until `stop`; returns when every connection is closed or the farewell is over.
+    pub(crate) async fn serve(self, entrance: Arc<Entrance>, accepting: CancellationToken, stop: CancellationToken) {
         let Self { settings, listeners, certificate, tls } = self;
         let site = Site::new(Arc::clone(&entrance), settings, certificate, tls);
         let tasks = TaskTracker::new();
@@ -71,6 +69,6 @@ impl Listening {
         let served = Served { pages: pages::all(Arc::clone(&site)), site };
         let stopping = stop.clone();
         let serve = move |socket, peer, pass| serve::serve(served.clone(), socket, peer, pass, stopping.clone());
-        crate::listen::listen(&entrance.door, listeners, tasks, stop, serve).await;
+        crate::listen::listen(&entrance.door, listeners, tasks, Until { accepting, stop }, serve).await;
     }
 }

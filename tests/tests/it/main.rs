@@ -29,6 +29,7 @@ mod portal;
 mod rdp;
 mod recording_cli;
 mod refusals;
+mod restarts;
 mod revocation;
 mod rows;
 mod service;

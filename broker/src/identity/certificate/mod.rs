@@ -2,6 +2,7 @@
 //! else; everything that makes a certificate mean something is checked here.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
@@ -28,6 +29,17 @@ pub enum Revoked {
     Serial(u64),
     /// A certificate by its key id.
     KeyId(String),
+}
+
+impl fmt::Display for Revoked {
+    /// As it is written.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Key(fingerprint) => write!(f, "key:{fingerprint}"),
+            Self::Serial(serial) => write!(f, "serial:{serial}"),
+            Self::KeyId(id) => write!(f, "id:{id}"),
+        }
+    }
 }
 
 /// What is wrong with the configured rules.

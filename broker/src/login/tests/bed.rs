@@ -16,6 +16,7 @@ use crate::audit::{Audit, AuditConfig, AuditFilter};
 use crate::broker::Broker;
 use crate::config::Config;
 use crate::emergency::Emergencies;
+use crate::greeting::Greetings;
 use crate::identity::admin::Admin;
 use crate::identity::tests::soft_key::SoftKey;
 use crate::identity::{CertificateRules, Identities, RelyingPartySettings, Settings};
@@ -157,7 +158,8 @@ async fn broker(folder: &Path) -> Arc<Broker> {
     let key = vault.evidence_key().unwrap();
     let emergencies = Emergencies::new(folder, store.clone(), vault.clone(), audit.clone(), key, None).unwrap();
     let (emergencies, live) = (Arc::new(emergencies), Arc::default());
-    Arc::new(Broker { config, store, vault, audit, policy, recordings, identities, emergencies, live })
+    let greetings = Greetings::new(&config.ssh);
+    Arc::new(Broker { config, greetings, store, vault, audit, policy, recordings, identities, emergencies, live })
 }
 
 fn key(seed: u8) -> PrivateKey {

@@ -27,7 +27,15 @@ pub(in crate::ssh) struct Server {
     pub(in crate::ssh) broker: Arc<Broker>,
     pub(in crate::ssh) entrance: Arc<Entrance>,
     pub(in crate::ssh) lobbies: Arc<Lobbies>,
-    configs: Mutex<HashMap<String, (Instant, Arc<Config>)>>,
+    configs: Mutex<HashMap<String, Made>>,
+}
+
+/// What is kept for a while for those who come next.
+struct Made {
+    at: Instant,
+    /// What its certificate is for.
+    names: Vec<String>,
+    config: Arc<Config>,
 }
 
 /// How a connection stands: on a socket, or within a channel of another.
@@ -53,7 +61,7 @@ impl Server {
         let methods = [MethodKind::PublicKey, MethodKind::Password];
         self.config(
             "",
-            &self.broker.config.ssh.names,
+            &self.broker.greetings.now().names,
             &methods,
             Layer { keepalive: Some(self.broker.config.ssh.keepalive), window: WINDOW },
         )
@@ -75,10 +83,8 @@ impl Server {
         layer: Layer,
     ) -> Result<Arc<Config>, SignError> {
         let mut configs = self.configs.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((made, config)) = configs.get(key)
-            && made.elapsed() < RENEW
-        {
-            return Ok(Arc::clone(config));
+        if let Some(made) = configs.get(key).filter(|made| made.at.elapsed() < RENEW && made.names == names) {
+            return Ok(Arc::clone(&made.config));
         }
         let vault = &self.broker.vault;
         let certificate = vault.host_certificate(names, self.broker.now())?;
@@ -103,7 +109,8 @@ impl Server {
             nodelay: true,
             ..Config::default()
         });
-        configs.insert(key.to_owned(), (Instant::now(), Arc::clone(&config)));
+        let made = Made { at: Instant::now(), names: names.to_vec(), config: Arc::clone(&config) };
+        configs.insert(key.to_owned(), made);
         Ok(config)
     }
 }

@@ -72,7 +72,8 @@ impl Handler for PersonHandler {
     type Error = Error;
 
     async fn authentication_banner(&mut self) -> Result<Option<String>, Error> {
-        let notice = &self.server.broker.config.ssh.login_notice;
+        let greeting = self.server.broker.greetings.now();
+        let notice = &greeting.notice;
         let outer = matches!(self.door, Door::Outer(_));
         Ok((outer && !notice.is_empty()).then(|| format!("{}\n", notice.trim_end())))
     }
