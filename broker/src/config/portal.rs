@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use toml::Spanned;
 
-use super::{Check, file};
+use super::check::Check;
+use super::file;
 
 /// The longest name that DNS carries.
 const LONGEST_NAME: usize = 253;

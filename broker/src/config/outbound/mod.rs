@@ -16,7 +16,7 @@ pub use meant::{
 pub(super) use written::{AlarmSection, OutboundSection, SiemSection};
 use written::{Certificates, CommandSection, MailSection, Named, WebhookSection};
 
-use super::Check;
+use super::check::Check;
 use crate::audit::AuditEvent;
 
 impl Check<'_> {
