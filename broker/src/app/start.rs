@@ -82,10 +82,7 @@ pub(super) async fn start(config: Config, takeover: bool, mut inherited: Inherit
     adopt_once(&store, &audit).await?;
     let policy = PolicyCell::load(&store).await?;
     let certificates = CertificateRules::new(&config.ssh.user_ca, config.ssh.revoked.iter().cloned())?;
-    let relying_party = config
-        .portal
-        .as_ref()
-        .map(|portal| RelyingPartySettings { name: portal.name.clone(), origin: portal.origin.clone() });
+    let relying_party = config.portal.as_ref().map(RelyingPartySettings::from);
     let settings = Settings { issuer: ISSUER.to_owned(), certificates, relying_party };
     let identities = Identities::new(store.clone(), vault.clone(), settings)?;
     let recordings =

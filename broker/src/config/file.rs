@@ -192,4 +192,10 @@ pub struct PortalSection {
     pub longest: Option<Spanned<String>>,
     /// Whoever adds or removes a factor has given a second one within so long.
     pub fresh: Option<Spanned<String>>,
+    /// Whether authenticators count that ask nobody for a PIN or finger.
+    pub unverified_keys: bool,
+    /// PEM files of who makes authenticators: only theirs are enrolled.
+    pub attestation_roots: Vec<PathBuf>,
+    /// Of those, only these models, by AAGUID.
+    pub attested_models: Vec<Spanned<String>>,
 }

@@ -33,6 +33,12 @@ pub struct Portal {
     pub longest: Duration,
     /// Whoever adds or removes a factor has given a second one within so long.
     pub fresh: Duration,
+    /// Whether an authenticator counts that asks nobody for a PIN or finger: as a second factor, and never alone.
+    pub unverified_keys: bool,
+    /// PEM files of who makes authenticators: only theirs are enrolled then. None: anybody's.
+    pub attestation_roots: Vec<PathBuf>,
+    /// Of those, only these models, by AAGUID. None: every one of theirs.
+    pub attested_models: Vec<String>,
 }
 
 impl Check<'_> {
@@ -49,6 +55,10 @@ impl Check<'_> {
             return None;
         };
         self.portal_name(&name);
+        if let Some(model) = portal.attested_models.first().filter(|_| portal.attestation_roots.is_empty()) {
+            let message = "`attested_models` without `attestation_roots` demands nothing".to_owned();
+            self.problem(model, message, "name the files with their makers' certificates in `attestation_roots`");
+        }
         let Some(first) = listen.first() else {
             // A socket that could not be read has its problem already.
             if written == 0 {
@@ -66,6 +76,9 @@ impl Check<'_> {
             idle: self.positive(portal.idle, Duration::from_mins(15)),
             longest: self.positive(portal.longest, Duration::from_hours(8)),
             fresh: self.positive(portal.fresh, Duration::from_mins(5)),
+            unverified_keys: portal.unverified_keys,
+            attestation_roots: portal.attestation_roots.iter().map(|path| self.folder.join(path)).collect(),
+            attested_models: portal.attested_models.into_iter().map(Spanned::into_inner).collect(),
         })
     }
 
@@ -135,7 +148,7 @@ mod tests {
     fn check(portal: &str, expected: Expect) {
         let said = match read(portal).map(|config| config.portal) {
             Ok(Some(portal)) => {
-                let Portal { listen, name, origin, certificate, key, idle, longest, fresh } = portal;
+                let Portal { listen, name, origin, certificate, key, idle, longest, fresh, .. } = portal;
                 let (certificate, key) = (certificate.display(), key.display());
                 format!("{listen:?} {name} {origin} {certificate} {key} {idle:?} {longest:?} {fresh:?}")
             }
@@ -157,6 +170,23 @@ mod tests {
         assert_eq!(origin("name = 'gate'\nlisten = ['[::]:443']"), "https://gate");
         assert_eq!(origin("name = 'gate'\norigin = 'https://gate'"), "https://gate");
         assert_eq!(origin("name = 'gate'\norigin = 'https://gate:9443'"), "https://gate:9443");
+    }
+
+    #[test]
+    fn authenticators_verify_who_uses_them_and_are_anybodys_unless_it_is_written_otherwise() {
+        let portal = read("name = 'gate'").unwrap().portal.unwrap();
+        assert_eq!((portal.unverified_keys, portal.attestation_roots.len()), (false, 0));
+        let written =
+            "name = 'gate'\nunverified_keys = true\nattestation_roots = ['makers.pem']\nattested_models = ['a']";
+        let portal = read(written).unwrap().portal.unwrap();
+        assert_eq!(portal.attestation_roots, [PathBuf::from("/etc/sallyport/makers.pem")]);
+        assert_eq!((portal.unverified_keys, portal.attested_models), (true, vec!["a".to_owned()]));
+        check(
+            "name = 'gate'\nattested_models = ['a']",
+            expect![
+                "/etc/sallyport/broker.toml:4:20: `attested_models` without `attestation_roots` demands nothing; name the files with their makers' certificates in `attestation_roots`"
+            ],
+        );
     }
 
     #[test]

@@ -20,6 +20,7 @@ mod multi_factor;
 mod own;
 mod password;
 mod refused;
+mod relying_party;
 mod second;
 mod source;
 mod standing;
@@ -42,12 +43,11 @@ pub use multi_factor::{GrantedLease, LeaseId, MultiFactor};
 pub use own::{OwnAuthenticator, OwnFactors};
 pub use password::{PasswordError, WeakPassword, check_strength};
 pub use refused::Refused;
+pub use relying_party::{RelyingPartyError, RelyingPartySettings};
 pub use second::Offer;
 pub use source::network;
 pub use standing::Standing;
-pub use webauthn::{
-    Asserted, Asserting, Discovering, Enrolling, NewPasskey, RelyingPartyError, RelyingPartySettings, Signed,
-};
+pub use webauthn::{Asserted, Asserting, Discovering, Enrolling, NewPasskey, Signed};
 
 use jiff::Timestamp;
 
@@ -89,7 +89,7 @@ struct Inner {
     certificates: RwLock<Arc<CertificateRules>>,
     passwords: password::Passwords,
     throttle: throttle::Throttle,
-    relying_party: Option<webauthn::RelyingParty>,
+    relying_party: Option<relying_party::RelyingParty>,
     /// The clock jumped, and the store has not yet taken that all leases are void.
     clock_distrusted: AtomicBool,
 }
@@ -97,7 +97,7 @@ struct Inner {
 impl Identities {
     /// The identities of one database.
     pub fn new(store: Store, vault: Vault, settings: Settings) -> Result<Self, IdentitiesError> {
-        let relying_party = settings.relying_party.as_ref().map(webauthn::RelyingParty::new).transpose()?;
+        let relying_party = settings.relying_party.as_ref().map(relying_party::RelyingParty::new).transpose()?;
         let inner = Inner {
             store,
             vault,

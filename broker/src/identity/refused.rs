@@ -100,6 +100,12 @@ pub enum Refused {
     /// What the browser answered does not hold.
     #[error("the passkey's answer is refused: {0}")]
     WebAuthn(#[from] WebauthnError),
+    /// Who made the authenticator is not proven, or is nobody whose authenticators are taken.
+    #[error("the authenticator's maker is not one of those that are demanded: {0}")]
+    NotAttested(WebauthnError),
+    /// A key that verifies nobody, of somebody without a password.
+    #[error("the key verifies nobody, and the identity has no password to sign in with before it")]
+    NeedsPassword,
     /// What the browser answered is longer than any browser's answer.
     #[error("the passkey's answer is longer than any browser's")]
     TooLong,
@@ -155,6 +161,8 @@ impl Refused {
             Self::NoPasskey => "no-passkey",
             Self::UnknownPasskey => "unknown-passkey",
             Self::WebAuthn(_) => "webauthn",
+            Self::NotAttested(_) => "not-attested",
+            Self::NeedsPassword => "needs-password",
             Self::TooLong => "too-long",
             Self::CounterWentBack { .. } => "counter-went-back",
             Self::NotConfirmed => "not-confirmed",
@@ -186,6 +194,13 @@ impl Refused {
             Self::WrongCode | Self::WrongCodeByClock { .. } | Self::UsedCode => "This code is not valid.",
             Self::TooManyCodes { .. } => "Too many wrong codes. Wait a while, then try again.",
             Self::NoPasskey => "No passkey is enrolled for you. Ask an administrator for an invitation.",
+            Self::WebAuthn(WebauthnError::UserNotVerified) => {
+                "This key did not ask for your PIN or finger, and here it must. Set a PIN on it, or use another one."
+            }
+            Self::NotAttested(_) => "Keys of this make are not taken here. Ask your administrator which are.",
+            Self::NeedsPassword => {
+                "A key that asks for no PIN counts only after a password, and you have none. Set a PIN on it, or use another one."
+            }
             Self::UnknownPasskey | Self::WebAuthn(_) | Self::TooLong => "This passkey was not accepted. Try again.",
             Self::CounterWentBack { .. } => {
                 "This passkey was not accepted: there may be a copy of it. Tell your administrator at once."

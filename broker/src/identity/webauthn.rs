@@ -1,77 +1,38 @@
 //! Passkeys and security keys (W3C WebAuthn Level 3): enrolling one, and what it signs.
 //!
-//! Every ceremony asks for user verification: a PIN, a finger, a face. What a browser answers is checked by `webauthn-rs` against the
-//! challenge that this broker made for it, the origin, the enrolled key and its counter. [`Asserted`] is the proof of that; it is
-//! made here and nowhere else. A challenge is answered once: what waits for the answer is taken by it.
+//! Every ceremony asks for user verification (a PIN, a finger, a face), unless the configuration takes keys that verify nobody; those
+//! are a second factor alone. What a browser answers is checked by `webauthn-rs` against the challenge that this broker made for it,
+//! the origin, the enrolled key and its counter. [`Asserted`] is the proof of that; it is made here and nowhere else. A challenge is
+//! answered once: what waits for the answer is taken by it.
 
 use std::fmt;
 
-use aws_lc_rs::digest;
 use data_encoding::BASE64URL_NOPAD;
 use jiff::{SignedDuration, Timestamp};
 use sallyport_policy::IdentityId;
 use serde_json::Value;
 use webauthn_rs::prelude::{
-    AuthenticationResult, DiscoverableAuthentication, DiscoverableKey, Passkey, PasskeyAuthentication,
-    PasskeyRegistration, PublicKeyCredential, RegisterPublicKeyCredential, Url, Uuid, WebauthnError,
+    AuthenticationResult, DiscoverableAuthentication, DiscoverableKey, Passkey, PublicKeyCredential,
+    RegisterPublicKeyCredential, SecurityKeyRegistration, WebauthnError,
 };
-use webauthn_rs::{Webauthn, WebauthnBuilder};
 
+use super::relying_party::{Challenge, RelyingParty, user_handle, verifies};
 use super::{Identities, Refused};
 use crate::store::StoreError;
 use crate::store::webauthn::{PasskeyRow, chain_name};
-
-/// The name that passkeys are bound to, and the origin that browsers must be at (WebAuthn section 5.1.2).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RelyingPartySettings {
-    /// A domain: browsers refuse an address.
-    pub name: String,
-    /// `https://NAME[:PORT]`
-    pub origin: String,
-}
-
-/// Why passkeys cannot be used under this name.
-#[derive(Debug, thiserror::Error)]
-pub enum RelyingPartyError {
-    /// The origin is not one.
-    #[error("`{0}` is no origin such as https://gate.plant.example:8443")]
-    Origin(String),
-    /// The origin is not under the name, or the name is an address.
-    #[error("passkeys cannot be bound to `{name}` at {origin}: the name must be a domain, and the origin at it")]
-    Name {
-        /// The name.
-        name: String,
-        /// The origin.
-        origin: String,
-    },
-}
-
-/// Checks ceremonies for one name.
-pub(super) struct RelyingParty(Webauthn);
-
-impl RelyingParty {
-    pub(super) fn new(settings: &RelyingPartySettings) -> Result<Self, RelyingPartyError> {
-        let RelyingPartySettings { name, origin } = settings;
-        let url = Url::parse(origin).map_err(|_| RelyingPartyError::Origin(origin.clone()))?;
-        let webauthn = WebauthnBuilder::new(name, &url)
-            .and_then(|builder| builder.rp_name("Sallyport").timeout(CEREMONY.unsigned_abs()).build())
-            .map_err(|_| RelyingPartyError::Name { name: name.clone(), origin: origin.clone() })?;
-        Ok(Self(webauthn))
-    }
-}
 
 /// An enrolment that waits for the browser.
 pub struct Enrolling {
     identity: IdentityId,
     begun: Timestamp,
-    state: PasskeyRegistration,
+    state: SecurityKeyRegistration,
 }
 
 /// A challenge to somebody who is known already, that waits for the browser.
 pub struct Asserting {
     identity: IdentityId,
     begun: Timestamp,
-    state: PasskeyAuthentication,
+    challenge: Challenge,
     rows: Vec<PasskeyRow>,
 }
 
@@ -94,7 +55,8 @@ pub struct NewPasskey {
     pub public_key: String,
 }
 
-/// A passkey of this identity has signed a challenge of this broker, with user verification.
+/// A passkey of this identity has signed a challenge of this broker; with user verification, unless it is one that verifies nobody and
+/// counts here nevertheless.
 ///
 /// Whoever has one can read it:
 ///
@@ -110,7 +72,7 @@ pub struct NewPasskey {
 /// use sallyport::identity::{Asserted, Signed};
 ///
 /// fn forge(identity: sallyport_policy::IdentityId, credential: String, at: jiff::Timestamp, signed: Signed) -> Asserted {
-///     Asserted { identity, credential, at, signed }
+///     Asserted { identity, credential, at, verified: true, signed }
 /// }
 /// ```
 #[derive(Debug)]
@@ -118,6 +80,7 @@ pub struct Asserted {
     identity: IdentityId,
     credential: String,
     at: Timestamp,
+    verified: bool,
     signed: Signed,
 }
 
@@ -151,6 +114,12 @@ impl Asserted {
         self.at
     }
 
+    /// Whether it verified who used it: it is something that a person has, and something that they know or are.
+    #[must_use]
+    pub(super) fn is_verified(&self) -> bool {
+        self.verified
+    }
+
     /// What a third party can check.
     #[must_use]
     pub fn signed(&self) -> &Signed {
@@ -167,7 +136,8 @@ impl Identities {
 
     /// Whether this identity has a passkey that counts.
     pub async fn has_passkey(&self, identity: &IdentityId) -> Result<bool, StoreError> {
-        Ok(self.takes_passkeys() && !self.passkeys_of(identity).await?.is_empty())
+        let Some(party) = &self.inner.relying_party else { return Ok(false) };
+        Ok(!self.that_count(party, identity).await?.is_empty())
     }
 
     /// Begins to enrol a passkey: what the browser is asked, as JSON, and what waits for its answer.
@@ -178,24 +148,16 @@ impl Identities {
         now: Timestamp,
     ) -> Result<(Value, Enrolling), Refused> {
         let known = self.passkeys_of(identity).await?;
-        let known = known.iter().filter_map(|row| BASE64URL_NOPAD.decode(row.credential.as_bytes()).ok());
+        let known = known.iter().filter_map(|row| BASE64URL_NOPAD.decode(row.credential.as_bytes()).ok()).collect();
         let shown = if display_name.is_empty() { identity.as_str() } else { display_name };
-        let (options, state) = self.party()?.start_passkey_registration(
-            user_handle(identity),
-            identity.as_str(),
-            shown,
-            Some(known.collect()),
-        )?;
-        let mut options = serde_json::to_value(options).map_err(WebauthnError::ParseJSONFailure)?;
-        // So that it can be used without typing a name, where the authenticator has room for that.
-        if let Some(selection) = options.pointer_mut("/publicKey/authenticatorSelection") {
-            selection["residentKey"] = "preferred".into();
-        }
+        let (options, state) = self.party()?.begin_enrolment(identity, shown, known)?;
         Ok((options, Enrolling { identity: identity.clone(), begun: now, state }))
     }
 
     /// What the browser answered to an enrolment. It is stored by [`super::admin::Admin::add_passkey`].
-    pub fn finish_enrolment(
+    ///
+    /// One that verifies nobody is for whoever has a password: without, they could not sign in to the portal to use it.
+    pub async fn finish_enrolment(
         &self,
         enrolling: Enrolling,
         answer: &RegisterPublicKeyCredential,
@@ -206,7 +168,11 @@ impl Identities {
             (&answer.response.client_data_json, LONGEST_CLIENT_DATA),
             (&answer.response.attestation_object, LONGEST_ATTESTATION),
         ])?;
-        let passkey = self.party()?.finish_passkey_registration(answer, &enrolling.state)?;
+        let (passkey, verified) = self.party()?.finish_enrolment(answer, &enrolling.state)?;
+        if !verified {
+            let row = self.inner.store.identity(enrolling.identity.as_str()).await?.ok_or(Refused::Unknown)?;
+            row.password_hash.as_ref().ok_or(Refused::NeedsPassword)?;
+        }
         let damaged = |error| Refused::from(WebauthnError::ParseJSONFailure(error));
         Ok(NewPasskey {
             identity: enrolling.identity,
@@ -218,14 +184,13 @@ impl Identities {
 
     /// Challenges somebody to use a passkey of theirs.
     pub async fn begin_assertion(&self, identity: &IdentityId, now: Timestamp) -> Result<(Value, Asserting), Refused> {
-        let rows = self.passkeys_of(identity).await?;
-        let passkeys: Vec<Passkey> = rows.iter().map(parsed).collect::<Result<_, _>>()?;
+        let party = self.party()?;
+        let (rows, passkeys): (Vec<_>, Vec<_>) = self.that_count(party, identity).await?.into_iter().unzip();
         if passkeys.is_empty() {
             return Err(Refused::NoPasskey);
         }
-        let (options, state) = self.party()?.start_passkey_authentication(&passkeys)?;
-        let options = serde_json::to_value(options).map_err(WebauthnError::ParseJSONFailure)?;
-        Ok((options, Asserting { identity: identity.clone(), begun: now, state, rows }))
+        let (options, challenge) = party.challenge(&passkeys)?;
+        Ok((options, Asserting { identity: identity.clone(), begun: now, challenge, rows }))
     }
 
     /// What the browser answered to [`Identities::begin_assertion`].
@@ -237,7 +202,7 @@ impl Identities {
     ) -> Result<Asserted, Refused> {
         in_time(asserting.begun, now)?;
         assertion_bounded(answer)?;
-        let result = self.party()?.finish_passkey_authentication(answer, &asserting.state);
+        let result = self.party()?.check(answer, &asserting.challenge);
         let credential = BASE64URL_NOPAD.encode(answer.get_credential_id());
         let row = asserting.rows.into_iter().find(|row| row.credential == credential).ok_or(Refused::UnknownPasskey)?;
         self.asserted(asserting.identity, &row, result, answer, now).await
@@ -245,12 +210,7 @@ impl Identities {
 
     /// Challenges whoever has a passkey of this broker.
     pub fn begin_discovery(&self, now: Timestamp) -> Result<(Value, Discovering), Refused> {
-        let (options, state) = self.party()?.start_discoverable_authentication()?;
-        let mut options = serde_json::to_value(options).map_err(WebauthnError::ParseJSONFailure)?;
-        // There is a button for it.
-        if let Some(options) = options.as_object_mut() {
-            options.remove("mediation");
-        }
+        let (options, state) = self.party()?.discover()?;
         Ok((options, Discovering { begun: now, state }))
     }
 
@@ -263,8 +223,8 @@ impl Identities {
     ) -> Result<Asserted, Refused> {
         in_time(discovering.begun, now)?;
         assertion_bounded(answer)?;
-        let party = self.party()?;
-        let (handle, credential) = party.identify_discoverable_authentication(answer)?;
+        let library = self.party()?.library();
+        let (handle, credential) = library.identify_discoverable_authentication(answer)?;
         let row = self.inner.store.passkey(&BASE64URL_NOPAD.encode(credential)).await?;
         let row = row.ok_or(Refused::UnknownPasskey)?.into_inner();
         let identity: IdentityId = row.identity.parse().map_err(|_| Refused::UnknownPasskey)?;
@@ -272,7 +232,7 @@ impl Identities {
             return Err(Refused::UnknownPasskey);
         }
         let key = DiscoverableKey::from(&parsed(&row)?);
-        let result = party.finish_discoverable_authentication_v2(answer, discovering.state, &key);
+        let result = library.finish_discoverable_authentication_v2(answer, discovering.state, &key);
         self.asserted(identity, &row, result, answer, now).await
     }
 
@@ -293,10 +253,10 @@ impl Identities {
             }
             Err(error) => return Err(error.into()),
         };
-        if !result.user_verified() {
+        let (mut passkey, verified) = (parsed(row)?, result.user_verified());
+        if !verified && (verifies(&passkey) || !self.party()?.takes(&passkey)) {
             return Err(WebauthnError::UserNotVerified.into());
         }
-        let mut passkey = parsed(row)?;
         passkey.update_credential(&result);
         let passkey = serde_json::to_string(&passkey).map_err(WebauthnError::ParseJSONFailure)?;
         if !self.inner.store.passkey_used(row, &passkey, now).await? {
@@ -308,7 +268,7 @@ impl Identities {
             authenticator_data: encode(&answer.response.authenticator_data),
             signature: encode(&answer.response.signature),
         };
-        Ok(Asserted { identity, credential: row.credential.clone(), at: now, signed })
+        Ok(Asserted { identity, credential: row.credential.clone(), at: now, verified, signed })
     }
 
     async fn passkeys_of(&self, identity: &IdentityId) -> Result<Vec<PasskeyRow>, StoreError> {
@@ -316,8 +276,24 @@ impl Identities {
         Ok(rows.into_iter().filter_map(|row| row.genuine()).map(|row| row.into_inner()).collect())
     }
 
-    fn party(&self) -> Result<&Webauthn, Refused> {
-        self.inner.relying_party.as_ref().map(|party| &party.0).ok_or(Refused::NoPasskey)
+    /// Those of them that count here.
+    async fn that_count(
+        &self,
+        party: &RelyingParty,
+        identity: &IdentityId,
+    ) -> Result<Vec<(PasskeyRow, Passkey)>, StoreError> {
+        let mut counting = Vec::new();
+        for row in self.passkeys_of(identity).await? {
+            let passkey = parsed(&row)?;
+            if party.takes(&passkey) {
+                counting.push((row, passkey));
+            }
+        }
+        Ok(counting)
+    }
+
+    fn party(&self) -> Result<&RelyingParty, Refused> {
+        self.inner.relying_party.as_ref().ok_or(Refused::NoPasskey)
     }
 }
 
@@ -326,9 +302,9 @@ impl Discovering {
     /// One that nobody answers.
     #[allow(clippy::unwrap_used, reason = "tests fail by panicking")]
     pub(crate) fn sample() -> Self {
-        let settings =
-            RelyingPartySettings { name: "gate.plant".to_owned(), origin: "https://gate.plant:8443".to_owned() };
-        let (_, state) = RelyingParty::new(&settings).unwrap().0.start_discoverable_authentication().unwrap();
+        let (name, origin) = ("gate.plant".to_owned(), "https://gate.plant:8443".to_owned());
+        let settings = super::RelyingPartySettings { name, origin, ..Default::default() };
+        let (_, state) = RelyingParty::new(&settings).unwrap().discover().unwrap();
         Self { begun: Timestamp::UNIX_EPOCH, state }
     }
 }
@@ -365,18 +341,6 @@ fn assertion_bounded(answer: &PublicKeyCredential) -> Result<(), Refused> {
 
 fn bounded(parts: &[(&[u8], usize)]) -> Result<(), Refused> {
     if parts.iter().all(|(part, longest)| part.len() <= *longest) { Ok(()) } else { Err(Refused::TooLong) }
-}
-
-/// What authenticators keep of a person beside the name (WebAuthn section 5.4.3): the same for every passkey of theirs.
-fn user_handle(identity: &IdentityId) -> Uuid {
-    let mut context = digest::Context::new(&digest::SHA256);
-    for part in ["sallyport user handle v1", identity.as_str()] {
-        context.update(part.as_bytes());
-        context.update(&[0]);
-    }
-    let mut handle = [0; 16];
-    handle.copy_from_slice(&context.finish().as_ref()[..16]);
-    Uuid::from_bytes(handle)
 }
 
 /// How long a browser may take for its answer.

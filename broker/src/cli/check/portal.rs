@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::Finding;
 use crate::cli::printable;
 use crate::config::Portal;
+use crate::identity::RelyingPartySettings;
 use crate::portal::{Examined, examine};
 
 const CERTIFICATE: &str = "certificate";
@@ -17,6 +18,7 @@ const SOON: SignedDuration = SignedDuration::from_hours(30 * 24);
 pub(super) fn look(portal: &Portal, now: Timestamp) -> Vec<Finding> {
     // A name that browsers bind no passkey to was an error of the configuration.
     let mut findings = vec![Finding::ok("portal", format!("people type {}", portal.origin))];
+    findings.push(authenticators(portal));
     findings.extend(key_file(portal));
     match examine(portal) {
         Ok(examined) => findings.extend(certificate(portal, &examined, now)),
@@ -26,6 +28,25 @@ pub(super) fn look(portal: &Portal, now: Timestamp) -> Vec<Finding> {
         }
     }
     findings
+}
+
+/// Whose passkeys and security keys are enrolled.
+fn authenticators(portal: &Portal) -> Finding {
+    const AUTHENTICATORS: &str = "authenticators";
+    if let Err(error) = RelyingPartySettings::from(portal).examine() {
+        return Finding::fail(
+            AUTHENTICATORS,
+            error.to_string(),
+            "the broker does not start with it: mend the configuration",
+        );
+    }
+    let whose = match (portal.attestation_roots.len(), portal.attested_models.len()) {
+        (0, _) => "anybody's".to_owned(),
+        (_, 0) => "those of the makers in `attestation_roots`".to_owned(),
+        (_, models) => format!("{models} of the models of the makers in `attestation_roots`"),
+    };
+    let verified = if portal.unverified_keys { "also keys that ask for no PIN" } else { "all ask for a PIN or finger" };
+    Finding::ok(AUTHENTICATORS, format!("{whose} are enrolled, {verified}"))
 }
 
 fn key_file(portal: &Portal) -> Option<Finding> {
@@ -100,6 +121,9 @@ mod tests {
             idle: std::time::Duration::ZERO,
             longest: std::time::Duration::ZERO,
             fresh: std::time::Duration::ZERO,
+            unverified_keys: false,
+            attestation_roots: Vec::new(),
+            attested_models: Vec::new(),
         };
         let at = |text: &str| text.parse::<Timestamp>().unwrap();
         let mut examined = Examined {

@@ -1,10 +1,14 @@
 //! A security key in software: what a browser would answer, and what an attacker's would.
 
+use std::sync::Arc;
+
 use aws_lc_rs::digest;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _};
 use data_encoding::BASE64URL_NOPAD;
 use serde_json::{Value, json};
+
+use super::maker::Maker;
 
 const USER_PRESENT: u8 = 0x01;
 const USER_VERIFIED: u8 = 0x04;
@@ -20,6 +24,10 @@ pub(crate) struct SoftKey {
     pub(crate) verifies: bool,
     /// So many letters more than a browser says.
     pub(crate) padding: usize,
+    /// Who made it, and says so.
+    pub(crate) maker: Option<Arc<Maker>>,
+    /// AAGUID.
+    pub(crate) model: [u8; 16],
     handle: Option<String>,
 }
 
@@ -35,6 +43,8 @@ impl SoftKey {
             counter: 0,
             verifies: true,
             padding: 0,
+            maker: None,
+            model: [0; 16],
             handle: None,
         }
     }
@@ -45,7 +55,7 @@ impl SoftKey {
         self.handle = Some(options["user"]["id"].as_str().unwrap().to_owned());
         let client_data = self.client_data("webauthn.create", options);
         let mut data = self.head(ATTESTED);
-        data.extend([0; 16]);
+        data.extend(self.model);
         data.extend(u16::try_from(self.id.len()).unwrap().to_be_bytes());
         data.extend(&self.id);
         let point = self.key.public_key().as_ref();
@@ -55,7 +65,15 @@ impl SoftKey {
         data.extend([0x22, 0x58, 0x20]);
         data.extend(&point[33..65]);
         let mut object = vec![0xa3, 0x63];
-        object.extend(b"fmt\x64none\x67attStmt\xa0\x68authData\x58");
+        match &self.maker {
+            Some(maker) => {
+                object.extend(b"fmt\x66packed\x67attStmt");
+                let print = digest::digest(&digest::SHA256, &client_data);
+                object.extend(maker.vouches(&[data.as_slice(), print.as_ref()].concat()));
+                object.extend(b"\x68authData\x58");
+            }
+            None => object.extend(b"fmt\x64none\x67attStmt\xa0\x68authData\x58"),
+        }
         object.push(u8::try_from(data.len()).unwrap());
         object.extend(data);
         self.answer(json!({ "attestationObject": encode(&object), "clientDataJSON": encode(&client_data) }))

@@ -67,8 +67,13 @@ pub(super) struct Bed {
 
 impl Bed {
     pub(super) async fn new() -> Self {
+        Self::with("").await
+    }
+
+    /// With these lines in `[portal]`.
+    pub(super) async fn with(portal: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let broker = broker(folder.path()).await;
+        let broker = broker(folder.path(), portal).await;
         let admin = Admin::new(broker.store.clone(), broker.vault.clone(), broker.audit.clone(), "root");
         let (alice, key, now): (IdentityId, _, _) = ("alice".parse().unwrap(), key(1), broker.now());
         admin.add(&alice, "Alice", &std::collections::BTreeSet::new(), None, now).await.unwrap();
@@ -93,7 +98,7 @@ impl Bed {
         let (identities, now) = (&self.entrance.broker.identities, self.entrance.broker.now());
         let (options, enrolling) = identities.begin_enrolment(&self.alice, "Alice", now).await.unwrap();
         let answer = serde_json::from_value(key.create(&options)).unwrap();
-        let new = identities.finish_enrolment(enrolling, &answer, now).unwrap();
+        let new = identities.finish_enrolment(enrolling, &answer, now).await.unwrap();
         self.admin.add_passkey(&new, "soft key", None, now).await.unwrap();
         key
     }
@@ -127,10 +132,10 @@ impl Bed {
     }
 }
 
-async fn broker(folder: &Path) -> Arc<Broker> {
+async fn broker(folder: &Path, portal: &str) -> Arc<Broker> {
     let recipient = age::x25519::Identity::generate().to_public().to_string();
     let text = format!(
-        "[recording]\nrecipients = [\"{recipient}\"]\ndir = \"{}\"\n[lease]\nlongest = \"30m\"\n[portal]\nname = \"gate.plant\"\n",
+        "[recording]\nrecipients = [\"{recipient}\"]\ndir = \"{}\"\n[lease]\nlongest = \"30m\"\n[portal]\nname = \"gate.plant\"\n{portal}\n",
         folder.join("recordings").display()
     );
     let config = Config::parse(&folder.join("broker.toml"), &text).unwrap();
@@ -144,10 +149,7 @@ async fn broker(folder: &Path) -> Arc<Broker> {
     let audit =
         Audit::start(AuditConfig { store: store.clone(), key: evidence, broker, actor, spool: None }).await.unwrap();
     let certificates = CertificateRules::new([], []).unwrap();
-    let relying_party = config
-        .portal
-        .as_ref()
-        .map(|portal| RelyingPartySettings { name: portal.name.clone(), origin: portal.origin.clone() });
+    let relying_party = config.portal.as_ref().map(RelyingPartySettings::from);
     let settings = Settings { issuer: "Plant".to_owned(), certificates, relying_party };
     let identities = Identities::new(store.clone(), vault.clone(), settings).unwrap();
     let recordings =

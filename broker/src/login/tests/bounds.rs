@@ -22,7 +22,7 @@ async fn an_answer_longer_than_any_browsers_is_refused() {
     another.padding = 2048;
     let (options, enrolling) = identities.begin_enrolment(&bed.alice, "", now).await.unwrap();
     let answer = serde_json::from_value(another.create(&options)).unwrap();
-    assert!(matches!(identities.finish_enrolment(enrolling, &answer, now), Err(Refused::TooLong)));
+    assert!(matches!(identities.finish_enrolment(enrolling, &answer, now).await, Err(Refused::TooLong)));
 }
 
 /// Whoever proves nothing fills the chain with refusals no more here than at any door.

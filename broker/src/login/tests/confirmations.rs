@@ -317,7 +317,7 @@ async fn an_invitation_enrols_one_passkey_and_no_second() {
     for key in &mut keys {
         let (options, enrolling) = identities.begin_enrolment(&bed.alice, "", now).await.unwrap();
         let answer = serde_json::from_value(key.create(&options)).unwrap();
-        let new = identities.finish_enrolment(enrolling, &answer, now).unwrap();
+        let new = identities.finish_enrolment(enrolling, &answer, now).await.unwrap();
         let by = Some((&invitation, [192, 0, 2, 7].into()));
         enrolled.push(bed.admin.add_passkey(&new, "key", by, now).await.is_ok());
     }

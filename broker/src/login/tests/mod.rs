@@ -1,6 +1,7 @@
 //! A login through no door at all: what holds here holds for every door.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
 
+mod authenticators;
 mod bed;
 mod bounds;
 mod confirmations;

@@ -16,6 +16,9 @@ fn portal(folder: &Path, name: &str) -> Portal {
         idle: Duration::from_secs(60),
         longest: Duration::from_secs(600),
         fresh: Duration::from_secs(300),
+        unverified_keys: false,
+        attestation_roots: Vec::new(),
+        attested_models: Vec::new(),
     }
 }
 

@@ -77,11 +77,11 @@ pub(super) async fn enrol(
 ) -> Response<Body> {
     let broker = site.broker();
     let now = broker.now();
-    let new = match broker.identities.finish_enrolment(enrolling, made, now) {
+    let new = match broker.identities.finish_enrolment(enrolling, made, now).await {
         Ok(new) => new,
         Err(refused) => {
             tracing::info!(%refused, "A passkey was not enrolled");
-            return json::refused(refused.sentence());
+            return if refused.is_trouble() { json::failed() } else { json::refused(refused.sentence()) };
         }
     };
     let by = new.identity.as_str();
