@@ -79,7 +79,7 @@ fn what_is_inherited_and_is_no_socket_for_anything_here_is_refused_and_what_is_n
 }
 
 #[test]
-fn a_new_name_counts_from_a_signal_on_and_nobody_is_cut_off() {
+fn a_new_name_and_a_revoked_key_count_from_a_signal_on_and_nobody_is_cut_off() {
     let mut plant = Plant::start();
     let alice = plant.person("alice");
     alice.take_lease("ews-1");
@@ -114,6 +114,13 @@ fn a_new_name_counts_from_a_signal_on_and_nobody_is_cut_off() {
     let damaged = fs::read_to_string(plant.config()).unwrap();
     fs::write(plant.config(), damaged.replacen("names = [7, ", "names = [", 1)).unwrap();
     assert_eq!(renewed(&plant), 1);
+    // A key that is revoked lets nobody in from then on; whoever is in stays.
+    let mut fingerprint = alice.command("ssh-keygen");
+    fingerprint.arg("-lf").arg(alice.folder().join("key.pub"));
+    let fingerprint = finish(fingerprint, b"").ok().split_whitespace().nth(1).unwrap().to_owned();
+    renew(&mut plant, "names = [", &format!("revoked = [\"key:{fingerprint}\"]\nnames = ["));
+    eventually("it is renewed", Duration::from_secs(10), || (renewed(&plant) == 2).then_some(()));
+    alice.leased_ssh(["ews-1", "echo let through"]).refused();
     terminal.send("echo still-$((40+2))\n");
     terminal.expect("still-42");
 }
