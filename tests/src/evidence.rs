@@ -23,6 +23,14 @@ impl Evidence {
         recordings(&plant.recordings_folder()).iter().map(|path| Evidence::read(path, &plant.auditor_key())).collect()
     }
 
+    /// Whether a file has a whole header. One that was cut within it is of a session that did not begin.
+    pub fn is_begun(path: &Path, key: &Path) -> bool {
+        let key = identities(&fs::read_to_string(key).expect("the auditor's key")).expect("an age identity");
+        let file = File::open(path).expect("a recording");
+        let short = file.metadata().expect("its length").len() < 4096;
+        !short || Reader::open(BufReader::new(file), &key, None).is_ok()
+    }
+
     /// One file.
     #[track_caller]
     pub fn read(path: &Path, key: &Path) -> Evidence {

@@ -21,7 +21,7 @@ pub struct Setup {
     tag_lists: Vec<(&'static str, String)>,
     settings: toml::Table,
     database: Option<Arc<Postgres>>,
-    recordings_disk: Option<&'static str>,
+    prelude: String,
     portal: bool,
 }
 
@@ -57,7 +57,7 @@ impl Setup {
             // One address stands for an office full of people.
             settings: "[ssh]\nmax_rate_per_source = 1000".parse().expect("settings are TOML"),
             database,
-            recordings_disk: None,
+            prelude: String::new(),
             portal: false,
         }
     }
@@ -69,8 +69,14 @@ impl Setup {
     }
 
     /// Gives the recordings a disk of their own of this size (as `mount -o size=` takes it), seen only by the broker.
-    pub fn recordings_disk(mut self, size: &'static str) -> Setup {
-        self.recordings_disk = Some(size);
+    pub fn recordings_disk(self, size: &'static str) -> Setup {
+        self.before_the_broker(&format!("mount -t tmpfs -o size={size} tmpfs \"$3\" && "))
+    }
+
+    /// What a shell does first in each process that becomes a broker, where mounts are seen by nobody else; it ends in `&&` or `;`. `$3` is the
+    /// folder of the recordings.
+    pub fn before_the_broker(mut self, shell: &str) -> Setup {
+        self.prelude = shell.to_owned();
         self
     }
 
@@ -103,7 +109,7 @@ impl Setup {
             broker: None,
             sshd: None,
             host_key,
-            recordings_disk: self.recordings_disk,
+            prelude: self.prelude,
             tag_lists: self.tag_lists.iter().map(|(name, _)| folder.path().join(name)).collect(),
             database,
             postgres: self.database,
@@ -127,7 +133,7 @@ pub struct Plant {
     broker: Option<Running>,
     sshd: Option<Sshd>,
     host_key: String,
-    recordings_disk: Option<&'static str>,
+    prelude: String,
     tag_lists: Vec<PathBuf>,
     database: Option<String>,
     postgres: Option<Arc<Postgres>>,
@@ -167,12 +173,8 @@ impl Plant {
 
     /// Starts a broker in the gate without waiting for it.
     pub fn start_broker(&self, config: &Path, log: &Path) -> Running {
-        let disk = match self.recordings_disk {
-            Some(size) => format!("mount -t tmpfs -o size={size} tmpfs \"$3\" && "),
-            None => String::new(),
-        };
         let mut command = self.network.command(Place::Gate, "sh");
-        command.args(["-c", &format!("{disk}exec \"$1\" --config \"$2\" serve"), "sh"]);
+        command.args(["-c", &format!("{}exec \"$1\" --config \"$2\" serve", self.prelude), "sh"]);
         command.arg(sallyport()).arg(config).arg(self.recordings_folder());
         Running::start("broker", command, log)
     }

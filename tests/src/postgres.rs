@@ -103,6 +103,40 @@ impl Postgres {
         });
     }
 
+    /// A server of its own that follows this one: from now on a commit counts when both have it.
+    pub fn standby(&self) -> Postgres {
+        let access = self.home.path().join("data/pg_hba.conf");
+        let rules = fs::read_to_string(&access).expect("access rules");
+        fs::write(&access, format!("{rules}local replication postgres trust\n")).expect("access rules");
+        self.sql("postgres", "SELECT pg_reload_conf()");
+        let home = tempfile::Builder::new().prefix("sallyport-pg-").tempdir().expect("a directory for PostgreSQL");
+        give_to_server(home.path());
+        let (from, port, data) = (text(self.home.path()), self.port.to_string(), text(&home.path().join("data")));
+        let copy = ["-h", &from, "-p", &port, "-U", "postgres", "-R", "-X", "stream", "-c", "fast", "-D", &data];
+        finish(as_server(&text(&binary("pg_basebackup")), &copy), b"").ok();
+        let standby = Postgres { home, port: free_port(), server: Mutex::default(), databases: Mutex::new(0) };
+        standby.start_again();
+        eventually("the standby follows", Duration::from_secs(30), || {
+            (self.sql("postgres", "SELECT state FROM pg_stat_replication").trim() == "streaming").then_some(())
+        });
+        self.sql("postgres", "ALTER SYSTEM SET synchronous_standby_names = '*'");
+        self.sql("postgres", "SELECT pg_reload_conf()");
+        eventually("commits wait for the standby", Duration::from_secs(30), || {
+            (self.sql("postgres", "SELECT sync_state FROM pg_stat_replication").trim() == "sync").then_some(())
+        });
+        standby
+    }
+
+    /// Ends this server as a crash would and puts its standby in its place: whoever comes to this one's socket finds that.
+    pub fn fail_over_to(&self, standby: &Postgres) {
+        self.crash();
+        standby.sql("postgres", "SELECT pg_promote()");
+        let socket = |server: &Postgres| server.home.path().join(format!(".s.PGSQL.{}", server.port));
+        // What a crash leaves.
+        fs::remove_file(socket(self)).ok();
+        std::os::unix::fs::symlink(socket(standby), socket(self)).expect("the socket of the standby");
+    }
+
     fn create(&self) -> String {
         let mut databases = self.databases.lock().unwrap_or_else(PoisonError::into_inner);
         *databases += 1;

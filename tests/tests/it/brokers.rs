@@ -6,41 +6,24 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use sallyport_tests::{Finished, Person, Plant, Postgres, Running, Setup, eventually, finish, sallyport};
-
-const SECOND_PORT: u16 = 2223;
+use sallyport_tests::{Finished, Person, Plant, Postgres, Running, Second, Setup, eventually, finish, sallyport};
 
 pub(crate) struct Pair {
     pub(crate) plant: Plant,
-    second: Running,
+    second: Second,
 }
 
 impl Pair {
     pub(crate) fn start() -> Pair {
         let plant = Setup::standard().on(&Arc::new(Postgres::start())).start();
-        let folder = plant.folder().join("second");
-        let mut init = Command::new(sallyport());
-        init.args(["init", "--name", "gate-2", "--dir"]).arg(&folder);
-        init.args(["--database", plant.database_url().unwrap()]);
-        init.arg("--master-key").arg(plant.folder().join("broker/master.key"));
-        finish(init, b"").ok();
-        let config = folder.join("broker.toml");
-        let text = fs::read_to_string(&config).unwrap();
-        let text = text.replace("0.0.0.0:2222", &format!("10.0.0.2:{SECOND_PORT}"));
-        fs::write(&config, text + "\n[ssh]\nnames = [\"broker\", \"10.0.0.2\"]\n").unwrap();
-        let mut second = plant.start_broker(&config, &plant.folder().join("second.log"));
-        plant.await_listening(&mut second, SECOND_PORT);
+        let second = Second::beside(&plant, "");
         Pair { plant, second }
     }
 
     /// A person whose ssh_config names the second broker too.
     pub(crate) fn person(&self, name: &str) -> Person {
         let person = self.plant.person(name);
-        let text = fs::read_to_string(person.config()).unwrap().replace("Port 2222", &format!("Port {SECOND_PORT}"));
-        fs::write(second_config(&person), text).unwrap();
-        let known = person.folder().join("known_hosts");
-        let hosts = fs::read_to_string(&known).unwrap();
-        fs::write(&known, hosts.replace(":2222", &format!(":{SECOND_PORT}")) + &hosts).unwrap();
+        Second::config(&person);
         person
     }
 }
@@ -101,7 +84,7 @@ fn a_lease_and_a_lock_hold_on_both_and_one_goes_on_without_the_other() {
     terminal.send("echo still-$((40+2))\n");
     terminal.expect("still-42");
     assert_eq!(ssh(&ada, second_config(&ada), &[], &["ews-1", "echo in"]).ok(), "in\n");
-    assert!(pair.second.ended().is_none());
+    assert!(pair.second.broker.ended().is_none());
 
     // The first comes back and does not take the second's live session for a remnant of its own.
     pair.plant.serve();
@@ -132,7 +115,7 @@ fn a_second_broker_of_the_same_name_does_not_start_and_cuts_nothing() {
     if plant.database_url().is_none() {
         config["database"]["url"] = toml::Value::String(format!("sqlite:{}", folder.join("sallyport.db").display()));
     }
-    config["listen"]["ssh"] = toml::Value::Array(vec![format!("10.0.0.2:{SECOND_PORT}").into()]);
+    config["listen"]["ssh"] = toml::Value::Array(vec![format!("10.0.0.2:{}", Second::PORT).into()]);
     fs::write(copy.join("broker.toml"), toml::to_string(&config).unwrap()).unwrap();
     let mut second = plant.start_broker(&copy.join("broker.toml"), &copy.join("log"));
     let status = eventually("the second to refuse", Duration::from_secs(20), || second.ended());
@@ -154,7 +137,7 @@ fn a_second_broker_of_the_same_name_does_not_start_and_cuts_nothing() {
     let mut command = plant.network().command(sallyport_tests::Place::Gate, sallyport().to_str().unwrap());
     command.arg("--config").arg(copy.join("broker.toml")).args(["serve", "--takeover"]);
     let mut third = Running::start("third", command, &copy.join("log.third"));
-    plant.await_listening(&mut third, SECOND_PORT);
+    plant.await_listening(&mut third, Second::PORT);
     assert!(plant.audit().iter().any(|entry| entry["code"] == "SP-6005"));
     eventually("the first to stop", Duration::from_secs(20), || terminal.poll());
 }

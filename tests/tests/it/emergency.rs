@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use sallyport_tests::{Finished, Person, Plant, Postgres, Running, Setup, eventually, finish, sallyport};
+use sallyport_tests::{Finished, Person, Plant, Postgres, Second, Setup, eventually, finish};
 use serde_json::Value;
 
 const SECTION: &str = r#"
@@ -403,21 +403,21 @@ fn a_broker_that_starts_without_the_database_serves_emergencies_alone_until_it_i
 fn one_code_on_two_parted_brokers_is_found_when_they_meet() {
     let postgres = Arc::new(Postgres::start());
     let glass = Glass::on(Setup::standard().on(&postgres));
-    let mut second = Second::beside(&glass);
+    let mut second = Second::beside(&glass.plant, "");
     let (number, code) = glass.seal(&["--rule", "control-room"]).remove(0);
     // Both keep it before the database goes.
     let kept = |folder: &std::path::Path| {
         std::fs::metadata(find(folder, "emergency.snapshot")).and_then(|file| file.modified()).ok()
     };
-    let before = kept(&second.folder);
+    let before = kept(second.folder());
     until("the second broker's snapshot", || {
-        kept(&second.folder) > before
-            || kept(&second.folder).is_some_and(|at| at.elapsed().unwrap() > Duration::from_secs(2))
+        kept(second.folder()) > before
+            || kept(second.folder()).is_some_and(|at| at.elapsed().unwrap() > Duration::from_secs(2))
     });
     glass.plant.settle();
     postgres.crash();
     assert_eq!(glass.direct(&code, "ews-1", "echo in").ok(), "in\n");
-    assert_eq!(second.direct(&glass, &code, "echo in").ok(), "in\n");
+    assert_eq!(direct_at_second(&glass, &code, "echo in").ok(), "in\n");
     postgres.start_again();
     until("the double use", || glass.events("SP-8004").len() == 1);
     let event = &glass.events("SP-8004")[0]["event"];
@@ -428,34 +428,11 @@ fn one_code_on_two_parted_brokers_is_found_when_they_meet() {
     second.broker.terminate();
 }
 
-/// A second broker on the same database.
-struct Second {
-    folder: std::path::PathBuf,
-    broker: Running,
-}
-
-impl Second {
-    fn beside(glass: &Glass) -> Second {
-        let folder = glass.plant.folder().join("second");
-        let mut init = Command::new(sallyport());
-        init.args(["init", "--name", "gate-2", "--dir"]).arg(&folder);
-        init.args(["--database", glass.plant.database_url().unwrap()]);
-        init.arg("--master-key").arg(glass.plant.folder().join("broker/master.key"));
-        finish(init, b"").ok();
-        let config = folder.join("broker.toml");
-        let text = std::fs::read_to_string(&config).unwrap();
-        let text = text.replace("0.0.0.0:2222", "10.0.0.2:2223");
-        std::fs::write(&config, text + "\n[ssh]\nnames = [\"broker\", \"10.0.0.2\"]\n").unwrap();
-        let mut broker = glass.plant.start_broker(&config, &glass.plant.folder().join("second.log"));
-        glass.plant.await_listening(&mut broker, 2223);
-        Second { folder, broker }
-    }
-
-    fn direct(&self, glass: &Glass, code: &str, line: &str) -> Finished {
-        let unknown = ["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"];
-        let target = ["-p", "2223", "-l", "glass:operator@ews-1", "broker", line];
-        glass.ssh(&[code, "a reason"], &[unknown.as_slice(), target.as_slice()].concat())
-    }
+/// An envelope at the second broker.
+fn direct_at_second(glass: &Glass, code: &str, line: &str) -> Finished {
+    let unknown = ["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"];
+    let target = ["-p", "2223", "-l", "glass:operator@ews-1", "broker", line];
+    glass.ssh(&[code, "a reason"], &[unknown.as_slice(), target.as_slice()].concat())
 }
 
 #[test]
