@@ -208,9 +208,10 @@ impl Server {
 
 /// A fresh cluster, made once per target directory.
 fn template() -> PathBuf {
-    // target/debug/deps/it-… -> target/tmp
-    let test = std::env::current_exe().expect("a path of this test");
-    let target = test.ancestors().nth(3).expect("a target directory").join("tmp");
+    // target/debug/deps/it-… or target/debug/reliability -> target/tmp
+    let this = std::env::current_exe().expect("a path of this binary");
+    let profile = this.ancestors().skip(1).find(|folder| !folder.ends_with("deps")).expect("a target directory");
+    let target = profile.parent().expect("a target directory").join("tmp");
     fs::create_dir_all(&target).expect("a directory for the template");
     let template = target.join("postgres-15");
     let lock = File::create(target.join("postgres-15.lock")).expect("a lock file");

@@ -29,6 +29,7 @@ mod portal;
 mod rdp;
 mod recording_cli;
 mod refusals;
+mod reliability;
 mod restarts;
 mod revocation;
 mod rows;
