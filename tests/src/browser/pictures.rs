@@ -53,19 +53,23 @@ impl Browser {
         fs::create_dir_all(&folder).expect("a folder for pictures");
         for width in WIDTHS {
             for scheme in Scheme::BOTH {
-                self.appear(width, scheme);
-                let size =
-                    self.script("const e = document.documentElement; return [e.scrollWidth, e.scrollHeight]", &[]);
-                assert_eq!(size[0], json!(width), "`{name}` is wider than its window");
-                let clip = json!({ "x": 0, "y": 0, "width": width, "height": size[1], "scale": 1 });
-                let wanted = json!({ "format": "png", "captureBeyondViewport": true, "clip": clip });
-                let answer = self.driver.devtools("Page.captureScreenshot", &wanted).expect("a picture");
-                let picture = BASE64.decode(answer["data"].as_str().expect("a picture").as_bytes()).expect("base64");
-                let path = folder.join(format!("{name}-{width}-{}.png", scheme.word()));
-                fs::write(path, picture).expect("a picture");
+                let picture = self.picture(name, width, scheme);
+                fs::write(folder.join(format!("{name}-{width}-{}.png", scheme.word())), picture).expect("a picture");
             }
         }
         self.driver.devtools("Emulation.clearDeviceMetricsOverride", &json!({})).expect("its own size");
+    }
+
+    /// The whole page as PNG, as a window of this width shows it. Nothing reaches out of that.
+    #[track_caller]
+    pub fn picture(&self, name: &str, width: u32, scheme: Scheme) -> Vec<u8> {
+        self.appear(width, scheme);
+        let size = self.script("const e = document.documentElement; return [e.scrollWidth, e.scrollHeight]", &[]);
+        assert_eq!(size[0], json!(width), "`{name}` is wider than its window");
+        let clip = json!({ "x": 0, "y": 0, "width": width, "height": size[1], "scale": 1 });
+        let wanted = json!({ "format": "png", "captureBeyondViewport": true, "clip": clip });
+        let answer = self.driver.devtools("Page.captureScreenshot", &wanted).expect("a picture");
+        BASE64.decode(answer["data"].as_str().expect("a picture").as_bytes()).expect("base64")
     }
 }
 

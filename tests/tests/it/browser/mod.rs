@@ -4,6 +4,7 @@ mod bed;
 mod pages;
 mod passkeys;
 mod people;
+mod readme;
 mod samples;
 mod scripts;
 mod site;

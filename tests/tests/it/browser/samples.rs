@@ -27,6 +27,7 @@ pub(super) fn pages() -> Vec<(&'static str, String)> {
         ("sessions-empty", draw(no_sessions())),
         ("factors", draw(factors())),
         ("factors-empty", draw(no_factors())),
+        ("factors-last", draw(last_factor())),
         ("factors-prove", draw(prove_again())),
         ("totp", draw(totp(true, None))),
         ("totp-wrong", draw(totp(false, Some(words::WRONG_CODE)))),
@@ -167,7 +168,7 @@ fn factors() -> Factors {
         frame: Frame { said: Some("“Blue key” counts from now on.".to_owned()), ..signed_in(Place::Factors, 0) },
         passkeys: vec![
             passkey("1", "Blue key", Some(at("14:02:00").into()), true),
-            passkey("2", "Phone of the shift, third floor, spare", None, false),
+            passkey("2", "Phone of the shift, third floor, spare", None, true),
         ],
         authenticator: Some(Authenticator { added: at("07:01:00").into(), used: Some(at("13:39:00").into()) }),
         recovery_left: 8,
@@ -247,6 +248,13 @@ pub(super) fn waits(turned_away: u32, tries_left: u32, problem: Option<&str>) ->
         problem: problem.map(str::to_owned),
         turned_away,
     }))
+}
+
+fn last_factor() -> Factors {
+    let mut page = factors();
+    page.passkeys.truncate(1);
+    page.passkeys[0].removable = false;
+    Factors { authenticator: None, recovery_left: 0, ..page }
 }
 
 fn hostile() -> State {
