@@ -20,6 +20,18 @@ impl Pair {
         Pair { plant, second }
     }
 
+    /// Both with a portal under one name, at which the first of them answers.
+    pub(crate) fn with_portal() -> Pair {
+        let plant = Setup::standard().portal().on(&Arc::new(Postgres::start())).start();
+        let (name, host) = (Plant::PORTAL_NAME, Plant::PORTAL_HOST);
+        let portal = format!(
+            "[portal]\nlisten = [\"10.0.0.2:8444\"]\nname = \"{name}\"\norigin = \"https://{host}\"\n\
+             certificate = \"../broker/portal.crt\"\nkey = \"../broker/portal.key\""
+        );
+        let second = Second::beside(&plant, &portal);
+        Pair { plant, second }
+    }
+
     /// A person whose ssh_config names the second broker too.
     pub(crate) fn person(&self, name: &str) -> Person {
         let person = self.plant.person(name);

@@ -1,5 +1,8 @@
 //! The portal, asked as a browser asks and as no browser does.
 
+mod authenticators;
+mod brokers;
+mod confirmations;
 mod events;
 mod factors;
 mod flood;
@@ -9,6 +12,7 @@ mod passkeys;
 mod requests;
 mod sign_in;
 mod step_up;
+mod tools;
 mod transport;
 
 use sallyport_tests::{Person, Plant, Setup};
