@@ -9,6 +9,7 @@ pub mod cli;
 pub(crate) mod client_files;
 pub mod config;
 pub(crate) mod demo;
+pub(crate) mod detect;
 pub(crate) mod emergency;
 mod greeting;
 pub mod identity;

@@ -49,7 +49,7 @@ pub use factors::{FactorKind, Proof};
 pub use filter::{BuiltIn, ClipboardWay, FilterMode, FilterSection, RdpFilter, RdpSecurity, VncFilter};
 pub use modbus::{ModbusFunction, ModbusRule, OperationKind, RulePoints, UnitRange, ValueLimits};
 pub use names::{AccountName, AssetId, IdentityId, NameError, RoleId, ServiceName, WindowId, ZoneId};
-pub use network::Network;
+pub use network::{Network, NetworkError};
 pub use place::Place;
 pub use points::{PointError, PointRange, Table};
 pub use policy::Policy;

@@ -12,9 +12,11 @@ pub struct Network {
 
 /// Why a text is not a network.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum NetworkError {
+pub enum NetworkError {
+    /// No address, or no length of a prefix.
     #[error("`{0}` is not a network such as `10.10.1.0/24`")]
     Malformed(String),
+    /// An address that is not the first of its network.
     #[error("`{0}` has address bits set beyond its prefix")]
     HostBits(String, Network),
 }
@@ -52,6 +54,14 @@ impl Network {
     /// Do the two have an address in common?
     pub(crate) fn overlaps(&self, other: &Self) -> bool {
         self.contains(other.base) || other.contains(self.base)
+    }
+}
+
+impl std::str::FromStr for Network {
+    type Err = NetworkError;
+
+    fn from_str(text: &str) -> Result<Self, NetworkError> {
+        Self::parse(text)
     }
 }
 

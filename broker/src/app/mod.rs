@@ -30,6 +30,7 @@ pub use start_error::StartError;
 use crate::audit::AuditEvent;
 use crate::broker::Broker;
 use crate::config::Config;
+use crate::detect;
 use crate::listen::Inherited;
 use crate::live::Registry;
 use crate::login::Entrance;
@@ -139,6 +140,7 @@ impl App {
         tasks.spawn("recordings", tasks::look_after_recordings(Arc::clone(&broker), stop.clone()));
         tasks.spawn("emergencies", Arc::clone(&broker.emergencies).keep(stop.clone()));
         tasks.spawn("rows", tasks::watch_over_rows(Arc::clone(&broker), stop.clone()));
+        tasks.spawn("detect", detect::watch(Arc::clone(&broker), stop.clone()));
         tasks.spawn("clock", tasks::watch_the_clock(Arc::clone(&broker), stop.clone()));
         if let Some(metrics) = metrics {
             let probes = health::probes(&broker, &tasks.ended);

@@ -278,6 +278,8 @@ events! {
         recording_head: Option<String>,
         /// The length of the recording.
         recording_bytes: Option<u64>,
+        /// How many writes the filter let pass, where the protocol is decoded for them (Modbus); null where it is not, and in older entries.
+        writes: Option<u64>,
     }
     /// Somebody asked for a live session's end.
     SessionEndRequested = "SP-3003" "session.end-requested" Notice Process Fails {
@@ -980,6 +982,89 @@ events! {
         envelope: i64,
         /// When.
         expires_at: Timestamp,
+    }
+
+    /// Somebody tries many different things in a short time: looks for what there is. Told when the number is met, and at each doubling of it.
+    ScanDetected = "SP-9001" "detection.scan" Alert Process Spools {
+        /// Who, where it is one person's doing.
+        identity: Option<String>,
+        /// From where, where it is one source's doing.
+        source: Option<String>,
+        /// Many of what: `refused targets`, `refused requests`, `assets`, `names`, `units of` or `functions of` an asset.
+        of: String,
+        /// How many different ones, at least, within the window.
+        count: u64,
+        /// The window, in seconds.
+        within: u64,
+        /// Some of them.
+        examples: Vec<String>,
+    }
+    /// Somebody does one thing again and again, faster than people work or devices are polled. Told when the number is met, and at each doubling
+    /// of it.
+    StormDetected = "SP-9002" "detection.storm" Warning Process Spools {
+        /// Who.
+        identity: Option<String>,
+        /// From where, where that is known.
+        source: Option<String>,
+        /// What: `sessions to`, `requests to` an asset, or refusals of a kind.
+        of: String,
+        /// How many within the window.
+        count: u64,
+        /// The window, in seconds.
+        within: u64,
+    }
+    /// Wrong passwords, codes or envelopes come again and again. Told when the number is met, and at each doubling of it.
+    GuessingDetected = "SP-9003" "detection.guessing" Alert Process Spools {
+        /// The name that is claimed, where all of them are under one name.
+        identity: Option<String>,
+        /// Where they come from, where all of them come from one source.
+        source: Option<String>,
+        /// How many within the window.
+        count: u64,
+        /// The window, in seconds.
+        within: u64,
+        /// The kinds of factors.
+        factors: Vec<String>,
+    }
+    /// A first factor of one person is right again and again, and no second one follows: somebody else has their key or password, or wears them
+    /// down with questions to confirm. Told when the number is met, and at each doubling of it.
+    FactorAloneDetected = "SP-9004" "detection.factor-alone" Alert Process Spools {
+        /// Whose.
+        identity: String,
+        /// How often within the window.
+        count: u64,
+        /// The window, in seconds.
+        within: u64,
+        /// Some of the addresses it came from.
+        sources: Vec<String>,
+    }
+    /// One person has live sessions from two networks that are not one place. Told once a day for the same two networks.
+    TwoPlacesDetected = "SP-9005" "detection.two-places" Alert Process Spools {
+        /// Who.
+        identity: String,
+        /// From where the later session comes.
+        source: String,
+        /// The later session.
+        session: String,
+        /// From where the other comes.
+        other_source: String,
+        /// The other session.
+        other_session: String,
+        /// The broker that carries the other.
+        other_broker: String,
+    }
+    /// Somebody changes something, or can, at an hour of the week at which they have not before. Told once a day for a person.
+    UnusualHourDetected = "SP-9006" "detection.unusual-hour" Warning Process Spools {
+        /// Who.
+        identity: String,
+        /// The session.
+        session: String,
+        /// The asset.
+        asset: String,
+        /// The hour of the week.
+        hour: String,
+        /// How many earlier sessions the usual hours are known from.
+        sessions: u64,
     }
 }
 

@@ -36,6 +36,8 @@ pub struct File {
     pub siem: Vec<SiemSection>,
     /// Who is told of alarms.
     pub alarm: AlarmSection,
+    /// What is worth telling.
+    pub detect: DetectSection,
 }
 
 /// `[broker]`
@@ -198,4 +200,38 @@ pub struct PortalSection {
     pub attestation_roots: Vec<PathBuf>,
     /// Of those, only these models, by AAGUID.
     pub attested_models: Vec<Spanned<String>>,
+}
+
+/// `[detect]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DetectSection {
+    /// The window of scans.
+    pub scan_window: Option<Spanned<String>>,
+    /// Different targets or requests that one person or source is refused.
+    pub scan_refused: Option<Spanned<u32>>,
+    /// Different assets that one person reaches.
+    pub scan_assets: Option<Spanned<u32>>,
+    /// Different names that one source claims.
+    pub scan_names: Option<Spanned<u32>>,
+    /// Different units of one asset.
+    pub scan_units: Option<Spanned<u32>>,
+    /// Different functions that one asset is asked for.
+    pub scan_functions: Option<Spanned<u32>>,
+    /// The window of storms.
+    pub storm_window: Option<Spanned<String>>,
+    /// Sessions to one target.
+    pub storm_sessions: Option<Spanned<u32>>,
+    /// Requests to one asset.
+    pub storm_requests: Option<Spanned<u32>>,
+    /// The window of guesses.
+    pub guess_window: Option<Spanned<String>>,
+    /// Wrong passwords, codes and envelopes.
+    pub guesses: Option<Spanned<u32>>,
+    /// The window of first factors without a second.
+    pub alone_window: Option<Spanned<String>>,
+    /// How many of them.
+    pub alone: Option<Spanned<u32>>,
+    /// Lists of networks, each of which is one place.
+    pub together: Vec<Vec<Spanned<String>>>,
 }

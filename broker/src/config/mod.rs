@@ -1,6 +1,7 @@
 //! Configuration: [`File`] is what was written, [`Config`] is what it means.
 
 mod check;
+mod detect;
 mod error;
 mod file;
 mod outbound;
@@ -16,6 +17,7 @@ use std::time::Duration;
 
 use toml::Spanned;
 
+pub use detect::Detect;
 pub use error::{ConfigError, Problem};
 pub use file::File;
 pub use outbound::{
@@ -66,6 +68,8 @@ pub struct Config {
     pub portal: Option<Portal>,
     /// Who is told of what is on record.
     pub outbound: Outbound,
+    /// What is worth telling of what is on record.
+    pub detect: Detect,
 }
 
 /// `[log]`
@@ -151,6 +155,7 @@ impl TryFrom<Written<'_>> for Config {
             recording: check.recording(file.recording),
             longest_lease: check.duration(file.lease.longest, Duration::from_hours(12)),
             portal: file.portal.and_then(|portal| check.portal(portal)),
+            detect: check.detect(file.detect),
         };
         if check.problems.is_empty() { Ok(config) } else { Err(ConfigError::Invalid(check.problems)) }
     }

@@ -1,6 +1,7 @@
 //! The sessions that live in this broker now, and the one switch that ends each.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
@@ -9,7 +10,7 @@ use sallyport_policy::{Permit, Proof, Subject, Terms, ZoneId};
 use tokio::sync::watch;
 
 use super::allowance::{Allowances, Place};
-use super::{End, Isolated, Target};
+use super::{End, Isolated, Operations, Target};
 use crate::emergency::Opening;
 use crate::store::sessions::{NewSession, SessionEnd};
 use crate::store::{Store, StoreError};
@@ -28,6 +29,8 @@ pub struct Registry {
     sentence: Sentences,
     /// The zones that were isolated when that was looked up last.
     isolated: Mutex<Arc<Isolated>>,
+    /// Sessions that are over, and whose last operations nobody has counted yet.
+    gone: Mutex<Vec<Arc<Live>>>,
     /// What everybody has taken of this broker.
     pub(crate) allowances: Arc<Allowances>,
 }
@@ -47,6 +50,8 @@ impl Default for Sentences {
 pub(crate) struct Live {
     pub(crate) id: String,
     pub(crate) subject: Subject,
+    /// From where it comes.
+    pub(crate) source: IpAddr,
     /// The factors, with their age at the session's start: a lease that runs out does not end a session.
     pub(crate) proofs: Vec<Proof>,
     pub(crate) lease: Option<String>,
@@ -62,6 +67,8 @@ pub(crate) struct Live {
     /// The limits in time; a changed policy moves them.
     pub(crate) times: watch::Sender<Times>,
     pub(crate) switch: Switch,
+    /// What was asked for in it, where its protocol is decoded.
+    pub(crate) operations: Arc<Operations>,
 }
 
 /// The limits in time that a session's terms set.
@@ -140,6 +147,10 @@ impl Registered {
 impl Drop for Registered {
     fn drop(&mut self) {
         self.registry.lock().remove(&self.live.id);
+        let mut gone = self.registry.gone.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.live.operations.is_due() && gone.len() < MOST_GONE {
+            gone.push(Arc::clone(&self.live));
+        }
     }
 }
 
@@ -244,6 +255,13 @@ impl Registry {
         self.lock().values().cloned().collect()
     }
 
+    /// Every session that lives, and each that ended since this was called last with operations that nobody has counted.
+    pub(crate) fn snapshot_to_count(&self) -> Vec<Arc<Live>> {
+        let mut sessions = std::mem::take(&mut *self.gone.lock().unwrap_or_else(PoisonError::into_inner));
+        sessions.extend(self.snapshot());
+        sessions
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Arc<Live>>> {
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -252,3 +270,6 @@ impl Registry {
 fn first<T: Clone>(owed: &Mutex<Vec<T>>) -> Option<T> {
     owed.lock().unwrap_or_else(PoisonError::into_inner).first().cloned()
 }
+
+/// Sessions end no faster than they are counted, unless nobody counts them.
+const MOST_GONE: usize = 4096;

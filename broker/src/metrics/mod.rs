@@ -150,6 +150,7 @@ fn describe() {
         "sallyport_audit_not_handed_on_total",
         "Batches of events that receivers are told of from the chain instead, in a flood"
     );
+    metrics::describe_counter!("sallyport_detections_total", "Scans, storms, guessing and the like, by kind");
     metrics::describe_gauge!("sallyport_database_up", "1 while the database answers");
     metrics::describe_gauge!("sallyport_plant_version", "Version of the plant in force");
     metrics::describe_counter!("sallyport_plant_refused_total", "Applied plants that could not be put in force");

@@ -5,9 +5,9 @@
 
 use std::time::Duration;
 
-use sallyport_policy::RecorderTrouble;
+use sallyport_policy::{Protocol, RecorderTrouble};
 
-use super::{Authorized, Recorded, Session, StartRefusal};
+use super::{Authorized, Leg, Recorded, Session, StartRefusal};
 use crate::audit::AuditEvent;
 use crate::live::End;
 use crate::store::sessions::SessionEnd;
@@ -48,7 +48,7 @@ impl Session<Recorded> {
 
     /// Seals the recording and puts the end into store and audit chain.
     async fn close(self, end: End) -> End {
-        let Recorded { authorized, id, recording, registered, .. } = self.stage;
+        let Recorded { authorized, id, recording, registered, record } = self.stage;
         let broker = authorized.broker;
         let sealed = recording.seal(end.word(), end.detail()).await;
         let (head, bytes) = match &sealed {
@@ -66,6 +66,8 @@ impl Session<Recorded> {
             detail: end.detail().to_owned(),
             recording_head: head,
             recording_bytes: bytes,
+            writes: matches!(authorized.leg, Leg::Stream { protocol: Protocol::Modbus })
+                .then(|| record.operations.writes()),
         };
         if let Err(error) = broker.audit.record(event).await {
             tracing::error!(session = %id, %error, "The end of a session could not be audited");

@@ -26,7 +26,7 @@ pub struct Recorded {
     pub(super) recording: RecordingHandle,
     pub(super) registered: Registered,
     /// The one way to that recording for what is carried.
-    record: Record,
+    pub(super) record: Record,
 }
 
 impl Recorded {
@@ -198,9 +198,11 @@ impl Authorized {
             authorized.withdraw(&id, &reason).await?;
             return Err(StartRefusal::Record(reason));
         }
+        let record = Record::new(Arc::new(recording.clone()), authorized.permit.terms.recorder_trouble);
         let live = Live {
             id: id.clone(),
             subject: authorized.subject.clone(),
+            source: authorized.source,
             proofs: authorized.proof.proofs().to_vec(),
             lease: authorized.proof.lease().map(ToString::to_string),
             started: authorized.at,
@@ -211,12 +213,12 @@ impl Authorized {
             permit: authorized.permit.clone(),
             times: tokio::sync::watch::Sender::new(Times::of(&authorized.permit.terms)),
             switch: Switch::new(),
+            operations: Arc::clone(&record.operations),
         };
         let registered = broker.live.enter(live, place);
         watch::look_at_new(&broker, registered.live()).await;
         metrics::counter!("sallyport_sessions_started_total").increment(1);
         tracing::info!(session = %id, identity = %authorized.subject.identity, asset = %authorized.target.asset, "Session started");
-        let record = Record::new(Arc::new(recording.clone()), authorized.permit.terms.recorder_trouble);
         Ok(Session { stage: Recorded { authorized, id, recording, registered, record } })
     }
 

@@ -9,6 +9,7 @@ mod certificates;
 mod commands;
 mod crash;
 mod demo;
+mod detect;
 mod docs;
 mod emergency;
 mod envelopes;

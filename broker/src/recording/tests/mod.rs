@@ -144,6 +144,7 @@ impl Desk {
                 detail: String::new(),
                 recording_head: Some(sealed.head_hex()),
                 recording_bytes: Some(sealed.bytes),
+                writes: None,
             })
             .await
             .unwrap();

@@ -27,6 +27,7 @@ pub use activity::{Activity, Seat};
 pub use input::InputHold;
 pub use trouble::{Trouble, TroubleSignal};
 
+use crate::live::Operations;
 use crate::recording::RecordingHandle;
 
 /// How long output goes on after the recorder has failed, where the terms say `view-only`.
@@ -84,6 +85,8 @@ pub struct Record {
     pub trouble: TroubleSignal,
     /// Whether input may pass.
     pub input: InputHold,
+    /// What is asked for, where the protocol is decoded.
+    pub(crate) operations: Arc<Operations>,
     /// What the terms say about that.
     on_trouble: RecorderTrouble,
     kept_within: Duration,
@@ -94,7 +97,8 @@ impl Record {
     #[must_use]
     pub fn new(evidence: Arc<dyn Evidence>, on_trouble: RecorderTrouble) -> Self {
         let (activity, trouble, input) = (Activity::new(), TroubleSignal::new(), InputHold::new());
-        Self { evidence, activity, trouble, input, on_trouble, kept_within: KEPT_WITHIN }
+        let operations = Arc::default();
+        Self { evidence, activity, trouble, input, operations, on_trouble, kept_within: KEPT_WITHIN }
     }
 
     /// A channel or stream begins; the body says what it is.

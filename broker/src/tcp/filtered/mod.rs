@@ -117,7 +117,7 @@ where
         let core = Core {
             filter,
             out: Outbound::default(),
-            notes: Notes::default(),
+            notes: Notes::counting(&track.record().operations),
             to_asset: BytesMut::new(),
             to_person: BytesMut::new(),
             budgets,

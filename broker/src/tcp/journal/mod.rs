@@ -6,10 +6,13 @@ mod rdp;
 mod rfb;
 
 use std::fmt;
+use std::sync::Arc;
 
-use sallyport_protocol_filter::{Journal, Malformed, Phase, Verdict};
+use sallyport_protocol_filter::{Journal, Kind, Malformed, Phase, Verdict};
 use serde::ser::{Serialize, Serializer};
 use serde_json::{Map, Value, json};
+
+use crate::live::Operations;
 
 /// The room for entries is given back beyond this.
 const USUAL: usize = 16 * 1024;
@@ -24,11 +27,20 @@ pub(crate) struct Notes {
     unwritable: Option<serde_json::Error>,
     /// How many messages were denied.
     pub(super) denied: u64,
+    /// The counts of the session.
+    operations: Arc<Operations>,
 }
 
 impl Journal<sallyport_protocol_filter::modbus::Filter> for Notes {
     fn note(&mut self, operation: &sallyport_protocol_filter::modbus::Operation<'_>) {
-        self.denied += u64::from(!operation.verdict.passes());
+        let passes = operation.verdict.passes();
+        self.denied += u64::from(!passes);
+        if operation.phase == Phase::Request {
+            self.operations.asked(operation.unit, operation.request.function().code);
+            if passes && operation.kind() == Kind::Write {
+                self.operations.wrote();
+            }
+        }
         self.write(&modbus::Entry(operation));
     }
 }
@@ -50,6 +62,11 @@ impl Journal<sallyport_protocol_filter::rdp::Filter> for Notes {
 }
 
 impl Notes {
+    /// None yet; what they tell of is counted there.
+    pub(super) fn counting(operations: &Arc<Operations>) -> Self {
+        Self { operations: Arc::clone(operations), ..Self::default() }
+    }
+
     /// Writes an entry down, behind those that wait.
     pub(super) fn write(&mut self, entry: &impl Serialize) {
         if self.unwritable.is_some() {

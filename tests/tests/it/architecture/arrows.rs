@@ -96,6 +96,20 @@ const ARROWS: &[Arrow] = &[
         why: "who puts an event on record neither knows nor waits for those who are told of it",
     },
     Arrow {
+        from: &["detect"],
+        but_not: &[],
+        never: &["crate::session", "crate::login", "crate::ssh", "crate::tcp", "crate::portal", "crate::cli", "crate::app"],
+        except: &[],
+        why: "what is watched is on record; whoever is watched knows nothing of it",
+    },
+    Arrow {
+        from: &["store", "vault", "audit", "recording", "identity", "session", "live", "login", "ssh", "tcp", "portal"],
+        but_not: &[],
+        never: &["crate::detect"],
+        except: &[],
+        why: "nobody waits for what is made of the record, and nothing is refused by it",
+    },
+    Arrow {
         from: &["portal"],
         but_not: &["portal/pages/sessions"],
         never: &["crate::store", "sqlx"],

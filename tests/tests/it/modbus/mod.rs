@@ -122,7 +122,7 @@ impl Client {
 }
 
 /// A request to read registers.
-fn reading(first: u16, count: u16) -> [u8; 5] {
+pub(super) fn reading(first: u16, count: u16) -> [u8; 5] {
     let ([a, b], [c, d]) = (first.to_be_bytes(), count.to_be_bytes());
     [3, a, b, c, d]
 }
@@ -134,13 +134,13 @@ fn writing(address: u16, value: u16) -> [u8; 5] {
 }
 
 /// A frame to or from unit 1.
-fn frame(transaction: u16, pdu: &[u8]) -> Vec<u8> {
+pub(super) fn frame(transaction: u16, pdu: &[u8]) -> Vec<u8> {
     let length = u16::try_from(pdu.len() + 1).unwrap();
     [&transaction.to_be_bytes()[..], &[0, 0], &length.to_be_bytes(), &[1], pdu].concat()
 }
 
 /// The next frame of a stream: its transaction and PDU; none at its end.
-fn next_frame(stream: &mut TcpStream) -> Option<(u16, Vec<u8>)> {
+pub(super) fn next_frame(stream: &mut TcpStream) -> Option<(u16, Vec<u8>)> {
     let mut header = [0; 7];
     match stream.read_exact(&mut header) {
         Ok(()) => {}
