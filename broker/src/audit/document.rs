@@ -20,7 +20,11 @@ pub fn document() -> String {
         // Writing to a string cannot fail.
         let mut section = || -> std::fmt::Result {
             writeln!(text, "\n## {} `{}`\n\n{}\n", kind.code, kind.name, meaning.join("\n"))?;
-            writeln!(text, "Severity: {}. Actor: {doer}. Without a database: {outage}.\n", kind.severity.as_str())?;
+            let (severity, serves) = (kind.severity.as_str(), served(kind.serves));
+            writeln!(
+                text,
+                "Severity: {severity}. Actor: {doer}. Without a database: {outage}. Requirements: {serves}.\n"
+            )?;
             if kind.fields.is_empty() {
                 return writeln!(text, "No fields.");
             }
@@ -35,6 +39,14 @@ pub fn document() -> String {
         }
     }
     text
+}
+
+/// `SR 1.1, SR 2.1 RE 3`, or `none`, with the reason.
+fn served(serves: &str) -> String {
+    match serves.strip_prefix("none: ") {
+        Some(reason) => format!("none ({reason})"),
+        None => serves.split(", ").map(|requirement| format!("SR {requirement}")).collect::<Vec<_>>().join(", "),
+    }
 }
 
 fn json_type(rust: &str) -> String {

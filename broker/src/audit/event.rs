@@ -9,7 +9,7 @@ use super::kind::{Doer, EventKind, Outage, Severity, events};
 
 events! {
     /// A person has proven who they are with two factors, or with one and a lease.
-    LoginAccepted = "SP-1001" "login.accepted" Info Identity Fails {
+    LoginAccepted = "SP-1001" "login.accepted" Info Identity Fails "1.1, 1.13" {
         /// Who.
         identity: String,
         /// The address they came from.
@@ -20,7 +20,7 @@ events! {
         lease: Option<String>,
     }
     /// A login came to nothing.
-    LoginRefused = "SP-1002" "login.refused" Notice Identity Fails {
+    LoginRefused = "SP-1002" "login.refused" Notice Identity Fails "1.11" {
         /// The name that was claimed; nobody has proven it.
         identity: String,
         /// The address it came from.
@@ -29,7 +29,7 @@ events! {
         reason: String,
     }
     /// A factor was verified.
-    FactorAccepted = "SP-1003" "factor.accepted" Info Identity Fails {
+    FactorAccepted = "SP-1003" "factor.accepted" Info Identity Fails "1.1, 1.5" {
         /// Whose.
         identity: String,
         /// The address they came from.
@@ -40,7 +40,7 @@ events! {
         credential: String,
     }
     /// A factor was offered and is not right: wrong, expired, used before, throttled.
-    FactorRefused = "SP-1004" "factor.refused" Notice Identity Fails {
+    FactorRefused = "SP-1004" "factor.refused" Notice Identity Fails "1.11" {
         /// The name that was claimed.
         identity: String,
         /// The address it came from.
@@ -51,7 +51,7 @@ events! {
         reason: String,
     }
     /// A second factor proven earlier still counted.
-    LeaseUsed = "SP-1005" "lease.used" Info Identity Fails {
+    LeaseUsed = "SP-1005" "lease.used" Info Identity Fails "1.1" {
         /// Whose.
         identity: String,
         /// The address they came from.
@@ -60,7 +60,7 @@ events! {
         lease: String,
     }
     /// A second factor will count again for a while, from the same key and address.
-    LeaseGranted = "SP-1006" "lease.granted" Info Identity Fails {
+    LeaseGranted = "SP-1006" "lease.granted" Info Identity Fails "1.1, 1.5" {
         /// Whose.
         identity: String,
         /// The address it is good for.
@@ -73,14 +73,14 @@ events! {
         expires_at: Timestamp,
     }
     /// A lease was ended before its time.
-    LeaseRevoked = "SP-1007" "lease.revoked" Notice Process Fails {
+    LeaseRevoked = "SP-1007" "lease.revoked" Notice Process Fails "1.5, 2.6" {
         /// Whose.
         identity: String,
         /// The lease.
         lease: String,
     }
     /// Refused logins come faster than they are recorded. Written when a wave begins, and with its number when it is over.
-    LoginThrottled = "SP-1008" "login.throttled" Warning Process Fails {
+    LoginThrottled = "SP-1008" "login.throttled" Warning Process Fails "1.11, 7.1" {
         /// The name that was claimed, where the limit is per name.
         identity: Option<String>,
         /// The address they come from.
@@ -90,7 +90,7 @@ events! {
     }
 
     /// A person has proven who they are, and was turned away: they have as many connections open as their roles allow.
-    ConnectionRefused = "SP-1010" "connection.refused" Warning Identity Fails {
+    ConnectionRefused = "SP-1010" "connection.refused" Warning Identity Fails "2.7" {
         /// Who.
         identity: String,
         /// The address they came from.
@@ -100,7 +100,7 @@ events! {
     }
     /// Connections were turned away before anybody logged in on them: their source connects too often or has too many open, or
     /// all sources together have. Counted: at most once a minute for a source, and for all others together where they are many.
-    ConnectionsTurnedAway = "SP-1011" "connections.turned-away" Warning Process Spools {
+    ConnectionsTurnedAway = "SP-1011" "connections.turned-away" Warning Process Spools "7.1" {
         /// The address they came from (of IPv6, the network); `other sources` for all others together.
         source: String,
         /// How many.
@@ -110,7 +110,7 @@ events! {
     }
     /// A passkey or security key has signed what the portal asked it to. The three signed parts prove it to anybody who has the public
     /// key of `factor.enrolled`: the signature is over the authenticator data and the SHA-256 of the client data (WebAuthn section 7.2).
-    AssertionVerified = "SP-1012" "webauthn.asserted" Info Identity Fails {
+    AssertionVerified = "SP-1012" "webauthn.asserted" Info Identity Fails "1.1, 2.12" {
         /// Whose.
         identity: String,
         /// The address of the browser.
@@ -127,7 +127,7 @@ events! {
         signature: String,
     }
     /// A login waits until its person confirms it in the portal.
-    ConfirmationAsked = "SP-1013" "confirmation.asked" Info Identity Fails {
+    ConfirmationAsked = "SP-1013" "confirmation.asked" Info Identity Fails "1.1" {
         /// Who is asked.
         identity: String,
         /// The address that the login comes from.
@@ -138,7 +138,7 @@ events! {
         target: String,
     }
     /// A login that waited was not confirmed.
-    ConfirmationRefused = "SP-1014" "confirmation.refused" Notice Identity Fails {
+    ConfirmationRefused = "SP-1014" "confirmation.refused" Notice Identity Fails "1.11" {
         /// Who was asked.
         identity: String,
         /// The address that the login came from.
@@ -149,7 +149,7 @@ events! {
         turned_away: u64,
     }
     /// The counter of a passkey or security key went back: there may be a copy of it. It was refused.
-    CounterWentBack = "SP-1015" "webauthn.counter-went-back" Alert Identity Fails {
+    CounterWentBack = "SP-1015" "webauthn.counter-went-back" Alert Identity Fails "1.5" {
         /// Whose.
         identity: String,
         /// The address of the browser.
@@ -159,7 +159,7 @@ events! {
     }
     /// A first factor was right and no second one followed: the connection ended. So it looks when a key or a password is in the
     /// wrong hands.
-    LoginAbandoned = "SP-1020" "login.abandoned" Warning Identity Fails {
+    LoginAbandoned = "SP-1020" "login.abandoned" Warning Identity Fails "1.11" {
         /// Whose.
         identity: String,
         /// The address it came from.
@@ -173,7 +173,7 @@ events! {
     }
 
     /// Policy permits a session.
-    DecisionPermitted = "SP-2001" "decision.permitted" Info Identity Fails {
+    DecisionPermitted = "SP-2001" "decision.permitted" Info Identity Fails "2.1" {
         /// Who asked.
         identity: String,
         /// From where.
@@ -190,7 +190,7 @@ events! {
         rule: String,
     }
     /// Policy denies a session, or a live one has lost its permit.
-    DecisionDenied = "SP-2002" "decision.denied" Notice Identity Spools {
+    DecisionDenied = "SP-2002" "decision.denied" Notice Identity Spools "2.1" {
         /// Who asked.
         identity: String,
         /// From where.
@@ -207,7 +207,7 @@ events! {
         reason: String,
     }
     /// Policy wants stronger or fresher factors first.
-    DecisionNeedsFactors = "SP-2003" "decision.needs-factors" Info Identity Fails {
+    DecisionNeedsFactors = "SP-2003" "decision.needs-factors" Info Identity Fails "1.1, 2.1" {
         /// Who asked.
         identity: String,
         /// From where.
@@ -224,7 +224,7 @@ events! {
         reason: String,
     }
     /// Policy wants somebody's approval first.
-    DecisionNeedsApproval = "SP-2004" "decision.needs-approval" Info Identity Fails {
+    DecisionNeedsApproval = "SP-2004" "decision.needs-approval" Info Identity Fails "2.1 RE 4" {
         /// Who asked.
         identity: String,
         /// From where.
@@ -242,7 +242,7 @@ events! {
     }
 
     /// A session begins. Its recording has begun before it.
-    SessionStarted = "SP-3001" "session.started" Info Identity Fails {
+    SessionStarted = "SP-3001" "session.started" Info Identity Fails "1.13, 2.8" {
         /// The session.
         session: String,
         /// Whose.
@@ -263,7 +263,7 @@ events! {
         rule: String,
     }
     /// A session has ended.
-    SessionEnded = "SP-3002" "session.ended" Info Identity Spools {
+    SessionEnded = "SP-3002" "session.ended" Info Identity Spools "2.6, 2.8" {
         /// The session.
         session: String,
         /// Whose.
@@ -282,14 +282,14 @@ events! {
         writes: Option<u64>,
     }
     /// Somebody asked for a live session's end.
-    SessionEndRequested = "SP-3003" "session.end-requested" Notice Process Fails {
+    SessionEndRequested = "SP-3003" "session.end-requested" Notice Process Fails "2.6" {
         /// The session.
         session: String,
         /// Whose.
         identity: String,
     }
     /// A session was found open when its broker started: the broker had been cut off.
-    SessionInterrupted = "SP-3004" "session.interrupted" Warning Process Fails {
+    SessionInterrupted = "SP-3004" "session.interrupted" Warning Process Fails "2.8, 2.10" {
         /// The session.
         session: String,
         /// Whose.
@@ -300,7 +300,7 @@ events! {
         broker_seen_at: Option<Timestamp>,
     }
     /// A file passed through a session.
-    FileTransferred = "SP-3005" "file.transferred" Info Identity Spools {
+    FileTransferred = "SP-3005" "file.transferred" Info Identity Spools "2.8" {
         /// The session.
         session: String,
         /// Whose.
@@ -321,7 +321,7 @@ events! {
         complete: bool,
     }
     /// A file act was refused by the session's terms.
-    FileRefused = "SP-3006" "file.refused" Notice Identity Spools {
+    FileRefused = "SP-3006" "file.refused" Notice Identity Spools "2.1" {
         /// The session.
         session: String,
         /// Whose.
@@ -336,7 +336,7 @@ events! {
         path: String,
     }
     /// A channel or request was refused: what the broker carries for nobody, and what the session's terms do not allow.
-    RequestRefused = "SP-3007" "request.refused" Notice Identity Spools {
+    RequestRefused = "SP-3007" "request.refused" Notice Identity Spools "2.1, 7.7" {
         /// The session, if it had begun.
         session: Option<String>,
         /// Whose.
@@ -348,7 +348,7 @@ events! {
     }
     /// Refusals of one kind, in one session or because a person asks for sessions too fast, have become too many to be entered
     /// one by one. Entered at every doubling; a session's recording has each of its own.
-    RefusalsCounted = "SP-3015" "refusals.counted" Notice Identity Spools {
+    RefusalsCounted = "SP-3015" "refusals.counted" Notice Identity Spools "2.8, 2.9" {
         /// The session, if they are one's.
         session: Option<String>,
         /// Whose.
@@ -359,7 +359,7 @@ events! {
         refusals: u64,
     }
     /// The asset showed another host key than the plant file pins. The session ended before a credential was sent.
-    HostKeyMismatch = "SP-3008" "asset.host-key-mismatch" Alert Identity Spools {
+    HostKeyMismatch = "SP-3008" "asset.host-key-mismatch" Alert Identity Spools "1.2, 3.1" {
         /// The session.
         session: Option<String>,
         /// Whose.
@@ -372,7 +372,7 @@ events! {
         presented: String,
     }
     /// The asset did not take the account's credential.
-    AssetLoginRefused = "SP-3009" "asset.login-refused" Warning Identity Spools {
+    AssetLoginRefused = "SP-3009" "asset.login-refused" Warning Identity Spools "1.2" {
         /// The session.
         session: Option<String>,
         /// Whose.
@@ -385,7 +385,7 @@ events! {
         reason: String,
     }
     /// The recorder failed in the middle of a session; no further input reaches the asset.
-    RecorderTrouble = "SP-3010" "session.recorder-trouble" Alert Process Spools {
+    RecorderTrouble = "SP-3010" "session.recorder-trouble" Alert Process Spools "2.10" {
         /// The session.
         session: String,
         /// Whose.
@@ -396,7 +396,7 @@ events! {
         action: String,
     }
     /// The time of a session is over: input is refused, output goes on for a grace, then it ends.
-    SessionViewOnly = "SP-3012" "session.view-only" Notice Process Spools {
+    SessionViewOnly = "SP-3012" "session.view-only" Notice Process Spools "2.6, 2.10" {
         /// The session.
         session: String,
         /// Whose.
@@ -407,14 +407,14 @@ events! {
         seconds: u64,
     }
     /// The time of a session was extended in its grace: input passes again.
-    SessionInputBack = "SP-3013" "session.input-back" Notice Process Spools {
+    SessionInputBack = "SP-3013" "session.input-back" Notice Process Spools "2.6, 2.10" {
         /// The session.
         session: String,
         /// Whose.
         identity: String,
     }
     /// The asset used the session's connection for itself (opened channels, again and again) and was cut off.
-    AssetMisbehaved = "SP-3011" "asset.misbehaved" Alert Process Spools {
+    AssetMisbehaved = "SP-3011" "asset.misbehaved" Alert Process Spools "7.1" {
         /// The session.
         session: String,
         /// Whose.
@@ -426,19 +426,19 @@ events! {
     }
 
     /// Somebody replayed a recording.
-    RecordingReplayed = "SP-4001" "recording.replayed" Notice Process Fails {
+    RecordingReplayed = "SP-4001" "recording.replayed" Notice Process Fails "3.9, 6.1" {
         /// The recording.
         session: String,
     }
     /// Somebody exported a recording.
-    RecordingExported = "SP-4002" "recording.exported" Notice Process Fails {
+    RecordingExported = "SP-4002" "recording.exported" Notice Process Fails "3.9, 6.1" {
         /// The recording.
         session: String,
         /// The format.
         format: String,
     }
     /// Somebody searched in recordings.
-    RecordingSearched = "SP-4003" "recording.searched" Notice Process Fails {
+    RecordingSearched = "SP-4003" "recording.searched" Notice Process Fails "3.9, 6.1" {
         /// The recording, if only one.
         session: Option<String>,
         /// Empty. Entries made before there was a digest hold what was looked for.
@@ -451,7 +451,7 @@ events! {
         recordings: u64,
     }
     /// A recording was removed because its time was up.
-    RecordingRemoved = "SP-4004" "recording.removed" Notice Process Fails {
+    RecordingRemoved = "SP-4004" "recording.removed" Notice Process Fails "2.9" {
         /// The recording.
         session: String,
         /// Which retention rule.
@@ -468,21 +468,21 @@ events! {
         keep_bytes: Option<u64>,
     }
     /// A recording is held: retention leaves it alone.
-    RecordingHeld = "SP-4005" "recording.held" Notice Process Fails {
+    RecordingHeld = "SP-4005" "recording.held" Notice Process Fails "2.9" {
         /// The recording.
         session: String,
         /// Why.
         reason: String,
     }
     /// A recording is no longer held.
-    RecordingReleased = "SP-4006" "recording.released" Notice Process Fails {
+    RecordingReleased = "SP-4006" "recording.released" Notice Process Fails "2.9" {
         /// The recording.
         session: String,
         /// Why.
         reason: String,
     }
     /// A recording that the catalogue has as open was found when the broker started, and closed.
-    RecordingInterrupted = "SP-4007" "recording.interrupted" Warning Process Fails {
+    RecordingInterrupted = "SP-4007" "recording.interrupted" Warning Process Fails "2.10" {
         /// The recording.
         session: String,
         /// Its head hash after closing.
@@ -493,35 +493,35 @@ events! {
         detail: String,
     }
     /// A recording does not verify, is not the one whose end is in the chain, or is gone. It stays as it is.
-    RecordingDamaged = "SP-4008" "recording.damaged" Alert Process Fails {
+    RecordingDamaged = "SP-4008" "recording.damaged" Alert Process Fails "3.4, 3.9" {
         /// The recording.
         session: String,
         /// The fault.
         fault: String,
     }
     /// Somebody read a recording's list of operations or files.
-    RecordingRead = "SP-4009" "recording.read" Notice Process Fails {
+    RecordingRead = "SP-4009" "recording.read" Notice Process Fails "3.9, 6.1" {
         /// The recording.
         session: String,
         /// What was read.
         what: String,
     }
     /// Catalogue, file and chain do not agree about a recording that retention looked at: it is not removed.
-    RecordingDisputed = "SP-4010" "recording.disputed" Alert Process Fails {
+    RecordingDisputed = "SP-4010" "recording.disputed" Alert Process Fails "3.9" {
         /// The recording.
         session: String,
         /// What does not agree.
         fault: String,
     }
     /// The audit chain does not verify: retention removes nothing until the broker has been started on one that does.
-    RetentionStopped = "SP-4011" "retention.stopped" Alert Process Fails {
+    RetentionStopped = "SP-4011" "retention.stopped" Alert Process Fails "2.9, 3.9" {
         /// The chain's first fault.
         fault: String,
     }
 
     /// A stream moved so much, so fast, that its record goes on with lengths and hashes instead of bytes wherever the budget for
     /// bulk is spent. Once for each direction of a channel.
-    RecordingHashesOnly = "SP-4015" "recording.hashes-only" Notice Process Spools {
+    RecordingHashesOnly = "SP-4015" "recording.hashes-only" Notice Process Spools "2.9" {
         /// The recording.
         session: String,
         /// The channel's track.
@@ -531,7 +531,7 @@ events! {
     }
 
     /// A plant file is in force.
-    PlantApplied = "SP-5001" "plant.applied" Notice Process Fails {
+    PlantApplied = "SP-5001" "plant.applied" Notice Process Fails "2.1, 7.6" {
         /// Its version.
         version: i64,
         /// SHA-256 over names and texts of its files.
@@ -542,45 +542,45 @@ events! {
         diff: String,
     }
     /// A stored plant file cannot be read; the policy before stays in force.
-    PlantRefused = "SP-5002" "plant.refused" Alert Process Spools {
+    PlantRefused = "SP-5002" "plant.refused" Alert Process Spools "7.6" {
         /// Its version.
         version: i64,
         /// What is wrong with it.
         reason: String,
     }
     /// An identity was added.
-    IdentityAdded = "SP-5101" "identity.added" Notice Process Fails {
+    IdentityAdded = "SP-5101" "identity.added" Notice Process Fails "1.3" {
         /// Who.
         identity: String,
     }
     /// An identity was locked: no login, no lease, live sessions end.
-    IdentityLocked = "SP-5102" "identity.locked" Notice Process Fails {
+    IdentityLocked = "SP-5102" "identity.locked" Notice Process Fails "1.3, 2.6" {
         /// Who.
         identity: String,
         /// Why.
         reason: String,
     }
     /// An identity may log in again.
-    IdentityUnlocked = "SP-5103" "identity.unlocked" Notice Process Fails {
+    IdentityUnlocked = "SP-5103" "identity.unlocked" Notice Process Fails "1.3" {
         /// Who.
         identity: String,
     }
     /// An identity was removed for good. Its name is never given again.
-    IdentityRemoved = "SP-5104" "identity.removed" Notice Process Fails {
+    IdentityRemoved = "SP-5104" "identity.removed" Notice Process Fails "1.3, 1.4" {
         /// Who.
         identity: String,
         /// Why.
         reason: String,
     }
     /// Something else about an identity changed: groups, name, validity.
-    IdentityChanged = "SP-5105" "identity.changed" Notice Process Fails {
+    IdentityChanged = "SP-5105" "identity.changed" Notice Process Fails "1.3" {
         /// Who.
         identity: String,
         /// What changed, from what to what.
         change: String,
     }
     /// An identity was given a factor, or a new one in place of the old.
-    FactorEnrolled = "SP-5106" "factor.enrolled" Notice Process Fails {
+    FactorEnrolled = "SP-5106" "factor.enrolled" Notice Process Fails "1.5" {
         /// Whose.
         identity: String,
         /// Its kind.
@@ -591,7 +591,7 @@ events! {
         public_key: Option<String>,
     }
     /// A factor was taken from an identity.
-    FactorRemoved = "SP-5107" "factor.removed" Notice Process Fails {
+    FactorRemoved = "SP-5107" "factor.removed" Notice Process Fails "1.5" {
         /// Whose.
         identity: String,
         /// Its kind.
@@ -600,7 +600,7 @@ events! {
         credential: String,
     }
     /// Somebody was invited to enrol a factor in the portal. Earlier invitations of theirs count no more.
-    InvitationMade = "SP-5108" "invitation.made" Notice Process Fails {
+    InvitationMade = "SP-5108" "invitation.made" Notice Process Fails "1.5" {
         /// Who.
         identity: String,
         /// Which one: SHA-256 of what its link holds.
@@ -609,7 +609,7 @@ events! {
         expires_at: Timestamp,
     }
     /// An invitation was used. It counts no more.
-    InvitationUsed = "SP-5109" "invitation.used" Notice Identity Fails {
+    InvitationUsed = "SP-5109" "invitation.used" Notice Identity Fails "1.5" {
         /// Who.
         identity: String,
         /// The address of the browser.
@@ -618,7 +618,7 @@ events! {
         invitation: String,
     }
     /// A credential for an account on an asset was put into the vault.
-    AccountChanged = "SP-5201" "account.changed" Notice Process Fails {
+    AccountChanged = "SP-5201" "account.changed" Notice Process Fails "1.5" {
         /// The asset.
         asset: String,
         /// The account.
@@ -627,21 +627,21 @@ events! {
         kind: String,
     }
     /// A credential was taken out of the vault.
-    AccountRemoved = "SP-5202" "account.removed" Notice Process Fails {
+    AccountRemoved = "SP-5202" "account.removed" Notice Process Fails "1.5" {
         /// The asset.
         asset: String,
         /// The account.
         account: String,
     }
     /// The broker's own keys were made.
-    SecretsCreated = "SP-5301" "secrets.created" Notice Process Fails {
+    SecretsCreated = "SP-5301" "secrets.created" Notice Process Fails "1.8, 4.3" {
         /// Their names.
         names: Vec<String>,
         /// `under MACs from the start`. Entries of releases before MACs lack it.
         rows: String,
     }
     /// Somebody was let write certain points of an asset for a time.
-    WindowOpened = "SP-5401" "window.opened" Notice Process Fails {
+    WindowOpened = "SP-5401" "window.opened" Notice Process Fails "2.1" {
         /// The window.
         window: String,
         /// Who may write.
@@ -664,7 +664,7 @@ events! {
         rule: String,
     }
     /// A write window was closed before its time.
-    WindowClosed = "SP-5402" "window.closed" Notice Process Fails {
+    WindowClosed = "SP-5402" "window.closed" Notice Process Fails "2.1" {
         /// The window.
         window: String,
         /// Who could write.
@@ -673,7 +673,7 @@ events! {
         asset: String,
     }
     /// A zone was isolated: every session into it ends, and none begins, until two people have lifted it.
-    ZoneIsolated = "SP-5501" "zone.isolated" Alert Process Fails {
+    ZoneIsolated = "SP-5501" "zone.isolated" Alert Process Fails "5.2 RE 2" {
         /// The isolation. While no lift of it is confirmed, this entry alone keeps the zone isolated.
         isolation: String,
         /// The zone.
@@ -682,7 +682,7 @@ events! {
         reason: String,
     }
     /// Somebody proposes that the isolation of a zone be lifted. It stands until another person confirms that, within an hour.
-    ZoneLiftProposed = "SP-5502" "zone.lift-proposed" Warning Process Fails {
+    ZoneLiftProposed = "SP-5502" "zone.lift-proposed" Warning Process Fails "2.1 RE 4" {
         /// The isolation.
         isolation: String,
         /// The zone.
@@ -691,7 +691,7 @@ events! {
         reason: String,
     }
     /// The isolation of a zone was lifted.
-    ZoneLifted = "SP-5503" "zone.lifted" Alert Process Fails {
+    ZoneLifted = "SP-5503" "zone.lifted" Alert Process Fails "2.1 RE 4, 5.2 RE 2" {
         /// The isolation.
         isolation: String,
         /// The zone.
@@ -702,20 +702,20 @@ events! {
         reason: String,
     }
     /// Everything sealed was sealed again with a new master key.
-    SecretsRekeyed = "SP-5302" "secrets.rekeyed" Notice Process Fails {
+    SecretsRekeyed = "SP-5302" "secrets.rekeyed" Notice Process Fails "4.3" {
         /// How many values.
         count: u64,
     }
 
     /// Rows from before there were MACs over rows carry one now: those that the audit chain tells of. Written once.
-    RowsAdopted = "SP-5303" "rows.adopted" Notice Process Fails {
+    RowsAdopted = "SP-5303" "rows.adopted" Notice Process Fails "3.4" {
         /// How many of each table.
         rows: Vec<String>,
         /// How many of each table were left out, because the audit chain does not tell of them as they are. They count as not there.
         left: Vec<String>,
     }
     /// An administrator had rows without a MAC adopted.
-    RowsAdoptedByHand = "SP-5304" "rows.adopted-by-hand" Warning Process Fails {
+    RowsAdoptedByHand = "SP-5304" "rows.adopted-by-hand" Warning Process Fails "3.4" {
         /// How many.
         count: u64,
         /// Which, by table and key; the first thousand.
@@ -723,40 +723,40 @@ events! {
     }
 
     /// A broker has started.
-    BrokerStarted = "SP-6001" "broker.started" Notice Process Fails {
+    BrokerStarted = "SP-6001" "broker.started" Notice Process Fails "2.8" {
         /// Its release.
         version: String,
         /// When it was last heard of before; none for its first start.
         broker_seen_at: Option<Timestamp>,
     }
     /// A broker stops in good order.
-    BrokerStopped = "SP-6002" "broker.stopped" Notice Process Spools {
+    BrokerStopped = "SP-6002" "broker.stopped" Notice Process Spools "2.8" {
         /// Why.
         reason: String,
     }
     /// A broker took its name from another of which it was not known whether it lives, as the administrator asked
     /// (`serve --takeover`); the other's sessions are closed.
-    BrokerTakenOver = "SP-6005" "broker.taken_over" Warning Process Fails {
+    BrokerTakenOver = "SP-6005" "broker.taken_over" Warning Process Fails "2.8" {
         /// When a broker of that name was last heard of.
         broker_seen_at: Option<Timestamp>,
     }
     /// A broker did not start, because another of its name lives or runs beside the same state. It is the one that was refused
     /// that says so.
-    BrokerRefused = "SP-6006" "broker.refused" Warning Process Fails {
+    BrokerRefused = "SP-6006" "broker.refused" Warning Process Fails "2.8" {
         /// When the other was last heard of, where that is known.
         broker_seen_at: Option<Timestamp>,
         /// Why, in full.
         reason: String,
     }
     /// A broker started while the database was away: until it is back, only emergencies are served, by what was kept on local disk.
-    EmergenciesOnly = "SP-6007" "broker.emergencies-only" Alert Process Spools {
+    EmergenciesOnly = "SP-6007" "broker.emergencies-only" Alert Process Spools "2.1 RE 3, 2.10" {
         /// Why the database is away.
         reason: String,
         /// When what was kept was read from the database.
         snapshot_of: Timestamp,
     }
     /// A broker that runs has taken these from its configuration anew (SIGHUP).
-    BrokerReloaded = "SP-6009" "broker.reloaded" Notice Process Spools {
+    BrokerReloaded = "SP-6009" "broker.reloaded" Notice Process Spools "2.8, 7.6" {
         /// What its host certificate is for.
         names: Vec<String>,
         /// The fingerprints of the authorities whose user certificates count.
@@ -765,12 +765,12 @@ events! {
         revoked: Vec<String>,
     }
     /// The clock moved otherwise than time passed.
-    ClockJumped = "SP-6003" "clock.jumped" Warning Process Spools {
+    ClockJumped = "SP-6003" "clock.jumped" Warning Process Spools "2.11" {
         /// By how much, in microseconds; negative is backwards.
         micros: i64,
     }
     /// The space for recordings crossed a mark.
-    DiskWatermark = "SP-6004" "disk.watermark" Warning Process Spools {
+    DiskWatermark = "SP-6004" "disk.watermark" Warning Process Spools "2.9 RE 1" {
         /// ok, low, very-low or critical. At critical no new session begins.
         level: String,
         /// Bytes free.
@@ -780,13 +780,13 @@ events! {
     }
     /// The recordings of an emergency found the disk full, and the room that is kept for them is being spent: no ordinary session can
     /// be recorded until there is room again.
-    ReserveOpened = "SP-6008" "disk.reserve-opened" Alert Process Spools {
+    ReserveOpened = "SP-6008" "disk.reserve-opened" Alert Process Spools "2.9 RE 1" {
         /// Bytes that are left of it.
         left_bytes: u64,
     }
 
     /// Events that waited on disk while the database was away are now in the chain.
-    AuditReconciled = "SP-7001" "audit.reconciled" Warning Process Fails {
+    AuditReconciled = "SP-7001" "audit.reconciled" Warning Process Fails "2.10" {
         /// How many events entered.
         events: u64,
         /// How many were in the chain already.
@@ -797,7 +797,7 @@ events! {
         last_at: Timestamp,
     }
     /// The file of waiting events was changed or damaged; it is kept aside. What stood before the damage has entered.
-    AuditSpoolDamaged = "SP-7002" "audit.spool-damaged" Alert Process Fails {
+    AuditSpoolDamaged = "SP-7002" "audit.spool-damaged" Alert Process Fails "3.9" {
         /// The first line that is not as it was written.
         line: u64,
         /// What is wrong with it.
@@ -806,14 +806,14 @@ events! {
         kept_as: String,
     }
     /// Entries this process had written are gone from the chain, or are others now.
-    AuditRewritten = "SP-7003" "audit.rewritten" Alert Process Fails {
+    AuditRewritten = "SP-7003" "audit.rewritten" Alert Process Fails "3.9" {
         /// The number of the entry that is missing or different.
         seq: i64,
         /// The hash it had.
         expected: String,
     }
     /// Somebody exported the audit chain.
-    AuditExported = "SP-7004" "audit.exported" Notice Process Fails {
+    AuditExported = "SP-7004" "audit.exported" Notice Process Fails "6.1" {
         /// The first entry's number.
         first: i64,
         /// The last entry's number.
@@ -821,7 +821,7 @@ events! {
     }
     /// A row that would let somebody in is not as a broker wrote it, or not the last that a broker wrote: it counts as not there.
     /// Somebody else writes the database. Written once per row in a quarter of an hour.
-    RowRefused = "SP-7005" "row.refused" Alert Process Fails {
+    RowRefused = "SP-7005" "row.refused" Alert Process Fails "3.4" {
         /// The table.
         table: String,
         /// The row's key.
@@ -832,28 +832,28 @@ events! {
 
     /// A receiver of events takes them more slowly than they come, or its queue on disk takes none: from here on events are lost
     /// for it. They are in the chain all the same.
-    OutboundLossBegan = "SP-7101" "outbound.loss-began" Alert Process Spools {
+    OutboundLossBegan = "SP-7101" "outbound.loss-began" Alert Process Spools "2.10" {
         /// The receiver.
         receiver: String,
         /// What its queue lacks: room, or a disk that can be written.
         reason: String,
     }
     /// The queue of a receiver takes events again.
-    OutboundLossEnded = "SP-7102" "outbound.loss-ended" Warning Process Spools {
+    OutboundLossEnded = "SP-7102" "outbound.loss-ended" Warning Process Spools "2.10" {
         /// The receiver.
         receiver: String,
         /// How many events were lost for it.
         lost: u64,
     }
     /// The queue of a receiver was cut, changed or removed by somebody else: events that waited in it are lost for the receiver.
-    OutboundQueueDamaged = "SP-7103" "outbound.queue-damaged" Alert Process Spools {
+    OutboundQueueDamaged = "SP-7103" "outbound.queue-damaged" Alert Process Spools "3.9" {
         /// The receiver.
         receiver: String,
         /// In how many places.
         places: u64,
     }
     /// A receiver has refused an event again and again, for what it is: it was passed over, so that later ones come through.
-    OutboundRefused = "SP-7104" "outbound.refused" Warning Process Spools {
+    OutboundRefused = "SP-7104" "outbound.refused" Warning Process Spools "2.10" {
         /// The receiver.
         receiver: String,
         /// The event's id; nothing for a head of the chain.
@@ -864,7 +864,7 @@ events! {
 
     /// **Somebody has broken the glass**: an emergency was opened, by sealed envelopes (`identity` is `glass`, whoever it was) or by somebody
     /// known with their own factors. It goes on until `ends_at`, and stays due for review by somebody else until then and after.
-    GlassBroken = "SP-8001" "break-glass.opened" Alert Identity Spools {
+    GlassBroken = "SP-8001" "break-glass.opened" Alert Identity Spools "2.1 RE 3" {
         /// Who, or `glass`.
         identity: String,
         /// The address they came from.
@@ -887,7 +887,7 @@ events! {
         database: bool,
     }
     /// The same person, or somebody at the same address with the same code, came back into an emergency that goes on.
-    GlassEnteredAgain = "SP-8002" "break-glass.entered-again" Warning Identity Spools {
+    GlassEnteredAgain = "SP-8002" "break-glass.entered-again" Warning Identity Spools "2.1 RE 3" {
         /// Who, or `glass`.
         identity: String,
         /// The address they came from.
@@ -896,7 +896,7 @@ events! {
         opening: String,
     }
     /// What was offered as an envelope's code opens nothing.
-    GlassRefused = "SP-8003" "break-glass.refused" Warning Identity Fails {
+    GlassRefused = "SP-8003" "break-glass.refused" Warning Identity Fails "1.11" {
         /// `glass`.
         identity: String,
         /// The address it came from.
@@ -907,7 +907,7 @@ events! {
         reason: String,
     }
     /// One envelope opened two emergencies, on brokers that could not see each other. One of the two knew a code that it should not have.
-    GlassBrokenTwice = "SP-8004" "break-glass.opened-twice" Alert Process Spools {
+    GlassBrokenTwice = "SP-8004" "break-glass.opened-twice" Alert Process Spools "1.5, 2.1 RE 3" {
         /// The envelope.
         envelope: i64,
         /// The opening that was entered first.
@@ -916,14 +916,14 @@ events! {
         second: String,
     }
     /// An envelope that had been revoked opened an emergency on a broker that could not know of it.
-    GlassBrokenRevoked = "SP-8005" "break-glass.opened-revoked" Alert Process Spools {
+    GlassBrokenRevoked = "SP-8005" "break-glass.opened-revoked" Alert Process Spools "1.5, 2.1 RE 3" {
         /// The envelope.
         envelope: i64,
         /// The opening.
         opening: String,
     }
     /// Somebody else has looked at an emergency, and says what they think of it.
-    GlassReviewed = "SP-8006" "break-glass.reviewed" Notice Process Fails {
+    GlassReviewed = "SP-8006" "break-glass.reviewed" Notice Process Fails "2.1 RE 3" {
         /// The opening.
         opening: String,
         /// `justified` or `unjustified`.
@@ -932,7 +932,7 @@ events! {
         note: String,
     }
     /// Nobody has looked at an emergency in time. Written once a day for as long as that is so.
-    GlassReviewOverdue = "SP-8007" "break-glass.review-overdue" Alert Process Fails {
+    GlassReviewOverdue = "SP-8007" "break-glass.review-overdue" Alert Process Fails "2.1 RE 3" {
         /// The opening.
         opening: String,
         /// The break-glass section.
@@ -943,7 +943,7 @@ events! {
 
     /// An envelope was spent on a broker that was cut off before its opening was on record. Nobody was let in by it, and it opens nothing any
     /// more; but somebody had typed its code and a reason. Found at the next start of that broker.
-    GlassCutOff = "SP-8008" "break-glass.cut-off" Alert Process Spools {
+    GlassCutOff = "SP-8008" "break-glass.cut-off" Alert Process Spools "2.1 RE 3" {
         /// The envelope.
         envelope: i64,
         /// The name that the opening would have had.
@@ -953,7 +953,7 @@ events! {
     }
 
     /// An envelope was sealed: its code was printed once, and is kept nowhere.
-    EnvelopeSealed = "SP-8101" "envelope.sealed" Notice Process Fails {
+    EnvelopeSealed = "SP-8101" "envelope.sealed" Notice Process Fails "1.5, 2.1 RE 3" {
         /// `glass`: under this name the chain keeps what happens to envelopes.
         identity: String,
         /// Its number.
@@ -966,7 +966,7 @@ events! {
         expires_at: Option<Timestamp>,
     }
     /// An envelope opens nothing any more.
-    EnvelopeRevoked = "SP-8102" "envelope.revoked" Notice Process Fails {
+    EnvelopeRevoked = "SP-8102" "envelope.revoked" Notice Process Fails "1.5, 2.1 RE 3" {
         /// `glass`.
         identity: String,
         /// Its number.
@@ -975,7 +975,7 @@ events! {
         reason: String,
     }
     /// When an envelope opens nothing more was set anew.
-    EnvelopeExpires = "SP-8103" "envelope.expires" Notice Process Fails {
+    EnvelopeExpires = "SP-8103" "envelope.expires" Notice Process Fails "1.5, 2.1 RE 3" {
         /// `glass`.
         identity: String,
         /// Its number.
@@ -985,7 +985,7 @@ events! {
     }
 
     /// Somebody tries many different things in a short time: looks for what there is. Told when the number is met, and at each doubling of it.
-    ScanDetected = "SP-9001" "detection.scan" Alert Process Spools {
+    ScanDetected = "SP-9001" "detection.scan" Alert Process Spools "6.2" {
         /// Who, where it is one person's doing.
         identity: Option<String>,
         /// From where, where it is one source's doing.
@@ -1001,7 +1001,7 @@ events! {
     }
     /// Somebody does one thing again and again, faster than people work or devices are polled. Told when the number is met, and at each doubling
     /// of it.
-    StormDetected = "SP-9002" "detection.storm" Warning Process Spools {
+    StormDetected = "SP-9002" "detection.storm" Warning Process Spools "6.2, 7.1" {
         /// Who.
         identity: Option<String>,
         /// From where, where that is known.
@@ -1014,7 +1014,7 @@ events! {
         within: u64,
     }
     /// Wrong passwords, codes or envelopes come again and again. Told when the number is met, and at each doubling of it.
-    GuessingDetected = "SP-9003" "detection.guessing" Alert Process Spools {
+    GuessingDetected = "SP-9003" "detection.guessing" Alert Process Spools "1.11, 6.2" {
         /// The name that is claimed, where all of them are under one name.
         identity: Option<String>,
         /// Where they come from, where all of them come from one source.
@@ -1028,7 +1028,7 @@ events! {
     }
     /// A first factor of one person is right again and again, and no second one follows: somebody else has their key or password, or wears them
     /// down with questions to confirm. Told when the number is met, and at each doubling of it.
-    FactorAloneDetected = "SP-9004" "detection.factor-alone" Alert Process Spools {
+    FactorAloneDetected = "SP-9004" "detection.factor-alone" Alert Process Spools "1.11, 6.2" {
         /// Whose.
         identity: String,
         /// How often within the window.
@@ -1039,7 +1039,7 @@ events! {
         sources: Vec<String>,
     }
     /// One person has live sessions from two networks that are not one place. Told once a day for the same two networks.
-    TwoPlacesDetected = "SP-9005" "detection.two-places" Alert Process Spools {
+    TwoPlacesDetected = "SP-9005" "detection.two-places" Alert Process Spools "2.7, 6.2" {
         /// Who.
         identity: String,
         /// From where the later session comes.
@@ -1054,7 +1054,7 @@ events! {
         other_broker: String,
     }
     /// Somebody changes something, or can, at an hour of the week at which they have not before. Told once a day for a person.
-    UnusualHourDetected = "SP-9006" "detection.unusual-hour" Warning Process Spools {
+    UnusualHourDetected = "SP-9006" "detection.unusual-hour" Warning Process Spools "6.2" {
         /// Who.
         identity: String,
         /// The session.
@@ -1082,6 +1082,44 @@ mod tests {
             assert!(kind.name.split_once('.').is_some_and(|(noun, verb)| !noun.is_empty() && !verb.is_empty()));
             assert!(codes.insert(kind.code), "{} twice", kind.code);
             assert!(names.insert(kind.name), "{} twice", kind.name);
+        }
+    }
+
+    /// `2.1`, or `2.1 RE 3`: of the seven foundational requirements.
+    fn is_requirement(text: &str) -> bool {
+        let (number, enhancement) = text.split_once(" RE ").unwrap_or((text, "1"));
+        let Some((foundational, system)) = number.split_once('.') else { return false };
+        let within = |text: &str, most: u8| text.parse::<u8>().is_ok_and(|number| (1..=most).contains(&number));
+        within(foundational, 7) && within(system, 13) && within(enhancement, 4)
+    }
+
+    #[test]
+    fn every_event_is_evidence_for_a_requirement_that_the_page_for_assessors_has() {
+        let page = include_str!("../../../docs/requirements.md");
+        // The first column of its first table: `SR 1.1, RE 1, 2, 3: …`.
+        let rows: Vec<&str> = page.lines().filter_map(|line| line.strip_prefix("| SR ")?.split(" | ").next()).collect();
+        for kind in AuditEvent::KINDS {
+            let code = kind.code;
+            if let Some(reason) = kind.serves.strip_prefix("none: ") {
+                assert!(reason.len() > 10, "{code} says none, and not why");
+                continue;
+            }
+            assert!(
+                !kind.serves.is_empty(),
+                "{code} has no requirement: a literal behind its outage, or `none: ` and why"
+            );
+            for requirement in kind.serves.split(", ") {
+                assert!(is_requirement(requirement), "{code}: `{requirement}` is no requirement of IEC 62443-3-3");
+                let number = requirement.split(' ').next().unwrap_or_default();
+                let named = |row: &&str| {
+                    row.split(|c: char| !c.is_ascii_digit() && c != '.')
+                        .any(|word| word.trim_end_matches('.') == number)
+                };
+                assert!(rows.iter().any(|row| named(&row)), "{code}: SR {number} has no row in docs/requirements.md");
+            }
+        }
+        for wrong in ["", "none", "8.1", "2.14", "2.1 RE 5", "2", "SR 2.1", "2.1 RE"] {
+            assert!(!is_requirement(wrong), "{wrong}");
         }
     }
 

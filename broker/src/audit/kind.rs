@@ -56,6 +56,8 @@ pub struct EventKind {
     pub doer: Doer,
     /// What happens to it while the database is away.
     pub outage: Outage,
+    /// The requirements of IEC 62443-3-3 that it is evidence for, as `1.1, 2.1 RE 3`; or `none: ` and why there is none.
+    pub serves: &'static str,
     /// What it means, a line per element.
     pub meaning: &'static [&'static str],
     /// Its fields: name, type, meaning.
@@ -66,7 +68,7 @@ pub struct EventKind {
 macro_rules! events {
     ($(
         $(#[doc = $meaning:literal])+
-        $variant:ident = $code:literal $name:literal $severity:ident $doer:ident $outage:ident {
+        $variant:ident = $code:literal $name:literal $severity:ident $doer:ident $outage:ident $($serves:literal)? {
             $( #[doc = $about:literal] $field:ident : $type:ty, )*
         }
     )*) => {
@@ -89,6 +91,7 @@ macro_rules! events {
                 severity: Severity::$severity,
                 doer: Doer::$doer,
                 outage: Outage::$outage,
+                serves: concat!($($serves)?),
                 meaning: &[$($meaning),+],
                 fields: &[$( (stringify!($field), stringify!($type), $about) ),*],
             } ),*];
