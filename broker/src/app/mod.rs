@@ -26,6 +26,7 @@ use health::Ended;
 pub use presence::PresenceError;
 use presence::{Alone, Presence};
 pub use start_error::StartError;
+pub(crate) use without_database::kept;
 
 use crate::audit::AuditEvent;
 use crate::broker::Broker;

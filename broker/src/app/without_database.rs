@@ -86,7 +86,7 @@ pub(super) async fn start(config: Config, bound: Bound, away: StoreError) -> Res
 }
 
 /// What was kept, if it is as a broker wrote it.
-pub(super) fn kept(path: &Path, master: &MasterKey) -> Result<Kept, String> {
+pub(crate) fn kept(path: &Path, master: &MasterKey) -> Result<Kept, String> {
     let evidence = |kept: &Kept| evidence_key_of(&kept.secrets(), master);
     read(path, |sealed| open_snapshot(master, sealed), evidence).map_err(|error| error.to_string())
 }

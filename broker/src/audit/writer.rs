@@ -137,6 +137,7 @@ impl Writer {
             if let Some((seq, expected)) = &self.written
                 && write.audit_hash(*seq).await?.as_ref() != Some(expected)
             {
+                metrics::gauge!("sallyport_audit_chain_broken").set(1.0);
                 error!(seq, "The audit chain was rewritten: an entry of this process is gone or different");
                 let event = AuditEvent::AuditRewritten { seq: *seq, expected: expected.clone() };
                 drafts.push(self.shared.draft(&event, Timestamp::now())?);

@@ -20,7 +20,7 @@ impl Emergencies {
     /// Keeps what emergencies need on local disk, as the database has it, until `stop`.
     pub(crate) async fn keep(self: Arc<Self>, stop: CancellationToken) {
         let mut changes = self.store().changes();
-        let mut reminded = None;
+        let (begun, mut reminded) = (Instant::now(), None);
         loop {
             let now = Timestamp::now();
             match tokio::time::timeout(KEPT_WITHIN, self.refresh(now)).await {
@@ -28,10 +28,12 @@ impl Emergencies {
                 Ok(Err(error)) => counted!(warn, "What emergencies need could not be kept anew", %error),
                 Err(_) => counted!(warn, "What emergencies need could not be kept anew in time"),
             }
-            if let Some(since) = self.written_at() {
-                metrics::gauge!("sallyport_emergency_snapshot_age_seconds")
-                    .set(now.duration_since(since).as_secs_f64());
-            }
+            let age = self.written_at().map_or_else(
+                // Never since the start: it is older than that.
+                || begun.elapsed().as_secs_f64(),
+                |since| now.duration_since(since).as_secs_f64(),
+            );
+            metrics::gauge!("sallyport_emergency_snapshot_age_seconds").set(age);
             metrics::counter!("sallyport_emergency_readings_total").absolute(self.readings());
             metrics::gauge!("sallyport_emergencies_open").set(count(self.going_on().len()));
             if *self.store().available().borrow() {

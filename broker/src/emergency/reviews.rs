@@ -153,7 +153,15 @@ impl Emergencies {
             let opening = read::<ToldName>(&entry)?.opening;
             reminded.insert(opening, entry.time().unwrap_or(now));
         }
-        for emergency in Emergency::all(self.store(), now).await? {
+        let all = Emergency::all(self.store(), now).await?;
+        let count = |wanted: fn(&Review) -> bool| all.iter().filter(|emergency| wanted(&emergency.review)).count();
+        let (due, overdue) = (
+            count(|review| matches!(review, Review::Due { .. })),
+            count(|review| matches!(review, Review::Overdue { .. })),
+        );
+        metrics::gauge!("sallyport_reviews_due").set(gauged(due));
+        metrics::gauge!("sallyport_reviews_overdue").set(gauged(overdue));
+        for emergency in all {
             let Review::Overdue { since } = emergency.review else { continue };
             let lately = |at: &Timestamp| now.duration_since(*at) < DAILY;
             if reminded.get(&emergency.opening).is_none_or(|at| !lately(at)) {
@@ -190,6 +198,10 @@ pub(super) async fn is_told(store: &Store, opening: &str) -> Result<bool, Review
         }
     }
     Ok(false)
+}
+
+fn gauged(count: usize) -> f64 {
+    f64::from(u32::try_from(count).unwrap_or(u32::MAX))
 }
 
 async fn entries(store: &Store, code: &str) -> Result<Vec<AuditEntry>, ReviewsError> {

@@ -35,7 +35,11 @@ pub(super) async fn answer(
         _ => return respond(stream, "400 Bad Request", "").await,
     };
     match path.split(|byte| *byte == b'?').next().unwrap_or_default() {
-        b"/" | b"/metrics" => respond(stream, "200 OK", &figures()).await,
+        b"/" | b"/metrics" => {
+            let ready = (probes.ready)().await.is_empty();
+            metrics::gauge!("sallyport_ready").set(f64::from(u8::from(ready)));
+            respond(stream, "200 OK", &figures()).await
+        }
         b"/healthz" | b"/health" => told(stream, (probes.alive)()).await,
         b"/readyz" => told(stream, (probes.ready)().await).await,
         _ => respond(stream, "404 Not Found", "").await,

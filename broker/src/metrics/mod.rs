@@ -1,6 +1,7 @@
 //! Figures for Prometheus, on a loopback listener unless the configuration says twice that it may be otherwise.
 
 mod answer;
+mod families;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -86,7 +87,7 @@ impl MetricsServer {
         let recorder = PrometheusBuilder::new().add_global_label("broker", broker).build_recorder();
         let figures = recorder.handle();
         metrics::set_global_recorder(recorder).map_err(|_| MetricsError::Installed)?;
-        describe();
+        families::describe();
         Ok(Self { address, listener, figures })
     }
 
@@ -132,41 +133,6 @@ impl std::fmt::Debug for MetricsServer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("MetricsServer").field("address", &self.address).finish_non_exhaustive()
     }
-}
-
-fn describe() {
-    metrics::describe_gauge!("sallyport_build_info", "Always 1; the version is a label");
-    metrics::describe_gauge!("sallyport_sessions_live", "Sessions that live in this broker");
-    metrics::describe_gauge!("sallyport_connections_waiting", "Connections that have not logged in");
-    metrics::describe_counter!(
-        "sallyport_connections_turned_away_total",
-        "Connections refused before login, by reason"
-    );
-    metrics::describe_gauge!("sallyport_outbound_waiting_bytes", "Bytes that wait on disk for a receiver of events");
-    metrics::describe_counter!("sallyport_outbound_sent_total", "Events and heads of the chain sent to a receiver");
-    metrics::describe_counter!("sallyport_outbound_lost_total", "Events lost for a receiver; the chain has them");
-    metrics::describe_counter!("sallyport_outbound_failures_total", "Times that a receiver took nothing");
-    metrics::describe_counter!(
-        "sallyport_audit_not_handed_on_total",
-        "Batches of events that receivers are told of from the chain instead, in a flood"
-    );
-    metrics::describe_counter!("sallyport_detections_total", "Scans, storms, guessing and the like, by kind");
-    metrics::describe_gauge!("sallyport_database_up", "1 while the database answers");
-    metrics::describe_gauge!("sallyport_plant_version", "Version of the plant in force");
-    metrics::describe_counter!("sallyport_plant_refused_total", "Applied plants that could not be put in force");
-    metrics::describe_counter!("sallyport_clock_jumps_total", "Times the clock moved otherwise than time passed");
-    metrics::describe_counter!("sallyport_glass_broken_total", "Emergencies that were opened on this broker");
-    metrics::describe_gauge!("sallyport_emergencies_open", "Emergencies that go on on this broker");
-    metrics::describe_gauge!(
-        "sallyport_emergency_snapshot_age_seconds",
-        "Since what emergencies need was read from the database: it is read again every half minute"
-    );
-    metrics::describe_gauge!("sallyport_recording_reserve_bytes", "Room on disk that is kept for emergencies");
-    metrics::describe_gauge!(
-        "sallyport_recording_reserve_open",
-        "1 while that room is being spent, and no ordinary session can be recorded"
-    );
-    metrics::gauge!("sallyport_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
 }
 
 #[cfg(test)]

@@ -19,6 +19,12 @@ pub(super) struct Fed {
 
 impl Fed {
     pub(super) fn new(name: String, takes: Takes, queue: Arc<Queue>, reports: Reports) -> Self {
+        // There from the start, or the first would be no increase.
+        for figure in
+            ["sallyport_outbound_lost_total", "sallyport_outbound_sent_total", "sallyport_outbound_failures_total"]
+        {
+            metrics::counter!(figure, "receiver" => name.clone()).increment(0);
+        }
         Self { name, takes, queue, reports, losing: None }
     }
 

@@ -131,6 +131,7 @@ impl Follower {
     async fn chain_was_rewritten(&mut self) -> Result<(), StoreError> {
         let head = self.store.audit_head().await?;
         let Some(reached) = &mut self.progress.reached else { return Ok(()) };
+        metrics::gauge!("sallyport_audit_chain_broken").set(1.0);
         error!(
             seq = reached.seq,
             "The audit chain was rewritten: an entry that receivers were told of is gone or different"

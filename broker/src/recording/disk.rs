@@ -37,6 +37,15 @@ impl DiskLevel {
             Self::Critical => "critical",
         }
     }
+
+    fn gauged(self) -> f64 {
+        match self {
+            Self::Ok => 0.0,
+            Self::Low => 1.0,
+            Self::VeryLow => 2.0,
+            Self::Critical => 3.0,
+        }
+    }
 }
 
 /// What is known about the space for recordings.
@@ -156,6 +165,8 @@ impl SpaceWatch {
             (std::mem::replace(&mut trend.level, level), trend.per_hour())
         };
         gauge("sallyport_recording_free_bytes", free);
+        gauge("sallyport_recording_critical_bytes", self.critical);
+        metrics::gauge!("sallyport_recording_disk_level").set(level.gauged());
         gauge("sallyport_recording_fill_bytes_per_hour", per_hour);
         metrics::counter!("sallyport_recording_written_bytes_total").absolute(written);
         if before == level {

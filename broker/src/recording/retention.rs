@@ -189,6 +189,7 @@ impl Recordings {
         if std::mem::replace(&mut self.inner.reports().stopped, true) {
             return Ok(());
         }
+        metrics::gauge!("sallyport_audit_chain_broken").set(1.0);
         tracing::error!(fault = %broken, "Retention removes nothing: the audit chain does not verify");
         self.inner.audit.record(AuditEvent::RetentionStopped { fault: broken.0.clone() }).await?;
         Ok(())

@@ -24,6 +24,7 @@ mod harness;
 mod hostile;
 mod identity;
 mod isolation;
+mod metrics;
 mod modbus;
 mod outbound;
 mod portal;

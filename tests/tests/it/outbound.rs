@@ -15,13 +15,13 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 /// A broker's folder, on this machine's own network.
-struct Gate {
+pub(super) struct Gate {
     folder: TempDir,
     metrics: u16,
 }
 
 impl Gate {
-    fn new(database: Option<&str>) -> Gate {
+    pub(super) fn new(database: Option<&str>) -> Gate {
         let folder = TempDir::new().unwrap();
         let metrics = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let gate = Gate { folder, metrics };
@@ -48,13 +48,13 @@ impl Gate {
         self.path("broker/broker.toml")
     }
 
-    fn run(&self, arguments: &[&str]) -> Finished {
+    pub(super) fn run(&self, arguments: &[&str]) -> Finished {
         let mut command = Command::new(sallyport());
         command.arg("--config").arg(self.config()).args(arguments);
         finish(command, b"")
     }
 
-    fn serve(&self) -> Running {
+    pub(super) fn serve(&self) -> Running {
         let mut command = Command::new(sallyport());
         command.arg("--config").arg(self.config()).arg("serve");
         self.ready(command)
@@ -80,7 +80,7 @@ impl Gate {
         self.told().iter().filter_map(|line| line["code"].as_str().map(str::to_owned)).collect()
     }
 
-    fn ask(&self, path: &str) -> String {
+    pub(super) fn ask(&self, path: &str) -> String {
         let mut socket = TcpStream::connect(("127.0.0.1", self.metrics)).unwrap();
         write!(socket, "GET {path} HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
         let mut text = String::new();

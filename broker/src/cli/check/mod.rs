@@ -4,6 +4,7 @@ mod envelopes;
 mod look;
 mod outbound;
 mod portal;
+mod snapshot;
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -73,6 +74,7 @@ pub async fn run(context: &Context) -> Result<(), CliError> {
     findings.extend(look::own_files(config));
     findings.extend(look::master_key(config));
     findings.extend(look::database(context).await);
+    findings.extend(snapshot::look(config, Timestamp::now()));
     findings.extend(look::recordings(config));
     findings.extend(look::ports(config));
     if let Some(portal) = &config.portal {

@@ -98,7 +98,15 @@ const ARROWS: &[Arrow] = &[
     Arrow {
         from: &["detect"],
         but_not: &[],
-        never: &["crate::session", "crate::login", "crate::ssh", "crate::tcp", "crate::portal", "crate::cli", "crate::app"],
+        never: &[
+            "crate::session",
+            "crate::login",
+            "crate::ssh",
+            "crate::tcp",
+            "crate::portal",
+            "crate::cli",
+            "crate::app",
+        ],
         except: &[],
         why: "what is watched is on record; whoever is watched knows nothing of it",
     },
