@@ -785,6 +785,27 @@ events! {
         left_bytes: u64,
     }
 
+    /// `check --live` has tried on a canary what must fail, and it failed; what must succeed did.
+    LiveCheckHeld = "SP-6101" "check.held" Notice Process Fails "3.3" {
+        /// The release of the program.
+        version: String,
+        /// How many tries.
+        tried: u64,
+        /// What came of each, with the requirement that it is evidence for.
+        results: Vec<String>,
+    }
+    /// `check --live` has tried on a canary what must fail, and some of it succeeded; or what must succeed did not, so that nothing is proven.
+    LiveCheckFailed = "SP-6102" "check.failed" Alert Process Fails "3.3" {
+        /// The release of the program.
+        version: String,
+        /// How many tries.
+        tried: u64,
+        /// Those that came otherwise than they must.
+        failed: Vec<String>,
+        /// What came of each, with the requirement that it is evidence for.
+        results: Vec<String>,
+    }
+
     /// Events that waited on disk while the database was away are now in the chain.
     AuditReconciled = "SP-7001" "audit.reconciled" Warning Process Fails "2.10" {
         /// How many events entered.
@@ -1115,7 +1136,7 @@ mod tests {
                     row.split(|c: char| !c.is_ascii_digit() && c != '.')
                         .any(|word| word.trim_end_matches('.') == number)
                 };
-                assert!(rows.iter().any(|row| named(&row)), "{code}: SR {number} has no row in docs/requirements.md");
+                assert!(rows.iter().any(|row| named(row)), "{code}: SR {number} has no row in docs/requirements.md");
             }
         }
         for wrong in ["", "none", "8.1", "2.14", "2.1 RE 5", "2", "SR 2.1", "2.1 RE"] {

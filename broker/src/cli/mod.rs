@@ -63,7 +63,7 @@ pub enum Command {
     /// Run the broker until SIGTERM or Ctrl-C
     Serve(serve::Serve),
     /// Say whether configuration, database, keys, plant, disk, ports and clock hold
-    Check,
+    Check(check::Check),
     /// Show what a plant file would change
     Plan(plan::Files),
     /// Put a plant file in force
@@ -161,7 +161,7 @@ async fn dispatch(command: Command, inherited: Inherited, context: &Context) -> 
     match command {
         Command::Init(arguments) => init::run(arguments, context).await,
         Command::Serve(arguments) => serve::run(arguments, inherited, context).await,
-        Command::Check => check::run(context).await,
+        Command::Check(arguments) => check::run(arguments, context).await,
         Command::Plan(files) => plan::plan(files, context).await,
         Command::Apply(arguments) => plan::apply(arguments, context).await,
         Command::Plant(command) => plant::run(command, context).await,

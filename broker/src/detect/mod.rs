@@ -166,7 +166,8 @@ impl Watcher {
             }
             Fact::Ended { session, identity, writes } => {
                 // One that was over before anybody looked at it while it lived.
-                if !self.looked_at.remove(session) && writes.is_some_and(|writes| writes > 0) {
+                let unseen = !self.looked_at.remove(session);
+                if unseen && writes.is_some_and(|writes| writes > 0) {
                     self.acted(Acted { session, identity, asset: "", at }).await;
                 }
             }

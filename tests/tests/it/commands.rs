@@ -1,8 +1,9 @@
 //! The administrator's command line: exit codes, where the configuration comes from, `--json` everywhere.
 
 use std::process::Command;
+use std::time::Duration;
 
-use sallyport_tests::{Place, Plant, Setup, finish, sallyport};
+use sallyport_tests::{Place, Plant, Setup, finish, finish_within, sallyport};
 
 #[test]
 fn exit_codes_say_whose_fault_it_is() {
@@ -34,6 +35,30 @@ fn exit_codes_say_whose_fault_it_is() {
     let refused = finish(serve, b"");
     assert_eq!(refused.code(), 78);
     assert!(refused.stderr.contains("colour"), "{refused}");
+}
+
+#[test]
+fn a_self_test_is_on_record_with_what_it_proves_and_leaves_nothing() {
+    let plant = Setup::standard().lay_out();
+    plant.person("alice");
+    let temporary = plant.folder().join("temporary");
+    std::fs::create_dir(&temporary).unwrap();
+    let mut check = plant.command(&["check", "--live", "--json"]);
+    check.env("TMPDIR", &temporary);
+    let checked = finish_within(Duration::from_secs(120), check, b"").ok();
+    let tried: Vec<serde_json::Value> = serde_json::from_str(&checked).unwrap();
+    assert!(tried.len() >= 19 && tried.iter().all(|tried| tried["held"] == true), "{checked}");
+    assert!(tried.iter().any(|tried| tried["must"] == "fail" && tried["serves"] == "1.1 RE 2"), "{checked}");
+    assert_eq!(std::fs::read_dir(&temporary).unwrap().count(), 0);
+    let told: Vec<_> = plant.audit().into_iter().filter(|entry| entry["event"]["event"] == "check.held").collect();
+    assert_eq!((told.len(), &told[0]["code"]), (1, &"SP-6101".into()));
+    assert_eq!(told[0]["event"]["results"].as_array().unwrap().len(), tried.len());
+    // Nothing of the canary is in the plant's own chain, and the chain is whole.
+    assert!(!plant.audit().iter().any(|entry| entry["identity"] == "canary"));
+    plant.sallyport(&["audit", "verify"]).ok();
+    // What cannot be put on record is not tried.
+    std::fs::remove_file(plant.folder().join("broker/master.key")).unwrap();
+    plant.sallyport(&["check", "--live"]).refused();
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! `sallyport check`: does everything hold that a broker needs? Each line says ok, warn or fail, and how to mend it.
 
 mod envelopes;
+mod live;
 mod look;
 mod outbound;
 mod portal;
@@ -66,8 +67,20 @@ impl Row for Finding {
     }
 }
 
-/// Looks at everything; fails when one thing does.
-pub async fn run(context: &Context) -> Result<(), CliError> {
+/// `sallyport check`
+#[derive(Debug, clap::Args)]
+pub struct Check {
+    /// Try, on a canary that goes with this command, what must fail, and put on record what came of it
+    #[arg(long)]
+    live: bool,
+}
+
+/// Looks at everything, or tries it; fails when one thing does.
+pub async fn run(Check { live }: Check, context: &Context) -> Result<(), CliError> {
+    if live { live::run(context).await } else { look_at_everything(context).await }
+}
+
+async fn look_at_everything(context: &Context) -> Result<(), CliError> {
     // Without a configuration there is nothing to look at: that is its own error, with its own exit code.
     let config = context.config()?;
     let mut findings = vec![Finding::ok("configuration", config.path.display().to_string())];
