@@ -14,7 +14,8 @@ use super::rules::Rules;
 use super::values::Values;
 use crate::{Cause, Journal, Kind, Malformed, Now, Outbound, Phase, ProtocolFilter, Side, Verdict};
 
-/// How long a denial waits for the answers to what was asked before it, in milliseconds.
+/// For how long a request that is not answered holds back the denial of a later one under the same transaction identifier, in
+/// milliseconds from when it was asked itself: the client could take the denial for its answer.
 pub const DENIAL_PATIENCE: u64 = 1_000;
 /// How long the asset has to answer, in milliseconds. What comes later was not asked for.
 pub const ANSWER_PATIENCE: u64 = 30_000;
@@ -87,17 +88,19 @@ impl ProtocolFilter for Filter {
     }
 
     fn deadline(&self) -> Option<u64> {
-        if self.ended { None } else { self.flight.slots().iter().map(due).min() }
+        if self.ended { None } else { (0..self.flight.slots().len()).filter_map(|index| self.due(index)).min() }
     }
 
     fn tick(&mut self, now: Now, out: &mut Outbound, _journal: &mut dyn Journal<Self>) {
         if self.ended {
             return;
         }
-        while let Some(index) = self.flight.position(|slot| due(slot) <= now.monotonic_ms) {
+        let over = |filter: &Self| {
+            (0..filter.flight.slots().len()).find(|index| filter.due(*index).is_some_and(|due| due <= now.monotonic_ms))
+        };
+        while let Some(index) = over(self) {
             self.settle(index, out);
         }
-        self.send_denials(out);
     }
 
     fn replace_rules(&mut self, rules: Arc<Rules>) {
@@ -154,7 +157,7 @@ impl Filter {
                 Adu::encode(transaction, unit, &mut out.to_server, |out| request.encode(out));
             }
             let slot = Slot::new(number, now.monotonic_ms, state, frame);
-            self.launch(slot, out);
+            self.launch(slot, now, out);
         }
         Ok(bytes.len() - rest.len())
     }
@@ -197,7 +200,7 @@ impl Filter {
             Adu::encode(transaction, unit, &mut out.to_client, |out| response.encode(out));
             flight.overtake(index);
             flight.remove(index);
-            self.send_denials(out);
+            self.send_denials(now, out);
         }
     }
 
@@ -207,24 +210,39 @@ impl Filter {
     }
 
     /// Puts a judged request in flight. If it is full, one that need not be answered makes room.
-    fn launch(&mut self, slot: Slot, out: &mut Outbound) {
+    fn launch(&mut self, slot: Slot, now: Now, out: &mut Outbound) {
         if self.flight.is_full()
             && let Some(index) = self.flight.position(|slot| slot.state == State::Unanswered)
         {
             self.settle(index, out);
         }
         self.flight.push(slot);
-        self.send_denials(out);
+        self.send_denials(now, out);
     }
 
     /// Sends denials that nothing asked before them holds back any more.
-    fn send_denials(&mut self, out: &mut Outbound) {
-        while let Some(index) = self.flight.position(|slot| slot.state != State::Unanswered) {
-            match self.flight.slots().get(index).map(|slot| slot.state) {
-                Some(State::Denied(_)) => self.settle(index, out),
-                Some(State::Asked | State::Unanswered) | None => return,
+    fn send_denials(&mut self, now: Now, out: &mut Outbound) {
+        let mut index = 0;
+        while let Some(slot) = self.flight.slots().get(index) {
+            let denied = matches!(slot.state, State::Denied(_));
+            if denied && self.due(index).is_some_and(|due| due <= now.monotonic_ms) {
+                self.settle(index, out);
+            } else {
+                index += 1;
             }
         }
+    }
+
+    /// When a slot has waited long enough. A denial waits for what was asked before it under the same transaction identifier, for as
+    /// long as a client may still expect that answer first: any other it can tell apart.
+    fn due(&self, index: usize) -> Option<u64> {
+        let slot = self.flight.slots().get(index)?;
+        Some(match slot.state {
+            State::Denied(_) => {
+                self.flight.held_since(index).map_or(slot.since, |since| since.saturating_add(DENIAL_PATIENCE))
+            }
+            State::Asked | State::Unanswered => slot.since.saturating_add(ANSWER_PATIENCE),
+        })
     }
 
     /// Ends the wait of a slot: a denial is sent, and of what was to be written nothing is known.
@@ -239,14 +257,6 @@ impl Filter {
             Adu::encode(transaction, unit, &mut out.to_client, |out| denial.encode(out));
         }
     }
-}
-
-/// When a slot has waited long enough.
-fn due(slot: &Slot) -> u64 {
-    slot.since.saturating_add(match slot.state {
-        State::Denied(_) => DENIAL_PATIENCE,
-        State::Asked | State::Unanswered => ANSWER_PATIENCE,
-    })
 }
 
 /// The exception with which a denial says why.

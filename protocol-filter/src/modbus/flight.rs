@@ -53,6 +53,11 @@ impl Slot {
         Some((adu, Request::decode(adu.pdu).ok()?))
     }
 
+    /// Its transaction identifier: the first two bytes of every frame.
+    fn transaction(&self) -> [u8; 2] {
+        [self.frame[0], self.frame[1]]
+    }
+
     /// The points that it writes, if the asset got it.
     pub(super) fn writes(&self) -> Option<(u8, Part<'_>)> {
         if matches!(self.state, State::Denied(_)) {
@@ -99,6 +104,15 @@ impl Flight {
     /// The first slot in a state for which `is` holds.
     pub(super) fn position(&self, is: impl Fn(&Slot) -> bool) -> Option<usize> {
         self.slots.iter().position(is)
+    }
+
+    /// When the last request was asked whose answer a client could take that of the slot at an index for: one before it, under the same
+    /// transaction identifier, that the asset has yet to answer.
+    pub(super) fn held_since(&self, index: usize) -> Option<u64> {
+        let slot = self.slots.get(index)?;
+        let before = self.slots.iter().take(index);
+        let meant = |other: &&Slot| other.state == State::Asked && other.transaction() == slot.transaction();
+        before.filter(meant).map(|other| other.since).max()
     }
 
     /// Everything asked before the slot at an index was overtaken by its answer.

@@ -15,6 +15,8 @@ pub struct Function {
 
 /// The function of diagnostics on the line.
 pub(super) const DIAGNOSTICS: u8 = 8;
+/// The function that writes registers and reads others.
+pub(super) const READ_WRITE: u8 = 23;
 /// The function that carries other protocols.
 pub(super) const ENCAPSULATED: u8 = 43;
 /// The MEI type that asks for the device's identification.

@@ -1,7 +1,7 @@
 //! A request against the rules. Pure: what was before is asked of a [`Past`].
 
 use super::address::{Span, Table};
-use super::function::Function;
+use super::function::{Function, READ_WRITE};
 use super::parts::{Change, Part};
 use super::request::{Fault, Request};
 use super::rules::{Limits, Points, Rule, Rules};
@@ -97,7 +97,11 @@ impl Case<'_, '_> {
                 Fault::Address => Cause::Address,
                 Fault::Value => Cause::Value,
             };
-            return Verdict::Deny { rule: PROTOCOL, cause };
+            // What a device would say of a value is nobody's to know who may not use the function at all.
+            return match rules.mode {
+                Mode::Enforce if !self.is_known(rules) => Verdict::Deny { rule: &rules.name, cause: Cause::Function },
+                Mode::Enforce | Mode::Observe => Verdict::Deny { rule: PROTOCOL, cause },
+            };
         }
         let mut parts = self.request.parts().peekable();
         let mut stands = Stand { reach: Reach::Function, rule: &rules.name };
@@ -116,6 +120,13 @@ impl Case<'_, '_> {
             (Some(cause), Mode::Observe) => Verdict::WouldDeny { rule, cause },
             (Some(cause), Mode::Enforce) => Verdict::Deny { rule, cause },
         }
+    }
+
+    /// Is some rule about the function, for each thing that it does?
+    fn is_known(&self, rules: &Rules) -> bool {
+        let function = self.request.function();
+        let known = |kind| rules.rules.iter().any(|rule| fits(rule, function, kind, self.request.is_opaque()));
+        known(function.kind()) && (function.code != READ_WRITE || known(Kind::Read))
     }
 
     /// Stands at the first point that no rule allows; if there is none, at the first.

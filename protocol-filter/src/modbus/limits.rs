@@ -41,6 +41,7 @@ impl Request<'_> {
                     .or_else(|| wrap(read_address, usize::from(read_quantity)))
                     .or_else(|| wrap(write_address, words.len()))
             }
+            Request::Miscounted { .. } => Some(Fault::Value),
             Request::DeviceId { code, .. } => value((1..=4).contains(&code)),
             Request::WriteRegister { .. }
             | Request::ExceptionStatus

@@ -74,6 +74,7 @@ impl<'a> Request<'a> {
             | Request::ReadFile(_)
             | Request::WriteFile(_)
             | Request::DeviceId { .. }
+            | Request::Miscounted { .. }
             | Request::Opaque { .. } => [None, None],
         };
         parts.into_iter().flatten()

@@ -95,6 +95,14 @@ pub enum Request<'a> {
         /// From which object on.
         object: u8,
     },
+    /// Functions 15, 16 and 23 with a byte count that is that of the data but not that of the stated quantity: whole as a frame, and
+    /// nothing to any device.
+    Miscounted {
+        /// Its code.
+        code: u8,
+        /// The rest of the PDU.
+        data: &'a [u8],
+    },
     /// A function that is not decoded.
     Opaque {
         /// Its code.
@@ -204,7 +212,7 @@ impl<'a> Request<'a> {
             }
             Request::ReadFifo { address } => put(out, &[address]),
             Request::DeviceId { code, object } => out.extend_from_slice(&[DEVICE_ID, code, object]),
-            Request::Opaque { data, .. } => out.extend_from_slice(data),
+            Request::Miscounted { data, .. } | Request::Opaque { data, .. } => out.extend_from_slice(data),
         }
     }
 
@@ -232,7 +240,7 @@ impl<'a> Request<'a> {
             Request::Opaque { code: DIAGNOSTICS, data: &[s1, s2, ..] } => {
                 Function::with_sub(DIAGNOSTICS, u16::from_be_bytes([s1, s2]))
             }
-            Request::Opaque { code, .. } => Function::new(code),
+            Request::Miscounted { code, .. } | Request::Opaque { code, .. } => Function::new(code),
         }
     }
 
@@ -240,7 +248,13 @@ impl<'a> Request<'a> {
     /// to hold them.
     #[must_use]
     pub const fn is_told_by_bytes_alone(&self) -> bool {
-        matches!(self, Request::Opaque { .. } | Request::Diagnostics { .. } | Request::WriteFile { .. })
+        matches!(
+            self,
+            Request::Opaque { .. }
+                | Request::Miscounted { .. }
+                | Request::Diagnostics { .. }
+                | Request::WriteFile { .. }
+        )
     }
 
     /// Is it passed on without being understood?
@@ -293,7 +307,7 @@ fn write_coils(body: &[u8]) -> Result<Request<'_>, &'static str> {
     let (&[a1, a2, q1, q2], bytes) = counted(body)?;
     let quantity = u16::from_be_bytes([q1, q2]);
     if bytes.len() != usize::from(quantity.div_ceil(8)) {
-        return Err(BYTE_COUNT);
+        return Ok(Request::Miscounted { code: 15, data: body });
     }
     Ok(Request::WriteCoils { address: u16::from_be_bytes([a1, a2]), bits: Bits { bytes, quantity } })
 }
@@ -301,7 +315,7 @@ fn write_coils(body: &[u8]) -> Result<Request<'_>, &'static str> {
 fn write_registers(body: &[u8]) -> Result<Request<'_>, &'static str> {
     let (&[a1, a2, q1, q2], data) = counted(body)?;
     if data.len() != 2 * usize::from(u16::from_be_bytes([q1, q2])) {
-        return Err(BYTE_COUNT);
+        return Ok(Request::Miscounted { code: 16, data: body });
     }
     Ok(Request::WriteRegisters { address: u16::from_be_bytes([a1, a2]), words: Words(data) })
 }
@@ -309,7 +323,7 @@ fn write_registers(body: &[u8]) -> Result<Request<'_>, &'static str> {
 fn read_write(body: &[u8]) -> Result<Request<'_>, &'static str> {
     let (&[a1, a2, q1, q2, b1, b2, n1, n2], data) = counted(body)?;
     if data.len() != 2 * usize::from(u16::from_be_bytes([n1, n2])) {
-        return Err(BYTE_COUNT);
+        return Ok(Request::Miscounted { code: 23, data: body });
     }
     Ok(Request::ReadWrite {
         read_address: u16::from_be_bytes([a1, a2]),

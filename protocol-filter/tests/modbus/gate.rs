@@ -22,15 +22,16 @@ fn a_read_passes_a_write_is_denied_and_the_next_read_passes() {
 }
 
 #[test]
-fn a_denial_waits_for_what_was_asked_before_it_and_not_forever() {
+fn a_denial_waits_for_what_was_asked_before_it_under_its_identifier_and_not_forever() {
     let mut line = Line::new(Rules::read_only());
+    // Under one identifier: a client could take the denial for the answer to what it asked before.
     line.ask(1, 1, "03 0000 0001");
-    assert_eq!(line.ask(2, 1, "06 0064 0640"), Sent::default());
+    assert_eq!(line.ask(1, 1, "06 0064 0640"), Sent::default());
     let answered = line.answer(1, 1, "03 02 0005");
-    assert_eq!(answered.client, "0001000000050103020005000200000003018601");
+    assert_eq!(answered.client, "0001000000050103020005000100000003018601");
     line.ask(3, 1, "03 0000 0001");
-    line.ask(4, 1, "06 0064 0640");
+    line.ask(3, 1, "06 0064 0640");
     assert_eq!(line.pass(999), Sent::default());
-    assert_eq!(line.pass(1).client, "000400000003018601");
+    assert_eq!(line.pass(1).client, "000300000003018601");
     assert_eq!(line.answer(3, 1, "03 02 0005").client, "0003000000050103020005");
 }

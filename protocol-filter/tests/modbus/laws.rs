@@ -6,9 +6,9 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use sallyport_protocol_filter::modbus::{
-    Adu, Function, Limits, Mode, Points, Request, Response, Rule, Rules, Seen, Table, Units,
+    Adu, Function, Limits, Mode, PROTOCOL, Points, Request, Response, Rule, Rules, Seen, Table, Units,
 };
-use sallyport_protocol_filter::{Kind, Outbound, ProtocolFilter, Side, Verdict};
+use sallyport_protocol_filter::{Cause, Kind, Outbound, ProtocolFilter, Side, Verdict};
 
 use crate::plant::{Line, frame, hex, to_hex};
 use crate::vectors::EXCHANGES;
@@ -311,6 +311,11 @@ proptest! {
         let (enforced, observed) = (judge(Mode::Enforce), judge(Mode::Observe));
         let expected = match enforced.0 {
             "deny" if request.fault().is_none() => ("would-deny", enforced.1, enforced.2),
+            // Who may not use the function at all is told no more than that.
+            "deny" if enforced.2 == Some(Cause::Function) => {
+                prop_assert_eq!((observed.0, &*observed.1), ("deny", PROTOCOL));
+                observed.clone()
+            }
             _ => enforced,
         };
         prop_assert_eq!(observed, expected);

@@ -26,10 +26,49 @@ fn an_answer_that_nobody_asked_for_ends_the_connection() {
 fn nothing_is_sent_after_malformed_bytes_not_even_a_denial_that_waits() {
     let mut line = Line::new(Rules::read_only());
     line.ask(1, 1, "03 0000 0001");
-    line.ask(2, 1, "06 0000 0001");
+    assert_eq!(line.ask(1, 1, "06 0000 0001"), Sent::default(), "it waits");
     malformed(&mut line, Side::Client, &hex("0003 0007 0006"));
     assert_eq!(line.filter.deadline(), None);
     assert_eq!(line.pass(60_000), Sent::default());
+}
+
+/// A device drops one answer. Its client gave up on it and asked anew: what is denied now is denied now.
+#[test]
+fn a_lost_answer_holds_up_no_later_denial() {
+    let mut line = Line::new(Rules::read_only());
+    line.ask(1, 1, "03 0000 0001");
+    line.pass(600);
+    for transaction in 2..40 {
+        let denial = line.ask(transaction, 1, "06 03e8 0001").client;
+        assert_eq!(denial, format!("{transaction:04x}00000003018601"), "at once");
+        line.pass(500);
+    }
+}
+
+/// Under one identifier a client would take the denial for what it asked before; so that waits, counted from when that was asked.
+#[test]
+fn a_denial_under_an_identifier_in_use_waits_its_turn() {
+    let mut line = Line::new(Rules::read_only());
+    line.ask(1, 1, "03 0000 0001");
+    line.pass(400);
+    line.ask(0, 1, "03 0000 0001");
+    line.pass(400);
+    assert_eq!(line.ask(0, 1, "06 03e8 0001"), Sent::default());
+    assert_eq!(line.ask(0, 1, "06 03e8 0002"), Sent::default());
+    assert_eq!(line.filter.deadline(), Some(line.now.monotonic_ms + 600));
+    assert_eq!(line.pass(599), Sent::default());
+    assert_eq!(line.pass(1).client, "000000000003018601000000000003018601", "both, in turn");
+    assert_eq!(
+        line.ask(0, 1, "06 03e8 0003").client,
+        "000000000003018601",
+        "that one is lost: nothing waits for it any more"
+    );
+    line.answer(0, 1, "03 02 0001");
+    line.answer(1, 1, "03 02 0001");
+
+    line.ask(0, 1, "03 0000 0001");
+    assert_eq!(line.ask(0, 1, "06 03e8 0001"), Sent::default());
+    assert_eq!(line.answer(0, 1, "03 02 0001").client, "00000000000501030200010000000000030186 01".replace(' ', ""));
 }
 
 #[test]
