@@ -250,10 +250,11 @@ impl Tools<'_> {
     /// INVARIANT: no update is under way to the tool whose format it, the filter and the asset could read differently. A request
     /// is answered by at most one update, so that nothing is owed once as many updates have begun as were asked for; the one
     /// that has begun is in the old format. A tool that changes the format while more is owed cannot itself know in
-    /// which format that will come: it is not held (it would then read the old format as the new one) but refused.
+    /// which format that will come: it is not held (it would then read the old format as the new one) but refused. The same format
+    /// again changes nothing (libvncclient sends it before each change of encodings).
     fn set_pixel_format(&mut self, format: &[u8; PixelFormat::LENGTH]) -> Result<Expect, Reason> {
         let format = PixelFormat::decode(format)?;
-        if *self.owed > 0 {
+        if *self.owed > 0 && !self.follow.comes_in(format) {
             return Err("the pixel format was changed while an update was owed");
         }
         self.note(Kind::Session, Phase::Request, Message::SetPixelFormat(format), VIEW);

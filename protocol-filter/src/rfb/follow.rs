@@ -54,6 +54,11 @@ impl Follow {
         }
     }
 
+    /// Is the next update to begin in this format as it is?
+    pub(super) fn comes_in(&self, format: PixelFormat) -> bool {
+        self.next_format == format
+    }
+
     /// The viewer has asked for it, so that it may come.
     pub(super) fn allow(&mut self, encoding: Encoding) {
         self.encodings.insert(encoding);

@@ -43,6 +43,29 @@ fn while_an_update_is_owed_it_is_refused() {
     assert_eq!(wire.to_server, [set_pixel_format(RGB8), request(false)].concat());
 }
 
+/// libvncclient's viewers send it before each change of encodings, on a screen that stands still too.
+#[test]
+fn the_same_format_again_changes_nothing_while_an_update_is_owed() {
+    let mut wire = Wire::open(Rules::view_only());
+    wire.client(&request(true))
+        .client(&set_pixel_format(RGB32))
+        .client(&request(false))
+        .server(&row(4))
+        .server(&row(4));
+    assert_eq!(wire.malformed, None);
+    assert_eq!(wire.to_server, [request(true), set_pixel_format(RGB32), request(false)].concat());
+    assert_eq!(wire.to_client, [row(4), row(4)].concat());
+
+    // What comes next is in the format that waits for the end of an update, not in that of the update.
+    let mut wire = Wire::open(Rules::view_only());
+    let old = row(4);
+    wire.client(&request(false)).server(&old[..50]).client(&set_pixel_format(RGB8)).client(&request(true));
+    wire.client(&set_pixel_format(RGB8)).server(&old[50..]).server(&row(1));
+    assert_eq!(wire.malformed, None);
+    wire.client(&request(true)).client(&set_pixel_format(RGB32));
+    assert_eq!(wire.reason(), "the pixel format was changed while an update was owed");
+}
+
 #[test]
 fn each_request_may_be_answered_on_its_own() {
     let mut wire = Wire::open(Rules::view_only());
