@@ -8,6 +8,7 @@ use russh::{ChannelWriteHalf, client, server};
 use sallyport_policy::RecorderTrouble;
 use sallyport_session_recorder::{Budget, Direction, Kind};
 use serde_json::Value;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::context::ChannelContext;
@@ -41,6 +42,8 @@ pub(crate) struct Ends {
     pub(crate) from_asset: Received,
     /// The person's side has ended; more may come from the asset.
     pub(crate) client_ended: AtomicBool,
+    /// Told when the asset has answered something that a transfer asked.
+    pub(crate) answered: Notify,
     /// Cancelled when this channel must stop where it stands.
     pub(crate) stop: CancellationToken,
     /// How the channel ended, for its `Closed` entry.

@@ -51,12 +51,7 @@ impl Ends {
                         Traffic::Terminal => self.input(&bytes, None, &mut owed).await,
                         Traffic::Bulk => self.input(&bytes, Some(&mut budget), &mut owed).await,
                         Traffic::Sftp(_) | Traffic::Scp(_) => {
-                            let decoded = traffic.client_sent(bytes, &mut steps);
-                            let sent = self.perform_input(&mut steps, &mut owed).await;
-                            if traffic.answer_is_due() {
-                                self.from_asset.queue.push(Item::Wake);
-                            }
-                            sent.and_then(|()| decoded.map_err(Fault::from))
+                            self.decoded_input(bytes, traffic, &mut steps, &mut owed).await
                         }
                     };
                     self.unless_view_only(outcome, &mut told).await?;
@@ -97,6 +92,7 @@ impl Ends {
                         let decoded = traffic.asset_sent(bytes, &mut steps);
                         self.perform_output(&mut steps, &mut owed).await?;
                         decoded?;
+                        self.answered.notify_one();
                     } else {
                         let budget = matches!(traffic, Traffic::Bulk).then_some(&mut budgets.output);
                         self.output(Direction::Output, None, bytes, budget, &mut owed).await?;
@@ -110,6 +106,7 @@ impl Ends {
                 Some(Item::Wake) => {
                     traffic.due_answers(&mut steps);
                     self.perform_output(&mut steps, &mut owed).await?;
+                    self.answered.notify_one();
                 }
                 // A forwarded connection has no exit status to wait for.
                 Some(Item::Eof) if self.handle.is_none() || held.exited => self.to_client(self.client.eof()).await?,
@@ -188,6 +185,37 @@ impl Ends {
             Some(budget) => self.when_free(|| self.track.append_bulk(Direction::Input, bytes, budget)).await?,
         }
         self.send_to_asset(bytes, owed).await
+    }
+
+    /// Decodes, records and sends. A client that asks for more at once than may be under way waits here, and in its own window: what
+    /// it sent stays owed.
+    async fn decoded_input(
+        &self,
+        mut bytes: Bytes,
+        traffic: &Traffic,
+        steps: &mut Vec<Step>,
+        owed: &mut Owed<'_>,
+    ) -> Result<(), Fault> {
+        loop {
+            let decoded = traffic.client_sent(std::mem::take(&mut bytes), steps);
+            let sent = self.perform_input(steps, owed).await;
+            if traffic.answer_is_due() {
+                self.from_asset.queue.push(Item::Wake);
+            }
+            sent.and_then(|()| decoded.map_err(Fault::from))?;
+            if !traffic.is_full() {
+                return Ok(());
+            }
+            while traffic.is_full() {
+                tokio::select! {
+                    biased;
+                    () = self.stop.cancelled() => return Err(Fault::Ending),
+                    () = self.from_client.gone.cancelled() => return Ok(()),
+                    () = self.from_asset.gone.cancelled() => return Ok(()),
+                    () = self.answered.notified() => {}
+                }
+            }
+        }
     }
 
     async fn perform_input(&self, steps: &mut Vec<Step>, owed: &mut Owed<'_>) -> Result<(), Fault> {

@@ -18,5 +18,6 @@ pub(in crate::ssh) async fn say_and_close(channel: Option<Channel<Msg>>, sentenc
     }
 }
 
-/// The exit status of what was refused. 255 would look like a broken connection to scp and Ansible.
-const REFUSED: u32 = 1;
+/// The exit status of what the broker refused or could not reach: ssh's own for whatever kept a command from running. Any other could be
+/// the command's answer (`ssh ews-1 test -e /interlock || …` must not act because the asset is off).
+pub(super) const REFUSED: u32 = 255;

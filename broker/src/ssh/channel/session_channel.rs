@@ -7,12 +7,13 @@ use russh::{Channel, Sig, client, server};
 use sallyport_policy::ChannelKind;
 use sallyport_session_recorder::Kind;
 use serde_json::{Value, json};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::context::{ChannelContext, RefusedRequest};
 use super::ends::{Ends, Fault};
 use super::pumps::signal_name;
 use super::reader::{Drain, Received};
+use super::refusal::REFUSED;
 use super::request::ChannelRequest;
 use super::supervise::supervise;
 use super::traffic::Traffic;
@@ -45,7 +46,7 @@ pub(crate) enum ChannelAnswer {
     Success,
     /// Failure; the channel goes on.
     Failure,
-    /// Success, so that the client listens: the sentence follows on standard error, exit status 1, and the end.
+    /// Success, so that the client listens: the sentence follows on standard error, exit status 255, and the end.
     Refused,
 }
 
@@ -320,9 +321,9 @@ impl SessionChannel {
         let sentence = sentence.to_owned();
         tokio::spawn(async move {
             ends.say(&sentence).await;
-            ends.note_exit(json!({ "exit_status": 1, "refused": sentence }));
+            ends.note_exit(json!({ "exit_status": REFUSED, "refused": sentence }));
             let told = async {
-                ends.to_client(ends.client.exit_status(1)).await?;
+                ends.to_client(ends.client.exit_status(REFUSED)).await?;
                 ends.to_client(ends.client.eof()).await
             };
             if let Err(fault) = told.await {
@@ -369,6 +370,7 @@ pub(crate) fn join(
         from_client,
         from_asset,
         client_ended: AtomicBool::new(false),
+        answered: Notify::new(),
         stop,
         exit: Mutex::new(None),
     }

@@ -44,6 +44,11 @@ impl Traffic {
         }
     }
 
+    /// Is nothing more of the client to be read until more of what it asked is answered?
+    pub(crate) fn is_full(&self) -> bool {
+        matches!(self, Traffic::Sftp(sftp) if locked(sftp).is_full())
+    }
+
     pub(crate) fn answer_is_due(&self) -> bool {
         matches!(self, Traffic::Sftp(sftp) if locked(sftp).answer_is_due())
     }

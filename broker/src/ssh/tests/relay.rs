@@ -111,10 +111,10 @@ async fn what_the_terms_do_not_grant_is_refused_in_one_sentence_and_never_asked_
         assert_eq!(heard.err, format!("sallyport: {sentence}\r\n"));
         let refused = bed.refused.try_recv().unwrap();
         assert_eq!((refused.request, refused.reason), (format!("exec {command}"), sentence.to_owned()));
-        assert_eq!(heard.events, ["success", "exit 1", "eof", "close"]);
+        assert_eq!(heard.events, ["success", "exit 255", "eof", "close"]);
         assert!(bed.asset.requests.lock().unwrap().is_empty());
         assert!(bed.asset.input.lock().unwrap().is_empty());
-        assert_eq!(bed.notebook.json(Kind::Closed), [json!({ "exit_status": 1, "refused": sentence })]);
+        assert_eq!(bed.notebook.json(Kind::Closed), [json!({ "exit_status": 255, "refused": sentence })]);
     }
 }
 
@@ -127,7 +127,7 @@ async fn a_request_too_long_for_the_record_is_refused_and_the_recorder_is_sound(
     write.exec(true, command).await.unwrap();
     let heard = soon(hear(read)).await;
     assert_eq!(heard.err, "sallyport: the exec request is too long to be recorded\r\n");
-    assert_eq!(heard.events, ["success", "exit 1", "eof", "close"]);
+    assert_eq!(heard.events, ["success", "exit 255", "eof", "close"]);
     assert!(bed.asset.requests.lock().unwrap().is_empty());
     assert_eq!(bed.notebook.json(Kind::Request), [json!({ "request": "exec", "bytes": 90_000, "allowed": false })]);
     assert!(!bed.context.record.trouble.is_raised());

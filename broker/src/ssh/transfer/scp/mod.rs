@@ -1,12 +1,15 @@
 //! scp's own protocol (`scp -O`), followed for names, sizes and hashes. No input or output of its own.
 //!
 //! One side is the source and sends commands and content; the other is the sink and answers each with one response.
-//! Whether content follows a `C` line depends on the sink's response, so a source that goes on before it is malformed.
+//! Whether content follows a `C` line depends on the sink's response, so a source that goes on before it is malformed. A sink that
+//! agrees before it is asked (PuTTY's does) is taken by its word when its turn has come.
 use aws_lc_rs::digest::{Context, SHA256};
 use bytes::{Buf, Bytes};
 
 use super::{Content, FileOutcome, Malformed, Step, Store, Via, Way, hashed};
 
+/// So many responses may come before they are due.
+const MOST_EARLY: u32 = 64;
 /// Longest line; OpenSSH's sink takes 16 KiB.
 const MAX_LINE: usize = 16 * 1024;
 /// Deepest folder.
@@ -23,6 +26,8 @@ pub(crate) struct Scp {
     source: Source,
     source_line: Vec<u8>,
     sink_line: Vec<u8>,
+    /// Zero bytes of the sink that answer what the source has yet to send.
+    early: u32,
     file: Option<File>,
 }
 
@@ -65,6 +70,7 @@ impl Scp {
             source: Source::Wait(After::Line),
             source_line: Vec::new(),
             sink_line: Vec::new(),
+            early: 0,
             file: None,
         }
     }
@@ -106,6 +112,7 @@ impl Scp {
                     if let Some(line) = whole_line(&mut self.source_line, &mut bytes)? {
                         self.source = self.command(&line)?;
                         forward(line, Store::Message, steps);
+                        self.take_early(steps);
                     }
                 }
                 Source::Content(left) => {
@@ -134,8 +141,18 @@ impl Scp {
             }
             self.source = Source::Wait(After::FileEnd);
             forward(trailer, Store::Message, steps);
+            self.take_early(steps);
         }
         Ok(())
+    }
+
+    /// If the sink has agreed already to what it is asked now, that counts.
+    fn take_early(&mut self, steps: &mut Vec<Step>) {
+        if let (Source::Wait(after), Some(left)) = (&self.source, self.early.checked_sub(1)) {
+            self.early = left;
+            let after = after.clone();
+            self.source = self.responded(after, true, steps);
+        }
     }
 
     fn command(&mut self, line: &[u8]) -> Result<Source, Malformed> {
@@ -176,10 +193,16 @@ impl Scp {
 
     fn sink_sent(&mut self, mut bytes: Bytes, steps: &mut Vec<Step>) -> Result<(), Malformed> {
         while !bytes.is_empty() {
-            let Source::Wait(after) = self.source.clone() else {
-                return Err(Malformed("an scp sink answered what was not asked"));
-            };
             let good = self.sink_line.is_empty() && bytes.first() == Some(&0);
+            let Source::Wait(after) = self.source.clone() else {
+                // What it refuses it must have been asked: nobody could say what an early refusal is of.
+                if !good || self.early >= MOST_EARLY {
+                    return Err(Malformed("an scp sink answered what was not asked"));
+                }
+                self.early += 1;
+                forward(bytes.split_to(1), Store::Message, steps);
+                continue;
+            };
             let response = if good { Some(bytes.split_to(1)) } else { whole_line(&mut self.sink_line, &mut bytes)? };
             let Some(response) = response else { return Ok(()) };
             let fatal = response.first() == Some(&2);

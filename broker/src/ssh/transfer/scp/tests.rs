@@ -204,10 +204,35 @@ fn who_speaks_out_of_turn_ends_it() {
     refuse(&[('>', b"C0644 1 a\n")]);
     refuse(&[('<', b"\0"), ('>', b"C0644 1 a\n"), ('>', b"x\0")]);
     refuse(&[('<', b"\0"), ('>', b"C0644 1 a\nx\0")]);
-    refuse(&[('<', b"\0\0")]);
-    refuse(&[('<', b"\0"), ('>', b"C0644 1 a\n"), ('<', b"\0"), ('<', b"\0")]);
+    refuse(&[('<', &[0; 2 + MOST_EARLY as usize])]);
+    refuse(&[('<', b"\0\x01no\n")]);
+    refuse(&[('<', b"\0"), ('>', b"C0644 1 a\n"), ('<', b"\0"), ('<', b"\x01no\n")]);
     refuse(&[('<', b"\0"), ('>', b"\x02fatal\n"), ('>', b"C0644 1 a\n")]);
     refuse(&[('<', b"\x02fatal\n"), ('>', b"C0644 1 a\n")]);
+}
+
+/// PuTTY's sink says that it has the whole before it has read the source's word for it, and `printf '\0\0\0\0'` is a sink too.
+#[test]
+fn a_sink_may_agree_before_it_is_asked() {
+    let ahead: Words<'_> = &[('<', b"\0\0\0\0"), ('>', b"C0644 5 a.txt\nhello\0"), ('>', b"E\n")];
+    let (outcome, seen) = follow(Way::Download, "a.txt", &ahead[..2], 3);
+    assert_eq!((outcome, seen.source, seen.sink), (Ok(()), b"C0644 5 a.txt\nhello\0".to_vec(), vec![0; 4]));
+    assert_eq!(seen.files.iter().map(line).collect::<Vec<_>>(), ["download a.txt 5 complete -"]);
+    let last: Words<'_> = &[
+        ('<', b"\0"),
+        ('>', b"C0644 5 a\n"),
+        ('<', b"\0"),
+        ('>', b"hello"),
+        ('<', b"\0"),
+        ('>', b"\0"),
+        ('>', b"C0644 1 b\n"),
+        ('<', b"\0"),
+        ('>', b"x\0"),
+        ('<', b"\0"),
+    ];
+    check(Way::Download, "t", last, &["download t/a 5 complete -", "download t/b 1 complete -"]);
+    // Once what was agreed to is used up, the source waits as ever.
+    refuse(&[('<', b"\0\0"), ('>', b"C0644 1 a\nx\0"), ('>', b"C0644 1 b\n")]);
 }
 
 #[test]

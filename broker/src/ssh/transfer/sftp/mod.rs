@@ -25,6 +25,8 @@ use super::{Content, FileOutcome, Malformed, Step, Store, Via, Way};
 
 /// Requests that may be under way at once; OpenSSH's client has 64 and a few.
 const MAX_OUTSTANDING: usize = 4096;
+/// With no more than so many under way, a client that asked for too much at once is heard again.
+const HEARD_AGAIN: usize = MAX_OUTSTANDING / 4 * 3;
 /// Files and folders that may be open at once.
 const MAX_OPEN: usize = 1024;
 /// With this many requests under way the client pipelines, and a short wait for more costs it nothing.
@@ -45,6 +47,8 @@ pub(crate) struct Sftp {
     answered_greeting: bool,
     pending: VecDeque<Pending>,
     under_way: usize,
+    /// There is a whole request of the client that nothing was made of yet, since too many are under way.
+    behind: bool,
     /// Bytes in the paths of requests under way.
     paths: usize,
     open: HashMap<Vec<u8>, Open>,
@@ -62,14 +66,17 @@ impl Sftp {
             answered_greeting: false,
             pending: VecDeque::new(),
             under_way: 0,
+            behind: false,
             paths: 0,
             open: HashMap::new(),
             opened: 0,
         }
     }
 
-    /// The client's next bytes. What comes before a malformed packet still counts.
+    /// The client's next bytes. What comes before a malformed packet still counts. With too many requests under way the rest is kept:
+    /// see [`Sftp::is_full`].
     pub(crate) fn client_sent(&mut self, bytes: Bytes, steps: &mut Vec<Step>) -> Result<(), Malformed> {
+        self.behind = false;
         let Some(stream) = self.client.join(bytes)? else { return Ok(()) };
         let mut run = Run::new(&stream);
         let outcome = loop {
@@ -78,8 +85,13 @@ impl Sftp {
                 Ok(None) => break Ok(()),
                 Err(malformed) => break Err(malformed),
             };
+            if self.pending.len() >= MAX_OUTSTANDING {
+                self.behind = true;
+                break Ok(());
+            }
             match self.judge(run.packet(end), steps, &mut run) {
                 Ok(Verdict::Pass(pass)) => run.pass(end, pass, steps),
+                Ok(Verdict::Cut(length, pass)) => run.cut(end, length, pass, steps),
                 Ok(Verdict::Replace(bytes)) => {
                     run.skip(end, steps);
                     steps.push(Step::Forward(bytes, Store::Message));
@@ -104,6 +116,7 @@ impl Sftp {
             };
             match self.answered(run.packet(end), steps, &mut run) {
                 Ok(Verdict::Pass(pass)) => run.pass(end, pass, steps),
+                Ok(Verdict::Cut(length, pass)) => run.cut(end, length, pass, steps),
                 Ok(Verdict::Replace(bytes)) => {
                     run.skip(end, steps);
                     steps.push(Step::Forward(bytes, Store::Message));
@@ -118,6 +131,12 @@ impl Sftp {
         };
         self.asset.keep(run.finish(steps));
         outcome
+    }
+
+    /// Is the client to wait until more of what it asked is answered? Then nothing more of it may be read; once this is over,
+    /// [`Sftp::client_sent`] goes on with what was kept, if with no more bytes.
+    pub(crate) fn is_full(&self) -> bool {
+        self.behind && self.pending.len() > HEARD_AGAIN
     }
 
     /// Is an answer of ours next in turn?
@@ -150,7 +169,7 @@ impl Sftp {
     }
 
     fn judge(&mut self, packet: &[u8], steps: &mut Vec<Step>, run: &mut Run<'_>) -> Result<Verdict, Malformed> {
-        let (id, request) = wire::request(packet)?;
+        let wire::Read { id, request, length } = wire::request(packet)?;
         if let Request::Init(version) = request {
             if self.greeted || version < wire::VERSION {
                 return Err(Malformed("an sftp greeting that does not belong here"));
@@ -160,9 +179,6 @@ impl Sftp {
         }
         if !self.greeted {
             return Err(Malformed("an sftp request before the greeting"));
-        }
-        if self.pending.len() >= MAX_OUTSTANDING {
-            return Err(Malformed("too many sftp requests at once"));
         }
         if self.pending.iter().any(|pending| matches!(pending, Pending::Asset(asked, Some(_)) if *asked == id)) {
             return Err(Malformed("an sftp request id is in use already"));
@@ -177,7 +193,7 @@ impl Sftp {
                 self.paths += asked.paths();
                 self.pending.push_back(Pending::Asset(id, Some(asked)));
                 self.under_way += 1;
-                Ok(Verdict::Pass(pass))
+                Ok(if length < packet.len() { Verdict::Cut(length, pass) } else { Verdict::Pass(pass) })
             }
             Err(refusal) => {
                 if let Some((path, what)) = refusal.file {
@@ -393,6 +409,8 @@ impl Sftp {
 
 enum Verdict {
     Pass(Pass),
+    /// So many bytes of the packet's body pass, in a packet of their own.
+    Cut(usize, Pass),
     Replace(Bytes),
     Refuse,
 }

@@ -93,9 +93,24 @@ impl Request<'_> {
     }
 }
 
+/// A request, and what it takes of its packet.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Read<'a> {
+    pub(crate) id: u32,
+    pub(crate) request: Request<'a>,
+    /// Bytes of the packet's body that are the request. OpenSSH's server passes over what follows, and some clients send it (rclone
+    /// behind the data of a write), so it is dropped.
+    pub(crate) length: usize,
+}
+
 /// Reads one request: type byte, id, and the rest. `Init` has no id.
-pub(crate) fn request(packet: &[u8]) -> Result<(u32, Request<'_>), Malformed> {
+pub(crate) fn request(packet: &[u8]) -> Result<Read<'_>, Malformed> {
     let mut rest = Fields(packet);
+    let (id, request) = identified(&mut rest)?;
+    Ok(Read { id, request, length: packet.len() - rest.0.len() })
+}
+
+fn identified<'a>(rest: &mut Fields<'a>) -> Result<(u32, Request<'a>), Malformed> {
     let kind = rest.byte()?;
     if kind == INIT {
         // What follows the version are extensions of the client; none is passed on.
@@ -130,19 +145,18 @@ pub(crate) fn request(packet: &[u8]) -> Result<(u32, Request<'_>), Malformed> {
         12 => Request::ReadDir { handle: rest.handle()? },
         13 => Request::Change { what: "remove", path: rest.string()?, other: None },
         15 => Request::Change { what: "rmdir", path: rest.string()?, other: None },
-        18 => two_paths("rename", &mut rest)?,
-        20 => two_paths("symlink", &mut rest)?,
-        200 => return Ok((id, extended(rest)?)),
-        _ => return Ok((id, Request::Unknown)),
+        18 => two_paths("rename", rest)?,
+        20 => two_paths("symlink", rest)?,
+        200 => extended(rest)?,
+        _ => Request::Unknown,
     };
-    rest.end()?;
     Ok((id, request))
 }
 
-fn extended(mut rest: Fields<'_>) -> Result<Request<'_>, Malformed> {
-    let request = match rest.string()? {
-        b"posix-rename@openssh.com" => two_paths("rename", &mut rest)?,
-        b"hardlink@openssh.com" => two_paths("hardlink", &mut rest)?,
+fn extended<'a>(rest: &mut Fields<'a>) -> Result<Request<'a>, Malformed> {
+    Ok(match rest.string()? {
+        b"posix-rename@openssh.com" => two_paths("rename", rest)?,
+        b"hardlink@openssh.com" => two_paths("hardlink", rest)?,
         b"lsetstat@openssh.com" => {
             let path = rest.string()?;
             rest.attrs()?;
@@ -168,10 +182,8 @@ fn extended(mut rest: Fields<'_>) -> Result<Request<'_>, Malformed> {
             Request::Look
         }
         b"limits@openssh.com" => Request::Look,
-        _ => return Ok(Request::Unknown),
-    };
-    rest.end()?;
-    Ok(request)
+        _ => Request::Unknown,
+    })
 }
 
 /// The extensions that a server's VERSION may offer through us: those that `extended` knows.
@@ -264,7 +276,8 @@ pub(crate) fn status(id: u32, code: u32, message: &str) -> Bytes {
     framed(&body)
 }
 
-fn framed(body: &[u8]) -> Bytes {
+/// A packet of this body.
+pub(crate) fn framed(body: &[u8]) -> Bytes {
     let mut out = Vec::with_capacity(4 + body.len());
     put_string(&mut out, body);
     out.into()

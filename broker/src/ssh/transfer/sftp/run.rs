@@ -3,6 +3,7 @@ use aws_lc_rs::digest::{Context, SHA256};
 use bytes::Bytes;
 
 use super::super::{Passed, Step, Store, hashed};
+use super::packet::framed;
 
 /// How a packet passes.
 #[derive(Debug, Clone, Copy)]
@@ -64,6 +65,15 @@ impl<'a> Run<'a> {
         }
         self.pass = pass;
         self.at += end;
+    }
+
+    /// Lets the first `length` bytes of the body of the packet that ends `end` bytes on pass, as a packet.
+    pub(super) fn cut(&mut self, end: usize, length: usize, pass: Pass, steps: &mut Vec<Step>) {
+        let bytes = framed(self.packet(end).get(..length).unwrap_or_default());
+        self.skip(end, steps);
+        let mut alone = Run::new(&bytes);
+        alone.pass(bytes.len(), pass, steps);
+        alone.flush(steps);
     }
 
     pub(super) fn skip(&mut self, end: usize, steps: &mut Vec<Step>) {
