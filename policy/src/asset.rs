@@ -98,8 +98,39 @@ pub struct Service {
     pub port: u16,
     /// Pinned OpenSSH public key lines (ssh only). Without one, the asset is refused when somebody connects.
     pub host_keys: Vec<String>,
+    /// Which algorithms the broker may speak with it (ssh only). What is usual is not told.
+    #[serde(skip_serializing_if = "AssetAlgorithms::is_standard")]
+    pub algorithms: AssetAlgorithms,
     /// The file of the plant that names its points (modbus only).
     pub tag_list: Option<String>,
+}
+
+/// Which SSH algorithms an asset is offered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AssetAlgorithms {
+    /// Those of today.
+    #[default]
+    Standard,
+    /// Besides, what equipment of the last twenty years needs and is broken or weak: SHA-1, small groups.
+    Legacy,
+}
+
+impl AssetAlgorithms {
+    /// Every choice.
+    pub const ALL: [Self; 2] = [Self::Standard, Self::Legacy];
+
+    fn is_standard(&self) -> bool {
+        *self == Self::Standard
+    }
+
+    /// The stable word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Standard => "standard",
+            Self::Legacy => "legacy",
+        }
+    }
 }
 
 /// A protocol the broker ends.

@@ -38,7 +38,7 @@ mod window;
 mod window_rule;
 mod write_window;
 
-pub use asset::{Account, AccountAuth, Asset, Conduit, Protocol, PurdueLevel, Service, Zone};
+pub use asset::{Account, AccountAuth, Asset, AssetAlgorithms, Conduit, Protocol, PurdueLevel, Service, Zone};
 pub use break_glass::{BreakGlass, EmergencyRef};
 pub use decide::{decide, decide_again, held_permit};
 pub use decision::{Decision, Denial, DenialReason, NeedFactors, Permit, PermitRule, Unmet};

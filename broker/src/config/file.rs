@@ -124,6 +124,8 @@ pub struct Ssh {
     pub keepalive: Option<Spanned<String>>,
     /// To reach an asset and log in there.
     pub dial_timeout: Option<Spanned<String>>,
+    /// `standard` or `strict`.
+    pub algorithms: Option<Spanned<String>>,
 }
 
 /// `[recording]`

@@ -26,7 +26,7 @@ pub use outbound::{
 pub use portal::Portal;
 pub use recording::{Durability, RecordingConfig, Retention};
 pub(crate) use secrets::SYSTEMD_CREDS;
-pub use ssh::SshConfig;
+pub use ssh::{Algorithms, SshConfig};
 pub use units::{duration, size};
 
 use self::check::{Check, host_name};

@@ -36,6 +36,17 @@ pub struct SshConfig {
     pub keepalive: Duration,
     /// To reach an asset and log in there.
     pub dial_timeout: Duration,
+    /// What people's clients are offered.
+    pub algorithms: Algorithms,
+}
+
+/// Which SSH ciphers are offered to people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Algorithms {
+    /// AES-GCM, and behind it AES-CTR with HMAC-SHA-2.
+    Standard,
+    /// AES-GCM alone.
+    Strict,
 }
 
 impl Check<'_> {
@@ -65,6 +76,8 @@ impl Check<'_> {
             max_rate_per_source: self.count(ssh.max_rate_per_source, 10),
             keepalive: self.positive(ssh.keepalive, Duration::from_secs(30)),
             dial_timeout: self.positive(ssh.dial_timeout, Duration::from_secs(10)),
+            algorithms: self
+                .one_of(ssh.algorithms, &[("standard", Algorithms::Standard), ("strict", Algorithms::Strict)]),
         }
     }
 

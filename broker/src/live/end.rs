@@ -24,6 +24,11 @@ pub enum End {
     },
     /// The asset did not answer.
     AssetUnreachable,
+    /// The asset speaks SSH by algorithms that are not allowed, or does not speak it.
+    AssetNotUnderstood {
+        /// What it offered, and what is allowed.
+        reason: String,
+    },
     /// The asset showed another host key than the pinned one.
     HostKeyMismatch,
     /// The asset did not accept the account's credential.
@@ -68,6 +73,7 @@ impl End {
             End::Denied => "denied",
             End::AssetMisbehaved { .. } => "asset-misbehaved",
             End::AssetUnreachable => "asset-unreachable",
+            End::AssetNotUnderstood { .. } => "asset-not-understood",
             End::HostKeyMismatch => "host-key-mismatch",
             End::AssetRefusedLogin => "asset-refused-login",
             End::Idle => "idle",
@@ -86,7 +92,10 @@ impl End {
     #[must_use]
     pub fn detail(&self) -> &str {
         match self {
-            End::Revoked { reason } | End::Malformed { reason } | End::AssetMisbehaved { reason } => reason,
+            End::Revoked { reason }
+            | End::Malformed { reason }
+            | End::AssetMisbehaved { reason }
+            | End::AssetNotUnderstood { reason } => reason,
             End::EndedBy { actor } => actor,
             End::Isolated { zone } => zone,
             End::Left
@@ -116,6 +125,9 @@ impl End {
                 format!("{asset} tried to use the connection for itself and was cut off. Tell your administrator.")
             }
             End::AssetUnreachable => format!("{asset} does not answer. Is it switched on and on the network?"),
+            End::AssetNotUnderstood { .. } => {
+                format!("{asset} answers, but speaks no algorithm that is allowed. Tell your administrator.")
+            }
             End::HostKeyMismatch => {
                 format!("{asset} did not prove who it is; nothing was sent to it. Tell your administrator.")
             }

@@ -7,8 +7,8 @@ use std::time::Instant;
 
 use jiff::Timestamp;
 use sallyport_policy::{
-    AccountAuth, ApprovalRule, Decision, LiveSession, NeedFactors, Permit, Policy, Proof, Protocol, Request, Subject,
-    ZoneId, decide,
+    AccountAuth, ApprovalRule, AssetAlgorithms, Decision, LiveSession, NeedFactors, Permit, Policy, Proof, Protocol,
+    Request, Subject, ZoneId, decide,
 };
 
 use super::asked_for::AskedFor;
@@ -41,7 +41,7 @@ pub struct Authorized {
 #[derive(Debug)]
 pub(crate) enum Leg {
     /// It logs in over SSH, as the account.
-    Ssh { pinned: Vec<String>, auth: AccountAuth },
+    Ssh { pinned: Vec<String>, algorithms: AssetAlgorithms, auth: AccountAuth },
     /// It connects, and no more: whether one logs in over the stream, and how, is between the person and the asset.
     Stream { protocol: Protocol },
 }
@@ -256,7 +256,7 @@ impl Session<Authenticated> {
         let leg = match service.protocol {
             Protocol::Ssh => {
                 let account = asset.accounts.get(&target.account).ok_or_else(gone)?;
-                Leg::Ssh { pinned: service.host_keys.clone(), auth: account.auth }
+                Leg::Ssh { pinned: service.host_keys.clone(), algorithms: service.algorithms, auth: account.auth }
             }
             protocol @ (Protocol::Rdp | Protocol::Vnc | Protocol::Modbus | Protocol::Tcp) => Leg::Stream { protocol },
         };

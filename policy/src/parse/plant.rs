@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use super::log::{At, Log};
 use super::value::{Alone, Key, Section, Value};
 use super::{Names, host_key};
-use crate::asset::{Account, AccountAuth, Asset, Conduit, Protocol, PurdueLevel, Service, Zone};
+use crate::asset::{Account, AccountAuth, Asset, AssetAlgorithms, Conduit, Protocol, PurdueLevel, Service, Zone};
 use crate::names::{AccountName, AssetId, ServiceName, ZoneId};
 use crate::network::{Network, NetworkError};
 
@@ -207,9 +207,25 @@ fn service(log: &mut Log<'_>, key: Key<'_>, value: Value<'_>, owner: &str, names
         }
     };
     let host_keys = host_keys(log, &mut section, protocol);
+    let algorithms = algorithms(log, &mut section, protocol);
     let tag_list = take_tag_list(log, &mut section, protocol, names);
     section.finish(log);
-    Some(Service { name, protocol: protocol?, port: port?, host_keys, tag_list })
+    Some(Service { name, protocol: protocol?, port: port?, host_keys, algorithms, tag_list })
+}
+
+fn algorithms(log: &mut Log<'_>, section: &mut Section<'_>, protocol: Option<Protocol>) -> AssetAlgorithms {
+    let written = section.take_word(log, "algorithms", &AssetAlgorithms::ALL, AssetAlgorithms::as_str);
+    if written.is_some() && protocol.is_some_and(|protocol| protocol != Protocol::Ssh) {
+        log.error(section.at, format!("{} names algorithms, which ssh alone has", section.title));
+    }
+    if written == Some(AssetAlgorithms::Legacy) {
+        let message = format!(
+            "{} takes algorithms that are broken or weak (SHA-1); only where the asset knows no others",
+            section.title
+        );
+        log.warn(section.at, message);
+    }
+    written.unwrap_or_default()
 }
 
 /// The name of a CSV file that is among the plant's files.

@@ -256,6 +256,37 @@ services.modbus = {{}}
 }
 
 #[test]
+fn an_asset_is_called_legacy_by_name_and_with_a_warning() {
+    let asset = |service: &str| {
+        format!(
+            "[zone.a]\nnetworks = ['10.0.0.0/8']\n[asset.x]\nzone = 'a'\naddress = '10.0.0.1'\nservices.{service}\n"
+        )
+    };
+    check(
+        &asset("ssh = { algorithms = 'legacy', host_key = 'x' }").replace(
+            "host_key = 'x'",
+            &format!("host_key = {:?}", include_str!("../data/host_keys.pub").lines().next().unwrap()),
+        ),
+        expect![[r#"
+            accepted
+            warning: plant.toml:6:10: service `ssh` of asset `x` takes algorithms that are broken or weak (SHA-1); only where the asset knows no others
+        "#]],
+    );
+    check(
+        &asset("modbus = { algorithms = 'legacy' }"),
+        expect![[r#"
+        plant.toml:6:10: service `modbus` of asset `x` names algorithms, which ssh alone has
+    "#]],
+    );
+    check(
+        &asset("vnc = { algorithms = 'lagacy' }"),
+        expect![[r#"
+        plant.toml:6:31: `algorithms` of service `vnc` of asset `x` cannot be `lagacy`: it is one of standard, legacy; did you mean `legacy`?
+    "#]],
+    );
+}
+
+#[test]
 fn host_keys_have_the_shape_of_host_keys_and_a_private_key_is_not_repeated() {
     let key = |line: &str| {
         format!(

@@ -19,6 +19,7 @@ use crate::listen::{Dismissal, Pass, Progress, Shared, dismissed, overdue};
 use crate::logging::counted;
 use crate::session::not_for_you;
 use crate::ssh::abortable::{Abortable, Lifeline};
+use crate::ssh::algorithms::Unmatched;
 use crate::ssh::channel::flow::Flow;
 use crate::ssh::introduced::Introduced;
 use crate::ssh::lobby::Jump;
@@ -133,6 +134,11 @@ where
 fn log_end(name: impl fmt::Display, result: &Result<(), russh::Error>) {
     match result {
         Ok(()) => tracing::debug!(%name, "Connection closed"),
-        Err(error) => tracing::debug!(%name, %error, "Connection closed"),
+        Err(error) => match Unmatched::of(error) {
+            Some(Unmatched { kind, theirs, ours }) => {
+                counted!(warn, "A client has no algorithm in common with the broker", %name, kind, theirs, ours);
+            }
+            None => tracing::debug!(%name, %error, "Connection closed"),
+        },
     }
 }

@@ -99,7 +99,7 @@ impl Server {
             window_size: layer.window,
             maximum_packet_size: LARGEST_PACKET,
             event_buffer_size: 100,
-            preferred: algorithms::towards_people(),
+            preferred: algorithms::towards_people(self.broker.config.ssh.algorithms),
             // The handler counts for itself; this is only the backstop behind it.
             max_auth_attempts: 60,
             // Idle limits are the terms' matter; russh's own would cut quiet sessions.

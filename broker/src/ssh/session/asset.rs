@@ -8,13 +8,13 @@ use russh::client::{self, AuthResult, KeyboardInteractiveAuthResponse};
 use russh::keys::ssh_key::{Certificate, PrivateKey, PublicKey};
 use russh::keys::{HashAlg, PrivateKeyWithHashAlg};
 use russh::{Channel, MethodKind, SshId};
-use sallyport_policy::AccountName;
+use sallyport_policy::{AccountName, AssetAlgorithms};
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
 use super::asset_handler::{AssetHandler, Conduct};
 use crate::ssh::abortable::Abortable;
-use crate::ssh::algorithms;
+use crate::ssh::algorithms::{self, Unmatched};
 use crate::ssh::backlog::ASSET_BUFFER;
 use crate::ssh::channel::flow::Flow;
 use crate::vault::Secret;
@@ -36,6 +36,8 @@ pub(crate) enum AssetCredential {
 pub(crate) struct Peer<'a> {
     pub(crate) address: SocketAddr,
     pub(crate) pinned: &'a [PublicKey],
+    /// What it may be spoken with.
+    pub(crate) algorithms: AssetAlgorithms,
     pub(crate) account: &'a AccountName,
     /// What the connection will hold.
     pub(crate) flow: Flow,
@@ -60,6 +62,8 @@ pub(crate) enum DialError {
     NoCredential,
     #[error("the vault gave no credential: {0}")]
     Vault(String),
+    #[error("no {} in common: it offers {}; allowed are {}", .0.kind, .0.theirs, .0.ours)]
+    NothingInCommon(Unmatched),
     #[error("the SSH protocol failed: {0}")]
     Protocol(#[source] russh::Error),
 }
@@ -126,8 +130,8 @@ async fn connect(peer: Peer<'_>, credential: AssetCredential) -> Result<AssetCon
     let closed = CancellationToken::new();
     let handler = AssetHandler::new(peer.pinned.to_vec(), Arc::clone(&conduct), closed.clone().drop_guard());
     let socket = Abortable::new(peer.flow.meter(socket), conduct.cut());
-    let algorithms: Vec<_> = peer.pinned.iter().map(PublicKey::algorithm).collect();
-    let connected = client::connect_stream(config(&algorithms), socket, handler).await;
+    let pinned: Vec<_> = peer.pinned.iter().map(PublicKey::algorithm).collect();
+    let connected = client::connect_stream(config(&pinned, peer.algorithms), socket, handler).await;
     let refused_key = || conduct.wrong_key().map(|shown| DialError::HostKey { shown });
     let mut handle = connected.map_err(|error| refused_key().unwrap_or_else(|| classify(error)))?;
     log_in(&mut handle, peer.account, credential).await?;
@@ -136,6 +140,9 @@ async fn connect(peer: Peer<'_>, credential: AssetCredential) -> Result<AssetCon
 }
 
 fn classify(error: russh::Error) -> DialError {
+    if let Some(unmatched) = Unmatched::of(&error) {
+        return DialError::NothingInCommon(unmatched);
+    }
     match error {
         russh::Error::IO(error) => DialError::Unreachable(error),
         other => DialError::Protocol(other),
@@ -199,10 +206,10 @@ async fn log_in_by_password(
     }
 }
 
-fn config(pinned: &[russh::keys::Algorithm]) -> Arc<client::Config> {
+fn config(pinned: &[russh::keys::Algorithm], offered: AssetAlgorithms) -> Arc<client::Config> {
     Arc::new(client::Config {
         client_id: SshId::Standard("SSH-2.0-Sallyport".into()),
-        preferred: algorithms::towards_asset(pinned),
+        preferred: algorithms::towards_asset(pinned, offered),
         channel_buffer_size: ASSET_BUFFER,
         keepalive_interval: Some(Duration::from_secs(20)),
         keepalive_max: 3,
@@ -224,8 +231,13 @@ mod tests {
         let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let pinned = [PrivateKey::from(Ed25519Keypair::from_seed(&[7; 32])).public_key().clone()];
         let account = "operator".parse().unwrap();
-        let peer =
-            Peer { address: silent.local_addr().unwrap(), pinned: &pinned, account: &account, flow: Flow::default() };
+        let peer = Peer {
+            address: silent.local_addr().unwrap(),
+            pinned: &pinned,
+            algorithms: AssetAlgorithms::Standard,
+            account: &account,
+            flow: Flow::default(),
+        };
         let limit = Duration::from_millis(100);
         let dialled = dial(peer, AssetCredential::Password(Secret::new("x".to_owned())), limit);
         let dialled = tokio::time::timeout(Duration::from_secs(10), dialled).await.unwrap();

@@ -19,10 +19,16 @@ pub(in crate::ssh) async fn connect(
     typed: Option<Secret<String>>,
     flow: Flow,
 ) -> Result<AssetConnection, DialError> {
-    let Leg::Ssh { pinned, auth } = recorded.leg() else { return Err(DialError::NotSsh) };
+    let Leg::Ssh { pinned, algorithms, auth } = recorded.leg() else { return Err(DialError::NotSsh) };
     let pinned: Vec<PublicKey> = pinned.iter().filter_map(|line| PublicKey::from_openssh(line).ok()).collect();
     let credential = credential(recorded, *auth, typed).await?;
-    let peer = Peer { address: recorded.address(), pinned: &pinned, account: &recorded.target().account, flow };
+    let peer = Peer {
+        address: recorded.address(),
+        pinned: &pinned,
+        algorithms: *algorithms,
+        account: &recorded.target().account,
+        flow,
+    };
     asset::dial(peer, credential, recorded.broker().config.ssh.dial_timeout).await
 }
 
@@ -74,6 +80,7 @@ fn dial_end(error: &DialError) -> End {
         DialError::Unreachable(_) | DialError::TooSlow(_) | DialError::Protocol(_) | DialError::NotSsh => {
             End::AssetUnreachable
         }
+        DialError::NothingInCommon(_) => End::AssetNotUnderstood { reason: error.to_string() },
         DialError::Login | DialError::NoCredential | DialError::Vault(_) => End::AssetRefusedLogin,
     }
 }

@@ -46,7 +46,8 @@ async fn dialled() -> (AssetConnection, server::Handle) {
         let _ends_somehow = running.await;
     });
     let account = "operator".parse().unwrap();
-    let peer = Peer { address, pinned: &pinned, account: &account, flow: Flow::default() };
+    let algorithms = sallyport_policy::AssetAlgorithms::Standard;
+    let peer = Peer { address, pinned: &pinned, algorithms, account: &account, flow: Flow::default() };
     let credential = AssetCredential::Password(Secret::new("x".to_owned()));
     let asset = asset::dial(peer, credential, Duration::from_secs(10)).await.unwrap();
     (asset, soon(handles.recv()).await.unwrap())
