@@ -18,8 +18,10 @@ pub(in crate::ssh) const ASSET_BUFFER: usize = 128;
 pub(in crate::ssh) const LARGEST_PACKET: u32 = 32 * 1024;
 /// Messages that may wait. OpenSSH sends a terminal, its environment and one program.
 const MOST_MESSAGES: isize = 100;
-/// Bytes that may wait. Clients send nothing before the answer to their program's request, or little.
-const MOST_BACKLOG: isize = 64 * 1024;
+/// The longest command that a program on Linux can be given (MAX_ARG_STRLEN), so that no shell there takes a longer one.
+const LONGEST_COMMAND: isize = 128 * 1024;
+/// Bytes that may wait: a command, and besides it what a client sends before the answer to its program's request, which is little.
+const MOST_BACKLOG: isize = LONGEST_COMMAND + 64 * 1024;
 
 /// What waits on one channel. Who takes may be ahead of who counts.
 #[derive(Debug, Default)]
@@ -105,7 +107,16 @@ mod tests {
         assert_eq!(taken, 100);
         let large = Backlog::default();
         let taken = (0..1000).take_while(|_| large.add(32 * 1024).is_ok()).count();
-        assert_eq!(taken, 2);
+        assert_eq!(taken, 6);
+    }
+
+    #[test]
+    fn the_longest_command_has_room_beside_its_terminal_and_environment() {
+        let waiting = Backlog::default();
+        for _ in 0..20 {
+            assert_eq!(waiting.add(1024), Ok(()));
+        }
+        assert_eq!(waiting.add(128 * 1024), Ok(()));
     }
 
     #[tokio::test]

@@ -259,7 +259,7 @@ fn what_nobody_takes_ends_the_connection_and_not_the_brokers_memory() {
     let plant = Plant::start();
     let bob = plant.person("bob");
     // A few large packets, and so many small ones that russh's own queue would be full.
-    for (size, count) in [(32 * 1024, 4), (1, 2000)] {
+    for (size, count) in [(32 * 1024, 8), (1, 2000)] {
         from_the_office(&plant, async |handle| {
             log_in(handle, &bob, "bob").await;
             let channel = handle.channel_open_session().await.unwrap();
