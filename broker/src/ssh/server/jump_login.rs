@@ -57,7 +57,8 @@ impl JumpLogin {
         }
     }
 
-    /// `none`: the usual way in.
+    /// `none`: the usual way in. A key or password stands for it, from clients that never try it (paramiko): the outer login has proven
+    /// who it is, and neither is looked at.
     pub(in crate::ssh) async fn none(&mut self, name: &str) -> LoginAnswer {
         if !self.request(name) {
             return LoginAnswer::HangUp;
@@ -69,8 +70,13 @@ impl JumpLogin {
         }
     }
 
-    pub(in crate::ssh) fn other(&mut self, name: &str) -> LoginAnswer {
-        if self.request(name) { LoginAnswer::Reject } else { LoginAnswer::HangUp }
+    /// A key that the client would sign with: it is to do so, unless it is keyboard-interactive's turn.
+    pub(in crate::ssh) fn offered(&mut self, name: &str) -> LoginAnswer {
+        match (self.request(name), &self.state) {
+            (false, _) => LoginAnswer::HangUp,
+            (true, State::Fresh) => LoginAnswer::Accept,
+            (true, State::Admission(_) | State::Admitted(_) | State::Closed) => LoginAnswer::Reject,
+        }
     }
 
     /// keyboard-interactive, begun (`None`) or answered.

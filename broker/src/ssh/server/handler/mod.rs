@@ -89,7 +89,7 @@ impl Handler for PersonHandler {
     async fn auth_password(&mut self, user: &str, password: &str) -> Result<Auth, Error> {
         match &mut self.door {
             Door::Outer(login) => unless_cut(&self.line, login.password(user, password)).await,
-            Door::Inner(login) => inner_auth(login.other(user)),
+            Door::Inner(login) => unless_cut(&self.line, async { inner_auth(login.none(user).await) }).await,
             Door::Lobby(_) | Door::Session(_) | Door::Shut => Err(Error::Inconsistent),
         }
     }
@@ -97,7 +97,7 @@ impl Handler for PersonHandler {
     async fn auth_publickey_offered(&mut self, user: &str, offer: PublicKeyOffer<'_>) -> Result<Auth, Error> {
         match &mut self.door {
             Door::Outer(login) => unless_cut(&self.line, login.offered(user, offer.public_key, offer.algorithm)).await,
-            Door::Inner(login) => inner_auth(login.other(user)),
+            Door::Inner(login) => inner_auth(login.offered(user)),
             Door::Lobby(_) | Door::Session(_) | Door::Shut => Err(Error::Inconsistent),
         }
     }
@@ -105,7 +105,7 @@ impl Handler for PersonHandler {
     async fn auth_publickey(&mut self, user: &str, key: VerifiedPublicKey<'_>) -> Result<Auth, Error> {
         match &mut self.door {
             Door::Outer(login) => unless_cut(&self.line, login.key(user, key.public_key, key.algorithm)).await,
-            Door::Inner(login) => inner_auth(login.other(user)),
+            Door::Inner(login) => unless_cut(&self.line, async { inner_auth(login.none(user).await) }).await,
             Door::Lobby(_) | Door::Session(_) | Door::Shut => Err(Error::Inconsistent),
         }
     }
@@ -113,7 +113,7 @@ impl Handler for PersonHandler {
     async fn auth_openssh_certificate(&mut self, user: &str, certificate: &Certificate) -> Result<Auth, Error> {
         match &mut self.door {
             Door::Outer(login) => unless_cut(&self.line, login.certificate(user, certificate)).await,
-            Door::Inner(login) => inner_auth(login.other(user)),
+            Door::Inner(login) => unless_cut(&self.line, async { inner_auth(login.none(user).await) }).await,
             Door::Lobby(_) | Door::Session(_) | Door::Shut => Err(Error::Inconsistent),
         }
     }
