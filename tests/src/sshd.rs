@@ -6,6 +6,8 @@ use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rustix::process::Signal;
+
 use crate::process::{Running, eventually};
 use crate::{Network, Place};
 
@@ -27,6 +29,9 @@ impl Accounts {
     const FIRST_ID: u32 = 42_420;
     const ALL: [&str; 3] = [Self::OPERATOR, Self::KEEPER, Self::FITTER];
 }
+
+/// Behind it stand the lines that a test has added.
+const ALSO: &str = "# also\n";
 
 /// A running sshd.
 pub struct Sshd {
@@ -73,6 +78,20 @@ impl Sshd {
     /// What it logged.
     pub fn log(&self) -> String {
         self.process.log()
+    }
+
+    /// Serves by these lines of its configuration too, from the next connection on.
+    pub fn also(&self, lines: &str) {
+        let served = |log: String| log.matches("Server listening").count();
+        let before = served(self.log());
+        let path = self.folder.join("sshd_config");
+        let config = fs::read_to_string(&path).expect("a configuration for sshd");
+        let ours = config.split(ALSO).next().unwrap_or_default();
+        fs::write(&path, format!("{ours}{ALSO}{lines}\n")).expect("a configuration for sshd");
+        self.process.signal(Signal::HUP);
+        eventually("sshd serves by the new lines", Duration::from_secs(10), || {
+            (served(self.log()) > before).then_some(())
+        });
     }
 
     /// The home of an account.

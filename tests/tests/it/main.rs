@@ -6,6 +6,7 @@ mod brokers;
 mod browser;
 mod bulk;
 mod certificates;
+mod clients;
 mod commands;
 mod crash;
 mod demo;
