@@ -1136,7 +1136,7 @@ mod tests {
                     row.split(|c: char| !c.is_ascii_digit() && c != '.')
                         .any(|word| word.trim_end_matches('.') == number)
                 };
-                assert!(rows.iter().any(|row| named(row)), "{code}: SR {number} has no row in docs/requirements.md");
+                assert!(rows.iter().any(named), "{code}: SR {number} has no row in docs/requirements.md");
             }
         }
         for wrong in ["", "none", "8.1", "2.14", "2.1 RE 5", "2", "SR 2.1", "2.1 RE"] {

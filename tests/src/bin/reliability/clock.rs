@@ -40,7 +40,7 @@ pub(crate) fn run(options: &Options) -> Vec<Figure> {
         clock.set("+0d");
         // The windows that a jump closes are those that are open by the clock it jumps to.
         eventually("the jump back is on record", Duration::from_secs(30), || {
-            (site.events("SP-6003").len() % 2 == 0).then_some(())
+            site.events("SP-6003").len().is_multiple_of(2).then_some(())
         });
         let windows = site.plant.json(&["window", "list"]).as_array().map_or(0, Vec::len);
         figures.push(Figure::exactly(
