@@ -56,6 +56,11 @@ impl Recorded {
         &self.authorized.target
     }
 
+    /// Whether it belongs to an emergency.
+    pub(crate) fn in_emergency(&self) -> bool {
+        self.registered.live().emergency.is_some()
+    }
+
     pub(crate) fn terms(&self) -> &Terms {
         &self.authorized.permit.terms
     }

@@ -53,6 +53,7 @@ async fn credential(
                 identity: recorded.subject().identity.as_str(),
                 session: recorded.id(),
                 extensions: &extensions,
+                at_any_time: recorded.in_emergency(),
             };
             let (key, certificate) = vault
                 .asset_login(&login, recorded.broker().now())
