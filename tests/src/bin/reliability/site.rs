@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sallyport_tests::{Peer, Person, Plant, Postgres, Second, Setup, eventually, finish};
+use sallyport_tests::{Peer, Person, Plant, Postgres, Second, Setup, eventually, finish_within};
 use serde_json::Value;
 
 use crate::controller::Controller;
@@ -95,7 +95,8 @@ impl Site {
         for folder in self.folders() {
             let mut command = std::process::Command::new(sallyport_tests::sallyport());
             command.arg("--config").arg(folder.join("broker.toml")).args(arguments);
-            let finished = finish(command, b"");
+            // All recordings of an hour are read.
+            let finished = finish_within(Duration::from_secs(1800), command, b"");
             if !finished.status.success() {
                 wrong.push_str(&finished.to_string());
             }
