@@ -241,9 +241,9 @@ fn outside_its_window_a_grant_gives_nothing_and_at_its_end_it_cuts() {
     alice.take_lease("ews-1");
     let standard = plant.plant_file();
     let with_window = |when: &str| {
-        let grant = "assets = [\"tag:engineering\"]\nservices = [\"ssh\"]\naccounts = [\"operator\"]\nlease = \"1h\"\n";
+        let grant = "services = [\"ssh\"]\naccounts = [\"operator\"]\nlease = \"1h\"\nterms = { ";
         assert!(standard.contains(grant));
-        standard.replacen(grant, &format!("{grant}when = {when}\n"), 1)
+        standard.replacen(grant, &format!("when = {when}\n{grant}on_end = \"end\", "), 1)
     };
     let clock = |after: Duration| {
         let then = jiff::Timestamp::now() + jiff::SignedDuration::try_from(after).unwrap();
