@@ -4,7 +4,7 @@
 //! nothing to attack even where a peer lacks strict key exchange. Behind it stands AES-CTR with HMAC-SHA-2, for clients without GCM
 //! (dropbear, paramiko before 3, curl) and for assets that may be old: encrypt-then-MAC first, where a message that Terrapin removes
 //! shifts the key stream and the next one is rubbish; then the plain form, which counts messages in its MAC and is not touched by it.
-//! Strict towards people leaves AES-GCM alone.
+//! Strict towards people leaves AES-GCM alone, and so is what a client gets that has it (see `proposal`).
 
 use std::borrow::Cow;
 

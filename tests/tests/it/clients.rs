@@ -71,6 +71,22 @@ fn a_client_without_gcm_gets_in_unless_the_broker_is_strict_and_then_the_log_say
     assert!(line.contains("aes128-ctr") && line.contains("aes256-gcm@openssh.com"), "{line}");
 }
 
+/// Debian's ssh names AES-CTR first, and the client's order counts: a byte would cost the broker twice what it costs with GCM.
+#[test]
+fn a_client_that_has_gcm_gets_it_whatever_it_names_first() {
+    let plant = Plant::start();
+    let alice = plant.person("alice");
+    alice.take_lease("ews-1");
+    for form in Form::BOTH {
+        for order in [&[][..], &["-c", "aes128-ctr,aes256-gcm@openssh.com"]] {
+            let ssh =
+                alice.leased_ssh(["-vv"].iter().chain(order).copied().chain([form.host("ews-1").as_str(), "true"]));
+            let chosen: Vec<_> = ssh.stderr.lines().filter(|line| line.contains("cipher: ")).collect();
+            assert!(chosen.len() >= 2 && chosen.iter().all(|line| line.contains("gcm")), "{form:?} {chosen:?} {ssh}");
+        }
+    }
+}
+
 /// Longer than what waits on a channel otherwise, and near what one argument of a program may be on Linux.
 #[test]
 fn a_first_command_of_120_kibibytes_runs() {

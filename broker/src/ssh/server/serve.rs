@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 
-use russh::server::{self, Config};
+use russh::server;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
@@ -14,20 +14,20 @@ use tokio_util::sync::CancellationToken;
 
 use super::handler::PersonHandler;
 use super::jump_login::JumpLogin;
-use super::shared::Server;
+use super::shared::{Offers, Server};
 use crate::listen::{Dismissal, Pass, Progress, Shared, dismissed, overdue};
 use crate::logging::counted;
 use crate::session::not_for_you;
 use crate::ssh::abortable::{Abortable, Lifeline};
 use crate::ssh::algorithms::Unmatched;
 use crate::ssh::channel::flow::Flow;
-use crate::ssh::introduced::Introduced;
 use crate::ssh::lobby::Jump;
 use crate::ssh::pipe;
+use crate::ssh::proposal::hear;
 
 /// A connection that is about to speak.
 struct Connection<S> {
-    config: Arc<Config>,
+    offers: Offers,
     stream: S,
     handler: PersonHandler,
     line: Lifeline,
@@ -44,8 +44,8 @@ pub(super) async fn outer(
     pass: Pass,
     stop: CancellationToken,
 ) {
-    let config = match server.outer() {
-        Ok(config) => config,
+    let offers = match server.outer() {
+        Ok(offers) => offers,
         Err(error) => return counted!(error, "No host certificate, so no connection", %error),
     };
     if let Err(error) = socket.set_nodelay(true) {
@@ -61,7 +61,7 @@ pub(super) async fn outer(
         async move { dismissed(&pass, &socket, &logged_in, begin + limits.login, &stop).await }
     };
     let (speaks_by, name) = (begin + limits.silence, peer.to_string());
-    let connection = Connection { config, stream: Shared(socket), handler, line, speaks_by, name };
+    let connection = Connection { offers, stream: Shared(socket), handler, line, speaks_by, name };
     serve(connection, dismissed, || pass.reached(Progress::Identified)).await;
 }
 
@@ -71,8 +71,8 @@ fn jump(server: Arc<Server>, jump: Jump) {
     tokio::spawn(async move {
         let Jump { asked, asset, service, session, outer, place } = jump;
         let policy = server.broker.policy.current();
-        let config = match policy.asset(&asset).map(|asset| server.inner(asset)) {
-            Some(Ok(config)) => config,
+        let offers = match policy.asset(&asset).map(|asset| server.inner(asset)) {
+            Some(Ok(offers)) => offers,
             Some(Err(error)) => {
                 tracing::error!(%error, "No host certificate, so no jump");
                 return asked.turn_away("the broker cannot answer for this asset now".to_owned()).await;
@@ -87,7 +87,7 @@ fn jump(server: Arc<Server>, jump: Jump) {
         let end = Instant::now() + login;
         let (stream, left) = pipe(asked.channel, outer);
         let logged_in = line.logged_in.clone();
-        let connection = Connection { config, stream, handler, line, speaks_by: end, name };
+        let connection = Connection { offers, stream, handler, line, speaks_by: end, name };
         serve(connection, overdue(&logged_in, &left, end), || {}).await;
         // It keeps its place until it is really over.
         drop(place);
@@ -99,12 +99,15 @@ async fn serve<S>(connection: Connection<S>, dismissed: impl Future<Output = Dis
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let Connection { config, stream, handler, line, speaks_by, name } = connection;
-    let stream = Introduced::new(line.flow.meter(stream), line.client.clone());
-    let stream = Abortable::new(stream, &line.cut);
+    let Connection { offers, stream, handler, line, speaks_by, name } = connection;
+    let running = async {
+        let (stream, proposal) = hear(stream, &line.client).await?;
+        let stream = Abortable::new(line.flow.meter(stream), &line.cut);
+        server::run_stream(offers.to(proposal), stream, handler).await
+    };
     let mut dismissed = pin!(dismissed);
     let running = tokio::select! {
-        running = tokio::time::timeout_at(speaks_by, server::run_stream(config, stream, handler)) => running,
+        running = tokio::time::timeout_at(speaks_by, running) => running,
         Dismissal { reason, .. } = &mut dismissed => return tracing::debug!(name, reason, "Dismissed before a word"),
     };
     let Ok(Ok(mut running)) = running else {

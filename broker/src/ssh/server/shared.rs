@@ -10,11 +10,13 @@ use russh::{MethodKind, MethodSet, SshId};
 use sallyport_policy::Asset;
 
 use crate::broker::Broker;
+use crate::config::Algorithms;
 use crate::login::Entrance;
 use crate::ssh::algorithms;
 use crate::ssh::backlog::{CHANNEL_BUFFER, LARGEST_PACKET};
 use crate::ssh::channel::flow::{WINDOW, WINDOW_WITHIN};
 use crate::ssh::lobby::Lobbies;
+use crate::ssh::proposal::{IDENTIFICATION, Proposal};
 use crate::vault::SignError;
 
 /// A host certificate is signed anew after this long; it is valid for a day.
@@ -35,7 +37,25 @@ struct Made {
     at: Instant,
     /// What its certificate is for.
     names: Vec<String>,
-    config: Arc<Config>,
+    offers: Offers,
+}
+
+/// What is offered to a client, by what it proposes.
+#[derive(Clone)]
+pub(super) struct Offers {
+    /// AES-GCM alone.
+    gcm: Arc<Config>,
+    /// All that the configuration allows.
+    every: Arc<Config>,
+}
+
+impl Offers {
+    pub(super) fn to(&self, proposal: Proposal) -> Arc<Config> {
+        match proposal {
+            Proposal::Gcm => Arc::clone(&self.gcm),
+            Proposal::Other => Arc::clone(&self.every),
+        }
+    }
 }
 
 /// How a connection stands: on a socket, or within a channel of another.
@@ -57,7 +77,7 @@ impl Server {
     }
 
     /// For the broker's own port.
-    pub(in crate::ssh) fn outer(&self) -> Result<Arc<Config>, SignError> {
+    pub(super) fn outer(&self) -> Result<Offers, SignError> {
         let methods = [MethodKind::PublicKey, MethodKind::Password];
         self.config(
             "",
@@ -68,28 +88,22 @@ impl Server {
     }
 
     /// For the inner login of a jump: the broker answers in the asset's name, by a certificate of its host CA.
-    pub(in crate::ssh) fn inner(&self, asset: &Asset) -> Result<Arc<Config>, SignError> {
+    pub(super) fn inner(&self, asset: &Asset) -> Result<Offers, SignError> {
         let names = [asset.id.to_string(), asset.address.to_string()];
         let methods = [MethodKind::None, MethodKind::KeyboardInteractive];
         // The outer connection's keepalives find a dead client; a second layer would only cost.
         self.config(asset.id.as_str(), &names, &methods, Layer { keepalive: None, window: WINDOW_WITHIN })
     }
 
-    fn config(
-        &self,
-        key: &str,
-        names: &[String],
-        methods: &[MethodKind],
-        layer: Layer,
-    ) -> Result<Arc<Config>, SignError> {
+    fn config(&self, key: &str, names: &[String], methods: &[MethodKind], layer: Layer) -> Result<Offers, SignError> {
         let mut configs = self.configs.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(made) = configs.get(key).filter(|made| made.at.elapsed() < RENEW && made.names == names) {
-            return Ok(Arc::clone(&made.config));
+            return Ok(made.offers.clone());
         }
         let vault = &self.broker.vault;
         let certificate = vault.host_certificate(names, self.broker.now())?;
-        let config = Arc::new(Config {
-            server_id: SshId::Standard("SSH-2.0-Sallyport".into()),
+        let config = |offered| Config {
+            server_id: SshId::Standard(IDENTIFICATION.into()),
             methods: MethodSet::from(methods),
             auth_rejection_time: REJECTION,
             auth_rejection_time_initial: Some(Duration::ZERO),
@@ -99,7 +113,7 @@ impl Server {
             window_size: layer.window,
             maximum_packet_size: LARGEST_PACKET,
             event_buffer_size: 100,
-            preferred: algorithms::towards_people(self.broker.config.ssh.algorithms),
+            preferred: algorithms::towards_people(offered),
             // The handler counts for itself; this is only the backstop behind it.
             max_auth_attempts: 60,
             // Idle limits are the terms' matter; russh's own would cut quiet sessions.
@@ -108,9 +122,11 @@ impl Server {
             keepalive_max: 3,
             nodelay: true,
             ..Config::default()
-        });
-        let made = Made { at: Instant::now(), names: names.to_vec(), config: Arc::clone(&config) };
+        };
+        let (gcm, every) = (config(Algorithms::Strict), config(self.broker.config.ssh.algorithms));
+        let offers = Offers { gcm: Arc::new(gcm), every: Arc::new(every) };
+        let made = Made { at: Instant::now(), names: names.to_vec(), offers: offers.clone() };
         configs.insert(key.to_owned(), made);
-        Ok(config)
+        Ok(offers)
     }
 }
