@@ -1,12 +1,11 @@
-//! Host certificates, kept while they are good.
+//! Host certificates, kept for those who come next.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use jiff::Timestamp;
 use ssh_key::certificate::Certificate;
 
-use super::certificate::{SignError, host_certificate_is_due};
+use super::certificate::SignError;
 
 /// Certificates by the names in them.
 #[derive(Debug, Default)]
@@ -19,12 +18,10 @@ impl HostCertificates {
     pub(super) fn certificate(
         &self,
         principals: &[String],
-        now: Timestamp,
         sign: impl FnOnce() -> Result<Certificate, SignError>,
     ) -> Result<Arc<Certificate>, SignError> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(certificate) = kept.get(principals).filter(|certificate| !host_certificate_is_due(certificate, now))
-        {
+        if let Some(certificate) = kept.get(principals) {
             return Ok(Arc::clone(certificate));
         }
         let certificate = Arc::new(sign()?);

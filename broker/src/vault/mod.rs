@@ -212,10 +212,10 @@ impl Vault {
     }
 
     /// The certificate of the host key for the names under which it answers: the broker's own, or an asset's name and
-    /// addresses. Kept, and signed anew before it ends: ask for it at every connection.
-    pub fn host_certificate(&self, principals: &[String], now: Timestamp) -> Result<Arc<Certificate>, SignError> {
-        self.inner.host_certificates.certificate(principals, now, || {
-            certificate::host_certificate(&self.inner.host_ca, self.inner.host_key.public_key(), principals, now)
+    /// addresses. It does not end.
+    pub fn host_certificate(&self, principals: &[String]) -> Result<Arc<Certificate>, SignError> {
+        self.inner.host_certificates.certificate(principals, || {
+            certificate::host_certificate(&self.inner.host_ca, self.inner.host_key.public_key(), principals)
         })
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use russh::keys::ssh_key::Certificate;
 use russh::server::Config;
@@ -19,8 +19,6 @@ use crate::ssh::lobby::Lobbies;
 use crate::ssh::proposal::{IDENTIFICATION, Proposal};
 use crate::vault::SignError;
 
-/// A host certificate is signed anew after this long; it is valid for a day.
-const RENEW: Duration = Duration::from_secs(3600);
 /// Every refusal takes this long, whatever its reason, counted from the request. OpenSSH's first `none` is free.
 const REJECTION: Duration = Duration::from_millis(300);
 
@@ -34,7 +32,6 @@ pub(in crate::ssh) struct Server {
 
 /// What is kept for a while for those who come next.
 struct Made {
-    at: Instant,
     /// What its certificate is for.
     names: Vec<String>,
     offers: Offers,
@@ -97,11 +94,11 @@ impl Server {
 
     fn config(&self, key: &str, names: &[String], methods: &[MethodKind], layer: Layer) -> Result<Offers, SignError> {
         let mut configs = self.configs.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(made) = configs.get(key).filter(|made| made.at.elapsed() < RENEW && made.names == names) {
+        if let Some(made) = configs.get(key).filter(|made| made.names == names) {
             return Ok(made.offers.clone());
         }
         let vault = &self.broker.vault;
-        let certificate = vault.host_certificate(names, self.broker.now())?;
+        let certificate = vault.host_certificate(names)?;
         let config = |offered| Config {
             server_id: SshId::Standard(IDENTIFICATION.into()),
             methods: MethodSet::from(methods),
@@ -125,7 +122,7 @@ impl Server {
         };
         let (gcm, every) = (config(Algorithms::Strict), config(self.broker.config.ssh.algorithms));
         let offers = Offers { gcm: Arc::new(gcm), every: Arc::new(every) };
-        let made = Made { at: Instant::now(), names: names.to_vec(), offers: offers.clone() };
+        let made = Made { names: names.to_vec(), offers: offers.clone() };
         configs.insert(key.to_owned(), made);
         Ok(offers)
     }
