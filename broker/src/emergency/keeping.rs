@@ -19,7 +19,7 @@ const KEPT_WITHIN: Duration = Duration::from_secs(10);
 impl Emergencies {
     /// Keeps what emergencies need on local disk, as the database has it, until `stop`.
     pub(crate) async fn keep(self: Arc<Self>, stop: CancellationToken) {
-        let mut changes = self.store().changes();
+        let (mut changes, mut available) = (self.store().changes(), self.store().available());
         let (begun, mut reminded) = (Instant::now(), None);
         loop {
             let now = Timestamp::now();
@@ -54,6 +54,8 @@ impl Emergencies {
             tokio::select! {
                 () = stop.cancelled() => return,
                 changed = changes.changed() => if changed.is_err() { return },
+                // What was opened without the database is entered, and a double use found, as soon as it is back.
+                changed = available.changed() => if changed.is_err() { return },
                 () = tokio::time::sleep(LOOK_ANYWAY) => {}
             }
         }
