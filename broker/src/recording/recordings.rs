@@ -224,7 +224,12 @@ impl Recordings {
                 Arc::clone(&inner.disk),
                 Claim::new(&inner.reserve, urgency),
             )?;
-            Recorder::start(sink, &header, &inner.keys, now)
+            // Nothing of the session is in it, and no event will ever name it.
+            Recorder::start(sink, &header, &inner.keys, now).inspect_err(|_| {
+                if let Err(error) = path.remove(&inner.config.dir) {
+                    tracing::warn!(session = header.session, %error, "The file of a recording that never began could not be removed");
+                }
+            })
         })?;
         let row = NewRecording {
             session: header.session.clone(),

@@ -334,6 +334,9 @@ async fn a_disk_that_is_full_before_the_session_refuses_it() {
     let recordings = desk.open();
     desk.disk.leave_room(100);
     assert!(desk.try_start(&recordings, 1).await.is_err());
+    let days = std::fs::read_dir(&desk.config.dir).unwrap().map(|entry| entry.unwrap().path());
+    let left: Vec<_> = days.filter(|path| path.is_dir()).flat_map(|day| std::fs::read_dir(day).unwrap()).collect();
+    assert!(left.is_empty(), "a file without a header: {left:?}");
     let mut desk = desk;
     drop(recordings);
     desk.config.critical_below = u64::MAX;
