@@ -2,6 +2,7 @@
 //! systemd. The machine's own folders are covered for its time.
 
 use std::fs;
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
@@ -23,6 +24,36 @@ fn the_page_leads_to_a_service_whose_administrator_stays_in_charge() {
     command.current_dir(folder.path()).env_remove("SALLYPORT_CONFIG").env_remove("CREDENTIALS_DIRECTORY");
     let said = finish_within(Duration::from_secs(90), command, b"").ok();
     assert!(said.ends_with("all of it\n"), "{said}");
+}
+
+/// Nothing in them that systemd would pass over with a line in its journal.
+#[test]
+fn systemd_takes_every_word_of_the_units() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut units = Vec::new();
+    for entry in fs::read_dir(repository().join("deploy")).unwrap() {
+        let path = entry.unwrap().path();
+        let kind = path.extension().and_then(|kind| kind.to_str()).unwrap_or_default();
+        if ["service", "socket", "timer"].contains(&kind) {
+            let here = folder.path().join(path.file_name().unwrap());
+            // The program that it starts need not be installed on this machine.
+            fs::write(&here, fs::read_to_string(&path).unwrap().replace("/usr/local/bin/sallyport", "/bin/true"))
+                .unwrap();
+            units.push(here);
+        }
+    }
+    assert_eq!(units.len(), 4, "{units:?}");
+    let verified = |units: &[PathBuf]| {
+        let mut command = Command::new("systemd-analyze");
+        command.args(["verify", "--man=no", "--recursive-errors=no"]).args(units);
+        finish_within(Duration::from_secs(60), command, b"")
+    };
+    let said = verified(&units);
+    assert!(said.status.success() && said.stderr.is_empty(), "{said}");
+
+    let wrong = fs::read_to_string(&units[0]).unwrap().replace("[Unit]", "[Unit]\nDescriptoin=x");
+    fs::write(&units[0], wrong).unwrap();
+    assert!(verified(&units).stderr.contains("Descriptoin"), "a word that systemd does not know is heard of");
 }
 
 const SCRIPT: &str = r#"
