@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
-use sallyport_session_recorder::{Entry, Kind, Reader, identities};
+use sallyport_session_recorder::{Entry, Fault, FaultKind, Kind, ReadError, Reader, identities};
 use serde_json::Value;
 
 use crate::Plant;
@@ -34,13 +34,30 @@ impl Evidence {
     /// One file.
     #[track_caller]
     pub fn read(path: &Path, key: &Path) -> Evidence {
+        Evidence::read_until(path, key, |_| false)
+    }
+
+    /// One file of which a power failure may have left no more than a beginning: what stands behind it is no block (a broker cuts
+    /// that off before it seals the file). Anything else that is wrong with it is a fault, as in [`Evidence::read`].
+    #[track_caller]
+    pub fn read_what_is_left(path: &Path, key: &Path) -> Evidence {
+        Evidence::read_until(path, key, |fault| fault.kind == FaultKind::Frame)
+    }
+
+    #[track_caller]
+    fn read_until(path: &Path, key: &Path, is_the_end: impl Fn(&Fault) -> bool) -> Evidence {
         let key = identities(&fs::read_to_string(key).expect("the auditor's key")).expect("an age identity");
         let file = BufReader::new(File::open(path).expect("a recording"));
         let mut reader = Reader::open(file, &key, None).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         let session = reader.header().session.clone();
         let mut entries = Vec::new();
-        while let Some(entry) = reader.next_entry().unwrap_or_else(|error| panic!("{}: {error}", path.display())) {
-            entries.push(entry);
+        loop {
+            match reader.next_entry() {
+                Ok(Some(entry)) => entries.push(entry),
+                Ok(None) => break,
+                Err(ReadError::Fault(fault)) if is_the_end(&fault) => break,
+                Err(error) => panic!("{}: {error}", path.display()),
+            }
         }
         Evidence { session, entries }
     }

@@ -60,10 +60,10 @@ fn of_another_plant() -> Vec<String> {
 }
 
 fn refused(what: &str, finished: &Finished) -> Figure {
-    // Not the notice before a login, nor what is said of the answers that were not given.
+    // What is said first, but for the notice before a login; later it is of answers that were not given, or of the reason typed as a code.
     let passed_over = ["This system is", "nothing was typed"];
     let told = |line: &&str| line.ends_with('.') && !passed_over.iter().any(|text| line.contains(text));
-    let said = finished.stderr.lines().rfind(told).unwrap_or_default().trim().to_owned();
+    let said = finished.stderr.lines().find(told).unwrap_or_default().trim().to_owned();
     let held = !finished.status.success() && finished.text().is_empty();
     Figure::holds(&format!("{what} opens nothing"), held, said)
 }

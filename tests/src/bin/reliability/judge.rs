@@ -36,7 +36,14 @@ impl Recorded {
     /// Reads every recording below a folder.
     pub(crate) fn add(&mut self, folder: &Path, key: &Path) {
         for path in recordings(folder) {
-            self.add_one(&path, key);
+            self.add_one(&path, key, Evidence::read);
+        }
+    }
+
+    /// The same of a disk that has lost what was not written to it yet.
+    pub(crate) fn add_what_is_left(&mut self, folder: &Path, key: &Path) {
+        for path in recordings(folder) {
+            self.add_one(&path, key, Evidence::read_what_is_left);
         }
     }
 
@@ -53,12 +60,12 @@ impl Recorded {
         self.not_begun
     }
 
-    fn add_one(&mut self, path: &Path, key: &Path) {
+    fn add_one(&mut self, path: &Path, key: &Path, read: fn(&Path, &Path) -> Evidence) {
         if !Evidence::is_begun(path, key) {
             self.not_begun += 1;
             return;
         }
-        let evidence = Evidence::read(path, key);
+        let evidence = read(path, key);
         let input = evidence.content(Track::Input);
         let name = input.split(|byte| *byte == b':').next().and_then(|name| std::str::from_utf8(name).ok());
         if let Some(name) = name.filter(|name| name.starts_with('t') && name.len() < 8) {

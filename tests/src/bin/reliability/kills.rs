@@ -122,7 +122,7 @@ fn power_cut(options: &Options, durability: &str, most: Duration) -> Figure {
     site.plant.broker().kill();
     let ended = load.end();
     let mut recorded = Recorded::default();
-    recorded.add(&disk, &site.plant.auditor_key());
+    recorded.add_what_is_left(&disk, &site.plant.auditor_key());
     let (lost, of) = ended
         .iter()
         .filter(|each| each.kind == Kind::Terminal)
