@@ -265,7 +265,7 @@ mod tests {
         for size in [1, 7, 22, 23, 24, whole.len()] {
             let pieces: Vec<&[u8]> = whole.chunks(size).collect();
             let (client, proposal, read) = heard(&pieces).await;
-            assert_eq!((client.as_str(), proposal), ("SSH-2.0-OpenSSH_9.2p1".into(), Proposal::Gcm), "{size}");
+            assert_eq!((client.as_str(), proposal), ("SSH-2.0-OpenSSH_9.2p1", Proposal::Gcm), "{size}");
             assert_eq!(read, whole, "{size}");
         }
     }
