@@ -332,7 +332,7 @@ impl Plant {
     /// The audit trail, as `audit list --json` has it.
     #[track_caller]
     pub fn audit(&self) -> Vec<Value> {
-        self.json(&["audit", "list"]).as_array().expect("a list").clone()
+        self.json(&["audit", "list", "--limit", "1000000"]).as_array().expect("a list").clone()
     }
 
     /// The SQLite file, unless this plant is on PostgreSQL.

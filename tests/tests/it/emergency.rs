@@ -341,7 +341,11 @@ fn without_the_database_it_opens_and_everything_enters_when_it_is_back() {
     alice.take_lease("ews-1");
     glass.plant.settle();
     postgres.crash();
-    alice.leased_ssh(["ews-1.direct", "echo in"]).refused();
+    until("whoever comes is told", || {
+        let refused = alice.leased_ssh(["ews-1.direct", "echo in"]);
+        let refused = refused.refused();
+        refused.contains("The broker does not reach its database") && refused.contains("ssh glass@")
+    });
     let begun = Instant::now();
     assert_eq!(glass.jump(&sealed[0].1, "ews-1", "echo in").ok(), "in\n");
     assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());

@@ -8,6 +8,7 @@
 mod handler;
 mod jump_login;
 mod listener;
+mod notice;
 mod outer_login;
 mod serve;
 mod shared;

@@ -180,7 +180,7 @@ fn is_refused(finished: &sallyport_tests::Finished) -> bool {
 
 /// What the broker said.
 fn sentence(stderr: &str) -> String {
-    stderr.lines().rfind(|line| line.ends_with('.') && line.contains(' ')).unwrap_or_default().trim().to_owned()
+    stderr.lines().find(|line| line.contains("database")).unwrap_or_default().trim().to_owned()
 }
 
 /// Somebody's sftp that stays open, and puts one small file after the other.

@@ -12,6 +12,7 @@ use russh::server::{
 use russh::{Channel, ChannelId, ChannelOpenFailure, MethodKind, MethodSet, Pty, Sig};
 
 use super::jump_login::{JumpLogin, LoginAnswer};
+use super::notice::before_login;
 use super::outer_login::{OuterLogin, ask};
 use super::shared::Server;
 use crate::listen::Pass;
@@ -72,10 +73,8 @@ impl Handler for PersonHandler {
     type Error = Error;
 
     async fn authentication_banner(&mut self) -> Result<Option<String>, Error> {
-        let greeting = self.server.broker.greetings.now();
-        let notice = &greeting.notice;
         let outer = matches!(self.door, Door::Outer(_));
-        Ok((outer && !notice.is_empty()).then(|| format!("{}\n", notice.trim_end())))
+        Ok(outer.then(|| before_login(&self.server.broker)).flatten())
     }
 
     async fn auth_none(&mut self, user: &str) -> Result<Auth, Error> {
