@@ -12,7 +12,7 @@ use sallyport_policy::{FactorKind, IdentityId};
 use super::invitation::Invitation;
 use super::password::{Passwords, check_strength};
 use super::second::recovery;
-use super::{KeyLineError, NewPasskey, PasswordError, WeakPassword, key};
+use super::{Identities, KeyLineError, NewPasskey, PasswordError, WeakPassword, key};
 use crate::audit::{Audit, AuditError, AuditEvent, Prepared};
 use crate::store::envelopes::GLASS;
 use crate::store::factors::{KeyRow, NewTotp};
@@ -270,15 +270,16 @@ impl Admin {
         self.finish(write, self.audit.prepare(&event)?).await
     }
 
-    /// Takes a passkey from its owner, who asks for it: never their last second factor.
+    /// Takes a passkey from its owner, who asks for it: never their last second factor that would still be accepted.
     pub async fn remove_own_passkey(
         &self,
+        identities: &Identities,
         identity: &IdentityId,
         credential: &str,
         now: Timestamp,
     ) -> Result<(), AdminError> {
         let mut write = self.store.begin_write().await?;
-        if !write.has_another_factor(identity.as_str(), credential).await? {
+        if !write.has_another_factor(identity.as_str(), credential, |row| identities.counts(row)).await? {
             return Err(AdminError::LastFactor);
         }
         if !write.remove_passkey(identity.as_str(), credential, &self.by, now).await? {

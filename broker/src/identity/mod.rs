@@ -40,7 +40,7 @@ pub use first_factor::{Claim, Verified};
 pub use invitation::Invitation;
 pub use key::{KeyFault, KeyLineError, factor_of, fingerprint, parse_line};
 pub use multi_factor::{GrantedLease, LeaseId, MultiFactor};
-pub use own::{OwnAuthenticator, OwnFactors};
+pub use own::{OwnAuthenticator, OwnFactors, OwnPasskey};
 pub use password::{PasswordError, WeakPassword, check_strength};
 pub use refused::Refused;
 pub use relying_party::{RelyingPartyError, RelyingPartySettings};

@@ -140,6 +140,13 @@ impl Identities {
         Ok(!self.that_count(party, identity).await?.is_empty())
     }
 
+    /// Whether this passkey would be accepted here, by the configuration as it is now.
+    #[must_use]
+    pub(super) fn counts(&self, row: &PasskeyRow) -> bool {
+        let party = self.inner.relying_party.as_ref();
+        party.is_some_and(|party| parsed(row).is_ok_and(|passkey| party.takes(&passkey)))
+    }
+
     /// Begins to enrol a passkey: what the browser is asked, as JSON, and what waits for its answer.
     pub async fn begin_enrolment(
         &self,

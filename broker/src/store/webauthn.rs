@@ -134,8 +134,14 @@ impl Write {
         Ok(done.rows_affected() == 1)
     }
 
-    /// Whether an identity has another second factor than this passkey. Holds for the rest of this write.
-    pub async fn has_another_factor(&mut self, identity: &str, credential: &str) -> Result<bool, StoreError> {
+    /// Whether an identity has another second factor than this passkey: an authenticator, or another passkey of those that `count`.
+    /// Holds for the rest of this write.
+    pub async fn has_another_factor(
+        &mut self,
+        identity: &str,
+        credential: &str,
+        counts: impl Fn(&PasskeyRow) -> bool,
+    ) -> Result<bool, StoreError> {
         self.row_mac().await?;
         if self.totp_to_change(identity).await?.is_some() {
             return Ok(true);
@@ -148,7 +154,7 @@ impl Write {
         .fetch_all(&mut **self)
         .await?;
         for row in rows {
-            if self.fault_of(&row).await?.is_none() {
+            if self.fault_of(&row).await?.is_none() && counts(&PasskeyRow::try_from(row)?) {
                 return Ok(true);
             }
         }

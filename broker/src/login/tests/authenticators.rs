@@ -10,10 +10,12 @@ use sallyport_policy::IdentityId;
 use webauthn_rs::prelude::WebauthnError;
 
 use super::bed::{Bed, PASSWORD};
+use crate::identity::admin::AdminError;
 use crate::identity::tests::maker::Maker;
 use crate::identity::tests::soft_key::SoftKey;
 use crate::identity::{
-    CertificateRules, Claim, Identities, NewPasskey, Offer, Refused, RelyingPartySettings, Settings, Verified,
+    CertificateRules, Claim, Identities, NewPasskey, Offer, OwnPasskey, Refused, RelyingPartySettings, Settings,
+    Verified,
 };
 use crate::vault::Secret;
 
@@ -37,6 +39,16 @@ impl Bed {
         let (options, enrolling) = identities.begin_enrolment(identity, "", now).await.unwrap();
         let answer = serde_json::from_value(key.create(&options)).unwrap();
         identities.finish_enrolment(enrolling, &answer, now).await
+    }
+
+    /// The same people, where keys that verify nobody count no more.
+    fn demanding_verification(&self) -> Identities {
+        let broker = &self.entrance.broker;
+        let mut relying_party = RelyingPartySettings::from(broker.config.portal.as_ref().unwrap());
+        relying_party.unverified = false;
+        let certificates = CertificateRules::new([], []).unwrap();
+        let settings = Settings { issuer: "Plant".to_owned(), certificates, relying_party: Some(relying_party) };
+        Identities::new(broker.store.clone(), broker.vault.clone(), settings).unwrap()
     }
 
     async fn password(&self) -> Verified {
@@ -121,11 +133,7 @@ async fn once_it_is_demanded_again_a_key_that_verifies_nobody_counts_no_more() {
     bed.admin.add_passkey(&new, "plain key", None, bed.now()).await.unwrap();
     let broker = &bed.entrance.broker;
     assert!(broker.identities.has_passkey(&bed.alice).await.unwrap());
-    let mut relying_party = RelyingPartySettings::from(broker.config.portal.as_ref().unwrap());
-    relying_party.unverified = false;
-    let certificates = CertificateRules::new([], []).unwrap();
-    let settings = Settings { issuer: "Plant".to_owned(), certificates, relying_party: Some(relying_party) };
-    let strict = Identities::new(broker.store.clone(), broker.vault.clone(), settings).unwrap();
+    let strict = bed.demanding_verification();
     assert!(!strict.has_passkey(&bed.alice).await.unwrap());
     assert!(matches!(strict.begin_assertion(&bed.alice, bed.now()).await, Err(Refused::NoPasskey)));
     // A challenge of before does not help.
@@ -133,6 +141,32 @@ async fn once_it_is_demanded_again_a_key_that_verifies_nobody_counts_no_more() {
     let answer = serde_json::from_value(key.get(&options)).unwrap();
     let late = strict.finish_assertion(asserting, &answer, bed.now() + SignedDuration::from_secs(1)).await;
     assert!(matches!(late, Err(Refused::WebAuthn(WebauthnError::UserNotVerified))), "{late:?}");
+}
+
+#[tokio::test]
+async fn nobody_keeps_a_key_alone_that_would_not_be_accepted() {
+    let bed = Bed::with(UNVERIFIED).await;
+    let (_verifying, mut plain) = (bed.passkey().await, soft_key());
+    plain.verifies = false;
+    let new = bed.make(&mut plain).await.unwrap();
+    bed.admin.add_passkey(&new, "plain key", None, bed.now()).await.unwrap();
+    bed.without_authenticator().await;
+    let (lax, strict) = (bed.entrance.broker.identities.clone(), bed.demanding_verification());
+    let own = strict.own_factors(&bed.alice).await.unwrap();
+    let counting: Vec<_> = own.passkeys.iter().map(|passkey| (passkey.name.as_str(), passkey.counts)).collect();
+    assert_eq!(counting, [("soft key", true), ("plain key", false)]);
+    let (verifying, plain) = (&own.passkeys[0], &own.passkeys[1]);
+    assert!(!own.has_another_than(verifying) && own.has_another_than(plain));
+
+    let remove = async |identities: &Identities, passkey: &OwnPasskey| {
+        bed.admin.remove_own_passkey(identities, &bed.alice, &passkey.credential, bed.now()).await
+    };
+    let last = remove(&strict, verifying).await;
+    assert!(matches!(last, Err(AdminError::LastFactor)), "{last:?}");
+    // What counts for nothing may go; and where it counts, the other one may.
+    remove(&lax, verifying).await.unwrap();
+    let last = remove(&lax, plain).await;
+    assert!(matches!(last, Err(AdminError::LastFactor)), "{last:?}");
 }
 
 #[tokio::test]

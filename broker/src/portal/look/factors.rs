@@ -46,7 +46,9 @@ pub struct Passkey {
     pub added: When,
     /// When it was used last.
     pub used: Option<When>,
-    /// Whether it may be removed: never the last second factor.
+    /// Whether it would be accepted: one that asks for no PIN need not be.
+    pub counts: bool,
+    /// Whether it may be removed: never the last second factor that counts.
     pub removable: bool,
 }
 

@@ -46,23 +46,23 @@ pub(super) async fn show(site: &Site, person: &SignedIn, status: StatusCode, pro
 
 async fn shown(site: &Site, person: &SignedIn, problem: Option<&str>) -> Result<Factors, Refused> {
     let own = site.broker().identities.own_factors(person.identity()).await?;
-    let last = own.authenticator.is_none() && own.passkeys.len() == 1;
     Ok(Factors {
         frame: frame(site, person, Place::Factors).await,
         prove: (!person.is_fresh(site)).then(|| ProveAgain {
-            key: !own.passkeys.is_empty(),
+            key: own.has_passkey(),
             code: own.authenticator.is_some(),
             problem: problem.map(str::to_owned),
         }),
         passkeys: own
             .passkeys
             .iter()
-            .map(|row| Passkey {
-                id: row.credential.clone(),
-                name: Shown::from(&row.name),
-                added: row.added_at.into(),
-                used: row.used_at.map(Into::into),
-                removable: !last,
+            .map(|passkey| Passkey {
+                id: passkey.credential.clone(),
+                name: Shown::from(&passkey.name),
+                added: passkey.added_at.into(),
+                used: passkey.used_at.map(Into::into),
+                counts: passkey.counts,
+                removable: own.has_another_than(passkey),
             })
             .collect(),
         authenticator: own
@@ -116,7 +116,10 @@ async fn passkey_remove(
         return lead_to(HERE);
     }
     let broker = site.broker();
-    match admin(&site, &person).remove_own_passkey(person.identity(), &credential, broker.now()).await {
+    match admin(&site, &person)
+        .remove_own_passkey(&broker.identities, person.identity(), &credential, broker.now())
+        .await
+    {
         // The last one stays, and the page says why.
         Ok(()) | Err(AdminError::LastFactor) => lead_to("/factors"),
         Err(error) if error.is_missing() => notice::not_found(&site),

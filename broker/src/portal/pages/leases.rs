@@ -28,7 +28,7 @@ pub(super) fn routes() -> Router<Arc<Site>> {
 /// What somebody with a passkey can open a lease for.
 pub(super) async fn choices(site: &Site, person: &SignedIn) -> Result<Option<NewLease>, Refused> {
     let own = site.broker().identities.own_factors(person.identity()).await?;
-    if own.passkeys.is_empty() {
+    if !own.has_passkey() {
         return Ok(None);
     }
     let choice = |fingerprint: &str| Choice { value: fingerprint.to_owned(), text: fingerprint.into() };

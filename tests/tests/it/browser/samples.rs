@@ -28,6 +28,7 @@ pub(super) fn pages() -> Vec<(&'static str, String)> {
         ("factors", draw(factors())),
         ("factors-empty", draw(no_factors())),
         ("factors-last", draw(last_factor())),
+        ("factors-without-pin", draw(without_pin())),
         ("factors-prove", draw(prove_again())),
         ("totp", draw(totp(true, None))),
         ("totp-wrong", draw(totp(false, Some(words::WRONG_CODE)))),
@@ -157,6 +158,7 @@ fn factors() -> Factors {
         name: name.into(),
         added: at("08:12:00").into(),
         used,
+        counts: true,
         removable,
     };
     let ssh_key = SshKey {
@@ -254,6 +256,14 @@ fn last_factor() -> Factors {
     let mut page = factors();
     page.passkeys.truncate(1);
     page.passkeys[0].removable = false;
+    Factors { authenticator: None, recovery_left: 0, ..page }
+}
+
+/// A key that asks for no PIN, where one is demanded.
+fn without_pin() -> Factors {
+    let mut page = factors();
+    page.passkeys[0].removable = false;
+    page.passkeys[1].counts = false;
     Factors { authenticator: None, recovery_left: 0, ..page }
 }
 
