@@ -20,6 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(75);
 pub struct Portal<'a> {
     plant: &'a Plant,
     source: IpAddr,
+    port: u16,
 }
 
 /// A connection to the portal, spoken TLS on.
@@ -51,14 +52,26 @@ impl Plant {
 
     /// The portal, as it is reached from another address of the office.
     pub fn portal_from(&self, source: &str) -> Portal<'_> {
-        Portal { plant: self, source: source.parse().expect("an address") }
+        Portal { plant: self, source: source.parse().expect("an address"), port: Plant::PORTAL.1 }
     }
 }
 
 impl Portal<'_> {
+    /// The same at another port, where it has one.
+    #[must_use]
+    pub fn at_port(mut self, port: u16) -> Self {
+        self.port = port;
+        self
+    }
+
+    /// What a browser says of it.
+    pub fn authority(&self) -> String {
+        format!("{}:{}", Plant::PORTAL_NAME, self.port)
+    }
+
     /// A socket, with nothing said on it.
     pub fn socket(&self) -> io::Result<TcpStream> {
-        let to: SocketAddr = format!("{}:{}", Plant::PORTAL.0, Plant::PORTAL.1).parse().expect("an address");
+        let to: SocketAddr = format!("{}:{}", Plant::PORTAL.0, self.port).parse().expect("an address");
         let connect = || {
             self.plant.network().enter(Place::Office);
             let socket = rustix::net::socket(rustix::net::AddressFamily::INET, rustix::net::SocketType::STREAM, None)?;
@@ -103,7 +116,7 @@ impl Portal<'_> {
 
     /// A request as a browser makes one, with these lines besides.
     pub fn ask(&self, method: &str, path: &str, lines: &[&str], body: &str) -> Answer {
-        let mut request = format!("{method} {path} HTTP/1.1\r\nHost: {}\r\n", Plant::PORTAL_HOST);
+        let mut request = format!("{method} {path} HTTP/1.1\r\nHost: {}\r\n", self.authority());
         for line in lines {
             request.push_str(&format!("{line}\r\n"));
         }
@@ -141,7 +154,7 @@ impl Visitor<'_> {
     /// Sends a form of the last page.
     pub fn post(&mut self, path: &str, fields: &[(&str, &str)]) -> Answer {
         let mut lines = self.cookie_line();
-        lines.push(format!("Origin: https://{}", Plant::PORTAL_HOST));
+        lines.push(format!("Origin: https://{}", self.portal.authority()));
         lines.push("Sec-Fetch-Site: same-origin".to_owned());
         lines.push("Content-Type: application/x-www-form-urlencoded".to_owned());
         let body = form(&[fields, &[("csrf", self.csrf.as_str())]].concat());

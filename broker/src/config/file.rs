@@ -182,10 +182,14 @@ pub struct Lease {
 pub struct PortalSection {
     /// Addresses and ports for https.
     pub listen: Option<Vec<Spanned<String>>>,
+    /// Addresses and ports where administrators' and auditors' pages are, and nowhere else then.
+    pub management: Option<Vec<Spanned<String>>>,
     /// The name that people type, and that passkeys are bound to.
     pub name: Option<Spanned<String>>,
     /// The origin as browsers say it, where it is not `https://NAME` and the first port.
     pub origin: Option<Spanned<String>>,
+    /// The same of `management`.
+    pub management_origin: Option<Spanned<String>>,
     /// File of the certificate chain, PEM.
     pub certificate: Option<PathBuf>,
     /// File of its private key, PEM.

@@ -23,7 +23,7 @@ pub use file::File;
 pub use outbound::{
     Format, Mail, MailLogin, MailTls, Outbound, Own, Program, Receiver, Remote, SyslogTo, Takes, Trust, Way, Webhook,
 };
-pub use portal::Portal;
+pub use portal::{Management, Portal};
 pub use recording::{Durability, RecordingConfig, Retention};
 pub(crate) use secrets::SYSTEMD_CREDS;
 pub use ssh::{Algorithms, SshConfig};

@@ -23,6 +23,8 @@ pub struct Portal {
     pub name: String,
     /// As browsers say it: `https://NAME`, with the port unless it is 443.
     pub origin: String,
+    /// Where administrators' and auditors' pages are, if not at the same addresses.
+    pub management: Option<Management>,
     /// The certificate chain, PEM.
     pub certificate: PathBuf,
     /// Its private key, PEM.
@@ -39,6 +41,15 @@ pub struct Portal {
     pub attestation_roots: Vec<PathBuf>,
     /// Of those, only these models, by AAGUID. None: every one of theirs.
     pub attested_models: Vec<String>,
+}
+
+/// Addresses of their own for administrators' and auditors' pages: in a network that operators do not reach.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Management {
+    /// For https; at least one.
+    pub listen: Vec<SocketAddr>,
+    /// As browsers say it there. The name is the portal's: passkeys are bound to that.
+    pub origin: String,
 }
 
 impl Check<'_> {
@@ -67,9 +78,16 @@ impl Check<'_> {
             return None;
         };
         let origin = self.origin(portal.origin, name.get_ref(), first.port());
+        if let (Some(origin), None) = (&portal.management_origin, &portal.management) {
+            let message = "`management_origin` without `management` is the origin of nothing".to_owned();
+            self.problem(origin, message, "name the addresses in `management`, or take the line out");
+        }
+        let written = portal.management.map(|list| (list, portal.management_origin));
+        let management = written.and_then(|(list, written)| self.management(list, written, &name, &listen, &origin));
         Some(Portal {
             listen,
             origin,
+            management,
             name: name.into_inner(),
             certificate: self.folder.join(portal.certificate.unwrap_or_else(|| "portal.crt".into())),
             key: self.folder.join(portal.key.unwrap_or_else(|| "portal.key".into())),
@@ -80,6 +98,41 @@ impl Check<'_> {
             attestation_roots: portal.attestation_roots.iter().map(|path| self.folder.join(path)).collect(),
             attested_models: portal.attested_models.into_iter().map(Spanned::into_inner).collect(),
         })
+    }
+
+    /// An address that operators come to as well would be none of their own.
+    fn management(
+        &mut self,
+        list: Vec<Spanned<String>>,
+        origin: Option<Spanned<String>>,
+        name: &Spanned<String>,
+        operators: &[SocketAddr],
+        theirs: &str,
+    ) -> Option<Management> {
+        let mut listen = Vec::new();
+        for written in &list {
+            let Some(address) = self.socket(written) else { continue };
+            if operators.iter().any(|operators| is_same_door(*operators, address)) {
+                let message = format!("`{address}` in `management` is reached by `listen` too: it would not be apart");
+                self.problem(written, message, "write into `listen` the address that operators come to");
+            }
+            listen.push(address);
+        }
+        let Some(first) = listen.first() else {
+            if list.is_empty() {
+                let message = "`management` names no address".to_owned();
+                self.problem(
+                    name,
+                    message,
+                    "write one, as in `management = [\"10.0.0.5:8443\"]`, or take the line out",
+                );
+            }
+            return None;
+        };
+        // Whoever maps the port of the one in a firewall maps that of the other.
+        let as_theirs = origin.is_none() && operators.first().is_some_and(|operators| operators.port() == first.port());
+        let origin = if as_theirs { theirs.to_owned() } else { self.origin(origin, name.get_ref(), first.port()) };
+        Some(Management { listen, origin })
     }
 
     fn portal_name(&mut self, name: &Spanned<String>) {
@@ -109,6 +162,12 @@ impl Check<'_> {
         }
         written.into_inner()
     }
+}
+
+/// Whether who connects to one may come in by the other. An address of all interfaces is everybody's.
+fn is_same_door(one: SocketAddr, other: SocketAddr) -> bool {
+    let everywhere = one.ip().is_unspecified() || other.ip().is_unspecified();
+    one.port() == other.port() && (everywhere || one.ip().to_canonical() == other.ip().to_canonical())
 }
 
 fn is_name(name: &str) -> bool {
@@ -225,6 +284,46 @@ mod tests {
             "name = 'gate'\norigin = 'http://gate:8443'",
             expect![
                 "/etc/sallyport/broker.toml:4:10: `http://gate:8443` is not an origin of `gate`; write `https://gate`, and `:PORT` behind it unless that is 443"
+            ],
+        );
+    }
+
+    #[test]
+    fn pages_of_administrators_can_have_addresses_of_their_own_in_the_same_name() {
+        let management = |portal: &str| read(&format!("name = 'gate'\n{portal}")).unwrap().portal.unwrap().management;
+        assert_eq!(management(""), None);
+        for (portal, expected) in [
+            ("listen = ['10.1.0.5:8443']\nmanagement = ['10.0.0.5:8443']", "https://gate:8443"),
+            ("management = ['10.0.0.5:9443']", "https://gate:9443"),
+            ("management = ['10.0.0.5:443']", "https://gate"),
+            ("listen = ['10.1.0.5:8443']\norigin = 'https://gate'\nmanagement = ['10.0.0.5:8443']", "https://gate"),
+            ("management = ['10.0.0.5:9443']\nmanagement_origin = 'https://gate:444'", "https://gate:444"),
+        ] {
+            let found = management(portal).unwrap();
+            assert_eq!((found.listen.len(), found.origin.as_str()), (1, expected), "{portal}");
+        }
+        check(
+            "name = 'gate'\nmanagement = ['10.0.0.5:8443']",
+            expect![
+                "/etc/sallyport/broker.toml:4:15: `10.0.0.5:8443` in `management` is reached by `listen` too: it would not be apart; write into `listen` the address that operators come to"
+            ],
+        );
+        check(
+            "listen = ['10.1.0.5:8443']\nname = 'gate'\nmanagement = []",
+            expect![[
+                r#"/etc/sallyport/broker.toml:4:8: `management` names no address; write one, as in `management = ["10.0.0.5:8443"]`, or take the line out"#
+            ]],
+        );
+        check(
+            "name = 'gate'\nmanagement = ['10.0.0.5:9443']\nmanagement_origin = 'https://other:9443'",
+            expect![
+                "/etc/sallyport/broker.toml:5:21: `https://other:9443` is not an origin of `gate`; write `https://gate`, and `:PORT` behind it unless that is 443"
+            ],
+        );
+        check(
+            "name = 'gate'\nmanagement_origin = 'https://gate:9443'",
+            expect![
+                "/etc/sallyport/broker.toml:4:21: `management_origin` without `management` is the origin of nothing; name the addresses in `management`, or take the line out"
             ],
         );
     }

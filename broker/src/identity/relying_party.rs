@@ -25,6 +25,8 @@ pub struct RelyingPartySettings {
     pub name: String,
     /// `https://NAME[:PORT]`
     pub origin: String,
+    /// The same at other ports, where browsers may be as well.
+    pub other_origins: Vec<String>,
     /// Whether an authenticator counts that asks nobody for a PIN or finger: as a second factor, and never alone.
     pub unverified: bool,
     /// PEM files of who makes authenticators: only theirs are enrolled then. None: anybody's.
@@ -38,6 +40,7 @@ impl From<&Portal> for RelyingPartySettings {
         Self {
             name: portal.name.clone(),
             origin: portal.origin.clone(),
+            other_origins: portal.management.iter().map(|management| management.origin.clone()).collect(),
             unverified: portal.unverified_keys,
             roots: portal.attestation_roots.clone(),
             models: portal.attested_models.clone(),
@@ -105,9 +108,11 @@ pub(super) enum Challenge {
 
 impl RelyingParty {
     pub(super) fn new(settings: &RelyingPartySettings) -> Result<Self, RelyingPartyError> {
-        let RelyingPartySettings { name, origin, unverified, .. } = settings;
-        let url = Url::parse(origin).map_err(|_| RelyingPartyError::Origin(origin.clone()))?;
-        let library = WebauthnBuilder::new(name, &url)
+        let RelyingPartySettings { name, origin, other_origins, unverified, .. } = settings;
+        let read = |origin: &String| Url::parse(origin).map_err(|_| RelyingPartyError::Origin(origin.clone()));
+        let others: Vec<Url> = other_origins.iter().map(read).collect::<Result<_, _>>()?;
+        let library = WebauthnBuilder::new(name, &read(origin)?)
+            .map(|builder| others.iter().fold(builder, WebauthnBuilder::append_allowed_origin))
             .and_then(|builder| builder.rp_name("Sallyport").timeout(ANSWER_WITHIN).build())
             .map_err(|_| RelyingPartyError::Name { name: name.clone(), origin: origin.clone() })?;
         Ok(Self { library, unverified: *unverified, roots: roots(settings)? })

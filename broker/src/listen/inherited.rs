@@ -13,17 +13,20 @@ pub(crate) enum For {
     Ssh,
     /// People by a browser.
     Portal,
+    /// Administrators and auditors by a browser, where they have addresses of their own.
+    Management,
     /// Prometheus.
     Metrics,
 }
 
 impl For {
-    const ALL: [Self; 3] = [Self::Ssh, Self::Portal, Self::Metrics];
+    const ALL: [Self; 4] = [Self::Ssh, Self::Portal, Self::Management, Self::Metrics];
 
     fn name(self) -> &'static str {
         match self {
             Self::Ssh => "ssh",
             Self::Portal => "portal",
+            Self::Management => "management",
             Self::Metrics => "metrics",
         }
     }
@@ -60,7 +63,7 @@ pub enum InheritedError {
     },
     /// Nothing here listens on it.
     #[error(
-        "inherited socket `{name}` at {address} is for nothing here: name it `ssh`, `portal` or `metrics`, and configure what it is for"
+        "inherited socket `{name}` at {address} is for nothing here: name it `ssh`, `portal`, `management` or `metrics`, and configure what it is for"
     )]
     ForNothing {
         /// Its name.

@@ -1,7 +1,7 @@
 //! What every page loads: one stylesheet and two small scripts, within the binary. The hash of each is in its path, so that a browser may
 //! keep it for good, and a new broker's pages load the new ones.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::LazyLock;
 
 use aws_lc_rs::digest;
 use axum::Router;
@@ -13,8 +13,8 @@ use axum::routing::get;
 use data_encoding::HEXLOWER;
 
 use super::answer::plain;
+use super::audience::{Audience, Pages};
 use super::look::Assets;
-use super::site::Site;
 
 /// So much of a hash is enough to tell two versions of a file apart.
 const HASH: usize = 16;
@@ -31,8 +31,9 @@ const FILES: [(&str, &str, &[u8]); 3] = [
 
 static HASHES: LazyLock<[String; FILES.len()]> = LazyLock::new(|| FILES.map(|file| hash(file.2)));
 
-pub(super) fn routes() -> Router<Arc<Site>> {
-    Router::new().route("/assets/{hash}/{name}", get(asset))
+pub(super) fn routes() -> Pages {
+    let routes = Router::new().route("/assets/{hash}/{name}", get(asset));
+    Pages::of(Audience::Operators, routes)
 }
 
 /// Where they lie.

@@ -8,7 +8,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::{Body, HttpBody as _, to_bytes};
 use axum::extract::{Form, FromRequest as _};
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST, ORIGIN, TRANSFER_ENCODING};
@@ -23,6 +22,7 @@ use super::answer::plain;
 use super::cookie::Cookie;
 use super::line::Line;
 use super::notice;
+use super::served::Served;
 use super::site::Site;
 
 /// The largest body.
@@ -53,21 +53,16 @@ enum Fault {
 }
 
 /// Lets a request through to its page, or says why not.
-pub(super) async fn answer(
-    site: &Arc<Site>,
-    pages: &Router,
-    line: &Arc<Line>,
-    request: Request<Body>,
-) -> Response<Body> {
-    match pass(site, request).await {
+pub(super) async fn answer(served: &Served, line: &Arc<Line>, request: Request<Body>) -> Response<Body> {
+    match pass(served, request).await {
         Ok(mut request) => {
             request.extensions_mut().insert(Arc::clone(line));
             // A page answers whatever comes; there is no error.
-            TowerToHyperService::new(pages.clone()).call(request).await.unwrap_or_else(|never| match never {})
+            TowerToHyperService::new(served.pages.clone()).call(request).await.unwrap_or_else(|never| match never {})
         }
         Err(fault) => {
             tracing::debug!(source = %line.source(), ?fault, "A request was refused unread");
-            fault.answer(site)
+            fault.answer(&served.site)
         }
     }
 }
@@ -82,11 +77,11 @@ pub(super) fn too_many(site: &Site) -> Response<Body> {
     notice::too_many(site)
 }
 
-async fn pass(site: &Site, request: Request<Body>) -> Result<Request<Body>, Fault> {
+async fn pass(served: &Served, request: Request<Body>) -> Result<Request<Body>, Fault> {
     let (parts, body) = request.into_parts();
-    head(site, &parts)?;
+    head(served, &parts)?;
     let body = if parts.method == Method::POST {
-        posted(site, &parts, body).await?
+        posted(served, &parts, body).await?
     } else if body.is_end_stream() {
         Body::empty()
     } else {
@@ -95,14 +90,14 @@ async fn pass(site: &Site, request: Request<Body>) -> Result<Request<Body>, Faul
     Ok(Request::from_parts(parts, body))
 }
 
-fn head(site: &Site, parts: &Parts) -> Result<(), Fault> {
+fn head(served: &Served, parts: &Parts) -> Result<(), Fault> {
     if ![Version::HTTP_11, Version::HTTP_2].contains(&parts.version) {
         return Err(Fault::Version);
     }
     if ![Method::GET, Method::HEAD, Method::POST].contains(&parts.method) {
         return Err(Fault::Method);
     }
-    host(site, parts)?;
+    host(served, parts)?;
     if !is_plain_path(parts.uri.path()) || !parts.uri.query().is_none_or(is_plain_query) {
         return Err(Fault::Path);
     }
@@ -114,8 +109,8 @@ fn head(site: &Site, parts: &Parts) -> Result<(), Fault> {
 }
 
 /// The host in the request's line, where one is, and in its header: whatever is said is ours, and it is said.
-fn host(site: &Site, parts: &Parts) -> Result<(), Fault> {
-    let ours = |said: &str| said.eq_ignore_ascii_case(site.authority());
+fn host(served: &Served, parts: &Parts) -> Result<(), Fault> {
+    let ours = |said: &str| said.eq_ignore_ascii_case(served.authority());
     let in_line = parts.uri.authority().map(|authority| authority.as_str());
     let in_header = at_most_one(&parts.headers, &HOST)?;
     let https = parts.uri.scheme().is_none_or(|scheme| *scheme == Scheme::HTTPS);
@@ -137,9 +132,9 @@ fn is_plain_query(query: &str) -> bool {
 }
 
 /// What a form or a script of ours sends. The cookie is looked for first: nothing is read of who has none.
-async fn posted(site: &Site, parts: &Parts, body: Body) -> Result<Body, Fault> {
+async fn posted(served: &Served, parts: &Parts, body: Body) -> Result<Body, Fault> {
     let headers = &parts.headers;
-    if at_most_one(headers, &ORIGIN)? != Some(site.settings().origin.as_str()) {
+    if at_most_one(headers, &ORIGIN)? != Some(&*served.origin) {
         return Err(Fault::Stale);
     }
     if at_most_one(headers, &SITE)?.is_some_and(|site| site != "same-origin") {
@@ -163,7 +158,7 @@ async fn posted(site: &Site, parts: &Parts, body: Body) -> Result<Body, Fault> {
         None if form => in_form(parts, bytes.clone().into()).await.ok_or(Fault::Stale)?,
         None => return Err(Fault::Stale),
     };
-    if site.tokens.fits(&cookie, &token) { Ok(bytes.into()) } else { Err(Fault::Stale) }
+    if served.site.tokens.fits(&cookie, &token) { Ok(bytes.into()) } else { Err(Fault::Stale) }
 }
 
 /// The token in a form, where it is there once.

@@ -6,10 +6,11 @@
 //!                                   SignedIn ◄── by a cookie ◄── site (jars) ◄── login/ (SigningIn) ◄─────────┘
 //! ```
 //!
-//! [`look`] is what they see.
+//! [`look`] is what they see. Each page is for an audience, and lies at the addresses for that alone (`audience.rs`).
 
 mod answer;
 mod assets;
+mod audience;
 mod ceremonies;
 mod certificate;
 mod cookie;
@@ -24,6 +25,7 @@ mod notice;
 mod pages;
 mod serve;
 mod signed_in;
+mod served;
 mod site;
 mod strict;
 

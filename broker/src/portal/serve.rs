@@ -10,7 +10,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::http::{Request, Response};
 use hyper::body::{Frame, Incoming, SizeHint};
@@ -26,7 +25,7 @@ use tokio_util::task::TaskTracker;
 
 use super::certificate::HTTP2;
 use super::line::{Line, Running};
-use super::site::Site;
+use super::served::Served;
 use super::strict::Strict;
 use super::{guard, headers};
 use crate::listen::{Dismissal, Pass, Progress, Shared, dismissed};
@@ -50,15 +49,6 @@ const CONNECTION_WINDOW: u32 = 256 << 10;
 const SEND_BUFFER: usize = 64 << 10;
 /// Streams that were opened and given up before they were looked at; more end the connection.
 const MOST_GIVEN_UP: usize = 20;
-
-/// What every connection is served from.
-#[derive(Clone)]
-pub(super) struct Served {
-    /// What all of them share.
-    pub(super) site: Arc<Site>,
-    /// What lies where.
-    pub(super) pages: Router,
-}
 
 /// Serves a connection at the portal's port.
 pub(super) async fn serve(served: Served, socket: TcpStream, peer: SocketAddr, pass: Pass, stop: CancellationToken) {
@@ -147,7 +137,7 @@ async fn answer(served: &Served, line: &Arc<Line>, request: Request<Incoming>) -
     let answered = if line.crowded() {
         Ok(guard::too_many(&served.site))
     } else {
-        let answering = guard::answer(&served.site, &served.pages, line, request.map(Body::new));
+        let answering = guard::answer(served, line, request.map(Body::new));
         tokio::time::timeout(REQUEST_WITHIN, answering).await
     };
     let answer = headers::dress(&served.site, answered.unwrap_or_else(|_| guard::too_slow(&served.site)));

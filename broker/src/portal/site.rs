@@ -103,11 +103,6 @@ impl Site {
         &self.settings
     }
 
-    /// `NAME:PORT`, as a browser says it in a request.
-    pub(super) fn authority(&self) -> &str {
-        self.settings.origin.strip_prefix("https://").unwrap_or(&self.settings.origin)
-    }
-
     pub(super) fn tls(&self) -> Arc<ServerConfig> {
         Arc::clone(&self.tls)
     }

@@ -293,7 +293,12 @@ fn space(config: &Config) -> Finding {
 pub(super) fn ports(config: &Config) -> Vec<Finding> {
     let listed = config.listen.ssh.iter().map(|address| ("ssh port", address));
     let portal = config.portal.iter().flat_map(|portal| &portal.listen).map(|address| ("portal port", address));
-    let all = listed.chain(portal).chain(config.listen.metrics.iter().map(|address| ("metrics port", address)));
+    let management = config.portal.iter().filter_map(|portal| portal.management.as_ref());
+    let management = management.flat_map(|apart| &apart.listen).map(|address| ("management port", address));
+    let all = listed
+        .chain(portal)
+        .chain(management)
+        .chain(config.listen.metrics.iter().map(|address| ("metrics port", address)));
     all.map(|(what, address)| match TcpListener::bind(address) {
         Ok(_) => Finding::ok(what, format!("{address} is free")),
         Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {

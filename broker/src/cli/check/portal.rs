@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::Finding;
 use crate::cli::printable;
-use crate::config::Portal;
+use crate::config::{Management, Portal};
 use crate::identity::RelyingPartySettings;
 use crate::portal::{Examined, examine};
 
@@ -18,6 +18,7 @@ const SOON: SignedDuration = SignedDuration::from_hours(30 * 24);
 pub(super) fn look(portal: &Portal, now: Timestamp) -> Vec<Finding> {
     // A name that browsers bind no passkey to was an error of the configuration.
     let mut findings = vec![Finding::ok("portal", format!("people type {}", portal.origin))];
+    findings.extend(portal.management.as_ref().map(management));
     findings.push(authenticators(portal));
     findings.extend(key_file(portal));
     match examine(portal) {
@@ -28,6 +29,21 @@ pub(super) fn look(portal: &Portal, now: Timestamp) -> Vec<Finding> {
         }
     }
     findings
+}
+
+/// Whether administrators' and auditors' pages are apart.
+fn management(management: &Management) -> Finding {
+    const MANAGEMENT: &str = "management";
+    let says = format!("administrators and auditors type {}", management.origin);
+    if management.listen.iter().any(|address| address.ip().is_unspecified()) {
+        let says = format!("{says}, and it is open in every network of this machine");
+        return Finding::warn(
+            MANAGEMENT,
+            says,
+            "write into `management` the machine's address in the management network",
+        );
+    }
+    Finding::ok(MANAGEMENT, says)
 }
 
 /// Whose passkeys and security keys are enrolled.
@@ -116,6 +132,7 @@ mod tests {
             listen: Vec::new(),
             name: "gate.plant.example".to_owned(),
             origin: "https://gate.plant.example:8443".to_owned(),
+            management: None,
             certificate: "portal.crt".into(),
             key: "portal.key".into(),
             idle: std::time::Duration::ZERO,

@@ -11,6 +11,7 @@ fn portal(folder: &Path, name: &str) -> Portal {
         listen: vec![SocketAddr::from(([127, 0, 0, 1], 0))],
         name: name.to_owned(),
         origin: format!("https://{name}"),
+        management: None,
         certificate: folder.join("portal.crt"),
         key: folder.join("portal.key"),
         idle: Duration::from_secs(60),

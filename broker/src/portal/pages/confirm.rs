@@ -11,6 +11,7 @@ use axum::{Json, Router};
 
 use super::{frame, json, lead_to, notice, page as draw, passkeys};
 use crate::login::ceremony::{self, CeremonyError, Stands, TypedNumber, WaitingLogin};
+use crate::portal::audience::{Audience, Pages};
 use crate::portal::ceremonies::Ceremony;
 use crate::portal::look::{self, Confirm, Place, Shown};
 use crate::portal::signed_in::SignedIn;
@@ -19,12 +20,13 @@ use crate::portal::site::Site;
 /// How long the number is.
 const DIGITS: u8 = 3;
 
-pub(super) fn routes() -> Router<Arc<Site>> {
-    Router::new()
+pub(super) fn routes() -> Pages {
+    let routes = Router::new()
         .route("/c/{code}", get(page))
         .route("/c/{code}/refuse", post(refuse))
         .route("/c/{code}/options", post(options))
-        .route("/c/{code}/finish", post(finish))
+        .route("/c/{code}/finish", post(finish));
+    Pages::of(Audience::Operators, routes)
 }
 
 /// The page.

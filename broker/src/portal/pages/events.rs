@@ -17,6 +17,7 @@ use serde_json::json;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::waiting;
+use crate::portal::audience::{Audience, Pages};
 use crate::portal::look::Waiting;
 use crate::portal::signed_in::SignedIn;
 use crate::portal::site::Site;
@@ -35,8 +36,9 @@ const UNKNOWN: &str = "retry: 5000\nevent: unknown\ndata: null\n\n";
 /// The id of what is heard while nothing waits.
 const NOTHING: &str = "-";
 
-pub(super) fn routes() -> Router<Arc<Site>> {
-    Router::new().route(PATH, get(listen))
+pub(super) fn routes() -> Pages {
+    let routes = Router::new().route(PATH, get(listen));
+    Pages::of(Audience::Operators, routes)
 }
 
 async fn listen(State(site): State<Arc<Site>>, request: Parts) -> Response<Body> {

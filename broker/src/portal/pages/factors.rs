@@ -12,6 +12,7 @@ use axum::{Json, Router};
 use super::{frame, json, lead_to, notice, page as draw, passkeys};
 use crate::identity::Refused;
 use crate::identity::admin::{Admin, AdminError};
+use crate::portal::audience::{Audience, Pages};
 use crate::portal::ceremonies::Ceremony;
 use crate::portal::look::{Authenticator, Factors, Passkey, Place, ProveAgain, Shown, SshKey, words};
 use crate::portal::signed_in::SignedIn;
@@ -20,12 +21,13 @@ use crate::portal::site::Site;
 /// Where they are shown, and where a second factor is asked for before any is changed.
 pub(super) const HERE: &str = "/factors";
 
-pub(super) fn routes() -> Router<Arc<Site>> {
-    Router::new()
+pub(super) fn routes() -> Pages {
+    let routes = Router::new()
         .route(HERE, get(page))
         .route("/factors/passkey/options", post(passkey_options))
         .route("/factors/passkey/finish", post(passkey_finish))
-        .route("/factors/passkey/{credential}/remove", post(passkey_remove))
+        .route("/factors/passkey/{credential}/remove", post(passkey_remove));
+    Pages::of(Audience::Operators, routes)
 }
 
 /// The page.

@@ -11,12 +11,14 @@ use sallyport_policy::Decision;
 
 use super::{frame, page};
 use crate::login::reach::{ReachedBy, Way, reachable};
+use crate::portal::audience::{Audience, Pages};
 use crate::portal::look;
 use crate::portal::signed_in::SignedIn;
 use crate::portal::site::Site;
 
-pub(super) fn routes() -> Router<Arc<Site>> {
-    Router::new().route("/", get(home))
+pub(super) fn routes() -> Pages {
+    let routes = Router::new().route("/", get(home));
+    Pages::of(Audience::Operators, routes)
 }
 
 async fn home(State(site): State<Arc<Site>>, signed_in: SignedIn) -> Response<Body> {

@@ -12,6 +12,7 @@ use axum::{Extension, Json, Router};
 use super::{bare_frame, json, notice, page as draw, passkeys};
 use crate::identity;
 use crate::login::ceremony;
+use crate::portal::audience::{Audience, Pages};
 use crate::portal::ceremonies::Ceremony;
 use crate::portal::cookie::Cookie;
 use crate::portal::line::Line;
@@ -19,11 +20,12 @@ use crate::portal::look::{self, Frame, Notice, Shown};
 use crate::portal::site::Site;
 use crate::vault::Secret;
 
-pub(super) fn routes() -> Router<Arc<Site>> {
-    Router::new()
+pub(super) fn routes() -> Pages {
+    let routes = Router::new()
         .route("/invitation/{secret}", get(page))
         .route("/invitation/{secret}/passkey/options", post(options))
-        .route("/invitation/{secret}/passkey/finish", post(finish))
+        .route("/invitation/{secret}/passkey/finish", post(finish));
+    Pages::of(Audience::Operators, routes)
 }
 
 /// The page.

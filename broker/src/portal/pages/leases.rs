@@ -13,6 +13,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{json, passkeys};
 use crate::identity::Refused;
 use crate::login::{ceremony, lease};
+use crate::portal::audience::{Audience, Pages};
 use crate::portal::ceremonies::Ceremony;
 use crate::portal::look::{Choice, NewLease};
 use crate::portal::signed_in::SignedIn;
@@ -21,8 +22,9 @@ use crate::portal::site::Site;
 /// What is offered to choose from, in minutes, as far as their roles allow.
 const OFFERED: &[i64] = &[15, 60, 4 * 60, 8 * 60];
 
-pub(super) fn routes() -> Router<Arc<Site>> {
-    Router::new().route("/leases/new/options", post(options)).route("/leases/new/finish", post(finish))
+pub(super) fn routes() -> Pages {
+    let routes = Router::new().route("/leases/new/options", post(options)).route("/leases/new/finish", post(finish));
+    Pages::of(Audience::Operators, routes)
 }
 
 /// What somebody with a passkey can open a lease for.

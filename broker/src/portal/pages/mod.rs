@@ -19,6 +19,7 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 
 use super::answer::{lead_to, page};
+use super::audience::{Audience, Pages};
 use super::look::{Frame, Person, Place, Waiting};
 use super::notice::bare_frame;
 use super::signed_in::SignedIn;
@@ -27,21 +28,23 @@ use super::{assets, next, notice};
 use crate::logging::counted;
 use crate::login::ceremony::{self, CeremonyError};
 
-/// Every page.
-pub(super) fn all(site: Arc<Site>) -> Router {
-    Router::new()
-        .merge(confirm::routes())
-        .merge(events::routes())
-        .merge(factors::routes())
-        .merge(home::routes())
-        .merge(invitation::routes())
-        .merge(leases::routes())
-        .merge(passkeys::routes())
-        .merge(prove::routes())
-        .merge(sessions::routes())
-        .merge(sign_in::routes())
-        .merge(totp::routes())
-        .merge(assets::routes())
+/// Every page that lies at an address for this audience.
+pub(super) fn all(site: Arc<Site>, address: Audience) -> Router {
+    let all = [
+        confirm::routes(),
+        events::routes(),
+        factors::routes(),
+        home::routes(),
+        invitation::routes(),
+        leases::routes(),
+        passkeys::routes(),
+        prove::routes(),
+        sessions::routes(),
+        sign_in::routes(),
+        totp::routes(),
+        assets::routes(),
+    ];
+    Pages::at(address, all)
         .fallback(notice::nothing_here)
         .method_not_allowed_fallback(notice::nothing_here)
         // The guard has read the body, and bounds it.

@@ -16,6 +16,8 @@ use super::{json, next};
 use crate::identity::admin::{Admin, AdminError};
 use crate::identity::{Enrolling, Invitation, Offer, Refused};
 use crate::login::{SecondStep, ceremony, signed_in_by_passkey};
+use crate::portal::answer::too_many;
+use crate::portal::audience::{Audience, Pages};
 use crate::portal::ceremonies::Ceremony;
 use crate::portal::cookie::Cookie;
 use crate::portal::line::Line;
@@ -24,12 +26,13 @@ use crate::portal::site::{Pending, Site};
 /// The longest name of a passkey.
 const LONGEST_NAME: usize = 64;
 
-pub(super) fn routes() -> Router<Arc<Site>> {
-    Router::new()
+pub(super) fn routes() -> Pages {
+    let routes = Router::new()
         .route("/sign-in/passkey/options", post(options))
         .route("/sign-in/passkey/finish", post(finish))
         .route("/sign-in/key/options", post(second_options))
-        .route("/sign-in/key/finish", post(second_finish))
+        .route("/sign-in/key/finish", post(second_finish));
+    Pages::of(Audience::Operators, routes)
 }
 
 /// How somebody calls their passkey.

@@ -14,16 +14,18 @@ use serde::Deserialize;
 use super::{factors, json, lead_to, passkeys};
 use crate::identity::{MultiFactor, Offer};
 use crate::login::{ceremony, step_up};
+use crate::portal::audience::{Audience, Pages};
 use crate::portal::ceremonies::Ceremony;
 use crate::portal::signed_in::SignedIn;
 use crate::portal::site::Site;
 use crate::vault::Secret;
 
-pub(super) fn routes() -> Router<Arc<Site>> {
-    Router::new()
+pub(super) fn routes() -> Pages {
+    let routes = Router::new()
         .route("/factors/prove", post(code))
         .route("/factors/prove/options", post(options))
-        .route("/factors/prove/finish", post(finish))
+        .route("/factors/prove/finish", post(finish));
+    Pages::of(Audience::Operators, routes)
 }
 
 #[derive(Deserialize)]

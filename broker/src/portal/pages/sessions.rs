@@ -15,6 +15,7 @@ use super::{frame, lead_to, leases, notice, page};
 use crate::identity::Refused;
 use crate::logging::counted;
 use crate::login::lease;
+use crate::portal::audience::{Audience, Pages};
 use crate::portal::look;
 use crate::portal::signed_in::SignedIn;
 use crate::portal::site::Site;
@@ -27,11 +28,12 @@ const HERE: &str = "/sessions";
 const TO_END: Duration = Duration::from_secs(1);
 const LOOK_FOR_THE_END: Duration = Duration::from_millis(50);
 
-pub(super) fn routes() -> Router<Arc<Site>> {
-    Router::new()
+pub(super) fn routes() -> Pages {
+    let routes = Router::new()
         .route(HERE, get(list))
         .route("/sessions/{id}/end", post(end_session))
-        .route("/leases/{id}/end", post(end_lease))
+        .route("/leases/{id}/end", post(end_lease));
+    Pages::of(Audience::Operators, routes)
 }
 
 async fn list(State(site): State<Arc<Site>>, signed_in: SignedIn) -> Response<Body> {

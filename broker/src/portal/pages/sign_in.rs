@@ -14,6 +14,7 @@ use serde::Deserialize;
 use super::{bare_frame, lead_to, next, notice, page};
 use crate::identity::{MultiFactor, Offer};
 use crate::login::{SecondStep, SigningIn};
+use crate::portal::audience::{Audience, Pages};
 use crate::portal::cookie::Cookie;
 use crate::portal::jar::Taken;
 use crate::portal::line::Line;
@@ -24,12 +25,13 @@ use crate::vault::Secret;
 
 const SECOND: &str = "/sign-in/second";
 
-pub(super) fn routes() -> Router<Arc<Site>> {
-    Router::new()
+pub(super) fn routes() -> Pages {
+    let routes = Router::new()
         .route("/sign-in", get(begin).post(first))
         .route(SECOND, get(ask_second).post(second))
         .route("/sign-out", post(sign_out))
-        .route("/lost", get(lost))
+        .route("/lost", get(lost));
+    Pages::of(Audience::Operators, routes)
 }
 
 #[derive(Deserialize)]

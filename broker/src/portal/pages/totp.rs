@@ -13,6 +13,7 @@ use serde::Deserialize;
 
 use super::{factors, frame, lead_to, notice, page as draw};
 use crate::identity::admin::AdminError;
+use crate::portal::audience::{Audience, Pages};
 use crate::portal::ceremonies::Ceremony;
 use crate::portal::look::{Place, Qr, Recovery, Totp, words};
 use crate::portal::signed_in::SignedIn;
@@ -23,8 +24,10 @@ use crate::vault::Secret;
 /// What authenticator apps show.
 const ISSUER: &str = "Sallyport";
 
-pub(super) fn routes() -> Router<Arc<Site>> {
-    Router::new().route("/factors/totp", get(begin).post(prove)).route("/factors/recovery", post(recovery))
+pub(super) fn routes() -> Pages {
+    let routes =
+        Router::new().route("/factors/totp", get(begin).post(prove)).route("/factors/recovery", post(recovery));
+    Pages::of(Audience::Operators, routes)
 }
 
 /// A new seed, which is kept nowhere until it is proven.

@@ -8,6 +8,7 @@ mod factors;
 mod flood;
 mod forms;
 mod headers;
+mod management;
 mod passkeys;
 mod requests;
 mod sign_in;
