@@ -127,7 +127,7 @@ impl SigningIn {
     }
 
     /// What is offered as the second factor.
-    pub(crate) async fn second(mut self, offer: Offer<'_>) -> SecondStep {
+    pub(crate) async fn second(self, offer: Offer<'_>) -> SecondStep {
         let (word, broker) = (offer.word(), Arc::clone(&self.entrance.broker));
         let refused = match broker.identities.second_factor(&self.verified, offer, broker.now()).await {
             Ok(proof) => return self.second_stands(proof).await,
@@ -137,6 +137,23 @@ impl SigningIn {
         if let Err(sentence) = audit(&broker, [self.refused(word, &refused)]).await {
             return SecondStep::Over { sentence };
         }
+        self.wrong(&refused).await
+    }
+
+    /// A key was used that was not believed: it counts as a wrong code does.
+    pub(crate) async fn key_refused(self, refused: &Refused) -> SecondStep {
+        let broker = Arc::clone(&self.entrance.broker);
+        tracing::info!(identity = %self.identity(), source = %self.source, %refused, "Second factor refused");
+        if let Err(error) = ceremony::refused(&broker, self.identity().as_str(), self.source, refused).await {
+            counted!(error, "That a passkey was refused could not be audited", %error);
+            return SecondStep::Over { sentence: CANNOT_CHECK };
+        }
+        self.wrong(refused).await
+    }
+
+    /// What was offered did not count, which is on the record: so many may be offered in one sign-in.
+    async fn wrong(mut self, refused: &Refused) -> SecondStep {
+        let broker = Arc::clone(&self.entrance.broker);
         if let Some(alone) = &mut self.alone {
             alone.offered_wrong();
         }

@@ -1,10 +1,14 @@
 //! The answers that pages are made of: a page, a way to another, or a status alone.
 
 use askama::Template;
+use axum::Json;
 use axum::body::Body;
 use axum::http::header::{CONTENT_TYPE, LOCATION};
 use axum::http::{HeaderValue, Response, StatusCode};
+use axum::response::IntoResponse as _;
+use serde_json::json;
 
+use super::look::words;
 use super::next;
 
 /// A page, as it is drawn.
@@ -35,6 +39,12 @@ pub(super) fn lead_to(path: &str) -> Response<Body> {
 /// Leads to the sign-in, and from there to where somebody wanted to go.
 pub(super) fn to_sign_in(next: &str) -> Response<Body> {
     if next == next::START { lead_to("/sign-in") } else { lead_to(&format!("/sign-in?next={next}")) }
+}
+
+/// What a script of ours is told of somebody who does too much in a row.
+pub(super) fn too_many() -> Response<Body> {
+    let said = Json(json!({ "error": format!("{}. {}", words::TOO_MANY.title, words::TOO_MANY.sentence) }));
+    (StatusCode::TOO_MANY_REQUESTS, said).into_response()
 }
 
 /// A status, and no page at all.

@@ -18,6 +18,8 @@ const LONGEST_CONNECTION: Duration = Duration::from_secs(60 * 60);
 const MOST_OF_STRANGERS: u32 = 100;
 /// Requests of somebody who is not signed in that run at once.
 const MOST_AT_ONCE_OF_STRANGERS: u32 = 12;
+/// One that brings a body counts as so many: what is read of it is held until it is answered, and a browser posts one thing at a time.
+const BODY_COUNTS: u32 = 4;
 /// Requests in all.
 const MOST: u32 = 10_000;
 
@@ -34,8 +36,18 @@ pub(super) struct Line {
     state: Mutex<State>,
 }
 
+/// What a request holds while it runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Weight {
+    /// Its head.
+    Bare,
+    /// A body with it.
+    WithBody,
+}
+
 #[derive(Debug)]
 struct State {
+    /// What runs now, each by what it counts as.
     running: u32,
     asked: u32,
     quiet_since: Instant,
@@ -45,7 +57,10 @@ struct State {
 
 /// A request, until its answer has been sent whole; its end is noted when this is dropped.
 #[derive(Debug)]
-pub(super) struct Running(Arc<Line>);
+pub(super) struct Running {
+    line: Arc<Line>,
+    counts: u32,
+}
 
 impl Line {
     pub(super) fn new(source: IpAddr, pass: Pass) -> Self {
@@ -66,16 +81,20 @@ impl Line {
     }
 
     /// A request begins.
-    pub(super) fn begin(self: &Arc<Self>) -> Running {
+    pub(super) fn begin(self: &Arc<Self>, weight: Weight) -> Running {
+        let counts = match weight {
+            Weight::Bare => 1,
+            Weight::WithBody => BODY_COUNTS,
+        };
         let mut state = self.lock();
-        state.running += 1;
+        state.running += counts;
         state.asked += 1;
         let most = if state.identity.is_some() { MOST } else { MOST_OF_STRANGERS };
         if state.asked >= most {
             self.closing.cancel();
         }
         drop(state);
-        Running(Arc::clone(self))
+        Running { line: Arc::clone(self), counts }
     }
 
     /// A first factor was right: who has said that outlives those who have said less.
@@ -146,8 +165,8 @@ impl Line {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        let mut state = self.0.lock();
-        state.running -= 1;
+        let mut state = self.line.lock();
+        state.running -= self.counts;
         state.quiet_since = Instant::now();
     }
 }
@@ -182,7 +201,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_quiet_connection_ends_and_one_that_works_does_not() {
         let (_door, _slot, line) = line();
-        let running = line.begin();
+        let running = line.begin(Weight::Bare);
         assert!(!over_within(&line, QUIET_FOR * 3).await);
         drop(running);
         assert!(!over_within(&line, QUIET_FOR / 2).await);
@@ -192,28 +211,40 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn one_that_works_for_ever_ends_too() {
         let (_door, _slot, line) = line();
-        let _running = line.begin();
+        let _running = line.begin(Weight::Bare);
         assert!(over_within(&line, LONGEST_CONNECTION + QUIET_FOR).await);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_stranger_may_ask_so_much_on_one_connection() {
         let (_door, _slot, line) = line();
-        (1..MOST_OF_STRANGERS).for_each(|_| drop(line.begin()));
+        (1..MOST_OF_STRANGERS).for_each(|_| drop(line.begin(Weight::Bare)));
         assert!(!over_within(&line, QUIET_FOR / 2).await);
-        drop(line.begin());
+        drop(line.begin(Weight::Bare));
         assert!(over_within(&line, Duration::ZERO).await);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_stranger_has_so_many_requests_at_once_and_who_is_signed_in_more() {
         let (_door, _slot, line) = line();
-        let mut running: Vec<_> = (0..MOST_AT_ONCE_OF_STRANGERS).map(|_| line.begin()).collect();
+        let mut running: Vec<_> = (0..MOST_AT_ONCE_OF_STRANGERS).map(|_| line.begin(Weight::Bare)).collect();
         assert!(!line.crowded());
-        running.push(line.begin());
+        running.push(line.begin(Weight::Bare));
         assert!(line.crowded());
         line.signed_in(&"alice".parse().unwrap(), 1);
         assert!(!line.crowded());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stranger_has_fewer_requests_at_once_that_bring_a_body() {
+        let (_door, _slot, line) = line();
+        let mut running: Vec<_> = (0..3).map(|_| line.begin(Weight::WithBody)).collect();
+        assert!(!line.crowded());
+        running.push(line.begin(Weight::WithBody));
+        assert!(line.crowded());
+        drop(running);
+        assert!(!line.crowded());
+        assert!(over_within(&line, QUIET_FOR * 2).await, "nothing runs any more");
     }
 
     #[tokio::test(start_paused = true)]

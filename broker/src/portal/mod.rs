@@ -22,10 +22,11 @@ mod listener;
 pub mod look;
 mod next;
 mod notice;
+mod pace;
 mod pages;
 mod serve;
-mod signed_in;
 mod served;
+mod signed_in;
 mod site;
 mod strict;
 

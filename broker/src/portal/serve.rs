@@ -11,7 +11,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
-use axum::http::{Request, Response};
+use axum::http::{Method, Request, Response};
 use hyper::body::{Frame, Incoming, SizeHint};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::certificate::HTTP2;
-use super::line::{Line, Running};
+use super::line::{Line, Running, Weight};
 use super::served::Served;
 use super::strict::Strict;
 use super::{guard, headers};
@@ -133,7 +133,8 @@ fn builder(streams: &Streams, two: bool) -> Builder<Streams> {
 
 /// Whatever is asked, and whatever comes of it: the answer has the headers.
 async fn answer(served: &Served, line: &Arc<Line>, request: Request<Incoming>) -> Response<Body> {
-    let running = line.begin();
+    let weight = if request.method() == Method::POST { Weight::WithBody } else { Weight::Bare };
+    let running = line.begin(weight);
     let answered = if line.crowded() {
         Ok(guard::too_many(&served.site))
     } else {

@@ -10,7 +10,7 @@ use axum::http::{Method, Response, StatusCode};
 use jiff::SignedDuration;
 use sallyport_policy::IdentityId;
 
-use super::answer::{plain, to_sign_in};
+use super::answer::{plain, to_sign_in, too_many};
 use super::cookie::Cookie;
 use super::line::Line;
 use super::site::Site;
@@ -88,12 +88,15 @@ impl FromRequestParts<Arc<Site>> for SignedIn {
     type Rejection = Response<Body>;
 
     async fn from_request_parts(parts: &mut Parts, site: &Arc<Site>) -> Result<Self, Self::Rejection> {
+        let by_script = parts.headers.contains_key("x-csrf");
         match Self::find(site, parts).await {
+            Ok(Some(person)) if parts.method == Method::POST && !site.pace.take(person.identity(), Instant::now()) => {
+                crate::logging::counted!(warn, "Somebody who is signed in does too much in a row", identity = %person.identity());
+                Err(if by_script { too_many() } else { notice::too_many(site) })
+            }
             Ok(Some(signed_in)) => Ok(signed_in),
             // What was posted is lost: nobody knows who would have done it. A script is told so in a way that it hears.
-            Ok(None) if parts.method == Method::POST && parts.headers.contains_key("x-csrf") => {
-                Err(plain(StatusCode::UNAUTHORIZED))
-            }
+            Ok(None) if parts.method == Method::POST && by_script => Err(plain(StatusCode::UNAUTHORIZED)),
             Ok(None) => Err(to_sign_in(next::wanted(parts.uri.path()))),
             Err(trouble) => {
                 crate::logging::counted!(warn, "Who is signed in cannot be looked at", %trouble);

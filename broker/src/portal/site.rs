@@ -10,6 +10,7 @@ use super::ceremonies::Ceremonies;
 use super::certificate::Reloading;
 use super::cookie::Tokens;
 use super::jar::{Bounds, Jar};
+use super::pace::Pace;
 use crate::broker::Broker;
 use crate::config::Portal;
 use crate::identity::MultiFactor;
@@ -42,6 +43,8 @@ pub(super) struct Site {
     pub(super) pending: Jar<Pending>,
     /// Challenges that wait for a browser's answer.
     pub(super) ceremonies: Ceremonies,
+    /// How fast they do one thing after another.
+    pub(super) pace: Pace,
     /// Who is signed in. A restart of the broker ends them all.
     pub(super) signed_in: Jar<Arc<MultiFactor>>,
 }
@@ -83,6 +86,7 @@ impl Site {
             tokens: Tokens::new(),
             pending,
             ceremonies: Ceremonies::default(),
+            pace: Pace::default(),
             signed_in,
         })
     }
@@ -114,6 +118,7 @@ impl Site {
                 self.pending.sweep(Instant::now());
                 self.signed_in.sweep(Instant::now());
                 self.ceremonies.sweep(Instant::now());
+                self.pace.sweep(Instant::now());
             }
         };
         tokio::join!(sweeping, Arc::clone(&self.certificate).follow(stop.clone()));

@@ -20,6 +20,7 @@ use crate::portal::answer::too_many;
 use crate::portal::audience::{Audience, Pages};
 use crate::portal::ceremonies::Ceremony;
 use crate::portal::cookie::Cookie;
+use crate::portal::jar::Taken;
 use crate::portal::line::Line;
 use crate::portal::site::{Pending, Site};
 
@@ -148,6 +149,9 @@ async fn finish(
         }
     };
     line.first_factor();
+    if !site.pace.take(asserted.identity(), Instant::now()) {
+        return too_many();
+    }
     match signed_in_by_passkey(broker, &asserted, source).await {
         Ok(proof) => {
             site.pending.end(&before);
@@ -189,12 +193,16 @@ async fn second_finish(
     let Some(Ceremony::Second(asserting)) = site.ceremonies.take(&cookie, now) else { return json::stale() };
     let Some(pending) = site.pending.take(&cookie, now) else { return json::stale() };
     let (broker, source) = (site.broker(), line.source());
-    let identity = pending.thing.signing_in.identity().to_string();
     let asserted = match broker.identities.finish_assertion(*asserting, &signed.credential, broker.now()).await {
         Ok(asserted) => asserted,
-        Err(refusal) => {
+        Err(refusal) if refusal.is_trouble() => {
+            let identity = pending.thing.signing_in.identity().to_string();
             site.pending.put_back(pending, now);
             return refused(&site, &identity, source, &refusal).await;
+        }
+        Err(refusal) => {
+            let (Pending { signing_in, next }, kept) = pending.open();
+            return stepped(&site, signing_in.key_refused(&refusal).await, kept, next);
         }
     };
     if let Err(error) = ceremony::asserted(broker, &asserted, source, "to sign in to the portal".to_owned()).await {
@@ -203,7 +211,12 @@ async fn second_finish(
     }
     line.first_factor();
     let (Pending { signing_in, next }, kept) = pending.open();
-    match signing_in.second(Offer::Assertion(&asserted)).await {
+    stepped(&site, signing_in.second(Offer::Assertion(&asserted)).await, kept, next)
+}
+
+/// What follows from a second factor that was a key.
+fn stepped(site: &Site, step: SecondStep, kept: Taken<()>, next: String) -> Response<Body> {
+    match step {
         SecondStep::SignedIn(proof) => {
             let cookie = site.signed_in.keep(proof.identity().clone(), Arc::new(*proof), Instant::now());
             let mut answer = json::next(next::wanted(&next));

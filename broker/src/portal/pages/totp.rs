@@ -67,8 +67,12 @@ struct Typed {
     code: String,
 }
 
-/// The code of it. What an authenticator before it proved counts no more, this sign-in with it.
+/// The code of it. What an authenticator before it proved counts no more, this sign-in with it. However long the page stood open: whoever
+/// finds it so, and has scanned what it shows, adds nothing.
 async fn prove(State(site): State<Arc<Site>>, person: SignedIn, Form(typed): Form<Typed>) -> Response<Body> {
+    if !person.is_fresh(&site) {
+        return lead_to(factors::HERE);
+    }
     let Some(Ceremony::Totp(seed)) = site.ceremonies.take(&person.cookie, Instant::now()) else {
         return lead_to("/factors/totp");
     };

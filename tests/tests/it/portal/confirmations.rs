@@ -7,8 +7,12 @@ use sallyport_tests::{Answer, Plant, Running, Token, eventually};
 use super::passkeys::{browser, enrol_and_sign_in, invited};
 use super::{PASSWORD, plant, with_password};
 
+/// What no key has signed. It is read whole: a body that does not parse would be refused for that alone.
+pub(super) const FORGED: &str = r#"{"credential":{"id":"AAAA","rawId":"AAAA","type":"public-key","extensions":{},
+    "response":{"authenticatorData":"AAAA","clientDataJSON":"AAAA","signature":"AAAA"}}}"#;
+
 /// Sends what a script of ours would, under this cookie.
-fn script(plant: &Plant, cookie: Option<&str>, csrf: &str, path: &str, body: &str) -> Answer {
+pub(super) fn script(plant: &Plant, cookie: Option<&str>, csrf: &str, path: &str, body: &str) -> Answer {
     let mut lines = vec![
         "Origin: https://gate.plant.example:8443".to_owned(),
         "Sec-Fetch-Site: same-origin".to_owned(),
@@ -47,15 +51,12 @@ fn nobody_else_decides_a_login_and_a_tab_of_before_a_lock_neither() {
     stranger.get("/sign-in");
     other.sign_in(&bob, PASSWORD);
     let right = format!("{{\"number\":\"{number}\"}}");
-    // It is read whole: a body that does not parse would be refused for that alone.
-    let signed = r#"{"credential":{"id":"AAAA","rawId":"AAAA","type":"public-key","extensions":{},
-        "response":{"authenticatorData":"AAAA","clientDataJSON":"AAAA","signature":"AAAA"}}}"#;
     for (who, cookie, csrf) in [
         ("nobody", None, ""),
         ("a stranger", stranger.cookie.as_deref(), stranger.csrf.as_str()),
         ("bob", other.cookie.as_deref(), other.csrf.as_str()),
     ] {
-        for (path, body) in [("options", right.as_str()), ("finish", signed)] {
+        for (path, body) in [("options", right.as_str()), ("finish", FORGED)] {
             let answer = script(&plant, cookie, csrf, &format!("/c/{code}/{path}"), body);
             assert!(
                 [401, 403].contains(&answer.status) && !answer.body.contains("challenge"),

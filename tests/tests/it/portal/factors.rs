@@ -105,6 +105,8 @@ fn a_sign_in_of_a_while_ago_changes_no_factor_before_another_one_was_given() {
     visitor.sign_in(&alice, PASSWORD);
     let fresh = visitor.get("/factors");
     assert!(fresh.body.contains("href=\"/factors/totp\"") && !fresh.body.contains("prove that it is you"), "{fresh}");
+    // A page that was left open with the key of a new authenticator on it.
+    let left_open = Secret::new(BASE32_NOPAD.decode(key_on(&visitor.get("/factors/totp")).as_bytes()).unwrap());
     let stale = eventually("it was a while ago", Duration::from_secs(30), || {
         let page = visitor.get("/factors");
         page.body.contains("prove that it is you").then_some(page)
@@ -116,6 +118,10 @@ fn a_sign_in_of_a_while_ago_changes_no_factor_before_another_one_was_given() {
     assert_eq!(visitor.get("/factors/totp").leads_to(), "/factors");
     assert_eq!(visitor.post("/factors/recovery", &[]).leads_to(), "/factors");
     assert_eq!(visitor.post("/factors/passkey/AAAA/remove", &[]).leads_to(), "/factors");
+    let settings = TotpSettings::default();
+    let code = settings.code(&left_open, settings.step(jiff::Timestamp::now()));
+    assert_eq!(visitor.post("/factors/totp", &[("code", code.expose().as_str())]).leads_to(), "/factors");
+    assert_eq!(visitor.get("/factors").status, 200, "what she proved stands");
     let wrong = visitor.post("/factors/prove", &[("code", "zzzz-zzzz-zzzz-zzzz")]);
     assert_eq!(wrong.status, 403);
     assert!(wrong.body.contains("This code is not valid."), "{wrong}");
