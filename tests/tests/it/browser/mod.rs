@@ -1,6 +1,7 @@
 //! The portal's pages and scripts in a real browser, and that the test bed for it does what it says.
 
 mod bed;
+mod long_names;
 mod pages;
 mod passkeys;
 mod people;

@@ -48,7 +48,7 @@ pub(super) fn pages() -> Vec<(&'static str, String)> {
     ]
 }
 
-fn draw(page: impl Template) -> String {
+pub(super) fn draw(page: impl Template) -> String {
     page.render().expect("a page")
 }
 
@@ -69,7 +69,7 @@ pub(super) fn stranger() -> Frame {
     }
 }
 
-fn signed_in(place: Place, waiting: usize) -> Frame {
+pub(super) fn signed_in(place: Place, waiting: usize) -> Frame {
     let waiting = (0..waiting).map(|number| Waiting {
         path: format!("/c/KQ7M-{number}"),
         text: format!("From 10.20.30.{number} to operator@ews-1, since 14:02 UTC").into(),
@@ -81,16 +81,16 @@ fn signed_in(place: Place, waiting: usize) -> Frame {
     }
 }
 
-fn sign_in(name: &str, problem: Option<&str>) -> SignIn {
+pub(super) fn sign_in(name: &str, problem: Option<&str>) -> SignIn {
     SignIn { frame: stranger(), name: name.into(), next: "/".to_owned(), problem: problem.map(str::to_owned) }
 }
 
-fn second(key: bool, code: bool, problem: Option<&str>) -> Second {
+pub(super) fn second(key: bool, code: bool, problem: Option<&str>) -> Second {
     let problem = problem.map(str::to_owned);
     Second { frame: stranger(), name: "alice".into(), next: "/c/KQ7M-XW2P".to_owned(), key, code, problem }
 }
 
-fn rows() -> Vec<Reachable> {
+pub(super) fn rows() -> Vec<Reachable> {
     let row = |asset: &str, service: &str, account: &str, now, line: &str| Reachable {
         asset: asset.into(),
         service: service.into(),
@@ -115,7 +115,7 @@ fn rows() -> Vec<Reachable> {
     ]
 }
 
-fn sessions() -> Sessions {
+pub(super) fn sessions() -> Sessions {
     let session = |id: &str, target: &str, service: &str, span| LiveSession {
         id: id.to_owned(),
         target: target.into(),
@@ -152,7 +152,7 @@ fn no_sessions() -> Sessions {
     Sessions { frame: signed_in(Place::Sessions, 0), sessions: Vec::new(), leases: Vec::new(), new: None }
 }
 
-fn factors() -> Factors {
+pub(super) fn factors() -> Factors {
     let passkey = |id: &str, name: &str, used, removable| Passkey {
         id: id.to_owned(),
         name: name.into(),
@@ -178,7 +178,7 @@ fn factors() -> Factors {
     }
 }
 
-fn prove_again() -> Factors {
+pub(super) fn prove_again() -> Factors {
     let prove = ProveAgain { key: true, code: true, problem: Some(words::WRONG_CODE.to_owned()) };
     Factors { frame: signed_in(Place::Factors, 0), prove: Some(prove), ..factors() }
 }
@@ -194,7 +194,7 @@ fn no_factors() -> Factors {
     }
 }
 
-fn totp(replaces: bool, problem: Option<&str>) -> Totp {
+pub(super) fn totp(replaces: bool, problem: Option<&str>) -> Totp {
     let uri = "otpauth://totp/Sallyport:alice?secret=JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP&issuer=gate.plant.example";
     Totp {
         frame: signed_in(Place::Factors, 0),
@@ -208,7 +208,7 @@ fn totp(replaces: bool, problem: Option<&str>) -> Totp {
     }
 }
 
-fn recovery() -> Recovery {
+pub(super) fn recovery() -> Recovery {
     Recovery {
         frame: signed_in(Place::Factors, 0),
         name: "alice".into(),
@@ -218,7 +218,7 @@ fn recovery() -> Recovery {
     }
 }
 
-fn invitation(both: bool) -> Invitation {
+pub(super) fn invitation(both: bool) -> Invitation {
     Invitation {
         frame: stranger(),
         name: "alice".into(),
@@ -232,7 +232,7 @@ fn invitation(both: bool) -> Invitation {
     }
 }
 
-fn confirm(state: State) -> Confirm {
+pub(super) fn confirm(state: State) -> Confirm {
     Confirm { frame: signed_in(Place::Elsewhere, 0), state }
 }
 
