@@ -11,6 +11,8 @@ use super::text;
 pub enum Token {
     /// A key on USB without a PIN: it proves possession alone.
     SecurityKey,
+    /// One of before FIDO2, which has never heard of a PIN.
+    U2f,
     /// A key on USB with a PIN, which can keep passkeys.
     KeyWithPin,
     /// A passkey of the device itself, by finger, face or PIN.
@@ -30,13 +32,14 @@ pub struct Credential(Value);
 impl<'a> Authenticator<'a> {
     #[track_caller]
     pub(super) fn add(driver: &'a Driver, token: Token) -> Authenticator<'a> {
-        let (transport, verifies, resident) = match token {
-            Token::SecurityKey => ("usb", false, false),
-            Token::KeyWithPin => ("usb", true, true),
-            Token::Passkey => ("internal", true, true),
+        let (protocol, transport, verifies, resident) = match token {
+            Token::SecurityKey => ("ctap2", "usb", false, false),
+            Token::U2f => ("ctap1/u2f", "usb", false, false),
+            Token::KeyWithPin => ("ctap2", "usb", true, true),
+            Token::Passkey => ("ctap2", "internal", true, true),
         };
         let wanted = json!({
-            "protocol": "ctap2",
+            "protocol": protocol,
             "transport": transport,
             "hasResidentKey": resident,
             "hasUserVerification": verifies,

@@ -25,6 +25,17 @@ pub struct Refused {
     pub message: String,
 }
 
+impl Refused {
+    /// Whether what was meant was there, and is no more, or not yet: the page was drawn anew in between. Beside WebDriver's own words
+    /// for that, chromedriver passes on what the browser says of a node that it has just thrown away.
+    pub(super) fn is_of_another_page(&self) -> bool {
+        const OWN: [&str; 3] = ["stale element reference", "no such element", "element not interactive"];
+        const PASSED_ON: [&str; 3] = ["node with given id", "node id", "cannot find context with specified id"];
+        let message = self.message.to_ascii_lowercase();
+        OWN.contains(&self.error.as_str()) || PASSED_ON.iter().any(|words| message.contains(words))
+    }
+}
+
 impl fmt::Display for Refused {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}: {}", self.error, self.message)

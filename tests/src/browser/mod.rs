@@ -8,6 +8,7 @@
 //! passkeys are WebDriver's virtual ones ([`Authenticator`]).
 
 mod authenticator;
+mod barriers;
 mod certificate;
 mod driver;
 mod pictures;
@@ -28,6 +29,12 @@ use driver::Driver;
 
 /// How long a page may take to show what is waited for.
 const TO_SHOW: Duration = Duration::from_secs(20);
+
+/// Between two looks at a page.
+const BETWEEN_TRIES: Duration = Duration::from_millis(25);
+
+/// What a reader sees of the whole page; nothing, between two of them.
+const SHOWN: &str = "return document.documentElement ? document.documentElement.innerText : ''";
 
 /// The key under which WebDriver names an element.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
@@ -245,17 +252,30 @@ impl Browser {
         self.until(&format!("`{selector}`"), || self.find(selector).filter(|element| self.is_displayed(element)))
     }
 
-    /// Does something with what a selector finds; again, when the page was another in between.
+    /// Does something with what a selector finds; again, as long as the page is another in between, and no longer than a page may take.
     #[track_caller]
     fn act_on(&self, selector: &str, act: impl Fn(&str) -> Result<Value, Refused>) -> Value {
-        self.until(&format!("`{selector}`"), || {
-            let element = self.find(selector).filter(|element| self.is_displayed(element))?;
-            match act(&element) {
-                Ok(answer) => Some(answer),
-                Err(refused) if refused.error == "stale element reference" => None,
-                Err(refused) => panic!("`{selector}`: {refused}"),
+        let mut last = None;
+        let began = Instant::now();
+        while began.elapsed() < TO_SHOW {
+            if let Some(element) = self.find(selector).filter(|element| self.is_displayed(element)) {
+                match act(&element) {
+                    Ok(answer) => return answer,
+                    Err(refused) if refused.is_of_another_page() => last = Some(refused),
+                    Err(refused) => panic!("`{selector}`: {refused}"),
+                }
             }
-        })
+            std::thread::sleep(BETWEEN_TRIES);
+        }
+        let why = last.map_or_else(|| "it is not shown".to_owned(), |refused| refused.to_string());
+        panic!("not within {TO_SHOW:?}: `{selector}`: {why}\n{}", self.stands());
+    }
+
+    /// Where it is and what it shows, for whoever reads why a test failed.
+    fn stands(&self) -> String {
+        let shown = self.driver.post("execute/sync", &json!({ "script": SHOWN, "args": [] })).unwrap_or_default();
+        let url = self.driver.get("url").unwrap_or_default();
+        format!("at {}:\n{}", text(&url), text(&shown))
     }
 
     fn find(&self, selector: &str) -> Option<String> {
@@ -276,10 +296,9 @@ impl Browser {
                 return answer;
             }
             if began.elapsed() > TO_SHOW {
-                let shown = self.script("return document.documentElement.innerText", &[]);
-                panic!("not within {TO_SHOW:?}: {what}\nat {}:\n{}", self.url(), text(&shown));
+                panic!("not within {TO_SHOW:?}: {what}\n{}", self.stands());
             }
-            std::thread::sleep(Duration::from_millis(25));
+            std::thread::sleep(BETWEEN_TRIES);
         }
     }
 }

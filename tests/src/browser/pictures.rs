@@ -46,15 +46,29 @@ impl Browser {
         self.driver.devtools("Emulation.setEmulatedMedia", &media).expect("a scheme");
     }
 
-    /// Keeps the page as it is now in four pictures under `target/screenshots`, each checked: nothing reaches out of its width.
+    /// Keeps the page as it is now in four pictures, in the folder that `SALLYPORT_SCREENSHOTS` names or in `target/screenshots`, each
+    /// checked: nothing reaches out of its width.
     #[track_caller]
     pub fn keep_pictures(&self, name: &str) {
+        self.appear_in_all(name, |_| {});
+    }
+
+    /// The same, and looks in each of the four for what keeps people out.
+    #[track_caller]
+    pub fn keep_pictures_and_judge(&self, name: &str) {
+        self.appear_in_all(name, |appearance| assert_eq!(self.barriers(), Vec::<String>::new(), "{appearance}"));
+    }
+
+    #[track_caller]
+    fn appear_in_all(&self, name: &str, judge: impl Fn(&str)) {
         let folder = pictures_folder();
         fs::create_dir_all(&folder).expect("a folder for pictures");
         for width in WIDTHS {
             for scheme in Scheme::BOTH {
+                let appearance = format!("{name}-{width}-{}", scheme.word());
                 let picture = self.picture(name, width, scheme);
-                fs::write(folder.join(format!("{name}-{width}-{}.png", scheme.word())), picture).expect("a picture");
+                fs::write(folder.join(format!("{appearance}.png")), picture).expect("a picture");
+                judge(&appearance);
             }
         }
         self.driver.devtools("Emulation.clearDeviceMetricsOverride", &json!({})).expect("its own size");
@@ -74,5 +88,5 @@ impl Browser {
 }
 
 fn pictures_folder() -> PathBuf {
-    repository().join("target/screenshots")
+    std::env::var_os("SALLYPORT_SCREENSHOTS").map_or_else(|| repository().join("target/screenshots"), PathBuf::from)
 }

@@ -68,6 +68,34 @@ fn a_passkey_is_made_and_used_and_its_counter_can_be_turned_back() {
     assert_eq!(get(&browser, "discouraged")["flags"].as_u64().unwrap() & (PRESENT | VERIFIED), PRESENT);
 }
 
+/// A page that draws itself anew every millisecond, as one does that is left in the middle of a click, and is at rest after a while.
+const RESTLESS: &str = r#"<!doctype html><title>A page</title><main></main><script src="/restless.js"></script>"#;
+const DRAWS_ANEW: &str = r#"
+    const main = document.querySelector("main");
+    const draw = () => {
+        main.innerHTML = "<input id=name><button>Go on</button>";
+        main.querySelector("button").addEventListener("click", () => { document.title = main.querySelector("input").value; });
+    };
+    draw();
+    const drawing = setInterval(draw, 1);
+    setTimeout(() => clearInterval(drawing), 3000);
+"#;
+
+#[test]
+fn what_is_drawn_anew_under_a_hand_is_taken_again() {
+    let network = Arc::new(Network::new());
+    let site = Site::start(&network);
+    site.page("/", RESTLESS);
+    site.script("/restless.js", DRAWS_ANEW);
+    let browser = Browser::start(&network);
+    browser.open(&format!("{}/", site.origin));
+    for _ in 0..40 {
+        browser.fill("#name", "alice");
+        browser.click("button");
+        assert_eq!(browser.text_of("button"), "Go on");
+    }
+}
+
 #[test]
 fn what_a_page_may_not_do_is_told() {
     let network = Arc::new(Network::new());
@@ -82,6 +110,28 @@ fn what_a_page_may_not_do_is_told() {
     let complaints = browser.complaints();
     assert_eq!(complaints.iter().filter(|each| each.contains("Content Security Policy")).count(), 2, "{complaints:?}");
     assert!(browser.complaints().is_empty(), "each is told once");
+}
+
+#[test]
+fn what_keeps_people_out_is_found() {
+    let network = Arc::new(Network::new());
+    let site = Site::start(&network);
+    let page = |main: &str| {
+        format!(
+            "<!doctype html><html lang=en><title>A page</title><link rel=stylesheet href=/page.css><main><h1>A page</h1>{main}</main>"
+        )
+    };
+    site.style("/page.css", ".pale { color: #bbbbbb; background: #ffffff }");
+    site.page("/open", &page("<p>Words.</p><label>Name <input></label>"));
+    site.page("/barred", &page("<p class=pale>Words.</p><input><img src='data:,'>"));
+    let browser = Browser::start(&network);
+    browser.open(&format!("{}/open", site.origin));
+    assert_eq!(browser.barriers(), Vec::<String>::new());
+    browser.open(&format!("{}/barred", site.origin));
+    let barriers = browser.barriers();
+    for rule in ["color-contrast", "label", "image-alt"] {
+        assert!(barriers.iter().any(|barrier| barrier.starts_with(&format!("{rule}:"))), "{rule}: {barriers:?}");
+    }
 }
 
 fn get(browser: &Browser, verification: &str) -> Value {

@@ -9,3 +9,5 @@ mod readme;
 mod samples;
 mod scripts;
 mod site;
+mod walk;
+mod without_pin;

@@ -52,7 +52,7 @@ fn every_page_fits_desk_and_phone_and_obeys_its_own_policy() {
         site.page(&format!("/{name}"), &html);
         browser.open(&format!("{}/{name}", site.origin));
         assert!(browser.title().ends_with(" · gate.plant.example"), "{}", browser.title());
-        browser.keep_pictures(name);
+        browser.keep_pictures_and_judge(name);
         assert_eq!(browser.script(READABLE, &[]), json!([]), "{name}");
         assert_eq!(browser.script(LARGE_ENOUGH, &[]), json!([]), "{name}");
         assert_eq!(browser.complaints(), Vec::<String>::new(), "{name}");

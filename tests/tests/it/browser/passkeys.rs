@@ -236,18 +236,18 @@ fn sign_in(browser: &Browser) {
 }
 
 /// ssh, with nobody to answer a prompt.
-fn waits(person: &Person, command: &str, log: &str) -> Running {
+pub(super) fn waits(person: &Person, command: &str, log: &str) -> Running {
     waits_for(person, "ews-1", command, log)
 }
 
-fn waits_for(person: &Person, host: &str, command: &str, log: &str) -> Running {
+pub(super) fn waits_for(person: &Person, host: &str, command: &str, log: &str) -> Running {
     let mut ssh = person.leased("ssh");
     ssh.arg("-F").arg(person.config()).args([host, command]);
     Running::start("ssh", ssh, &person.folder().join(format!("ssh-{log}.log")))
 }
 
 /// The link and the number that a terminal shows.
-fn asked(ssh: &Running) -> (String, String) {
+pub(super) fn asked(ssh: &Running) -> (String, String) {
     eventually("ssh says where to confirm", Duration::from_secs(20), || {
         let log = ssh.log();
         let link = log.split_whitespace().find(|word| word.starts_with("https://"))?.to_owned();
@@ -256,22 +256,22 @@ fn asked(ssh: &Running) -> (String, String) {
     })
 }
 
-fn type_number(browser: &Browser, number: &str) {
+pub(super) fn type_number(browser: &Browser, number: &str) {
     browser.fill("#number", number);
     browser.click("button.main");
 }
 
-fn wrong(number: &str) -> &'static str {
+pub(super) fn wrong(number: &str) -> &'static str {
     if number == "100" { "101" } else { "100" }
 }
 
 /// It ended, and nothing was reached.
-fn ends_outside(ssh: &mut Running) {
+pub(super) fn ends_outside(ssh: &mut Running) {
     eventually("ssh ends", Duration::from_secs(10), || ssh.ended());
     assert!(!ssh.log().contains("through"), "{}", ssh.log());
 }
 
-fn end_leases(plant: &Plant) {
+pub(super) fn end_leases(plant: &Plant) {
     for lease in plant.json(&["lease", "list"]).as_array().expect("a list") {
         plant.sallyport(&["lease", "revoke", lease["id"].as_str().expect("an id")]).ok();
     }

@@ -68,6 +68,16 @@ impl Site {
         self.lay(path, 200, "text/html; charset=utf-8", html);
     }
 
+    /// A script of the test's own at a path.
+    pub(super) fn script(&self, path: &str, source: &str) {
+        self.lay(path, 200, "text/javascript", source);
+    }
+
+    /// A stylesheet of the test's own at a path.
+    pub(super) fn style(&self, path: &str, source: &str) {
+        self.lay(path, 200, "text/css", source);
+    }
+
     /// An answer to a script.
     pub(super) fn answer(&self, path: &str, status: u16, json: &Value) {
         self.lay(path, status, "application/json", &json.to_string());
