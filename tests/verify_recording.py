@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 """Verifies a recording, and reads it with an age identity. Written from docs/recording-format.md alone.
 
-usage: verify_recording.py --key HEX [--key HEX ...] [--identity FILE] [--cat TRACK:KIND] RECORDING
+usage: verify_recording.py --key KEY [--key KEY ...] [--identity FILE [--shared FILE]] [--cat TRACK:KIND] RECORDING
+KEY is the evidence key in hex, as an OpenSSH line, or a file with either. --shared is the recording.key of a shared recording.
 Prints one JSON object: the verdict, what is proven, and with an identity the entries (or, with --cat, raw bytes).
 Exit code: 0 sealed or interrupted, 1 damaged, 2 unsealed. Needs python3-cryptography and python3-zstandard.
 """
@@ -113,7 +114,19 @@ def decrypt(key, origin, number, frame, content):
     return {"block": number, "kind": KINDS[kind], "track": track, "unix_micros": unix, "monotonic_micros": mono, "body": body}
 
 
-def walk(file, trusted, secrets):
+def public_key(text):
+    """Hex, from hex, an OpenSSH line or a file."""
+    try:
+        text = open(text).read()
+    except OSError:
+        pass
+    words = text.split()
+    if words and words[0] == "ssh-ed25519":
+        return base64.b64decode(words[1])[-32:].hex()
+    return words[0].lower() if words else ""
+
+
+def walk(file, trusted, secrets, shared=None):
     """Yields the entries (when there are secrets), and at the end the report."""
     start = file.read(16)
     if len(start) < 16 or start[:8] != MAGIC:
@@ -127,7 +140,7 @@ def walk(file, trusted, secrets):
     header = json.loads(start[16:])
     if header["signer"] not in trusted:
         raise Fault("signed by an unknown key: " + header["signer"])
-    key = data_key(base64.b64decode(header["wrapped_key"]), secrets) if secrets else None
+    key = data_key(shared or base64.b64decode(header["wrapped_key"]), secrets) if secrets else None
     origin = head = sha256(b"sallyport recording 1 header\0" + start)
     number, offset, seal = 0, len(start), None
     report = {"session": header["session"], "verdict": "unsealed", "fault": None, "checkpoints": 0,
@@ -176,6 +189,7 @@ def main():
     parser.add_argument("recording")
     parser.add_argument("--key", action="append", required=True)
     parser.add_argument("--identity")
+    parser.add_argument("--shared", help="the recording.key of a shared recording")
     parser.add_argument("--cat", help="TRACK:KIND, such as 1:output: the bytes of these entries instead of the report")
     arguments = parser.parse_args()
     secrets = []
@@ -184,7 +198,8 @@ def main():
         secrets = [bech32_secret(line) for line in lines if line.strip() and not line.startswith("#")]
     try:
         with open(arguments.recording, "rb") as file:
-            *entries, report = walk(file, arguments.key, secrets)
+            shared = open(arguments.shared, "rb").read() if arguments.shared else None
+            *entries, report = walk(file, [public_key(key) for key in arguments.key], secrets, shared)
     except Fault as fault:
         entries, report = [], {"verdict": "damaged", "fault": str(fault)}
     if arguments.cat:

@@ -72,13 +72,7 @@ impl Keys {
     pub(crate) fn new_data_key(&self) -> Result<(LessSafeKey, String), KeyError> {
         let mut key = Zeroizing::new([0u8; 32]);
         aws_lc_rs::rand::fill(key.as_mut()).map_err(|_| KeyError::Wrap("no randomness".to_owned()))?;
-        let wrap = |error: &dyn std::fmt::Display| KeyError::Wrap(error.to_string());
-        let encryptor = Encryptor::with_recipients(self.recipients.iter().map(|recipient| recipient as _))
-            .map_err(|error| wrap(&error))?;
-        let mut wrapped = Vec::new();
-        let mut writer = encryptor.wrap_output(&mut wrapped).map_err(|error| wrap(&error))?;
-        writer.write_all(key.as_ref()).map_err(|error| wrap(&error))?;
-        writer.finish().map_err(|error| wrap(&error))?;
+        let wrapped = wrap_key(&key, &self.recipients)?;
         Ok((cipher(&key)?, BASE64.encode(&wrapped)))
     }
 
@@ -149,18 +143,23 @@ pub fn public_key(hex: &str) -> Result<VerifyingKey, KeyError> {
 }
 
 /// The data key out of the header's `wrapped_key`.
-pub(crate) fn unwrap_data_key(wrapped: &str, identities: &[Identity]) -> Result<LessSafeKey, KeyError> {
+pub(crate) fn data_key(wrapped: &str, identities: &[Identity]) -> Result<Zeroizing<[u8; 32]>, KeyError> {
     let file = BASE64.decode(wrapped.as_bytes()).map_err(|_| KeyError::NotARecipient)?;
-    let decryptor = Decryptor::new(file.as_slice()).map_err(|_| KeyError::NotARecipient)?;
+    open_key(&file, identities)
+}
+
+/// The data key out of an age file.
+pub(crate) fn open_key(file: &[u8], identities: &[Identity]) -> Result<Zeroizing<[u8; 32]>, KeyError> {
+    let decryptor = Decryptor::new(file).map_err(|_| KeyError::NotARecipient)?;
     let mut reader = decryptor
         .decrypt(identities.iter().map(|identity| identity as &dyn age::Identity))
         .map_err(|_| KeyError::NotARecipient)?;
     let mut key = Zeroizing::new([0u8; 32]);
     reader.read_exact(key.as_mut()).map_err(|_| KeyError::NotARecipient)?;
-    cipher(&key)
+    Ok(key)
 }
 
-fn cipher(key: &[u8; 32]) -> Result<LessSafeKey, KeyError> {
+pub(crate) fn cipher(key: &[u8; 32]) -> Result<LessSafeKey, KeyError> {
     UnboundKey::new(&AES_256_GCM, key)
         .map(LessSafeKey::new)
         .map_err(|_| KeyError::Wrap("the cipher refused the key".to_owned()))

@@ -16,6 +16,7 @@ mod recorder;
 mod recover;
 pub mod replay;
 pub mod search;
+mod share;
 mod verify;
 mod walk;
 
@@ -28,6 +29,7 @@ pub use keys::{KeyError, Keys, identities, public_key};
 pub use read::{OpenError, ReadError, Reader};
 pub use recorder::{Part, RecordError, Recorder, Sealed, Sink};
 pub use recover::{RecoverError, Recovery, recover};
+pub use share::share;
 pub use verify::{State, Verification, verify};
 pub use walk::{Counts, Interruption, Seal};
 

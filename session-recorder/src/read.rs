@@ -3,7 +3,7 @@ use crate::entry::{Codec, Entry, parse_entry_head};
 use crate::fault::{Fault, FaultKind, VerifyError};
 use crate::frame::{Chain, FRAME_HEAD, MAX_BODY};
 use crate::header::Header;
-use crate::keys::{KeyError, unwrap_data_key};
+use crate::keys::{KeyError, cipher, data_key, open_key};
 use crate::verify::Verification;
 use crate::walk::{Step, Walk};
 use age::x25519::Identity;
@@ -46,10 +46,33 @@ pub enum ReadError {
 impl<R: Read> Reader<R> {
     /// Opens a recording. With `trusted` given, its signer must be among them.
     pub fn open(input: R, identities: &[Identity], trusted: Option<&[VerifyingKey]>) -> Result<Self, OpenError> {
+        Self::open_with(input, None, identities, trusted)
+    }
+
+    /// The same for whom the recording was [shared](crate::share) with: `shared` is the data key, wrapped for them. Who can read
+    /// every recording can read this one too.
+    pub fn open_shared(
+        input: R,
+        shared: &[u8],
+        identities: &[Identity],
+        trusted: Option<&[VerifyingKey]>,
+    ) -> Result<Self, OpenError> {
+        Self::open_with(input, Some(shared), identities, trusted)
+    }
+
+    fn open_with(
+        input: R,
+        shared: Option<&[u8]>,
+        identities: &[Identity],
+        trusted: Option<&[VerifyingKey]>,
+    ) -> Result<Self, OpenError> {
         let walk = Walk::open(input, trusted)?;
-        let cipher = unwrap_data_key(&walk.preamble.wrapped_key, identities)?;
+        let key = match shared.map(|shared| open_key(shared, identities)) {
+            Some(Ok(key)) => key,
+            Some(Err(_)) | None => data_key(&walk.preamble.wrapped_key, identities)?,
+        };
         let decompressor = Decompressor::new().map_err(VerifyError::Io)?;
-        Ok(Self { walk, cipher, decompressor, told: false })
+        Ok(Self { walk, cipher: cipher(&key)?, decompressor, told: false })
     }
 
     /// Who, what, when.

@@ -19,13 +19,12 @@ use crate::emergency::SNAPSHOT;
 use crate::greeting::Greetings;
 use crate::identity::{CertificateRules, Identities, RelyingPartySettings, Settings};
 use crate::listen::{For, Inherited};
-use crate::live::{End, Registry};
+use crate::live::Registry;
 use crate::metrics::MetricsServer;
 use crate::outbound::Receivers;
 use crate::plant::PolicyCell;
 use crate::portal::Listening;
 use crate::recording::{Found, Recordings};
-use crate::store::sessions::SessionEnd;
 use crate::store::{Store, StoreError};
 use crate::vault::{MasterKey, Vault, adopt_once};
 
@@ -149,25 +148,8 @@ async fn close_what_was_open(broker: &Broker, claimed: &Claimed) -> Result<(), S
             found => info!(session = recovered.session, ?found, "A recording was found open and is closed"),
         }
     }
-    let end = SessionEnd {
-        at: now,
-        word: End::Interrupted.word().to_owned(),
-        detail: "the broker was cut off; found open at its next start".to_owned(),
-    };
-    for session in broker.store.interrupt_sessions(&broker.config.name, &end).await? {
-        warn!(
-            session = session.start.id,
-            identity = session.start.identity,
-            "A session was cut off by the broker's end"
-        );
-        let event = AuditEvent::SessionInterrupted {
-            session: session.start.id,
-            identity: session.start.identity,
-            asset: session.start.asset,
-            broker_seen_at: seen_before,
-        };
-        broker.audit.record(event).await?;
-    }
+    let detail = "the broker was cut off; found open at its next start";
+    interrupt(&broker.store, &broker.audit, &broker.config.name, detail, seen_before).await?;
     Ok(())
 }
 

@@ -519,6 +519,20 @@ events! {
         fault: String,
     }
 
+    /// Somebody outside was given one recording, and the key that opens it and no other.
+    RecordingShared = "SP-4012" "recording.shared" Warning Process Fails "3.9, 6.1" {
+        /// The recording.
+        session: String,
+        /// The age public keys of those who can read it now.
+        recipients: Vec<String>,
+        /// Its head hash.
+        recording_head: String,
+        /// Its length.
+        recording_bytes: u64,
+        /// The entries of this chain that were handed over with it, each as number and hash.
+        entries: Vec<String>,
+    }
+
     /// A stream moved so much, so fast, that its record goes on with lengths and hashes instead of bytes wherever the budget for
     /// bulk is spent. Once for each direction of a channel.
     RecordingHashesOnly = "SP-4015" "recording.hashes-only" Notice Process Spools "2.9" {

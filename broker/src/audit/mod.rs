@@ -37,7 +37,9 @@ pub(crate) use onward::OnRecord;
 pub use rows::AuditFilter;
 pub use searched::searched_digest;
 pub(crate) use tally::{Entered, Tally};
-pub use verify::{ChainFault, ChainVerification, Expected, Verifier, Witness, verify_lines, verify_store};
+pub use verify::{
+    ChainFault, ChainVerification, Expected, Verifier, Witness, verify_lines, verify_lines_hearing, verify_store,
+};
 
 /// Longest text of a refused request, path or name that an entry holds, in characters.
 const LONGEST_TEXT: usize = 200;

@@ -1,17 +1,18 @@
 //! What every command may need, made when it is first asked for.
 
-use std::io::{IsTerminal, Write};
+use std::io::{ErrorKind, IsTerminal, Write};
 use std::path::PathBuf;
 
 use std::sync::OnceLock;
 
+use ed25519_dalek::VerifyingKey;
 use serde::Serialize;
 use tokio::sync::OnceCell;
 
 use super::output::{Row, table};
-use super::{Arguments, CliError, Command, printable};
+use super::{Arguments, CliError, Command, evidence_key, printable};
 use crate::audit::{Audit, AuditConfig};
-use crate::config::Config;
+use crate::config::{Config, ConfigError};
 use crate::store::{Store, StoreError};
 use crate::vault::{AdoptError, MasterKey, Vault, adopt_once};
 
@@ -66,6 +67,24 @@ impl Context {
             Vault::open(store.clone(), &master).await.map_err(CliError::setup)
         };
         self.vault.get_or_try_init(open).await
+    }
+
+    /// The evidence keys that must have signed: those given, or else this installation's.
+    pub async fn evidence_keys(&self, given: &[String]) -> Result<Vec<VerifyingKey>, CliError> {
+        if !given.is_empty() {
+            return evidence_key::given(given);
+        }
+        match self.config() {
+            // Away from an installation nobody wants one.
+            Err(CliError::Config(ConfigError::Unreadable { source, .. })) if source.kind() == ErrorKind::NotFound => {
+                let (path, mend) = (self.config_path.display(), NO_EVIDENCE_KEY);
+                Err(CliError::Usage(format!(
+                    "it cannot be checked who signed: there is no configuration `{path}`; {mend}"
+                )))
+            }
+            Err(error) => Err(error),
+            Ok(_) => self.vault().await?.evidence_public_keys().map_err(CliError::setup),
+        }
     }
 
     /// The audit chain; events name the user of the operating system.
@@ -155,6 +174,9 @@ impl Context {
         Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
     }
 }
+
+const NO_EVIDENCE_KEY: &str = "away from the broker, give its evidence key with `--public-key KEY`, as `sallyport secrets show evidence` \
+     prints it there";
 
 /// What the configuration says wrongly has its own exit code; a database that does not answer is no such thing.
 fn database_error(error: StoreError) -> CliError {

@@ -7,6 +7,7 @@ pub mod check;
 mod context;
 pub mod demo;
 mod error;
+mod evidence_key;
 pub mod filter;
 mod hidden_input;
 pub mod identity;
@@ -107,7 +108,7 @@ pub enum Command {
     /// Look after the pages for people
     #[command(subcommand)]
     Portal(portal::Command),
-    /// Look after the master key
+    /// Look after the master key and the broker's own keys
     #[command(subcommand)]
     Secrets(secrets::Command),
     /// Print `~/.ssh/config` for a workstation

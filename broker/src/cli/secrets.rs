@@ -1,20 +1,26 @@
-//! The master key and what it seals.
+//! The master key, and the broker's own keys that it seals.
 
 use std::path::PathBuf;
 
+use data_encoding::HEXLOWER;
 use jiff::Timestamp;
 use serde::Serialize;
-use ssh_key::HashAlg;
+use ssh_key::{HashAlg, PublicKey};
 
 use super::{CliError, Context, Row};
+use crate::app::all_silent;
 use crate::store::{Adopted, AlteredRow};
 use crate::vault::{KeyName, Rekeyed, adopt_asked, finish_rekey, rekey};
 
 /// `sallyport secrets …`
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
-    /// Show the public halves of the broker's own keys
-    Show,
+    /// Show the public halves of the broker's own keys; of one alone, what `--public-key` takes and nothing else
+    Show {
+        /// Only this one
+        #[arg(value_parser = key_name)]
+        name: Option<KeyName>,
+    },
     /// Seal everything under a new master key
     Rekey {
         /// Put the new key into this file; needed where the key is a systemd credential
@@ -33,7 +39,7 @@ pub enum Command {
 /// Runs one of them.
 pub async fn run(command: Command, context: &Context) -> Result<(), CliError> {
     match command {
-        Command::Show => show(context).await,
+        Command::Show { name } => show(name, context).await,
         Command::Rekey { to } => {
             let (store, source) = (context.store().await?, &context.config()?.master_key);
             // What an earlier run left unfinished comes first: the vault does not open before.
@@ -74,17 +80,25 @@ async fn show(context: &Context) -> Result<(), CliError> {
     let rows = context.store().await?.secrets().await.map_err(CliError::failed)?;
     let vault = context.vault().await?;
     let mut views = Vec::new();
-    for name in KeyName::ALL {
+    for name in KeyName::ALL.into_iter().filter(|name| only.is_none_or(|only| only == *name)) {
         // From the opened key, not from the column beside it, which anybody with the database could have changed.
-        let key = vault.public_key(name);
-        views.push(View {
-            name: name.as_str(),
-            fingerprint: key.fingerprint(HashAlg::Sha256).to_string(),
-            public_key: key.to_openssh().map_err(CliError::failed)?,
-            created_at: rows.iter().find(|row| row.name == name.as_str()).map(|row| row.created_at),
-        });
+        let since = rows.iter().find(|row| row.name == name.as_str()).map(|row| row.created_at);
+        views.push(View::new(name, vault.public_key(name), "in use", since)?);
+        for other in vault.other_keys(name) {
+            let state = match other.turn {
+                Turn::Next => "next",
+                Turn::Retired => "retired",
+            };
+            views.push(View::new(name, &other.public, state, Some(other.since))?);
+        }
     }
-    context.print_list(&views)
+    match (views.as_slice(), only) {
+        ([one], Some(_)) if context.json() => context.print_json(one),
+        (views, Some(_)) if !context.json() => {
+            context.print(&views.iter().map(|view| format!("{}\n", view.public_key)).collect::<String>())
+        }
+        (views, _) => context.print_list(views),
+    }
 }
 
 fn tell(done: &Rekeyed, context: &Context) -> Result<(), CliError> {
@@ -132,13 +146,34 @@ struct View {
     name: &'static str,
     fingerprint: String,
     public_key: String,
+    hex: Option<String>,
+    /// `in use`, `next` or `retired`.
+    state: &'static str,
     created_at: Option<Timestamp>,
 }
 
+impl View {
+    fn new(
+        name: KeyName,
+        key: &PublicKey,
+        state: &'static str,
+        created_at: Option<Timestamp>,
+    ) -> Result<Self, CliError> {
+        Ok(Self {
+            name: name.as_str(),
+            fingerprint: key.fingerprint(HashAlg::Sha256).to_string(),
+            public_key: key.to_openssh().map_err(CliError::failed)?,
+            hex: key.key_data().ed25519().map(|key| HEXLOWER.encode(&key.0)),
+            state,
+            created_at,
+        })
+    }
+}
+
 impl Row for View {
-    const COLUMNS: &'static [&'static str] = &["name", "public key"];
+    const COLUMNS: &'static [&'static str] = &["name", "state", "public key"];
 
     fn cells(&self) -> Vec<String> {
-        vec![self.name.to_owned(), self.public_key.clone()]
+        vec![self.name.to_owned(), self.state.to_owned(), self.public_key.clone()]
     }
 }

@@ -23,13 +23,13 @@ pub(super) struct History {
 /// The chain does not verify.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub(super) struct Broken(pub(super) String);
+pub(crate) struct Broken(pub(super) String);
 
 impl History {
-    pub(super) fn new(broker: &str, key: VerifyingKey) -> Self {
+    pub(super) fn new(broker: &str, keys: &[VerifyingKey]) -> Self {
         Self {
             broker: broker.to_owned(),
-            verifier: Verifier::new(&[key], Expected::default()),
+            verifier: Verifier::new(keys, Expected::default()),
             ledger: Ledger::default(),
             // Numbers below 1 are nobody's: they would be found, not skipped.
             after: i64::MIN,

@@ -63,6 +63,30 @@ impl Recordings {
         Ok(all)
     }
 
+    /// Closes what another broker left open that will not start again, as far as its files are here; gives the sessions of those
+    /// that are not. Of these nothing is known: they may be whole wherever they are.
+    ///
+    /// # Errors
+    /// When the catalogue or the audit chain cannot be reached.
+    pub(crate) async fn recover_here(&self) -> Result<(Vec<Recovered>, Vec<String>), RecordingsError> {
+        let (mut all, mut elsewhere) = (Vec::new(), Vec::new());
+        for recording in self.inner.store.unsealed_recordings(&self.inner.broker).await? {
+            let session = recording.start.session;
+            let path = RecordingPath::parse(&recording.start.path, &session);
+            let absent = |path: &RecordingPath| {
+                path.open(&self.inner.config.dir).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+            };
+            match path.as_ref().is_ok_and(absent) {
+                true => elsewhere.push(session),
+                false => all.extend(self.recover_one(&session, path).await?),
+            }
+        }
+        for (path, session) in self.uncatalogued().await? {
+            all.extend(self.adopt(&path, &session).await?);
+        }
+        Ok((all, elsewhere))
+    }
+
     /// Sessions that were live, began on record, and have no recording any more.
     async fn gone(&self) -> Result<Vec<Recovered>, RecordingsError> {
         let mut gone = Vec::new();

@@ -10,5 +10,6 @@ mod hostile;
 mod operations;
 mod recovery;
 mod searching;
+mod sharing;
 mod tamper;
 mod writing;

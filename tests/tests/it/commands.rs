@@ -1,8 +1,10 @@
 //! The administrator's command line: exit codes, where the configuration comes from, `--json` everywhere.
 
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use crate::docs::{help_of, subcommands};
 use sallyport_tests::{Place, Plant, Setup, finish, finish_within, sallyport};
 
 #[test]

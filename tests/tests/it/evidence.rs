@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use sallyport_session_recorder::Kind;
-use sallyport_tests::{Evidence, Finished, Form, Person, Plant, Terminal, finish, recordings, repository};
+use sallyport_tests::{Evidence, Finished, Form, Person, Plant, Setup, Terminal, finish, recordings, repository};
 
 /// A plant with one terminal session, one command and one file on record.
 fn recorded() -> (Plant, Person, Vec<String>) {
@@ -98,13 +98,9 @@ fn what_passed_is_what_is_recorded() {
 #[test]
 fn an_independent_verifier_agrees() {
     let (plant, _alice, _ids) = recorded();
-    let secrets = plant.json(&["secrets", "show"]);
-    let key = secrets.as_array().unwrap().iter().find(|each| each["name"] == "evidence").unwrap();
-    // An OpenSSH line; its last 32 bytes are the key itself.
-    let line = key["public_key"].as_str().unwrap().split_whitespace().nth(1).unwrap();
-    let blob = data_encoding::BASE64.decode(line.as_bytes()).unwrap();
-    let key = data_encoding::HEXLOWER.encode(&blob[blob.len() - 32..]);
-    let key = key.as_str();
+    // As it is printed.
+    let key = plant.sallyport(&["secrets", "show", "evidence"]).ok();
+    let key = key.trim();
     for path in recordings(&plant.recordings_folder()) {
         verify_with_python(&plant, &path, key).ok();
         let bytes = fs::read(&path).unwrap();

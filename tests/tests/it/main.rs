@@ -37,6 +37,7 @@ mod restarts;
 mod revocation;
 mod rows;
 mod service;
+mod sharing;
 mod store;
 mod store_audit;
 mod store_cli;

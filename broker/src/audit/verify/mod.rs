@@ -110,6 +110,7 @@ impl ChainVerification {
 
 /// Takes a chain entry by entry.
 pub struct Verifier {
+    /// What may sign the next entry: an evidence key that has handed over signs no more.
     keys: Vec<VerifyingKey>,
     expected: Expected,
     head_seen: bool,
@@ -233,12 +234,23 @@ impl Verifier {
     }
 }
 
+impl AuditEntry {
+    /// Whether one of these keys has signed it. Only the last entry of a batch is signed by itself.
+    pub fn is_signed_by(&self, keys: &[VerifyingKey]) -> bool {
+        self.signature.as_ref().is_some_and(|signature| is_signed(keys, &self.hash, signature))
+    }
+}
+
 /// Whether one of these keys has signed this hash.
 fn is_signed(keys: &[VerifyingKey], hash: &str, signature: &str) -> bool {
-    let Ok(bytes) = HEXLOWER.decode(signature.as_bytes()) else { return false };
-    let Ok(signature) = Signature::from_slice(&bytes) else { return false };
+    signer(keys, hash, signature).is_some()
+}
+
+/// Which of these keys has signed this hash.
+fn signer(keys: &[VerifyingKey], hash: &str, signature: &str) -> Option<VerifyingKey> {
+    let signature = Signature::from_slice(&HEXLOWER.decode(signature.as_bytes()).ok()?).ok()?;
     let text = format!("{SIGNED_PREFIX}{hash}");
-    keys.iter().any(|key| key.verify_strict(text.as_bytes(), &signature).is_ok())
+    keys.iter().find(|key| key.verify_strict(text.as_bytes(), &signature).is_ok()).copied()
 }
 
 /// Verifies the chain in the database.
@@ -264,12 +276,25 @@ pub fn verify_lines(
     keys: &[VerifyingKey],
     expected: Expected,
 ) -> Result<ChainVerification, std::io::Error> {
+    verify_lines_hearing(lines, keys, expected, |_| {})
+}
+
+/// The same; whoever asks hears each entry, whether it is sound or not.
+pub fn verify_lines_hearing(
+    lines: impl BufRead,
+    keys: &[VerifyingKey],
+    expected: Expected,
+    mut hear: impl FnMut(&AuditEntry),
+) -> Result<ChainVerification, std::io::Error> {
     let mut verifier = Verifier::new(keys, expected);
     for (number, line) in (1..).zip(lines.split(b'\n')) {
         let line = line?;
         let entry = std::str::from_utf8(&line).map_err(|error| error.to_string()).and_then(entry_from_line);
         match entry {
-            Ok(entry) => verifier.entry(&entry),
+            Ok(entry) => {
+                verifier.entry(&entry);
+                hear(&entry);
+            }
             Err(reason) => verifier.unreadable(number, reason),
         }
     }

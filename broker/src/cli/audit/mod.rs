@@ -4,6 +4,8 @@ mod export;
 mod list;
 mod verify;
 
+pub(in crate::cli) use verify::head;
+
 use std::path::PathBuf;
 
 use jiff::Timestamp;
@@ -20,9 +22,10 @@ pub enum Command {
         /// An export instead of the database; `-` reads standard input
         #[arg(long, value_name = "FILE")]
         file: Option<PathBuf>,
-        /// The evidence key's public half: hex, or an OpenSSH public key line [default: from the vault]
-        #[arg(long, value_name = "FILE")]
-        public_key: Option<PathBuf>,
+        /// Evidence key that must have signed: an OpenSSH line, hex, base64, or a file with such lines; may be given several
+        /// times [default: this installation's]
+        #[arg(long, value_name = "KEY")]
+        public_key: Vec<String>,
         /// A head noted earlier, which must still be there
         #[arg(long, value_name = "NUMBER:HASH", value_parser = verify::head)]
         expect_head: Option<(i64, String)>,
@@ -53,7 +56,7 @@ pub async fn run(command: Command, context: &Context) -> Result<(), CliError> {
         Command::List(arguments) => list::run(arguments, context).await,
         Command::Verify { file, public_key, expect_head, witness, partial } => {
             let expected = crate::audit::Expected { head: expect_head, partial, ..Default::default() };
-            let from = verify::From { file: file.as_deref(), key: public_key.as_deref(), witness: witness.as_deref() };
+            let from = verify::From { file: file.as_deref(), keys: &public_key, witness: witness.as_deref() };
             verify::run(from, expected, context).await
         }
         Command::Export { since, until, output } => export::run(since, until, output.as_deref(), context).await,

@@ -14,30 +14,27 @@ use crate::cli::{CliError, Context, printable};
 pub(super) struct From<'a> {
     /// An export instead of the database.
     pub(super) file: Option<&'a Path>,
-    /// The public key instead of the vault's.
-    pub(super) key: Option<&'a Path>,
+    /// The public keys instead of the vault's.
+    pub(super) keys: &'a [String],
     /// A log with heads of the chain.
     pub(super) witness: Option<&'a Path>,
 }
 
 /// Says what was found; fails when the chain is not whole, or is another than a witness has seen.
 pub(super) async fn run(from: From<'_>, mut expected: Expected, context: &Context) -> Result<(), CliError> {
-    let From { file, key, witness } = from;
-    let key = match key {
-        Some(path) => read_key(path)?,
-        None => vault_key(context).await?,
-    };
+    let From { file, keys, witness } = from;
+    let keys = context.evidence_keys(keys).await?;
     let unsigned = match witness {
         Some(path) => {
-            let witness = read_witness(path, &key)?;
+            let witness = read_witness(path, &keys)?;
             expected.witnessed = witness.heads;
             witness.unsigned
         }
         None => Vec::new(),
     };
     let found = match file {
-        None => verify_store(context.store().await?, &[key], expected).await.map_err(CliError::failed)?,
-        Some(path) => verify_file(path, &key, expected)?,
+        None => verify_store(context.store().await?, &keys, expected).await.map_err(CliError::failed)?,
+        Some(path) => verify_file(path, &keys, expected)?,
     };
     report(&found, &unsigned, context)?;
     match found.faults.len() {
@@ -49,7 +46,7 @@ pub(super) async fn run(from: From<'_>, mut expected: Expected, context: &Contex
 }
 
 /// A head as it was noted: number, colon, hash.
-pub(super) fn head(text: &str) -> Result<(i64, String), String> {
+pub(in crate::cli) fn head(text: &str) -> Result<(i64, String), String> {
     let wrong = || "a head is an entry's number and hash, as in `17:9f86d0…`".to_owned();
     let (seq, hash) = text.split_once(':').ok_or_else(wrong)?;
     let hash = hash.to_ascii_lowercase();
@@ -59,21 +56,21 @@ pub(super) fn head(text: &str) -> Result<(i64, String), String> {
     Ok((seq.parse().map_err(|_| wrong())?, hash))
 }
 
-fn verify_file(path: &Path, key: &VerifyingKey, expected: Expected) -> Result<ChainVerification, CliError> {
+fn verify_file(path: &Path, keys: &[VerifyingKey], expected: Expected) -> Result<ChainVerification, CliError> {
     let failed = |error: std::io::Error| CliError::Failed(format!("`{}`: {error}", path.display()));
     if path == Path::new("-") {
         if std::io::stdin().is_terminal() {
             return Err(CliError::Usage("standard input is a terminal: pipe an export into it".to_owned()));
         }
-        return verify_lines(std::io::stdin().lock(), &[*key], expected).map_err(failed);
+        return verify_lines(std::io::stdin().lock(), keys, expected).map_err(failed);
     }
     let file = File::open(path).map_err(failed)?;
-    verify_lines(BufReader::new(file), &[*key], expected).map_err(failed)
+    verify_lines(BufReader::new(file), keys, expected).map_err(failed)
 }
 
-fn read_witness(path: &Path, key: &VerifyingKey) -> Result<Witness, CliError> {
+fn read_witness(path: &Path, keys: &[VerifyingKey]) -> Result<Witness, CliError> {
     let failed = |error: std::io::Error| CliError::Failed(format!("`{}`: {error}", path.display()));
-    let witness = Witness::read(BufReader::new(File::open(path).map_err(failed)?), &[*key]).map_err(failed)?;
+    let witness = Witness::read(BufReader::new(File::open(path).map_err(failed)?), keys).map_err(failed)?;
     if witness.heads.is_empty() && witness.unsigned.is_empty() {
         let message =
             format!("`{}` holds no head of a chain: a receiver of `[[siem]]` with JSON keeps some", path.display());

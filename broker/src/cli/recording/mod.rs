@@ -1,7 +1,10 @@
 //! `sallyport recording`: find, replay, verify and export recordings.
 
+mod beginning;
+mod bundle;
 mod catalogue;
 mod destination;
+mod folder;
 mod frames;
 mod inventory;
 mod operations;
@@ -9,6 +12,7 @@ mod proof;
 mod reading;
 mod replaying;
 mod searching;
+mod share;
 pub(super) mod source;
 mod verify;
 
@@ -30,6 +34,8 @@ pub enum Command {
     Verify(Verify),
     /// Write a recording in a format that other tools read
     Export(Export),
+    /// Give one session to somebody outside, who can then read and prove it, and no other
+    Share(Share),
     /// List the files that went either way; from the index, or with an identity from the recording itself
     Files {
         /// Session id (or how it begins), or a recording's file, written with a `/`
@@ -97,9 +103,10 @@ pub struct List {
 #[derive(Debug, clap::Args)]
 pub struct ReadKeys {
     /// age identity file that can read [default: `recordings-reader.key` beside the configuration, where it exists]
-    #[arg(long, value_name = "FILE", env = "SALLYPORT_RECORDING_IDENTITY")]
+    #[arg(long, visible_alias = "key-file", value_name = "FILE", env = "SALLYPORT_RECORDING_IDENTITY")]
     identity: Option<PathBuf>,
-    /// Evidence key that must have signed: hex, an OpenSSH line, or a file with either [default: this installation's]
+    /// Evidence key that must have signed: an OpenSSH line, hex, base64, or a file with such lines [default: this
+    /// installation's]
     #[arg(long, value_name = "KEY")]
     public_key: Vec<String>,
     /// Read without checking who signed: what is read may then be anybody's making
@@ -134,7 +141,8 @@ pub struct Replay {
 /// `sallyport recording verify`
 #[derive(Debug, clap::Args)]
 pub struct Verify {
-    /// Session ids (or how they begin), or recordings' files, written with a `/`
+    /// Session ids (or how they begin), or recordings' files or folders that `recording share` made, written with a `/`; with
+    /// `--audit`, files and folders of recordings
     #[arg(required_unless_present = "all")]
     recordings: Vec<String>,
     /// The audit chain, and every recording that it or the catalogue knows: missing, cut, exchanged, removed before its
@@ -200,6 +208,21 @@ pub enum Format {
     Frames,
 }
 
+/// `sallyport recording share`
+#[derive(Debug, clap::Args)]
+pub struct Share {
+    /// Session id, or how it begins
+    recording: String,
+    /// Who may read it: an age public key, as `age-keygen` makes one with its secret half; may be given several times
+    #[arg(long, value_name = "AGE1…", required = true)]
+    recipient: Vec<String>,
+    /// Folder to make, which must not exist
+    #[arg(long, short, visible_alias = "out", value_name = "DIR")]
+    output: PathBuf,
+    #[command(flatten)]
+    keys: ReadKeys,
+}
+
 /// `sallyport recording operations`
 #[derive(Debug, clap::Args)]
 pub struct Operations {
@@ -257,6 +280,7 @@ pub async fn run(command: Command, context: &Context) -> Result<(), CliError> {
         Command::Verify(arguments) => verify::verify(arguments, context).await,
         Command::Replay(arguments) => replaying::replay(arguments, context).await,
         Command::Export(arguments) => reading::export(arguments, context).await,
+        Command::Share(arguments) => share::share(arguments, context).await,
         Command::Files { recording, keys } => reading::files(&recording, &keys, context).await,
         Command::Operations(arguments) => operations::operations(arguments, context).await,
         Command::Search(arguments) => searching::search(arguments, context).await,

@@ -14,7 +14,7 @@ use crate::store::recordings::RecordingState;
 #[derive(Debug, Serialize)]
 pub(super) struct Proof {
     pub(super) recording: String,
-    /// `sealed`, `interrupted`, `unsealed`, `damaged`, `missing`, `removed`, or `elsewhere`.
+    /// `sealed`, `interrupted`, `unsealed`, `damaged`, `missing`, `unknown`, `removed`, or `elsewhere`.
     pub(super) verdict: &'static str,
     /// What is wrong.
     pub(super) fault: Option<String>,

@@ -387,7 +387,8 @@ fn a_file_is_taken_only_when_it_is_written_as_one_and_only_when_its_signer_is_kn
         finish(command, b"")
     };
     let refused = away(&[]);
-    assert!(refused.refused().contains("`--public-key`, or `--unverified`") && refused.text().is_empty(), "{refused}");
+    assert!(refused.refused().contains("--public-key KEY") && refused.stderr.contains("`--unverified`"), "{refused}");
+    assert!(refused.text().is_empty() && !refused.stderr.contains("sallyport init"), "{refused}");
     let unverified = away(&["--unverified"]);
     assert!(unverified.stderr.contains("may be anybody's making"), "{unverified}");
     assert!(unverified.ok().contains("forged"));
