@@ -3,6 +3,7 @@
 mod follow_plant;
 mod ground;
 mod health;
+mod lost;
 mod notify;
 mod presence;
 mod reload;
@@ -23,7 +24,9 @@ use tracing::{error, info, warn};
 
 pub(crate) use ground::ISSUER;
 use health::Ended;
+pub(crate) use lost::{ClosedOut, Closing};
 pub use presence::PresenceError;
+pub(crate) use presence::all_silent;
 use presence::{Alone, Presence};
 pub use start_error::StartError;
 pub(crate) use without_database::kept;

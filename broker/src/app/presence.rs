@@ -106,18 +106,41 @@ pub(super) async fn claim(store: &Store, name: &str, spool: &Path, takeover: boo
 impl Presence {
     /// Says that this broker lives, for as long as the answer is kept: what is done before it serves can take long.
     pub(super) fn beat_meanwhile(&self, store: &Store, name: &str) -> JoinSet<()> {
-        let (store, name, instance) = (store.clone(), name.to_owned(), self.instance.clone());
-        let mut beating = JoinSet::new();
-        beating.spawn(async move {
-            loop {
-                if let Err(error) = store.broker_heartbeat(&name, &instance, Timestamp::now()).await {
-                    warn!(%error, "The database does not take a heartbeat");
-                }
-                sleep(BEAT).await;
-            }
-        });
-        beating
+        beat(store, name, &self.instance)
     }
+}
+
+/// Says that whoever bears this name lives, for as long as the answer is kept.
+pub(super) fn beat(store: &Store, name: &str, instance: &str) -> JoinSet<()> {
+    let (store, name, instance) = (store.clone(), name.to_owned(), instance.to_owned());
+    let mut beating = JoinSet::new();
+    beating.spawn(async move {
+        loop {
+            if let Err(error) = store.broker_heartbeat(&name, &instance, Timestamp::now()).await {
+                warn!(%error, "The database does not take a heartbeat");
+            }
+            sleep(BEAT).await;
+        }
+    });
+    beating
+}
+
+/// Makes sure that none of these brokers lives, by listening to all at once.
+///
+/// # Errors
+/// One of them does, or the database cannot be read.
+pub(crate) async fn all_silent(store: &Store, brokers: &[BrokerSeen]) -> Result<(), PresenceError> {
+    let begun = Instant::now();
+    while brokers.iter().any(|seen| !seen.instance.is_empty()) && begun.elapsed() < LISTEN {
+        sleep(LISTEN_EVERY).await;
+        for now in store.brokers().await? {
+            let moved = brokers.iter().any(|seen| seen.name == now.name && *seen != now);
+            if moved && !now.instance.is_empty() {
+                return Err(PresenceError::Alive { name: now.name, seen_at: now.seen_at });
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Stopped in good order; or ran here, since this machine started, with the lock that is ours now.

@@ -9,6 +9,7 @@ use sallyport_session_recorder::Keys;
 use tracing::{info, warn};
 
 use super::ground::{Bound, ISSUER, emergencies};
+use super::lost::interrupt;
 use super::presence::{self, Claimed, PresenceError};
 use super::start_error::StartError;
 use super::{App, Mode, without_database};

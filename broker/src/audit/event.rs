@@ -743,6 +743,22 @@ events! {
         /// When it was last heard of before; none for its first start.
         broker_seen_at: Option<Timestamp>,
     }
+    /// The installation was restored from a backup, and what was open at the time of that is closed. What happened between the
+    /// last entry of the backup and this one is not in this chain: people locked, factors taken, codes spent since then are as before.
+    InstallationRestored = "SP-6010" "installation.restored" Alert Process Fails "7.3, 7.4" {
+        /// The last entry of the backup, as number and hash.
+        head: Option<String>,
+        /// When that happened.
+        backup_of: Option<Timestamp>,
+        /// Leases that count no more.
+        leases: u64,
+        /// Write windows that are closed.
+        windows: u64,
+        /// Logins that waited for a confirmation.
+        confirmations: u64,
+        /// Invitations that were not used.
+        invitations: u64,
+    }
     /// A broker stops in good order.
     BrokerStopped = "SP-6002" "broker.stopped" Notice Process Spools "2.8" {
         /// Why.

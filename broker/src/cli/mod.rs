@@ -19,6 +19,7 @@ pub mod plant;
 pub mod policy;
 pub mod portal;
 pub mod recording;
+pub mod restore;
 pub mod secrets;
 pub mod serve;
 pub mod session;
@@ -105,6 +106,9 @@ pub enum Command {
     /// Read, verify and export the audit chain
     #[command(subcommand)]
     Audit(audit::Command),
+    /// Finish a restore from a backup, before the first broker starts
+    #[command(subcommand)]
+    Restore(restore::Command),
     /// Look after the pages for people
     #[command(subcommand)]
     Portal(portal::Command),
@@ -180,6 +184,7 @@ async fn dispatch(command: Command, inherited: Inherited, context: &Context) -> 
         Command::BreakGlass(command) => break_glass::run(command, context).await,
         Command::Recording(command) => recording::run(command, context).await,
         Command::Audit(command) => audit::run(command, context).await,
+        Command::Restore(command) => restore::run(command, context).await,
         Command::Portal(command) => portal::run(command, context),
         Command::Secrets(command) => secrets::run(command, context).await,
         Command::Demo(arguments) => demo::run(arguments, context).await,

@@ -1,10 +1,15 @@
 //! `sallyport session`: what is live, what was, and ending what must not go on.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{CliError, Context, Row};
+use crate::app::{ClosedOut, Closing};
 use crate::session::ask_end;
+use crate::store::Store;
+use crate::store::brokers::BrokerSeen;
 use crate::store::sessions::{AskEnd, Session, SessionFilter};
 
 /// `sallyport session …`
@@ -35,6 +40,12 @@ pub enum Command {
     Show {
         /// Its id, or how it begins
         id: String,
+    },
+    /// Give an end to what a broker left open that does not come back under its name; without a name, list such brokers
+    CloseLost {
+        /// Its name
+        #[arg(long, value_name = "NAME")]
+        broker: Option<String>,
     },
     /// End a live session
     End {
@@ -159,6 +170,8 @@ pub async fn run(command: Command, context: &Context) -> Result<(), CliError> {
             context.print_list(&sessions.into_iter().map(Line::from).collect::<Vec<_>>())
         }
         Command::Show { id } => show(&id, context).await,
+        Command::CloseLost { broker: Some(broker) } => close_lost(&broker, context).await,
+        Command::CloseLost { broker: None } => context.print_list(&open_at_brokers(store).await?),
         Command::End { id } => end(&id, context).await,
     }
 }
@@ -208,4 +221,94 @@ async fn end(id: &str, context: &Context) -> Result<(), CliError> {
         AskEnd::Unknown => return Err(CliError::Failed(format!("there is no session `{id}`"))),
     };
     if context.json() { context.print_json(&serde_json::json!({ "session": id })) } else { context.print(&said) }
+}
+
+/// A broker under whose name sessions are open.
+#[derive(Debug, Serialize)]
+struct OpenAt {
+    broker: String,
+    open: usize,
+    last_heard_of: Option<Timestamp>,
+    stopped: bool,
+}
+
+impl Row for OpenAt {
+    const COLUMNS: &'static [&'static str] = &["broker", "open sessions", "last heard of"];
+
+    fn cells(&self) -> Vec<String> {
+        let heard = self.last_heard_of.map(|at| format!("{at:.0}")).unwrap_or_default();
+        let heard = if self.stopped { format!("{heard} (stopped)") } else { heard };
+        vec![self.broker.clone(), self.open.to_string(), heard]
+    }
+}
+
+async fn open_at_brokers(store: &Store) -> Result<Vec<OpenAt>, CliError> {
+    let mut open: BTreeMap<String, usize> = BTreeMap::new();
+    for session in store.live_sessions(None).await.map_err(CliError::failed)? {
+        *open.entry(session.start.broker).or_default() += 1;
+    }
+    let seen = store.brokers().await.map_err(CliError::failed)?;
+    let of = |name: &str| seen.iter().find(|seen| seen.name == name);
+    Ok(open
+        .into_iter()
+        .map(|(broker, open)| OpenAt {
+            last_heard_of: of(&broker).map(|seen| seen.seen_at),
+            stopped: of(&broker).is_some_and(|seen| seen.instance.is_empty()),
+            broker,
+            open,
+        })
+        .collect())
+}
+
+async fn close_lost(name: &str, context: &Context) -> Result<(), CliError> {
+    let store = context.store().await?;
+    let Some(seen) = store.broker(name).await.map_err(CliError::failed)? else {
+        let known = store.brokers().await.map_err(CliError::failed)?;
+        let known: Vec<String> = known.into_iter().map(|seen| seen.name).collect();
+        return Err(CliError::Failed(format!("no broker `{name}` ever ran here; there were: {}", known.join(", "))));
+    };
+    let closed = close_brokers(&[seen], context).await?;
+    told_of(&closed, context)
+}
+
+/// Closes what these brokers have left open, unless one of them lives.
+pub(super) async fn close_brokers(brokers: &[BrokerSeen], context: &Context) -> Result<Vec<ClosedOut>, CliError> {
+    if brokers.iter().any(|seen| !seen.instance.is_empty()) {
+        eprintln!("sallyport: listening for a quarter of a minute whether they live");
+    }
+    let closing = Closing {
+        config: context.config()?,
+        store: context.store().await?,
+        vault: context.vault().await?,
+        audit: context.audit().await?,
+        by: context.actor(),
+    };
+    closing.close(brokers).await.map_err(CliError::failed)
+}
+
+fn told_of(closed: &[ClosedOut], context: &Context) -> Result<(), CliError> {
+    if context.json() {
+        let views = closed.iter().map(|closed| {
+            serde_json::json!({
+                "broker": closed.broker, "sessions": closed.sessions,
+                "recordings": closed.recordings, "elsewhere": closed.elsewhere,
+            })
+        });
+        return context.print_json(&views.collect::<Vec<_>>());
+    }
+    context.print(&closed.iter().map(said_of).collect::<String>())
+}
+
+/// What became of one broker's sessions, for people.
+pub(super) fn said_of(closed: &ClosedOut) -> String {
+    let ClosedOut { broker, sessions, recordings, elsewhere } = closed;
+    let broker = super::printable(broker);
+    let mut said = format!("Broker `{broker}`: {} sessions have their end, {recordings} recordings.\n", sessions.len());
+    if !elsewhere.is_empty() {
+        said.push_str(&format!(
+            "  {} recordings are open and their files are not here: run this where they are, or bring them.\n",
+            elsewhere.len()
+        ));
+    }
+    said
 }

@@ -89,6 +89,7 @@ impl Check<'_> {
     }
 }
 
-pub(super) fn host_name() -> String {
+/// What a broker is called when nobody says otherwise.
+pub(crate) fn host_name() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
 }

@@ -29,7 +29,9 @@ pub(crate) use secrets::SYSTEMD_CREDS;
 pub use ssh::{Algorithms, SshConfig};
 pub use units::{duration, size};
 
-use self::check::{Check, host_name};
+pub(crate) use self::check::host_name;
+
+use self::check::Check;
 use crate::store::DatabaseConfig;
 use crate::vault::MasterKeySource;
 
@@ -161,11 +163,16 @@ impl TryFrom<Written<'_>> for Config {
     }
 }
 
+/// Whether a broker can be called so.
+pub(crate) fn is_broker_name(name: &str) -> bool {
+    let fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    (1..=64).contains(&name.len()) && name.chars().all(fine)
+}
+
 impl Check<'_> {
     fn name(&mut self, name: Option<Spanned<String>>) -> String {
         let Some(name) = name else { return host_name() };
-        let fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-        if name.get_ref().is_empty() || name.get_ref().len() > 64 || !name.get_ref().chars().all(fine) {
+        if !is_broker_name(name.get_ref()) {
             let message = format!("`{}` is not a name for a broker", name.get_ref());
             self.problem(&name, message, "1 to 64 of letters, digits, `-`, `_`, `.`");
         }

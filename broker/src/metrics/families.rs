@@ -134,7 +134,7 @@ const FAMILIES: &[Family] = &[
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+    #![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
     use std::collections::BTreeSet;
     use std::path::Path;
 
@@ -169,5 +169,26 @@ mod tests {
             assert_eq!(name.ends_with("_total"), counts, "{name}");
             assert!(help.len() > 10 && !help.ends_with('.') && !help.contains('\n'), "{name}: {help}");
         }
+    }
+
+    #[test]
+    fn the_page_has_every_figure_with_its_kind_and_what_it_says_and_no_other() {
+        let page = include_str!("../../../docs/metrics.md");
+        let rows: Vec<Vec<&str>> = page
+            .lines()
+            .filter(|line| line.starts_with("| `sallyport_"))
+            .map(|line| line.trim_matches('|').split('|').map(str::trim).collect())
+            .collect();
+        for Family(name, form, help) in FAMILIES {
+            let kind = match form {
+                Form::Gauge(_) => "gauge",
+                Form::Counter | Form::Labelled(..) => "counter",
+                Form::Histogram => "histogram",
+            };
+            let row =
+                rows.iter().find(|row| row[0] == format!("`{name}`")).unwrap_or_else(|| panic!("no row of {name}"));
+            assert_eq!((row[1], row[3]), (kind, *help), "{name}");
+        }
+        assert_eq!(rows.len(), FAMILIES.len());
     }
 }

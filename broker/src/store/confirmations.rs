@@ -300,6 +300,12 @@ impl Store {
 }
 
 impl Write {
+    /// Nobody waits for a confirmation any more, and none that was given counts; says how many there were.
+    pub async fn drop_confirmations(&mut self) -> Result<u64, StoreError> {
+        let query = sqlx::query("DELETE FROM confirmations WHERE state IN ('waiting', 'confirmed')");
+        Ok(query.execute(&mut **self).await?.rows_affected())
+    }
+
     /// Those that wait, and those of which a lease follows at this moment.
     async fn open_confirmations(&mut self, identity: &str, now: Timestamp) -> Result<Vec<Row>, StoreError> {
         let rows: Vec<Row> = sqlx::query_as(

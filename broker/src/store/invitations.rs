@@ -89,6 +89,12 @@ impl Write {
         Ok(true)
     }
 
+    /// No invitation counts any more, whoever it is for; says how many there were.
+    pub async fn withdraw_all_invitations(&mut self, at: Timestamp) -> Result<u64, StoreError> {
+        let query = sqlx::query("UPDATE invitations SET used_at = $1, mac = NULL WHERE used_at IS NULL");
+        Ok(query.bind(micros(at)).execute(&mut **self).await?.rows_affected())
+    }
+
     /// Whatever invitations of an identity are open count no more.
     pub(super) async fn withdraw_invitations(&mut self, identity: &str, at: Timestamp) -> Result<(), StoreError> {
         sqlx::query("UPDATE invitations SET used_at = $2, mac = NULL WHERE identity = $1 AND used_at IS NULL")

@@ -105,6 +105,9 @@ fn the_alert_rules_hold_and_fire_when_they_should() {
     let (rules, tried) = (names("alerts.yml", "- alert: "), names("alerts.test.yml", "alertname: "));
     let untried: Vec<_> = rules.difference(&tried).collect();
     assert!(untried.is_empty(), "{untried:?}");
+    let page = fs::read_to_string(repository().join("docs/metrics.md")).unwrap();
+    let listed = page.lines().filter_map(|line| line.strip_prefix("| Sallyport")?.split(' ').next());
+    assert_eq!(listed.map(|name| format!("Sallyport{name}")).collect::<BTreeSet<_>>(), rules, "docs/metrics.md");
     let dashboard = fs::read_to_string(repository().join("deploy/grafana/dashboard.json")).unwrap();
     let dashboard: serde_json::Value = serde_json::from_str(&dashboard).unwrap();
     assert!(dashboard["panels"].as_array().unwrap().len() > 10);
