@@ -14,6 +14,8 @@ use zstd::bulk::Compressor;
 pub struct Keys {
     recipients: Vec<Recipient>,
     pub(crate) signing: SigningKey,
+    /// Keys that signed before this one.
+    earlier: Vec<VerifyingKey>,
     level: i32,
     spare: Mutex<Vec<Workspace>>,
 }
@@ -44,19 +46,24 @@ pub enum KeyError {
 impl Keys {
     /// Recipients are age X25519 public keys (`age1…`); `signing` is the broker's evidence key.
     pub fn new<S: AsRef<str>>(recipients: &[S], signing: SigningKey) -> Result<Keys, KeyError> {
-        let recipients = recipients
-            .iter()
-            .map(|text| Recipient::from_str(text.as_ref()).map_err(|_| KeyError::Recipient(text.as_ref().to_owned())))
-            .collect::<Result<Vec<_>, _>>()?;
-        if recipients.is_empty() {
-            return Err(KeyError::NoRecipient);
-        }
-        Ok(Keys { recipients, signing, level: 1, spare: Mutex::new(Vec::new()) })
+        let recipients = parse_recipients(recipients)?;
+        Ok(Keys { recipients, signing, earlier: Vec::new(), level: 1, spare: Mutex::new(Vec::new()) })
     }
 
     /// The public half of the evidence key: what verifies the recordings.
     pub fn public_key(&self) -> VerifyingKey {
         self.signing.verifying_key()
+    }
+
+    /// What these keys have signed is believed, too: evidence keys that were in use before.
+    pub fn with_earlier(self, earlier: impl IntoIterator<Item = VerifyingKey>) -> Keys {
+        let own = self.public_key();
+        Keys { earlier: earlier.into_iter().filter(|key| *key != own).collect(), ..self }
+    }
+
+    /// All keys whose signatures are believed.
+    pub fn trusted(&self) -> Vec<VerifyingKey> {
+        std::iter::once(self.public_key()).chain(self.earlier.iter().copied()).collect()
     }
 
     /// The public half of the evidence key in hex.

@@ -67,7 +67,7 @@ pub(super) async fn start(config: Config, takeover: bool, mut inherited: Inherit
             return Err(refused.into());
         }
     };
-    let keys = Keys::new(&config.recording.recipients, evidence.clone())?;
+    let keys = Keys::new(&config.recording.recipients, evidence.clone())?.with_earlier(vault.evidence_public_keys()?);
     let audit = Audit::start(AuditConfig {
         store: store.clone(),
         key: evidence,

@@ -44,7 +44,7 @@ pub(super) async fn start(config: Config, bound: Bound, away: StoreError) -> Res
     let vault = Vault::of_rows(store.clone(), &kept.secrets(), &master)?;
     vault.keep_at_hand(kept.accounts());
     let evidence = vault.evidence_key()?;
-    let keys = Keys::new(&config.recording.recipients, evidence.clone())?;
+    let keys = Keys::new(&config.recording.recipients, evidence.clone())?.with_earlier(vault.evidence_public_keys()?);
     let audit = Audit::start(AuditConfig {
         store: store.clone(),
         key: evidence,

@@ -721,6 +721,19 @@ events! {
         count: u64,
     }
 
+    /// One of the broker's own keys was changed, or its next one made. Of the evidence key this entry is the old one's last signature: from
+    /// the next entry on, the new one signs.
+    SecretsRotated = "SP-5305" "secrets.rotated" Warning Process Fails "1.8, 4.3" {
+        /// Which: `host-key`, `host-ca`, `user-ca` or `evidence`.
+        key: String,
+        /// What was done: `staged`, `in use`, `in use at once` or `old ones dropped`.
+        step: String,
+        /// The public half of the key in use until then, or of the one that was dropped.
+        old: Option<String>,
+        /// The public half of the new one.
+        new: Option<String>,
+    }
+
     /// Rows from before there were MACs over rows carry one now: those that the audit chain tells of. Written once.
     RowsAdopted = "SP-5303" "rows.adopted" Notice Process Fails "3.4" {
         /// How many of each table.

@@ -10,7 +10,7 @@ use ssh_key::{HashAlg, PublicKey};
 use super::{CliError, Context, Row};
 use crate::app::all_silent;
 use crate::store::{Adopted, AlteredRow};
-use crate::vault::{KeyName, Rekeyed, adopt_asked, finish_rekey, rekey};
+use crate::vault::{KeyName, Rekeyed, Rotation, Turn, adopt_asked, finish_rekey, rekey};
 
 /// `sallyport secrets …`
 #[derive(Debug, clap::Subcommand)]
@@ -26,6 +26,22 @@ pub enum Command {
         /// Put the new key into this file; needed where the key is a systemd credential
         #[arg(long, value_name = "FILE")]
         to: Option<PathBuf>,
+    },
+    /// Put another key in the place of one of the broker's own. An authority (`host-ca`, `user-ca`) takes three steps, so that nobody is
+    /// locked out: without options its next key is made and printed beside it, `--use` takes that into use, `--drop` forgets the old one
+    Rotate {
+        /// `host-key`, `host-ca`, `user-ca` or `evidence`
+        #[arg(value_parser = key_name)]
+        key: KeyName,
+        /// Take the next key into use
+        #[arg(long = "use", conflicts_with_all = ["at_once", "drop"])]
+        take: bool,
+        /// A new key in use at once, the old one worth nothing: it was stolen
+        #[arg(long, conflicts_with = "drop")]
+        at_once: bool,
+        /// Nobody is told of old keys any more
+        #[arg(long)]
+        drop: bool,
     },
     /// List the rows without a MAC that the audit chain tells of, such as after a restore from an older release; with `--yes`,
     /// give them one
@@ -48,6 +64,16 @@ pub async fn run(command: Command, context: &Context) -> Result<(), CliError> {
                 None => rekey(store, context.audit().await?, source, to.as_deref()).await.map_err(CliError::failed)?,
             };
             tell(&done, context)
+        }
+        Command::Rotate { key, take, at_once, drop } => {
+            let steps = matches!(key, KeyName::HostCa | KeyName::UserCa);
+            let rotation = match (take, drop) {
+                (true, _) => Rotation::Use,
+                (false, true) => Rotation::Drop,
+                (false, false) if steps && !at_once => Rotation::Stage,
+                (false, false) => Rotation::AtOnce,
+            };
+            rotate(key, rotation, context).await
         }
         Command::Adopt { yes } => {
             let (store, audit) = (context.rows().await?, context.audit().await?);
@@ -76,7 +102,56 @@ fn tell_adopted(adopted: &Adopted, done: bool, context: &Context) -> Result<(), 
     Ok(())
 }
 
-async fn show(context: &Context) -> Result<(), CliError> {
+async fn rotate(name: KeyName, rotation: Rotation, context: &Context) -> Result<(), CliError> {
+    let store = context.store().await?;
+    if name == KeyName::Evidence {
+        // One that goes on would sign with the old key what only the new one may sign.
+        let brokers = store.brokers().await.map_err(CliError::failed)?;
+        if brokers.iter().any(|seen| !seen.instance.is_empty()) {
+            eprintln!("sallyport: listening for a quarter of a minute whether a broker lives");
+        }
+        let refuse = |error| CliError::Failed(format!("the evidence key is changed while no broker runs: {error}"));
+        all_silent(store, &brokers).await.map_err(refuse)?;
+    }
+    let (vault, audit) = (context.vault().await?, context.audit().await?);
+    vault.rotate(audit, name, rotation, Timestamp::now()).await.map_err(CliError::failed)?;
+    if context.json() {
+        return context.print_json(&serde_json::json!({ "key": name.as_str() }));
+    }
+    context.print(match (name, rotation) {
+        (KeyName::UserCa, Rotation::Stage) => {
+            "The next user authority is made, and not used yet. Give every asset both lines of `sallyport user-ca` (TrustedUserCAKeys),\n\
+             then `sallyport secrets rotate user-ca --use`.\n"
+        }
+        (KeyName::HostCa, Rotation::Stage) => {
+            "The next host authority is made, and not used yet. Give every workstation the lines of `sallyport known-hosts`,\n\
+             then `sallyport secrets rotate host-ca --use`.\n"
+        }
+        (_, Rotation::Use) => {
+            "In use by every broker from its next start on; restart them. The old key is still printed beside it: once all of them\n\
+             have started, and nothing else relies on it, `--drop` ends that.\n"
+        }
+        (_, Rotation::Drop) => "Old keys are printed no more. Take them from wherever they were put.\n",
+        (KeyName::Evidence, _) => {
+            "From now on the new evidence key signs; the last entry that the old one has signed names it. Note `sallyport secrets show\n\
+             evidence`, both lines: what was signed before is verified with the old one. Brokers take it up when they start.\n"
+        }
+        (KeyName::UserCa, _) => {
+            "Restart every broker now. No asset lets anybody in by it before it has the line of `sallyport user-ca`; take the old line\n\
+             from every asset.\n"
+        }
+        (KeyName::HostKey | KeyName::HostCa, _) => {
+            "Restart every broker now. Workstations need the lines of `sallyport known-hosts` in place of the old ones.\n"
+        }
+    })
+}
+
+fn key_name(text: &str) -> Result<KeyName, String> {
+    let known = || KeyName::ALL.map(KeyName::as_str).join(", ");
+    KeyName::ALL.into_iter().find(|name| name.as_str() == text).ok_or_else(|| format!("known here: {}", known()))
+}
+
+async fn show(only: Option<KeyName>, context: &Context) -> Result<(), CliError> {
     let rows = context.store().await?.secrets().await.map_err(CliError::failed)?;
     let vault = context.vault().await?;
     let mut views = Vec::new();

@@ -40,22 +40,25 @@ pub async fn ssh_config(arguments: SshConfig, context: &Context) -> Result<(), C
     context.print(&ssh_config_text(&policy, &BrokerAddress { host: &host, port, user }, subject.as_ref()))
 }
 
-/// Prints the lines for `known_hosts`: the broker's host authority, for the broker's names and for every asset.
+/// Prints the lines for `known_hosts`: the broker's host authority, for the broker's names and for every asset; while it is changed, both.
 pub async fn known_hosts(context: &Context) -> Result<(), CliError> {
     let config = context.config()?;
     let policy = policy(context).await?;
-    let authority = public_line(context, KeyName::HostCa).await?;
-    context.print(&known_hosts_text(&policy, &config.ssh.names, &listening_ports(config), &authority))
+    let ports = listening_ports(config);
+    let text = |authority: &String| known_hosts_text(&policy, &config.ssh.names, &ports, authority);
+    context.print(&public_lines(context, KeyName::HostCa).await?.iter().map(text).collect::<String>())
 }
 
-/// Prints the authority whose certificates assets must trust (`TrustedUserCAKeys`).
+/// Prints the authority whose certificates assets must trust (`TrustedUserCAKeys`); while it is changed, both.
 pub async fn user_ca(context: &Context) -> Result<(), CliError> {
-    let line = public_line(context, KeyName::UserCa).await?;
-    context.print(&format!("{line}\n"))
+    let lines = public_lines(context, KeyName::UserCa).await?;
+    context.print(&lines.iter().map(|line| format!("{line}\n")).collect::<String>())
 }
 
-async fn public_line(context: &Context, key: KeyName) -> Result<String, CliError> {
-    context.vault().await?.public_key(key).to_openssh().map_err(CliError::failed)
+/// The key in use first, then whichever else somebody may have to rely on.
+async fn public_lines(context: &Context, key: KeyName) -> Result<Vec<String>, CliError> {
+    let keys = context.vault().await?.public_keys(key);
+    keys.into_iter().map(|key| key.to_openssh().map_err(CliError::failed)).collect()
 }
 
 async fn policy(context: &Context) -> Result<std::sync::Arc<Policy>, CliError> {

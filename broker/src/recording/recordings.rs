@@ -127,7 +127,7 @@ impl Recordings {
             config::Durability::Process => Permits::of_this_runtime().map_err(RecordingsError::Thread)?,
             config::Durability::Power => Permits::none(),
         };
-        let history = History::new(broker, keys.public_key());
+        let history = History::new(broker, &keys.trusted());
         let inner = Inner {
             space,
             reserve,

@@ -232,7 +232,7 @@ impl Recordings {
     }
 
     fn trusted(&self) -> Vec<VerifyingKey> {
-        vec![self.inner.keys.public_key()]
+        self.inner.keys.trusted()
     }
 
     /// Files that the catalogue has never heard of: the broker died between making the file and entering it.

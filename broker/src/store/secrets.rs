@@ -8,7 +8,7 @@ use super::{Store, StoreError, Write, micros, timestamp};
 /// A secret as stored. Of the row `check` the public part is the name of the master key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SecretRow {
-    /// `check`, `host-key`, `host-ca`, `user-ca` or `evidence`.
+    /// `check`, `host-key`, `host-ca`, `user-ca` or `evidence`; `….next` and `….retired.1` of a key that is to come or was.
     pub name: String,
     /// Under the master key.
     pub sealed: Vec<u8>,
@@ -90,6 +90,43 @@ impl Write {
             }
         }
         Ok(true)
+    }
+
+    /// Changes keys of the broker's own, while the store is under the master key `key_id` and the key `in_use` (name and public part)
+    /// is the one in use: of two who change it at a time, one does.
+    pub async fn change_secrets(
+        &mut self,
+        key_id: &str,
+        in_use: (&str, &str),
+        put: &[SecretRow],
+        remove: &[String],
+    ) -> Result<(), StoreError> {
+        self.hold_master_key(key_id).await?;
+        let (name, public) = in_use;
+        let found: Option<(String,)> = sqlx::query_as("SELECT public_part FROM secrets WHERE name = $1")
+            .bind(name)
+            .fetch_optional(&mut **self)
+            .await?;
+        if found.is_none_or(|(found,)| found != public) {
+            return Err(StoreError::Overtaken("the key"));
+        }
+        for name in remove {
+            sqlx::query("DELETE FROM secrets WHERE name = $1").bind(name).execute(&mut **self).await?;
+        }
+        for row in put {
+            sqlx::query(
+                "INSERT INTO secrets (name, sealed, public_part, created_at) VALUES ($1, $2, $3, $4)
+                 ON CONFLICT (name) DO UPDATE
+                 SET sealed = excluded.sealed, public_part = excluded.public_part, created_at = excluded.created_at",
+            )
+            .bind(&row.name)
+            .bind(row.sealed.as_slice())
+            .bind(&row.public_part)
+            .bind(micros(row.created_at))
+            .execute(&mut **self)
+            .await?;
+        }
+        Ok(())
     }
 
     /// Seals every sealed cell anew, in one transaction: all of them or, when `reseal` refuses one, none. Says how many.

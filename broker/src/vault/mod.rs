@@ -11,6 +11,7 @@ mod host_certificates;
 mod keys;
 mod master_key;
 mod rekey;
+mod rotation;
 mod row_keys;
 mod row_mac;
 mod seal;
@@ -31,6 +32,7 @@ pub use credential::{Credential, CredentialError};
 pub use keys::KeyName;
 pub use master_key::{MasterKey, MasterKeyError, MasterKeySource};
 pub use rekey::{RekeyError, Rekeyed, finish_rekey, rekey};
+pub use rotation::{OtherKey, RotateError, Rotation, Turn};
 pub(crate) use row_keys::RowKeys;
 pub use row_mac::RowFault;
 pub(crate) use row_mac::{RowMac, RowText};
@@ -59,9 +61,18 @@ struct Inner {
     host_ca: PrivateKey,
     user_ca: PrivateKey,
     evidence: PrivateKey,
+    others: Others,
     host_certificates: HostCertificates,
     /// Credentials that emergencies need, for when the database is away.
     at_hand: RwLock<Vec<AccountRow>>,
+}
+
+/// Keys that are not in use yet, or not any more.
+#[derive(Default)]
+struct Others {
+    keys: Vec<OtherKey>,
+    /// What makes the next ones.
+    next_seeds: Vec<(KeyName, Secret<[u8; 32]>)>,
 }
 
 /// Why the vault does not open, or something in it does not.
@@ -127,6 +138,7 @@ impl Vault {
         let key = |name: KeyName| open_key(rows, &sealer, name);
         let (host_key, host_ca) = (key(KeyName::HostKey)?, key(KeyName::HostCa)?);
         let (user_ca, evidence) = (key(KeyName::UserCa)?, key(KeyName::Evidence)?);
+        let others = open_others(rows, &sealer)?;
         let inner = Inner {
             store,
             source: master.source().clone(),
@@ -135,6 +147,7 @@ impl Vault {
             host_ca,
             user_ca,
             evidence,
+            others,
             host_certificates: HostCertificates::default(),
             at_hand: RwLock::default(),
         };
@@ -194,6 +207,13 @@ impl Vault {
         let pair = self.inner.evidence.key_data().ed25519().ok_or(VaultError::Key(KeyName::Evidence))?;
         let seed = Secret::new(pair.private.to_bytes());
         Ok(ed25519_dalek::SigningKey::from_bytes(seed.expose()))
+    }
+
+    /// The public halves of all evidence keys that this installation has had: what may have signed its recordings and its chain.
+    pub fn evidence_public_keys(&self) -> Result<Vec<ed25519_dalek::VerifyingKey>, VaultError> {
+        let parse = |key: &&PublicKey| ed25519_dalek::VerifyingKey::from_bytes(&key.key_data().ed25519()?.0).ok();
+        let all: Option<Vec<_>> = self.public_keys(KeyName::Evidence).iter().map(parse).collect();
+        all.ok_or(VaultError::Key(KeyName::Evidence))
     }
 
     /// A key made for one login on an asset, and the certificate that lets it in, for a minute.
@@ -338,6 +358,24 @@ fn open_key(rows: &[SecretRow], sealer: &Sealer, name: KeyName) -> Result<Privat
     let bytes = sealer.open(&secret_place(&[name.as_str()]), &row.sealed)?;
     let seed: &[u8; 32] = bytes.expose().as_slice().try_into().map_err(|_| VaultError::Key(name))?;
     Ok(keys::ssh_key(name, seed))
+}
+
+fn open_others(rows: &[SecretRow], sealer: &Sealer) -> Result<Others, VaultError> {
+    let mut others = Others::default();
+    for row in rows {
+        let Some((name, turn)) = rotation::other_row(&row.name) else { continue };
+        let opened = sealer.open(&secret_place(&[&row.name]), &row.sealed)?;
+        let bytes: [u8; 32] = opened.expose().as_slice().try_into().map_err(|_| VaultError::Key(name))?;
+        let public = match turn {
+            Turn::Next => keys::ssh_key(name, &bytes).public_key().clone(),
+            Turn::Retired => rotation::public_of(name, &bytes),
+        };
+        if turn == Turn::Next {
+            others.next_seeds.push((name, Secret::new(bytes)));
+        }
+        others.keys.push(OtherKey { name, turn, public, since: row.created_at });
+    }
+    Ok(others)
 }
 
 fn damaged(asset: &str, account: &str, error: CredentialError) -> VaultError {

@@ -36,6 +36,7 @@ mod refusals;
 mod reliability;
 mod restarts;
 mod revocation;
+mod rotation;
 mod rows;
 mod service;
 mod sharing;

@@ -1,6 +1,7 @@
 //! Proves that a chain is whole: from the database or from an export, with the public key alone.
 
 mod assertions;
+mod handover;
 mod witness;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -145,11 +146,15 @@ impl Verifier {
         }
         self.uncovered.get_or_insert(entry.seq);
         if let Some(signature) = &entry.signature {
-            if is_signed(&self.keys, &entry.hash, signature) {
-                self.found.signatures += 1;
-                self.uncovered = None;
-            } else {
-                self.fault(ChainFault::BadSignature(entry.seq));
+            match signer(&self.keys, &entry.hash, signature) {
+                Some(signer) => {
+                    self.found.signatures += 1;
+                    self.uncovered = None;
+                    if hash == entry.hash {
+                        handover::follow(&mut self.keys, signer, entry);
+                    }
+                }
+                None => self.fault(ChainFault::BadSignature(entry.seq)),
             }
         }
         match self.passkeys.hear(entry) {

@@ -207,3 +207,55 @@ fn nothing_in_an_export_acts_on_a_terminal_and_it_verifies_in_either_form() {
         assert!(!verify_lines(other.as_bytes(), &keys, Expected::default()).unwrap().whole(), "{other}");
     }
 }
+
+/// A chain in which the evidence key hands over to another at entry 4; `old` signs up to there, `new` after it.
+fn handed_over(new: &SigningKey, named: &SigningKey) -> Vec<AuditEntry> {
+    let line = |key: &SigningKey| {
+        let key = ssh_key::public::Ed25519PublicKey(key.verifying_key().to_bytes());
+        Some(ssh_key::PublicKey::from(key).to_openssh().unwrap())
+    };
+    let mut entries = chain();
+    let event = AuditEvent::SecretsRotated {
+        key: "evidence".into(),
+        step: "in use at once".into(),
+        old: line(&key()),
+        new: line(named),
+    };
+    let draft = Draft::new(&event, Timestamp::from_second(4).unwrap(), "cli", "root").unwrap();
+    entries[3] = draft.enter(4, &entries[2].hash.clone());
+    rehash(&mut entries, 4);
+    let old = key();
+    for index in [3, 5, 8] {
+        sign(&mut entries[index], if index == 3 { &old } else { new });
+    }
+    entries
+}
+
+#[test]
+fn an_evidence_key_hands_over_to_the_next_and_signs_no_more() {
+    let (new, thief) = (SigningKey::from_bytes(&[8; 32]), SigningKey::from_bytes(&[9; 32]));
+    let (old_key, new_key) = (key().verifying_key(), new.verifying_key());
+    let found = |entries: &[AuditEntry], keys: &[VerifyingKey]| {
+        let found = verify_lines(export(entries).as_bytes(), keys, Expected::default()).unwrap();
+        found.faults.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let entries = handed_over(&new, &new);
+    // Whoever knows only the first learns of the next by the chain itself.
+    for keys in [&[old_key][..], &[old_key, new_key], &[new_key, old_key]] {
+        assert_eq!(found(&entries, keys), Vec::<String>::new());
+    }
+    let unsigned = |seq: i64| format!("entry {seq} is not signed by a trusted key");
+    assert_eq!(found(&entries, &[new_key])[0], unsigned(3));
+    // The old key goes on signing, whoever has it; or it names one key, and another signs.
+    let both = [old_key, new_key];
+    assert_eq!(found(&handed_over(&key(), &new), &both)[0], unsigned(6));
+    assert_eq!(found(&handed_over(&thief, &new), &both)[0], unsigned(6));
+    // Without the old key's signature nothing is handed over; nor by an entry whose content is another.
+    let mut forged = handed_over(&thief, &thief);
+    sign(&mut forged[3], &thief);
+    assert_eq!(found(&forged, &[old_key])[0], unsigned(4));
+    let mut edited = handed_over(&thief, &new);
+    let other = handed_over(&thief, &thief);
+    edited[3].event = other[3].event.clone();
+    assert!(found(&edited, &[old_key]).contains(&unsigned(6)));
+}

@@ -149,7 +149,21 @@ pub struct Verify {
     /// time or under a hold, each is a fault. What lies with another broker is named and not proven
     #[arg(long, conflicts_with = "recordings")]
     all: bool,
-    /// Evidence key that must have signed: hex, an OpenSSH line, or a file with either [default: this installation's]
+    /// Away from the broker: hold what lies in the folders against this export of its audit chain (`audit export`). What is
+    /// missing, exchanged, cut, or not of this chain, each is a fault, and so is a chain that is not whole
+    #[arg(long, value_name = "FILE", conflicts_with = "all")]
+    audit: Option<PathBuf>,
+    /// A head of the chain noted earlier, which must still be there
+    #[arg(long, value_name = "NUMBER:HASH", requires = "audit", value_parser = crate::cli::audit::head)]
+    expect_head: Option<(i64, String)>,
+    /// The export may begin later than with entry 1
+    #[arg(long, requires = "audit")]
+    partial: bool,
+    /// Only the recordings of this broker must be there
+    #[arg(long, value_name = "NAME", requires = "audit")]
+    broker: Option<String>,
+    /// Evidence key that must have signed: an OpenSSH line, hex, base64, or a file with such lines [default: this
+    /// installation's]
     #[arg(long, value_name = "KEY")]
     public_key: Vec<String>,
     /// A recording without a seal is no fault, if it verifies up to its last checkpoint
