@@ -13,6 +13,7 @@ mod hidden_input;
 pub mod identity;
 pub mod init;
 pub mod lease;
+pub mod man;
 mod output;
 pub mod plan;
 pub mod plant;
@@ -125,6 +126,8 @@ pub enum Command {
     Demo(demo::Demo),
     /// Print the current code of somebody of the demo
     DemoCode(demo::Code),
+    /// Write the pages of the manual
+    Man(man::Man),
     /// Print a completion script for a shell
     Completions {
         /// For which shell
@@ -189,6 +192,7 @@ async fn dispatch(command: Command, inherited: Inherited, context: &Context) -> 
         Command::Secrets(command) => secrets::run(command, context).await,
         Command::Demo(arguments) => demo::run(arguments, context).await,
         Command::DemoCode(arguments) => demo::code(arguments, context).await,
+        Command::Man(arguments) => man::run(arguments, context),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Arguments::command(), "sallyport", &mut script);

@@ -120,3 +120,73 @@ fn a_rotated_master_key_keeps_everything_readable() {
     let ada = plant.person("ada");
     assert_eq!(ada.ssh(["ews-1", "echo in"]).ok(), "in\n");
 }
+
+/// Walks down the commands; each has its page, with everything that its help names.
+fn has_its_page(path: &[&str], folder: &Path, count: &mut usize) {
+    let help = help_of(path).unwrap();
+    let name = [&["sallyport"], path].concat().join("-");
+    let page =
+        std::fs::read_to_string(folder.join(format!("{name}.1"))).unwrap_or_else(|error| panic!("{name}: {error}"));
+    let page = page.replace("\\-", "-");
+    assert!(page.contains(&format!(".TH {name} 1")), "{page}");
+    // Deeper than six blanks is what the help says of an option.
+    let options = help.lines().filter(|line| line.find('-').is_some_and(|at| at <= 6 && line[..at].trim().is_empty()));
+    for line in options {
+        let option = line.split([' ', ',', '=']).find(|word| word.starts_with("--")).unwrap_or(line);
+        assert!(page.contains(option), "{name}: no {option}");
+    }
+    *count += 1;
+    for command in subcommands(&help).into_iter().filter(|command| *command != "help") {
+        has_its_page(&[path, &[command]].concat(), folder, count);
+    }
+}
+
+#[test]
+fn every_command_has_a_page_of_the_manual_and_completes() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut man = Command::new(sallyport());
+    man.args(["man", "--dir"]).arg(folder.path().join("man1"));
+    finish(man, b"").ok();
+    let mut count = 0;
+    has_its_page(&[], &folder.path().join("man1"), &mut count);
+    assert!(count > 60, "{count}");
+    assert_eq!(std::fs::read_dir(folder.path().join("man1")).unwrap().count(), count);
+    for shell in ["bash", "zsh", "fish"] {
+        let mut completions = Command::new(sallyport());
+        completions.args(["completions", shell]);
+        let script = finish(completions, b"").ok();
+        let help = help_of(&[]).unwrap();
+        for command in subcommands(&help) {
+            assert!(script.contains(command), "{shell}: no {command}");
+        }
+    }
+}
+
+#[test]
+fn an_init_that_fails_leaves_nothing_in_the_way_and_one_that_succeeds_prints_the_evidence_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let init = |more: &[&str]| {
+        let mut init = Command::new(sallyport());
+        init.args(["init", "--dir"]).arg(folder.path().join("gate")).args(more);
+        finish(init, b"")
+    };
+    let refused = init(&["--database", "postgres://sallyport@127.0.0.1:1/x"]);
+    assert!(refused.refused().contains("PostgreSQL at 127.0.0.1 port 1: Connection refused"), "{refused}");
+    let made = init(&[]).ok();
+    let config = folder.path().join("gate/broker.toml");
+    let mut show = Command::new(sallyport());
+    show.arg("--config").arg(&config).args(["secrets", "show", "evidence"]);
+    let key = finish(show, b"").ok();
+    assert!(made.contains(key.trim()) && made.contains(" check\n"), "{made}");
+    // What the host is called today is not what the broker is called tomorrow.
+    let config: toml::Table = std::fs::read_to_string(config).unwrap().parse().unwrap();
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
+    assert_eq!(config["broker"]["name"].as_str(), Some(host.trim()));
+    let mut add = Command::new(sallyport());
+    add.arg("--config").arg(folder.path().join("gate/broker.toml")).args(["identity", "add", "anna"]);
+    finish(add, b"").ok();
+    let mut again = Command::new(sallyport());
+    again.arg("--config").arg(folder.path().join("gate/broker.toml")).args(["identity", "add", "anna"]);
+    let again = finish(again, b"");
+    assert!(again.refused().contains("a name is never given again") && !again.stderr.contains("UNIQUE"), "{again}");
+}

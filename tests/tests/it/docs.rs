@@ -89,14 +89,14 @@ fn check(line: &str) -> Result<(), String> {
     Ok(())
 }
 
-fn help_of(path: &[&str]) -> Result<String, String> {
+pub(crate) fn help_of(path: &[&str]) -> Result<String, String> {
     let mut command = Command::new(sallyport());
     command.args(path).arg("--help");
     let finished = finish(command, b"");
     if finished.status.success() { Ok(finished.text()) } else { Err(finished.stderr) }
 }
 
-fn subcommands(help: &str) -> BTreeSet<&str> {
+pub(crate) fn subcommands(help: &str) -> BTreeSet<&str> {
     let lines = help.lines().skip_while(|line| !line.starts_with("Commands:")).skip(1);
     let lines = lines.take_while(|line| line.starts_with("  "));
     lines.filter(|line| !line.starts_with("   ")).filter_map(|line| line.split_whitespace().next()).collect()
