@@ -149,6 +149,27 @@ pub fn public_key(hex: &str) -> Result<VerifyingKey, KeyError> {
     if key.is_weak() { Err(refuse()) } else { Ok(key) }
 }
 
+/// At least one age recipient.
+pub(crate) fn parse_recipients<S: AsRef<str>>(recipients: &[S]) -> Result<Vec<Recipient>, KeyError> {
+    let recipients = recipients
+        .iter()
+        .map(|text| Recipient::from_str(text.as_ref()).map_err(|_| KeyError::Recipient(text.as_ref().to_owned())))
+        .collect::<Result<Vec<_>, _>>()?;
+    if recipients.is_empty() { Err(KeyError::NoRecipient) } else { Ok(recipients) }
+}
+
+/// An age file that holds a data key.
+pub(crate) fn wrap_key(key: &[u8; 32], recipients: &[Recipient]) -> Result<Vec<u8>, KeyError> {
+    let failed = |error: &dyn std::fmt::Display| KeyError::Wrap(error.to_string());
+    let encryptor = Encryptor::with_recipients(recipients.iter().map(|recipient| recipient as _))
+        .map_err(|error| failed(&error))?;
+    let mut wrapped = Vec::new();
+    let mut writer = encryptor.wrap_output(&mut wrapped).map_err(|error| failed(&error))?;
+    writer.write_all(key).map_err(|error| failed(&error))?;
+    writer.finish().map_err(|error| failed(&error))?;
+    Ok(wrapped)
+}
+
 /// The data key out of the header's `wrapped_key`.
 pub(crate) fn data_key(wrapped: &str, identities: &[Identity]) -> Result<Zeroizing<[u8; 32]>, KeyError> {
     let file = BASE64.decode(wrapped.as_bytes()).map_err(|_| KeyError::NotARecipient)?;

@@ -49,16 +49,10 @@ impl Store {
     }
 
     /// The entries about a session with one of these codes, in the order of the chain.
-    pub async fn audit_of_session(&self, session: &str, codes: [&str; 4]) -> Result<Vec<AuditEntry>, StoreError> {
-        let [one, two, three, four] = codes;
-        Ok(sqlx::query_as("SELECT * FROM audit WHERE session = $1 AND code IN ($2, $3, $4, $5) ORDER BY seq")
-            .bind(session)
-            .bind(one)
-            .bind(two)
-            .bind(three)
-            .bind(four)
-            .fetch_all(self.reader()?)
-            .await?)
+    pub async fn audit_of_session(&self, session: &str, codes: [&str; 6]) -> Result<Vec<AuditEntry>, StoreError> {
+        let query = "SELECT * FROM audit WHERE session = $1 AND code IN ($2, $3, $4, $5, $6, $7) ORDER BY seq";
+        let query = codes.into_iter().fold(sqlx::query_as(query).bind(session), |query, code| query.bind(code));
+        Ok(query.fetch_all(self.reader()?).await?)
     }
 
     /// The next `limit` entries of the chain after number `after`.

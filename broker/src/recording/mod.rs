@@ -26,4 +26,5 @@ pub(crate) use path::RecordingPath;
 pub(crate) use recordings::{Recordings, RecordingsError};
 pub(crate) use recovery::Found;
 pub(crate) use reserve::reserve_found;
+pub(crate) use retention::due;
 pub(crate) use sink::open_file;

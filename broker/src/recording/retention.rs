@@ -2,10 +2,11 @@
 //!
 //! Age, size and hold are the audit chain's, which is signed. The catalogue only says where the file is.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
+use ed25519_dalek::VerifyingKey;
 use jiff::{SignedDuration, Timestamp};
 
 use super::RecordingPath;
@@ -14,6 +15,8 @@ use super::ledger::{Facts, Head, time};
 use super::permits::stepping_out;
 use super::recordings::{Recordings, RecordingsError};
 use crate::audit::AuditEvent;
+use crate::config::RecordingConfig;
+use crate::store::{Store, StoreError};
 
 /// After a jump of the clock, an administrator has so long to mend it.
 const DISTRUST: Duration = Duration::from_secs(24 * 3600);
@@ -96,14 +99,7 @@ impl Recordings {
     /// The rule that lets a recording go by what the chain says of it.
     fn rule(&self, history: &History, session: &str, now: Timestamp) -> Option<Rule> {
         let facts = history.ledger().get(session)?;
-        let (start, closed) = (facts.start.as_ref()?, time(facts.closed_at?)?);
-        if facts.held.is_some() || facts.removed.is_some() {
-            return None;
-        }
-        let keep = self.inner.config.retention(&start.zone);
-        let old = |days: &u32| now.duration_since(closed) > SignedDuration::from_hours(24 * i64::from(*days));
-        let by_age = keep.days.filter(old).map(Rule::Days);
-        by_age.or_else(|| keep.bytes.filter(|most| history.ledger().bytes(start) > *most).map(Rule::Bytes))
+        rule(&self.inner.config, facts, history.ledger().bytes(facts.start.as_ref()?), now)
     }
 
     async fn remove(&self, history: &mut History, session: &str, now: Timestamp) -> Result<Outcome, RecordingsError> {
@@ -194,6 +190,68 @@ impl Recordings {
         self.inner.audit.record(AuditEvent::RetentionStopped { fault: broken.0.clone() }).await?;
         Ok(())
     }
+}
+
+/// A recording that retention lets go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Due {
+    /// Its session.
+    pub(crate) session: String,
+    /// The asset's zone.
+    pub(crate) zone: String,
+    /// When it was closed.
+    pub(crate) closed_at: Option<Timestamp>,
+    /// Its length.
+    pub(crate) bytes: u64,
+    /// Which rule.
+    pub(crate) reason: String,
+}
+
+/// What the retention of a broker lets go at a time, the oldest first, if nothing else happens until then. Nothing is removed.
+///
+/// # Errors
+/// The database cannot be read; or the chain does not verify, and then nothing ever goes.
+pub(crate) async fn due(
+    config: &RecordingConfig,
+    broker: &str,
+    keys: &[VerifyingKey],
+    store: &Store,
+    at: Timestamp,
+) -> Result<Result<Vec<Due>, Broken>, StoreError> {
+    let mut history = History::new(broker, keys);
+    if let Err(broken) = history.read(store).await? {
+        return Ok(Err(broken));
+    }
+    let ledger = history.ledger();
+    let mut freed: BTreeMap<&str, u64> = BTreeMap::new();
+    let mut all = Vec::new();
+    for (session, facts) in ledger.sessions() {
+        let Some(start) = &facts.start else { continue };
+        let freed = freed.entry(&start.zone).or_default();
+        let Some(rule) = rule(config, facts, ledger.bytes(start).saturating_sub(*freed), at) else { continue };
+        let bytes = facts.head.as_ref().map_or(0, |head| head.bytes);
+        *freed = freed.saturating_add(bytes);
+        all.push(Due {
+            session: session.to_owned(),
+            zone: start.zone.to_string(),
+            closed_at: facts.closed_at.and_then(time),
+            bytes,
+            reason: rule.in_words(facts),
+        });
+    }
+    Ok(Ok(all))
+}
+
+/// The rule that lets a recording go, of whose zone the broker has so many bytes.
+fn rule(config: &RecordingConfig, facts: &Facts, bytes: u64, now: Timestamp) -> Option<Rule> {
+    let (start, closed) = (facts.start.as_ref()?, time(facts.closed_at?)?);
+    if facts.held.is_some() || facts.removed.is_some() {
+        return None;
+    }
+    let keep = config.retention(&start.zone);
+    let old = |days: &u32| now.duration_since(closed) > SignedDuration::from_hours(24 * i64::from(*days));
+    let by_age = keep.days.filter(old).map(Rule::Days);
+    by_age.or_else(|| keep.bytes.filter(|most| bytes > *most).map(Rule::Bytes))
 }
 
 /// What became of a recording that a rule lets go.

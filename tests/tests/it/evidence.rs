@@ -213,3 +213,40 @@ fn verification_names_what_was_done_to_the_audit_table() {
         assert!(!verified.status.success(), "`{change}` went unnoticed: {verified}");
     }
 }
+
+#[test]
+fn holds_are_listed_with_their_reasons_and_retention_says_what_it_would_remove() {
+    let plant = Setup::standard().setting("[recording]\nkeep_days = 30").start();
+    let alice = plant.person("alice");
+    alice.take_lease("ews-1");
+    alice.leased_ssh(["ews-2", "true"]).ok();
+    plant.quiet();
+    let ids: Vec<_> = plant.recordings().iter().map(|each| each["session"].as_str().unwrap().to_owned()).collect();
+    let [newest, first] = ids.as_slice() else { panic!("{ids:?}") };
+    assert_eq!(plant.json(&["session", "show", "last"])["id"], newest.as_str());
+    let ambiguous = plant.sallyport(&["session", "show", "0"]);
+    assert!(ids.iter().all(|id| ambiguous.refused().contains(&format!("{id} (alice to ews-"))), "{ambiguous}");
+
+    assert_eq!(plant.json(&["recording", "holds"]), serde_json::json!([]));
+    plant.sallyport(&["recording", "hold", first, "--reason", "incident 4710"]).ok();
+    plant.sallyport(&["recording", "release", first, "--reason", "closed"]).ok();
+    plant.sallyport(&["recording", "hold", first, "--reason", "incident 4711"]).ok();
+    let holds = plant.json(&["recording", "holds"]);
+    assert_eq!((holds.as_array().unwrap().len(), &holds[0]["session"]), (1, &first.as_str().into()));
+    assert_eq!((&holds[0]["reason"], &holds[0]["fault"]), (&"incident 4711".into(), &serde_json::Value::Null));
+
+    assert_eq!(plant.json(&["recording", "retention", "--dry-run"]), serde_json::json!([]));
+    let later = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(24 * 31);
+    let due = plant.json(&["recording", "retention", "--at", &later.to_string()]);
+    assert_eq!((due.as_array().unwrap().len(), &due[0]["session"]), (1, &newest.as_str().into()));
+    assert!(due[0]["reason"].as_str().unwrap().contains("30 days"), "{due}");
+    assert_eq!(plant.recordings().len(), 2, "nothing is removed");
+
+    // Whoever writes the database lifts the hold behind the chain's back.
+    plant.sallyport(&["recording", "verify", first]).ok();
+    plant.sql(&format!("UPDATE recordings SET legal_hold = 0 WHERE session = '{first}'"));
+    let verified = plant.sallyport(&["recording", "verify", first]);
+    assert!(!verified.status.success() && verified.text().contains("the catalogue does not"), "{verified}");
+    assert_eq!(plant.json(&["recording", "holds"])[0]["fault"], "the catalogue has it not held");
+    assert_eq!(plant.json(&["recording", "retention", "--at", &later.to_string()]), due);
+}

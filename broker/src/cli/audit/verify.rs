@@ -79,25 +79,6 @@ fn read_witness(path: &Path, keys: &[VerifyingKey]) -> Result<Witness, CliError>
     Ok(witness)
 }
 
-async fn vault_key(context: &Context) -> Result<VerifyingKey, CliError> {
-    let key = context.vault().await?.evidence_key().map_err(CliError::setup)?;
-    Ok(key.verifying_key())
-}
-
-/// An evidence key's public half, as `sallyport` prints it in hex or as an OpenSSH line.
-fn read_key(path: &Path) -> Result<VerifyingKey, CliError> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| CliError::Failed(format!("cannot read the public key `{}`: {error}", path.display())))?;
-    let text = text.trim();
-    let bytes: Option<[u8; 32]> = match ssh_key::PublicKey::from_openssh(text) {
-        Ok(key) => key.key_data().ed25519().map(|key| key.0),
-        Err(_) => data_encoding::HEXLOWER_PERMISSIVE.decode(text.as_bytes()).ok().and_then(|b| b.try_into().ok()),
-    };
-    bytes.and_then(|bytes| VerifyingKey::from_bytes(&bytes).ok()).ok_or_else(|| {
-        CliError::Failed(format!("`{}` holds no Ed25519 public key in hex or as an OpenSSH line", path.display()))
-    })
-}
-
 #[derive(Debug, Serialize)]
 struct Report {
     whole: bool,

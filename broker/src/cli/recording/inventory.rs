@@ -16,7 +16,7 @@ use crate::audit::{ChainVerification, Expected, Verifier};
 use crate::live::End;
 use crate::recording::ledger::{Facts, Ledger, Start};
 use crate::store::Store;
-use crate::store::recordings::{ListedRecording, RecordingFilter};
+use crate::store::recordings::{ListedRecording, Recording, RecordingFilter};
 
 /// What is proven about everything.
 pub(super) struct Inventory {
@@ -110,7 +110,7 @@ impl Desk<'_> {
         };
         let mut faults = facts.against(found.map(String::as_str));
         faults.extend(self.beginning(&listed, &proof, facts).await?);
-        faults.extend(hold(&listed, facts));
+        faults.extend(hold(&listed.recording, facts));
         match self.end(&proof, facts) {
             Some(Remark::Fault(fault)) => faults.push(fault),
             Some(Remark::Note(note)) => proof.note = Some(note),
@@ -217,8 +217,9 @@ fn without_catalogue(session: &str, facts: &Facts) -> Option<Proof> {
     (!faults.is_empty()).then(|| Proof::without_file(session.to_owned(), verdict, Some(faults.join("; "))))
 }
 
-fn hold(listed: &ListedRecording, facts: &Facts) -> Option<String> {
-    match (facts.held, listed.recording.legal_hold) {
+/// What the catalogue says of a hold otherwise than the chain.
+pub(super) fn hold(recording: &Recording, facts: &Facts) -> Option<String> {
+    match (facts.held, recording.legal_hold) {
         (Some(entry), false) => Some(format!("the audit chain has it held (entry {entry}), the catalogue does not")),
         (None, true) => Some("the catalogue has it held, the audit chain does not".to_owned()),
         (Some(_), true) | (None, false) => None,

@@ -6,11 +6,13 @@ mod catalogue;
 mod destination;
 mod folder;
 mod frames;
+mod holds;
 mod inventory;
 mod operations;
 mod proof;
 mod reading;
 mod replaying;
+mod retention;
 mod searching;
 mod share;
 pub(super) mod source;
@@ -55,6 +57,17 @@ pub enum Command {
         /// Why
         #[arg(long)]
         reason: String,
+    },
+    /// List the recordings that are held: since when, by whom, and why
+    Holds,
+    /// Show which recordings of this broker retention would remove, and by which rule. Nothing is removed: that does the broker, by itself
+    Retention {
+        /// At this time, if nothing else happens until then (as in `2027-01-01T00:00:00Z`) [default: now]
+        #[arg(long, value_name = "TIME")]
+        at: Option<Timestamp>,
+        /// Nothing else is done anyway
+        #[arg(long, hide = true)]
+        dry_run: bool,
     },
     /// Let retention have a recording again
     Release {
@@ -290,6 +303,8 @@ pub async fn run(command: Command, context: &Context) -> Result<(), CliError> {
     match command {
         Command::List(filter) => catalogue::list(filter, context).await,
         Command::Hold { session, reason } => catalogue::hold(&session, &reason, context).await,
+        Command::Holds => holds::list(context).await,
+        Command::Retention { at, dry_run: _ } => retention::show(at, context).await,
         Command::Release { session, reason } => catalogue::release(&session, &reason, context).await,
         Command::Verify(arguments) => verify::verify(arguments, context).await,
         Command::Replay(arguments) => replaying::replay(arguments, context).await,

@@ -153,29 +153,8 @@ fn default_identity(context: &Context) -> Option<PathBuf> {
 }
 
 const DEFAULT_IDENTITY: &str = crate::install::READER;
-
-/// The keys given, or else this installation's evidence key.
-pub(super) async fn trusted(given: &[String], context: &Context) -> Result<Vec<VerifyingKey>, CliError> {
-    if !given.is_empty() {
-        return given.iter().map(|text| parse_key(text)).collect();
-    }
-    let key = context.vault().await?.public_key(KeyName::Evidence);
-    let bytes =
-        key.key_data().ed25519().ok_or_else(|| CliError::Setup("the evidence key is not Ed25519".to_owned()))?;
-    Ok(vec![VerifyingKey::from_bytes(&bytes.0).map_err(CliError::setup)?])
-}
-
-fn parse_key(text: &str) -> Result<VerifyingKey, CliError> {
-    let path = Path::new(text);
-    let content =
-        if path.is_file() { std::fs::read_to_string(path).map_err(CliError::failed)? } else { text.to_owned() };
-    if let Ok(key) = PublicKey::from_openssh(content.trim())
-        && let Some(bytes) = key.key_data().ed25519()
-    {
-        return VerifyingKey::from_bytes(&bytes.0).map_err(CliError::failed);
-    }
-    public_key(content.trim()).map_err(|error| CliError::Usage(error.to_string()))
-}
+/// An age file that holds a data key for many more recipients than a recording is shared with.
+const LONGEST_KEY: u64 = 1 << 18;
 
 /// False for a file that is read away from any installation: there is no chain to be in.
 pub(super) fn is_on_record(source: &Source, context: &Context) -> bool {

@@ -69,7 +69,7 @@ pub(super) async fn prove_named(named: &str, context: &Context, keys: &[Verifyin
     let Some(recording) = source.recording.clone() else {
         return Ok(prove_one(named.to_owned(), source, keys));
     };
-    let facts = Ledger::of_session(context.store().await?, &session).await.map_err(CliError::failed)?;
+    let facts = Ledger::of_session(context.store().await?, &recording.start.session).await.map_err(CliError::failed)?;
     let proof = prove_one(named.to_owned(), source, keys);
     let head = proof.verification.as_ref().map(|verification| verification.head.clone());
     let mut faults = facts.against(head.as_deref());

@@ -120,7 +120,7 @@ impl Ledger {
     pub(crate) async fn of_session(store: &Store, session: &str) -> Result<Facts, StoreError> {
         let mut ledger = Self::default();
         let mut edited = Vec::new();
-        let codes = [SESSION_STARTED, SESSION_ENDED, INTERRUPTED, REMOVED];
+        let codes = [SESSION_STARTED, SESSION_ENDED, INTERRUPTED, REMOVED, HELD, RELEASED];
         for entry in store.audit_of_session(session, codes).await? {
             if entry.expected_hash() != entry.hash {
                 edited.push(format!("entry {} of the audit chain was edited", entry.seq));
