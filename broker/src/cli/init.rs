@@ -108,7 +108,9 @@ fn said(dir: &Path, arguments: &Init, made: &Made) -> String {
     let config = dir.join(CONFIG);
     let config = config.display();
     said.push_str(&format!(
-        "\nNext:\n  sallyport --config {config} secrets show     # note the evidence key: auditors verify with it\n"
+        "\nThe evidence key signs recordings and audit chain. Note its public half where whoever takes this machine cannot\n\
+         change it: auditors verify with it.\n  {}\n\nNext:\n",
+        made.evidence
     ));
     if made.keys {
         let plant = dir.join(PLANT);

@@ -11,7 +11,7 @@ use age::secrecy::ExposeSecret;
 use jiff::Timestamp;
 
 use crate::audit::{Audit, AuditConfig, AuditError, AuditEvent};
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, host_name, is_broker_name};
 use crate::portal::make;
 use crate::store::{ROWS_CHECKED_FROM_THE_START, Store, StoreError};
 use crate::vault::{KeyName, MasterKey, MasterKeyError, MasterKeySource, SealedError, Vault, VaultError};
@@ -52,6 +52,8 @@ pub(crate) struct Made {
     pub(crate) reader: Option<PathBuf>,
     /// Whether the broker's own keys were made, or the database had them.
     pub(crate) keys: bool,
+    /// The public half of the evidence key, as OpenSSH writes it.
+    pub(crate) evidence: String,
     /// The portal, if it has one.
     pub(crate) portal: Option<MadePortal>,
     /// Why the master key is not sealed to the machine, and what to type, if it was to be.
@@ -135,7 +137,7 @@ pub(crate) enum InstallError {
 /// Makes folder, keys, configuration, database. The configuration comes last: where it is, the rest is.
 ///
 /// # Errors
-/// What cannot be had. What was made until then stays; nothing that was there is overwritten.
+/// What cannot be had. What was made until then stays, but no key that nothing is under; nothing that was there is overwritten.
 pub(crate) async fn install(dir: &Path, wanted: &Wanted, actor: &str) -> Result<Made, InstallError> {
     if dir.join(CONFIG).exists() {
         return Err(InstallError::Exists(dir.join(CONFIG)));
@@ -147,12 +149,25 @@ pub(crate) async fn install(dir: &Path, wanted: &Wanted, actor: &str) -> Result<
     make_folder(dir)?;
     make_folder(&state)?;
     make_folder(&state.join("recordings"))?;
-    let (recipients, reader) = reader(dir, wanted)?;
+    let (recipients, pair) = reader(wanted);
     let text = configuration(wanted, &state, &recipients)?;
     let config = Config::parse(&dir.join(CONFIG), &text)?;
+    // Where the database cannot be had, no key is left behind that stands in the way of the next try.
+    let store = Store::open(&config.database).await?;
+    let reader =
+        pair.map(|text| put(&dir.join(READER), 0o600, text.as_bytes()).map(|()| dir.join(READER))).transpose()?;
     let portal = config.portal.as_ref().map(|portal| make_portal(dir, &portal.name, &portal.origin)).transpose()?;
     let master = master_key(dir, wanted)?;
-    let keys = make_database(config, &master, actor).await?;
+    let (keys, evidence) = match make_keys(store, &master, actor).await {
+        Err(error @ InstallError::Vault(VaultError::WrongKey { .. })) => {
+            let made = [reader, portal.as_ref().map(|_| dir.join(PORTAL_KEY)), Some(dir.join(MASTER_KEY))];
+            let certificate = portal.map(|_| dir.join(PORTAL_CERTIFICATE));
+            // Nothing is under these keys: the database has its own.
+            made.into_iter().chain([certificate]).flatten().for_each(|path| drop(std::fs::remove_file(path)));
+            return Err(error);
+        }
+        made => made?,
+    };
     let mut not_sealed = None;
     if let Some(user) = user {
         not_sealed = service::seal(&master, dir, &dir.join(MASTER_KEY))?;
@@ -169,7 +184,7 @@ pub(crate) async fn install(dir: &Path, wanted: &Wanted, actor: &str) -> Result<
     if let Some(user) = user {
         user.reads(&dir.join(CONFIG), 0o640)?;
     }
-    Ok(Made { reader, keys, portal, not_sealed })
+    Ok(Made { reader, keys, evidence, portal, not_sealed })
 }
 
 /// Makes the portal's certificate for a name, and its key, in the folder of an installation.
@@ -193,20 +208,18 @@ pub(crate) fn portal_section(name: &str) -> String {
     )
 }
 
-/// Who may read recordings, and where the key is that was made for that.
-fn reader(dir: &Path, wanted: &Wanted) -> Result<(Vec<String>, Option<PathBuf>), InstallError> {
+/// Who may read recordings, and the file with the key that was made for that.
+fn reader(wanted: &Wanted) -> (Vec<String>, Option<String>) {
     if !wanted.recipients.is_empty() {
-        return Ok((wanted.recipients.clone(), None));
+        return (wanted.recipients.clone(), None);
     }
     let pair = age::x25519::Identity::generate();
-    let path = dir.join(READER);
     let text = format!(
         "# Reads recordings. Keep this off the broker.\n# public key: {}\n{}\n",
         pair.to_public(),
         pair.to_string().expose_secret()
     );
-    put(&path, 0o600, text.as_bytes())?;
-    Ok((vec![pair.to_public().to_string()], Some(path)))
+    (vec![pair.to_public().to_string()], Some(text))
 }
 
 fn master_key(dir: &Path, wanted: &Wanted) -> Result<MasterKey, InstallError> {
@@ -217,8 +230,8 @@ fn master_key(dir: &Path, wanted: &Wanted) -> Result<MasterKey, InstallError> {
     Ok(MasterKey::load(&MasterKeySource::File(path))?)
 }
 
-async fn make_database(config: Config, master: &MasterKey, actor: &str) -> Result<bool, InstallError> {
-    let store = Store::open(&config.database).await?;
+/// Whether the keys were made, and the public half of the one that signs.
+async fn make_keys(store: Store, master: &MasterKey, actor: &str) -> Result<(bool, String), InstallError> {
     let (vault, made) = Vault::init(store.clone(), master, Timestamp::now()).await?;
     if made {
         let audit = Audit::start(AuditConfig {
@@ -233,7 +246,8 @@ async fn make_database(config: Config, master: &MasterKey, actor: &str) -> Resul
         audit.record(AuditEvent::SecretsCreated { names, rows: ROWS_CHECKED_FROM_THE_START.to_owned() }).await?;
     }
     store.close().await;
-    Ok(made)
+    let evidence = vault.public_key(KeyName::Evidence).to_openssh().map_err(|_| VaultError::Key(KeyName::Evidence))?;
+    Ok((made, evidence))
 }
 
 /// The configuration of a new broker: what differs from the defaults, and where things are.
@@ -254,7 +268,10 @@ fn configuration(wanted: &Wanted, state: &Path, recipients: &[String]) -> Result
         let path = absolute(path)?;
         database.push_str(&format!("password_file = {}\n", quoted(&path.display().to_string())));
     }
-    let broker = wanted.name.as_deref().map(|name| format!("[broker]\nname = {}\n\n", quoted(name)));
+    // Written down even where nobody chose it: a name that followed the host's would be another after a restore elsewhere, and what
+    // was open under the old one would stay so.
+    let name = wanted.name.clone().or_else(|| Some(host_name()).filter(|name| is_broker_name(name)));
+    let broker = name.map(|name| format!("[broker]\nname = {}\n\n", quoted(&name)));
     let recipients: Vec<String> = recipients.iter().map(|recipient| quoted(recipient)).collect();
     Ok(format!(
         "# Made by `sallyport init`. Relative paths start at this folder; what is not here has its default.\n\

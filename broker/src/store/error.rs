@@ -59,14 +59,14 @@ pub enum StoreError {
         key: String,
     },
     /// A shortened id fits more than one row.
-    #[error("{kind} `{prefix}` is ambiguous: {count} of them begin so")]
+    #[error("{kind} `{prefix}` is ambiguous: {} of them begin so: {}", candidates.len(), candidates.join(", "))]
     Ambiguous {
         /// What kind of thing was looked for.
         kind: &'static str,
         /// The beginning that was given.
         prefix: String,
-        /// How many rows it fits, counted up to a small limit.
-        count: usize,
+        /// The rows that it fits, up to a small limit.
+        candidates: Vec<String>,
     },
     /// Somebody else changed the same thing first.
     #[error("{0} was changed by somebody else in the meantime")]
@@ -117,11 +117,13 @@ impl From<sqlx::Error> for StoreError {
         use sqlx::Error as E;
         match &error {
             E::Io(_) | E::Tls(_) | E::PoolTimedOut | E::PoolClosed | E::WorkerCrashed | E::BeginFailed => {
-                Self::Unavailable(error.to_string())
+                Self::Unavailable(in_words(&error))
             }
             // A server that dies in the middle of an answer shows as a broken protocol.
-            E::Protocol(_) => Self::Unavailable(error.to_string()),
-            E::Database(database) if database.is_unique_violation() => Self::Taken(database.message().to_owned()),
+            E::Protocol(_) => Self::Unavailable(in_words(&error)),
+            E::Database(database) if database.is_unique_violation() => {
+                Self::Taken(taken(database.table(), database.message()))
+            }
             E::Database(database) if database.is_foreign_key_violation() => {
                 Self::Dangling(database.message().to_owned())
             }
@@ -132,6 +134,26 @@ impl From<sqlx::Error> for StoreError {
             },
             _ => Self::Refused(error),
         }
+    }
+}
+
+/// What the driver says, without where in its own source the server came upon it.
+pub(super) fn in_words(error: &sqlx::Error) -> String {
+    match error {
+        sqlx::Error::Database(database) => database.message().to_owned(),
+        sqlx::Error::Io(error) => error.to_string(),
+        other => other.to_string(),
+    }
+}
+
+/// What there is already. SQLite names `table.column` in its message, PostgreSQL the table beside it.
+fn taken(table: Option<&str>, message: &str) -> String {
+    let named = message.rsplit(": ").next().and_then(|rest| rest.split_once('.')).map(|(table, _)| table);
+    match table.or(named) {
+        Some("identities") => "somebody has or had this name, and a name is never given again".to_owned(),
+        Some("secrets") => "the installation has these keys".to_owned(),
+        Some(table) => format!("a row of `{table}`"),
+        None => message.to_owned(),
     }
 }
 

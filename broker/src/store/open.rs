@@ -9,6 +9,7 @@ use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::{AnyConnection, AnyPool, ConnectOptions, Connection};
 
 use super::StoreError;
+use super::error::in_words;
 
 static SQLITE: Migrator = sqlx::migrate!("../migrations/sqlite");
 static POSTGRES: Migrator = sqlx::migrate!("../migrations/postgres");
@@ -179,11 +180,24 @@ fn pool(engine: Engine, options: &AnyConnectOptions) -> AnyPool {
 pub(super) async fn connect(options: &AnyConnectOptions) -> Result<AnyConnection, StoreError> {
     match tokio::time::timeout(CONNECT, AnyConnection::connect_with(options)).await {
         Ok(connected) => connected.map_err(|error| match StoreError::from(error) {
-            StoreError::Refused(error) => StoreError::Unavailable(error.to_string()),
+            StoreError::Refused(error) => StoreError::Unavailable(at(options, &in_words(&error))),
+            StoreError::Unavailable(reason) => StoreError::Unavailable(at(options, &reason)),
             other => other,
         }),
-        Err(_) => Err(StoreError::Unavailable(format!("no connection within {} s", CONNECT.as_secs()))),
+        Err(_) => Err(StoreError::Unavailable(at(options, &format!("no connection within {} s", CONNECT.as_secs())))),
     }
+}
+
+/// Which server that is about: nothing of the query, where a password is.
+fn at(options: &AnyConnectOptions, reason: &str) -> String {
+    let url = &options.database_url;
+    if url.scheme() == "sqlite" {
+        return format!("`{}`: {reason}", sqlite_path(options).display());
+    }
+    let socket = url.query_pairs().find(|(name, _)| name == "host").map(|(_, folder)| folder.into_owned());
+    let named = url.query_pairs().find(|(name, _)| name == "port").and_then(|(_, port)| port.parse().ok());
+    let host = socket.or_else(|| url.host_str().map(str::to_owned)).unwrap_or_else(|| "localhost".to_owned());
+    format!("PostgreSQL at {host} port {}: {reason}", url.port().or(named).unwrap_or(5432))
 }
 
 /// Creates the file so that only its owner can read it: SQLite gives its log files the mode of the database.

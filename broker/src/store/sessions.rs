@@ -196,6 +196,8 @@ impl Session {
     }
 }
 
+/// What stands for the id of the session that began last.
+const LAST: &str = "last";
 /// A broker that was not heard of for this long (it beats every five seconds) is taken for dead.
 const BROKER_SILENT: SignedDuration = SignedDuration::from_secs(30);
 
@@ -307,9 +309,15 @@ impl Store {
         rows.into_iter().map(Session::try_from).collect()
     }
 
-    /// The session whose id is, or begins with, what is given.
+    /// The session whose id is, or begins with, what is given; `last` is the one that began last.
     pub async fn session(&self, id: &str) -> Result<Session, StoreError> {
         let prefix = id.to_ascii_lowercase();
+        // No id begins so: they are written without the letter L.
+        if prefix == LAST {
+            let newest = SessionFilter { limit: Some(1), ..SessionFilter::default() };
+            let missing = || StoreError::Missing { kind: "session", key: id.to_owned() };
+            return self.sessions(&newest).await?.pop().ok_or_else(missing);
+        }
         let mut rows: Vec<Row> = sqlx::query_as(
             "SELECT s.*, b.seen_at FROM sessions s LEFT JOIN brokers b ON b.name = s.broker
              WHERE substr(s.id, 1, CAST($2 AS INTEGER)) = $1 ORDER BY s.id LIMIT 10",
@@ -318,9 +326,11 @@ impl Store {
         .bind(i64::try_from(prefix.chars().count()).unwrap_or(i64::MAX).min(64))
         .fetch_all(self.reader()?)
         .await?;
+        let candidates: Vec<String> =
+            rows.iter().map(|row| format!("{} ({} to {})", row.id, row.identity, row.asset)).collect();
         match (rows.len(), rows.pop()) {
             (1, Some(row)) => row.try_into(),
-            (count, Some(_)) => Err(StoreError::Ambiguous { kind: "session", prefix, count }),
+            (_, Some(_)) => Err(StoreError::Ambiguous { kind: "session", prefix, candidates }),
             (_, None) => Err(StoreError::Missing { kind: "session", key: id.to_owned() }),
         }
     }

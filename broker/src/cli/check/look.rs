@@ -4,7 +4,7 @@ use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use sallyport_policy::{AccountAuth, Place, Policy, Protocol};
 
 use super::{Finding, envelopes};
@@ -145,6 +145,8 @@ async fn plant(store: &Store) -> Vec<Finding> {
                 policy
                     .warnings()
                     .iter()
+                    // Told below, with the command that mends it.
+                    .filter(|warning| !warning.to_string().contains("pins no host key"))
                     .map(|warning| Finding::warn("plant", warning.to_string(), "mend the plant file and apply it")),
             );
             findings.extend(unpinned(&policy));
@@ -289,8 +291,22 @@ fn space(config: &Config) -> Finding {
     }
 }
 
-/// Can the ports be had? A port in use is mostly the broker itself.
-pub(super) fn ports(config: &Config) -> Vec<Finding> {
+/// Whether this broker was heard of just now; nothing where the database cannot say.
+pub(super) async fn broker_lives(config: &Config) -> Option<bool> {
+    let sqlite = config.database.url.strip_prefix("sqlite:");
+    // Opening would make the file; looking must not.
+    if sqlite.is_some_and(|path| !Path::new(path).exists()) {
+        return None;
+    }
+    let store = Store::look(&config.database).await.ok()?;
+    let seen = store.broker(&config.name).await.ok()?;
+    Some(seen.is_some_and(|seen| {
+        !seen.instance.is_empty() && Timestamp::now().duration_since(seen.seen_at).abs() < HEARD_OF_LATELY
+    }))
+}
+
+/// Can the ports be had? A port in use is the broker itself, if that was heard of.
+pub(super) fn ports(config: &Config, lives: Option<bool>) -> Vec<Finding> {
     let listed = config.listen.ssh.iter().map(|address| ("ssh port", address));
     let portal = config.portal.iter().flat_map(|portal| &portal.listen).map(|address| ("portal port", address));
     let management = config.portal.iter().filter_map(|portal| portal.management.as_ref());
@@ -301,9 +317,15 @@ pub(super) fn ports(config: &Config) -> Vec<Finding> {
         .chain(config.listen.metrics.iter().map(|address| ("metrics port", address)));
     all.map(|(what, address)| match TcpListener::bind(address) {
         Ok(_) => Finding::ok(what, format!("{address} is free")),
-        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
-            Finding::warn(what, format!("{address} is in use"), "nothing, if the broker is running")
-        }
+        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => match lives {
+            Some(true) => Finding::ok(what, format!("{address} is in use, and the broker was heard of just now")),
+            Some(false) => Finding::fail(
+                what,
+                format!("{address} is in use, and broker `{}` was not heard of lately", config.name),
+                "another program has it: `ss -ltnp` says which",
+            ),
+            None => Finding::warn(what, format!("{address} is in use"), "nothing, if the broker is running"),
+        },
         Err(error) => Finding::fail(what, format!("{address}: {error}"), "see `[listen]`"),
     })
     .collect()
@@ -324,6 +346,8 @@ pub(super) fn clock() -> Finding {
     }
 }
 
+/// A broker that lives is heard of every five seconds.
+const HEARD_OF_LATELY: SignedDuration = SignedDuration::from_secs(30);
 /// How many rows are named one by one.
 const MOST_ROWS: usize = 20;
 /// 2026-01-01: earlier than this version.

@@ -89,7 +89,7 @@ async fn look_at_everything(context: &Context) -> Result<(), CliError> {
     findings.extend(look::database(context).await);
     findings.extend(snapshot::look(config, Timestamp::now()));
     findings.extend(look::recordings(config));
-    findings.extend(look::ports(config));
+    findings.extend(look::ports(config, look::broker_lives(config).await));
     if let Some(portal) = &config.portal {
         findings.extend(portal::look(portal, Timestamp::now()));
     }

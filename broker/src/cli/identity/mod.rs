@@ -3,6 +3,7 @@
 mod portal;
 mod view;
 
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
@@ -269,7 +270,17 @@ fn show_enrollment(name: &IdentityId, enrollment: &Enrollment, context: &Context
     // Light on dark and dark on light both scan; a margin of four is part of the standard.
     let code = QrCode::new(uri.as_bytes()).map_err(CliError::failed)?;
     let picture = code.render::<Dense1x2>().dark_color(Dense1x2::Light).light_color(Dense1x2::Dark).build();
-    context.print(&format!("{picture}\n\n{uri}\n\nTo type it in: {secret}\nThis is shown once.\n"))
+    context.print_bytes(on_dark(&picture, std::io::stdout().is_terminal()).as_bytes())?;
+    context.print(&format!("\n\n{uri}\n\nTo type it in: {secret}\nThis is shown once.\n"))
+}
+
+/// At a terminal whose paper is light, a picture in its own colours would come out inverted, which many apps do not read.
+fn on_dark(picture: &str, at_terminal: bool) -> String {
+    if !at_terminal {
+        return picture.to_owned();
+    }
+    let lines: Vec<String> = picture.lines().map(|line| format!("\u{1b}[40;97m{line}\u{1b}[0m")).collect();
+    lines.join("\n")
 }
 
 fn show_codes(name: &IdentityId, codes: &[Secret<String>], context: &Context) -> Result<(), CliError> {
