@@ -126,6 +126,10 @@ pub struct Ssh {
     pub dial_timeout: Option<Spanned<String>>,
     /// `standard` or `strict`.
     pub algorithms: Option<Spanned<String>>,
+    /// A connection through which nothing is open ends after this.
+    pub idle: Option<Spanned<String>>,
+    /// The same where the login has a lease.
+    pub idle_with_lease: Option<Spanned<String>>,
 }
 
 /// `[recording]`

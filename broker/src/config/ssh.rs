@@ -38,6 +38,10 @@ pub struct SshConfig {
     pub dial_timeout: Duration,
     /// What people's clients are offered.
     pub algorithms: Algorithms,
+    /// A connection through which nothing is open ends after this.
+    pub idle: Duration,
+    /// The same where the login has a lease.
+    pub idle_with_lease: Duration,
 }
 
 /// Which SSH ciphers are offered to people.
@@ -78,6 +82,8 @@ impl Check<'_> {
             dial_timeout: self.positive(ssh.dial_timeout, Duration::from_secs(10)),
             algorithms: self
                 .one_of(ssh.algorithms, &[("standard", Algorithms::Standard), ("strict", Algorithms::Strict)]),
+            idle: self.positive(ssh.idle, Duration::from_hours(2)),
+            idle_with_lease: self.positive(ssh.idle_with_lease, Duration::from_hours(12)),
         }
     }
 

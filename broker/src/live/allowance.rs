@@ -15,7 +15,8 @@ use crate::audit::{Entered, Tally};
 const SHARE: u32 = 8;
 /// … and what comes to this long of it may begin at once: four times as many as they may have.
 const BURST: Duration = Duration::from_secs(32);
-/// Who may have fewer at once than this begins new ones no slower: one each second, and 32 at once.
+/// Who may have fewer at once than this begins new ones no slower: one each second, and 32 at once. Refusals that the policy was not
+/// asked about are entered one by one as fast.
 const LEAST: u32 = 8;
 /// From so many people on, those are forgotten of whom nothing needs to be known.
 const PRUNE: usize = 1024;
@@ -29,9 +30,17 @@ pub(crate) struct Allowances {
 #[derive(Debug)]
 struct Taken {
     live: u32,
-    /// When their bucket of new sessions will be full again.
+    asked: Bucket,
+    refused: Bucket,
+}
+
+/// What somebody may do at once, and refills with time.
+#[derive(Debug)]
+struct Bucket {
+    /// When it will be full again.
     full_at: Instant,
-    refused: Tally,
+    /// What came when it was empty.
+    over: Tally,
 }
 
 /// A session's place among those of its person; given back when this is dropped.
@@ -47,20 +56,17 @@ impl Allowances {
     pub(crate) fn ask(&self, who: &IdentityId, sessions: u32, now: Instant) -> Result<(), Entered> {
         let mut people = self.lock();
         if people.len() >= PRUNE {
-            people.retain(|_, taken| taken.live > 0 || taken.full_at > now);
+            people.retain(|_, taken| taken.live > 0 || taken.asked.full_at > now || taken.refused.full_at > now);
         }
         let taken = people.entry(who.clone()).or_insert_with(|| Taken::new(now));
-        let missing = taken.full_at.saturating_duration_since(now);
-        if missing.is_zero() {
-            // They have been quiet: what they are refused from here on is another flood.
-            taken.refused = Tally::default();
-        }
-        let each = Duration::from_secs(SHARE.into()) / sessions.max(LEAST);
-        if missing + each > BURST {
-            return Err(taken.refused.next());
-        }
-        taken.full_at = now + missing + each;
-        Ok(())
+        taken.asked.take(sessions.max(LEAST), now)
+    }
+
+    /// Somebody is refused what the policy is not asked about. `Err` is what becomes of it in the audit chain where it is one of a
+    /// flood.
+    pub(crate) fn refuse(&self, who: &IdentityId, now: Instant) -> Result<(), Entered> {
+        let mut people = self.lock();
+        people.entry(who.clone()).or_insert_with(|| Taken::new(now)).refused.take(LEAST, now)
     }
 
     /// A place for one more session; none where they have as many as they may.
@@ -81,7 +87,28 @@ impl Allowances {
 
 impl Taken {
     fn new(now: Instant) -> Self {
-        Self { live: 0, full_at: now, refused: Tally::default() }
+        Self { live: 0, asked: Bucket::full(now), refused: Bucket::full(now) }
+    }
+}
+
+impl Bucket {
+    fn full(now: Instant) -> Self {
+        Self { full_at: now, over: Tally::default() }
+    }
+
+    /// Takes one, where one of [`SHARE`] of so many comes back each second.
+    fn take(&mut self, of: u32, now: Instant) -> Result<(), Entered> {
+        let missing = self.full_at.saturating_duration_since(now);
+        if missing.is_zero() {
+            // They have been quiet: what is too much from here on is another flood.
+            self.over = Tally::default();
+        }
+        let each = Duration::from_secs(SHARE.into()) / of;
+        if missing + each > BURST {
+            return Err(self.over.next());
+        }
+        self.full_at = now + missing + each;
+        Ok(())
     }
 }
 
@@ -138,6 +165,16 @@ mod tests {
         assert!((50..70).contains(&first), "{first} entries");
         assert!(entries(start + Duration::from_secs(1)) < 3, "the same flood");
         assert!(entries(start + Duration::from_secs(60)) >= 50, "another");
+    }
+
+    #[test]
+    fn refusals_are_counted_beside_what_is_asked_for_and_cost_nothing_of_it() {
+        let (allowances, start) = (Allowances::default(), Instant::now());
+        let refused: Vec<_> = (0..1000).map(|_| allowances.refuse(&person("alice"), start)).collect();
+        assert_eq!(refused.iter().filter(|refused| refused.is_ok()).count(), 32);
+        let entered = |refused: &&Result<(), Entered>| !matches!(refused, Err(Entered::Nothing));
+        assert_eq!(refused.iter().filter(entered).count(), 32 + 50 + 4);
+        assert_eq!(asked(&allowances, "alice", 64, start), 256);
     }
 
     #[test]

@@ -75,26 +75,26 @@ impl Session<Authenticated> {
             Ok(authorization) => authorization,
             Err(Refusal::TooFast) => {
                 counted!(warn, "Sessions were asked for too fast", identity = %self.stage.proof.identity());
-                self.count_denial();
                 Authorization::Denied(Refusal::TooFast)
             }
             Err(refusal) => {
                 tracing::info!(identity = %self.stage.proof.identity(), reason = %refusal, "Session refused");
-                self.count_denial();
                 Authorization::Denied(refusal)
             }
         }
     }
 
-    /// Puts on the record that somebody asked for what is no target at all.
+    /// Puts on the record that somebody was refused what the policy was not asked about. A flood of them is counted, and takes nothing
+    /// of what they may ask for elsewhere.
     ///
     /// # Errors
-    /// If it cannot be put there, or comes too fast to be; the person is refused either way.
+    /// If it cannot be put there; the person is refused either way.
     pub async fn refuse_on_record(&self, host: &str, service: impl fmt::Display, reason: &str) -> Result<(), Refusal> {
-        self.count_denial();
-        let asked = self.asked_for_written(printable(host), service.to_string());
-        self.in_time(&asked).await?;
-        self.put_denial_on_record(asked.denied(reason.to_owned())).await
+        let denied = self.asked_for_written(printable(host), service.to_string()).denied(reason.to_owned());
+        match self.stage.broker.live.allowances.refuse(&self.stage.proof.counted_as(), Instant::now()) {
+            Ok(()) => self.put_denial_on_record(denied).await,
+            Err(entered) => self.put_one_of_many_on_record(denied, entered).await,
+        }
     }
 
     /// Decides, if they have not asked too often lately: what is asked and decided is on the record each time.
@@ -121,17 +121,22 @@ impl Session<Authenticated> {
             return Ok(());
         };
         let denied = asked.clone().denied(Refusal::TooFast.to_string());
+        self.put_one_of_many_on_record(denied, entered).await.and(Err(Refusal::TooFast))
+    }
+
+    /// A refusal that is one of a flood: itself, or how many there were.
+    async fn put_one_of_many_on_record(&self, denied: AuditEvent, entered: Entered) -> Result<(), Refusal> {
         let event = match entered {
             Entered::Itself => denied,
             Entered::Count(refusals) => AuditEvent::RefusalsCounted {
                 session: None,
-                identity: subject.identity.to_string(),
+                identity: self.stage.proof.identity().to_string(),
                 kind: denied.kind().name.to_owned(),
                 refusals,
             },
-            Entered::Nothing => return Err(Refusal::TooFast),
+            Entered::Nothing => return Ok(()),
         };
-        self.put_denial_on_record(event).await.and(Err(Refusal::TooFast))
+        self.put_denial_on_record(event).await
     }
 
     pub(super) async fn put_denial_on_record(&self, event: AuditEvent) -> Result<(), Refusal> {

@@ -22,6 +22,7 @@ mod limits;
 mod record;
 mod refusal;
 mod tally;
+mod turns;
 mod watch;
 
 pub use authenticate::Authenticated;
@@ -37,6 +38,7 @@ pub(crate) use limits::{Due, Limits};
 pub use record::{Recorded, StartRefusal};
 pub(crate) use refusal::printable;
 pub use refusal::{Refusal, not_for_you};
+pub(crate) use turns::{Toward, Turn};
 pub use watch::keep_watch;
 
 /// One session, at one stage.

@@ -252,29 +252,94 @@ fn a_person_has_as_many_sessions_as_their_role_allows_and_new_ones_no_faster() {
     // And whoever asks faster than anybody works is refused whatever they ask for.
     let asked = 60;
     thread::scope(|scope| scope.spawn(|| ask_too_fast(&plant, &dave, asked)).join().unwrap());
-    let fast = denied("faster than");
+    let fast = denied("faster than the terms");
     assert!((10..=40).contains(&fast), "{fast} of {asked}");
-    assert_eq!(fast + denied("not a service of the plant file"), asked);
 }
 
-/// Asks for streams to what does not exist.
+/// Logs in again and again, straight to an asset.
 fn ask_too_fast(plant: &Plant, person: &Person, times: usize) {
     plant.network().enter(Place::Office);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let handle = log_in(person).await;
         for _ in 0..times {
-            handle.channel_open_direct_tcpip("nowhere", 502, "127.0.0.1", 1).await.unwrap_err();
+            drop(log_in_as(person, &format!("{}:operator@ews-1", person.name)).await);
         }
     });
 }
 
+#[test]
+fn a_person_is_refused_what_does_not_exist_ever_more_slowly_and_a_flood_of_it_is_counted() {
+    let plant = Plant::start();
+    let dave = plant.person("dave");
+    dave.take_lease("ews-1");
+    let (first, all) = thread::scope(|scope| scope.spawn(|| ask_for_nothing(&plant, &dave)).join().unwrap());
+    assert!(first < Duration::from_secs(5), "the first 20 took {first:?}");
+    assert!(all > first + Duration::from_secs(2), "8 more took {:?}", all - first);
+    let audit = plant.audit();
+    let each = audit.iter().filter(|event| event.to_string().contains("not a service of the plant file")).count();
+    assert!((28..=90).contains(&each), "{each} entries");
+    let crowd = audit.iter().filter(|event| event.to_string().contains("tried faster than it is answered")).count();
+    assert!((20..=82).contains(&crowd), "{crowd} entries");
+    let counted = audit.iter().filter(|event| event["code"] == "SP-3015").map(|event| &event["event"]["refusals"]);
+    assert_eq!(counted.collect::<Vec<_>>(), [100, 200]);
+    // None of that takes from what they may reach.
+    assert_eq!(dave.leased_ssh(["ews-1.direct", "echo in"]).ok(), "in\n");
+}
+
+/// Asks for streams to what does not exist: 20 and 8 in turn, and then 300 at once. Gives how long the first and the first two took.
+fn ask_for_nothing(plant: &Plant, person: &Person) -> (Duration, Duration) {
+    plant.network().enter(Place::Office);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let handle = Arc::new(log_in(person).await);
+        let nowhere = || {
+            let handle = Arc::clone(&handle);
+            async move { drop(handle.channel_open_direct_tcpip("nowhere", 502, "127.0.0.1", 1).await.unwrap_err()) }
+        };
+        let begun = Instant::now();
+        for _ in 0..20 {
+            nowhere().await;
+        }
+        let first = begun.elapsed();
+        for _ in 0..8 {
+            nowhere().await;
+        }
+        let all = begun.elapsed();
+        let mut crowd = tokio::task::JoinSet::new();
+        (0..300).for_each(|_| drop(crowd.spawn(nowhere())));
+        crowd.join_all().await;
+        assert!(!handle.is_closed());
+        (first, all)
+    })
+}
+
+#[test]
+fn a_flood_of_what_is_carried_for_nobody_is_counted_and_ends_nothing() {
+    let plant = Plant::start();
+    let dave = plant.person("dave");
+    dave.take_lease("ews-1");
+    let remote: Vec<String> = (0..120).flat_map(|n| ["-R".to_owned(), format!("{}:localhost:1", 9000 + n)]).collect();
+    let arguments = remote.iter().map(String::as_str).chain(["ews-1.direct", "echo in"]);
+    assert_eq!(dave.leased_ssh(arguments).ok(), "in\n");
+    let audit = plant.audit();
+    let refused = audit.iter().filter(|event| event["code"] == "SP-3007").count();
+    let counted: Vec<_> =
+        audit.iter().filter(|event| event["code"] == "SP-3015").map(|event| &event["event"]).collect();
+    assert_eq!(refused, 50);
+    assert_eq!(counted.len(), 1);
+    assert_eq!((&counted[0]["kind"], &counted[0]["refusals"]), (&"request.refused".into(), &100.into()));
+}
+
 /// Logs in with key and, where it is asked for, a code.
 async fn log_in(person: &Person) -> Handle<Client> {
+    log_in_as(person, &person.name).await
+}
+
+async fn log_in_as(person: &Person, name: &str) -> Handle<Client> {
     let mut handle = client::connect(Arc::default(), Plant::BROKER, Client).await.unwrap();
     let key = PrivateKeyWithHashAlg::new(Arc::new(load_secret_key(person.key(), None).unwrap()), None);
-    if !handle.authenticate_publickey(person.name.as_str(), key).await.unwrap().success() {
-        let mut answer = handle.authenticate_keyboard_interactive_start(person.name.as_str(), None).await.unwrap();
+    if !handle.authenticate_publickey(name, key).await.unwrap().success() {
+        let mut answer = handle.authenticate_keyboard_interactive_start(name, None).await.unwrap();
         while let client::KeyboardInteractiveAuthResponse::InfoRequest { prompts, .. } = answer {
             let codes = vec![person.fresh_code(); prompts.len()];
             answer = handle.authenticate_keyboard_interactive_respond(codes).await.unwrap();

@@ -1,18 +1,16 @@
 //! What a person's connection to the broker leads through to: a jump, which ends at the broker as SSH, or a forwarded
 //! stream. Either goes to one service of the plant file, or nowhere.
 
-use std::sync::Arc;
-
 use russh::Channel;
 use russh::server::{ChannelOpenHandle, Msg};
 use sallyport_policy::{AssetId, FactorKind, NeedFactors};
 use tokio_util::sync::CancellationToken;
 
-use crate::live::Target;
+use crate::live::{End, Target};
 use crate::login::breaking::needs_approval;
 use crate::login::step_up;
 use crate::login::target::{self, Lead, Nowhere};
-use crate::session::{Authenticated, Authorization, Session, printable};
+use crate::session::{Authenticated, Authorization, Authorized, Session, printable};
 use crate::ssh::channel::ChannelCaller;
 use crate::ssh::channel::flow::Flow;
 use crate::tcp::{Caller, NoStream, Stream};
@@ -65,30 +63,49 @@ impl DirectTcpip {
     }
 }
 
+/// What became of a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Carried {
+    /// It reached its asset.
+    Reached,
+    /// It was refused, by the broker or because the asset was not there.
+    Refused,
+}
+
 /// A stream to a service, from the question whether it may be to its end.
-pub(in crate::ssh) async fn stream(
-    session: Arc<Session<Authenticated>>,
+pub(super) async fn stream(
+    session: &Session<Authenticated>,
     target: Target,
     asked: DirectTcpip,
     gone: CancellationToken,
     flow: Flow,
-) {
+) -> Carried {
     let DirectTcpip { channel, reply, originator, .. } = asked;
     let asset = target.asset.clone();
     let caller = ChannelCaller { channel, reply, originator, gone, flow };
-    let sentence = match authorize(&session, target).await {
-        Authorization::Authorized(authorized) => {
-            // Both outcomes are on the record, and the person has been told.
-            return match authorized.run(Stream(caller)).await {
-                Ok(end) => tracing::debug!(end = end.word(), "Stream over"),
-                Err(refusal) => tracing::debug!(%refusal, "Stream not started"),
-            };
-        }
-        Authorization::NeedFactors(need) => factors_due(&session, &asset, &need),
-        Authorization::NeedApproval(_) => needs_approval(&session, &asset),
+    let sentence = match authorize(session, target).await {
+        Authorization::Authorized(authorized) => return run(*authorized, caller).await,
+        Authorization::NeedFactors(need) => factors_due(session, &asset, &need),
+        Authorization::NeedApproval(_) => needs_approval(session, &asset),
         Authorization::Denied(refusal) => refusal.sentence(asset.as_str()),
     };
     caller.turn_away(NoStream::Prohibited, sentence).await;
+    Carried::Refused
+}
+
+/// Both outcomes are on the record, and the person has been told.
+async fn run(authorized: Session<Authorized>, caller: ChannelCaller) -> Carried {
+    match authorized.run(Stream(caller)).await {
+        Ok(End::AssetUnreachable) => Carried::Refused,
+        Ok(end) => {
+            tracing::debug!(end = end.word(), "Stream over");
+            Carried::Reached
+        }
+        Err(refusal) => {
+            tracing::debug!(%refusal, "Stream not started");
+            Carried::Refused
+        }
+    }
 }
 
 /// A second factor that was given since, on another connection (`ssh alice@broker code`), counts here too. Where only a passkey will

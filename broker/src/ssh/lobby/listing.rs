@@ -1,9 +1,11 @@
 //! What a person may reach, for the lobby: what can be entered from there, and what needs a port of their own machine.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use sallyport_policy::{AccountName, Decision, Reach};
 
+use super::registry::{idle_limit, said};
 use crate::login::reach::{ReachedBy, Way, reachable};
 use crate::session::{Authenticated, Session};
 
@@ -19,14 +21,16 @@ pub(in crate::ssh) struct Listing {
     pub(in crate::ssh) enterable: Vec<Listed>,
     forwards: Vec<(Listed, String)>,
     identity: String,
+    /// For how long a connection may have nothing open through it.
+    idle: Duration,
 }
 
 impl Listing {
     pub(in crate::ssh) fn of(session: &Session<Authenticated>) -> Self {
         let broker = session.broker();
         let (policy, isolated) = (broker.policy.current(), broker.live.isolated());
-        let mut listing =
-            Self { enterable: Vec::new(), forwards: Vec::new(), identity: session.proof().identity().to_string() };
+        let (identity, idle) = (session.proof().identity().to_string(), idle_limit(session));
+        let mut listing = Self { enterable: Vec::new(), forwards: Vec::new(), identity, idle };
         let (claimant, proofs) = (session.claimant(), session.proof().proofs());
         for ReachedBy { reach, way, isolated } in reachable(&policy, claimant, proofs, &isolated, broker.now()) {
             let now = state(&reach.decision, isolated);
@@ -81,6 +85,9 @@ impl Listing {
         for (listed, forward) in &self.forwards {
             writeln!(text, "     {}", columns(listed))?;
             writeln!(text, "       ssh -N -L {forward} {}@broker", self.identity)?;
+        }
+        if !self.forwards.is_empty() {
+            writeln!(text, "A connection through which nothing is open for {} is ended.", said(self.idle))?;
         }
         Ok(())
     }

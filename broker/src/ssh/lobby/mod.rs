@@ -5,10 +5,12 @@ mod direct_tcpip;
 mod listing;
 mod menu;
 mod registry;
+mod through;
 
 pub(in crate::ssh) use direct_tcpip::DirectTcpip;
 pub(in crate::ssh) use menu::Later;
 pub(in crate::ssh) use registry::Lobbies;
+pub(in crate::ssh) use through::{Jump, ServeJump};
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,8 +18,7 @@ use std::time::Duration;
 
 use russh::server::{self, ChannelOpenHandle, Msg};
 use russh::{Channel, ChannelId, ChannelOpenFailure};
-use sallyport_policy::{AssetId, ServiceName};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::AbortOnDropHandle;
@@ -26,18 +27,15 @@ use self::code::renew;
 use self::listing::Listing;
 use self::menu::{Choosing, Reader};
 use self::registry::Entered;
+use self::through::{Places, Ways};
 use crate::login::breaking::break_glass;
-use crate::login::target::{Lead, Nowhere};
 use crate::session::{Activity, Authenticated, Seat, Session};
 use crate::ssh::abortable::Lifeline;
 use crate::ssh::backlog::{Backlog, Full};
-use crate::ssh::channel::flow::Flow;
 use crate::ssh::server::Server;
 use crate::ssh::session::Voice;
 use crate::ssh::{ChannelAnswer, ChannelRequest, say_and_close};
 
-/// Jumps and streams open at once through one connection.
-const MOST_THROUGH: usize = 64;
 /// Session channels in the lobby at once.
 const MOST_IN_LOBBY: usize = 8;
 /// A fresh code is given within this, by somebody who also reads.
@@ -63,27 +61,14 @@ pub(in crate::ssh) struct Lobby {
     handle: server::Handle,
     line: Lifeline,
     channels: HashMap<ChannelId, InLobby>,
-    /// For what leads through to the plant.
-    slots: Arc<Semaphore>,
+    /// To what leads through to the plant.
+    ways: Arc<Ways>,
     /// Everything open on this connection.
     open: Activity,
-    /// Cancelled with the connection.
-    gone: CancellationToken,
+    /// For what all who choose here are told.
+    notices: Voice,
     _gone: DropGuard,
     _entered: Entered,
-}
-
-/// A way to an asset's own login through this connection.
-pub(in crate::ssh) struct Jump {
-    pub(in crate::ssh) asked: DirectTcpip,
-    pub(in crate::ssh) asset: AssetId,
-    pub(in crate::ssh) service: ServiceName,
-    /// Whose it is.
-    pub(in crate::ssh) session: Session<Authenticated>,
-    /// What the connection around it holds.
-    pub(in crate::ssh) outer: Flow,
-    /// Its place among what is open through that connection, as long as it is served.
-    pub(in crate::ssh) place: (OwnedSemaphorePermit, Seat),
 }
 
 enum InLobby {
@@ -101,27 +86,46 @@ impl Lobby {
         session: Session<Authenticated>,
         handle: server::Handle,
         line: Lifeline,
+        serve_jump: ServeJump,
     ) -> Self {
         let gone = CancellationToken::new();
         let open = Activity::new();
-        let identity = session.proof().identity().clone();
-        let entered = server.lobbies.enter(identity, open.clone(), handle.clone(), line.cut.clone());
+        let entered = server.lobbies.enter(&session, open.clone(), handle.clone(), line.cut.clone());
+        let session = Arc::new(session);
+        let notices = Voice::new(handle.clone(), line.cut.clone(), line.flow.clone());
+        let ways = Ways {
+            server: Arc::clone(&server),
+            session: Arc::clone(&session),
+            serve_jump,
+            notices: notices.clone(),
+            flow: line.flow.clone(),
+            open: open.clone(),
+            gone: gone.clone(),
+            places: Places::default(),
+        };
         Self {
             server,
-            session: Arc::new(session),
+            session,
             handle,
             line,
             channels: HashMap::new(),
-            slots: Arc::new(Semaphore::new(MOST_THROUGH)),
+            ways: Arc::new(ways),
             open,
-            gone: gone.clone(),
+            notices,
             _gone: gone.drop_guard(),
             _entered: entered,
         }
     }
 
     pub(in crate::ssh) async fn open_session(&mut self, channel: Channel<Msg>, reply: ChannelOpenHandle) {
-        self.channels.retain(|_, held| !held.is_over());
+        let notices = &self.notices;
+        self.channels.retain(|id, held| {
+            let over = held.is_over();
+            if over {
+                notices.closed(*id);
+            }
+            !over
+        });
         if self.channels.len() >= MOST_IN_LOBBY {
             return reply.reject(ChannelOpenFailure::ResourceShortage).await;
         }
@@ -130,13 +134,9 @@ impl Lobby {
         reply.accept().await;
     }
 
-    /// Whether this person has been denied so much that the connection should end.
-    pub(in crate::ssh) fn denied_too_often(&self) -> bool {
-        self.session.denied_too_often()
-    }
-
     pub(in crate::ssh) fn closed(&mut self, id: ChannelId) {
         self.channels.remove(&id);
+        self.notices.closed(id);
     }
 
     /// So many bytes have come for a channel. Where somebody chooses, they are taken, if not at once.
@@ -197,6 +197,7 @@ impl Lobby {
     fn choose(&self, channel: Channel<Msg>, terminal: ChannelRequest, backlog: Backlog, seat: Seat) -> InLobby {
         let (later, requests) = mpsc::channel(16);
         let (backlog, left) = (Arc::new(backlog), CancellationToken::new());
+        self.notices.has_terminal(channel.id());
         let voice = Voice::new(self.handle.clone(), self.line.cut.clone(), self.line.flow.clone());
         let reader = Reader { channel, backlog: Arc::clone(&backlog), left: left.clone() };
         let choosing = Choosing::new(Arc::clone(&self.session), voice, reader, terminal, requests);
@@ -228,42 +229,9 @@ impl Lobby {
         }
     }
 
-    /// A direct-tcpip channel: `-J`, `-L`, `-W`, `-D`. Gives a jump, to be served; a stream is carried in a task of its own,
-    /// because the handler runs inside the outer connection's loop, which must go on.
-    pub(in crate::ssh) async fn through(&mut self, asked: DirectTcpip) -> Option<Jump> {
-        let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() else {
-            let reason = "more channels through one connection than it may have";
-            let sentence = format!("More than {MOST_THROUGH} connections through one login are not allowed.");
-            asked.refuse(&self.session, Nowhere { reason, sentence }).await;
-            return None;
-        };
-        let lead = match asked.lead(&self.session) {
-            Ok(lead) => lead,
-            Err(nowhere) => {
-                let session = Arc::clone(&self.session);
-                tokio::spawn(async move {
-                    asked.refuse(&session, nowhere).await;
-                    drop(slot);
-                });
-                return None;
-            }
-        };
-        let seat = self.open.seat();
-        match lead {
-            Lead::Jump { asset, service } => {
-                let (session, outer) = (self.session.another(), self.line.flow.clone());
-                Some(Jump { asked, asset, service, session, outer, place: (slot, seat) })
-            }
-            Lead::Stream(target) => {
-                let (session, gone) = (Arc::clone(&self.session), self.gone.clone());
-                let flow = self.line.flow.clone();
-                tokio::spawn(async move {
-                    direct_tcpip::stream(session, target, asked, gone, flow).await;
-                    drop((slot, seat));
-                });
-                None
-            }
-        }
+    /// A direct-tcpip channel: `-J`, `-L`, `-W`, `-D`.
+    pub(in crate::ssh) async fn through(&mut self, asked: DirectTcpip) {
+        Arc::clone(&self.ways).lead(asked).await;
     }
 }
 

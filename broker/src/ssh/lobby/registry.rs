@@ -13,12 +13,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::broker::Broker;
 use crate::identity::Standing;
-use crate::session::Activity;
+use crate::session::{Activity, Authenticated, Session};
 
 /// A look without a change in the store: at the time, and in case the announcement of a change was lost.
 const ANYWAY: Duration = Duration::from_secs(5);
-/// A connection with nothing open ends after this.
-const IDLE: Duration = Duration::from_secs(30 * 60);
 /// Sessions inside the connection say why they end, and end within this.
 const INSIDE: Duration = Duration::from_secs(3);
 /// How long a client may take to hear it.
@@ -41,6 +39,8 @@ struct Guest {
     identity: IdentityId,
     /// What is open on the connection.
     open: Activity,
+    /// For how long that may be nothing.
+    idle: Duration,
     handle: server::Handle,
     cut: CancellationToken,
     quiet: Quiet,
@@ -61,15 +61,16 @@ impl Lobbies {
     /// A connection has logged in.
     pub(in crate::ssh) fn enter(
         self: &Arc<Self>,
-        identity: IdentityId,
+        session: &Session<Authenticated>,
         open: Activity,
         handle: server::Handle,
         cut: CancellationToken,
     ) -> Entered {
+        let (identity, idle) = (session.proof().identity().clone(), idle_limit(session));
         let mut guests = self.guests.lock().unwrap_or_else(PoisonError::into_inner);
         let number = guests.next;
         guests.next += 1;
-        guests.by_number.insert(number, Guest { identity, open, handle, cut, quiet: Quiet::default() });
+        guests.by_number.insert(number, Guest { identity, open, idle, handle, cut, quiet: Quiet::default() });
         Entered { lobbies: Arc::clone(self), number }
     }
 
@@ -83,17 +84,18 @@ impl Lobbies {
                 () = tokio::time::sleep(ANYWAY) => {}
             }
             for guest in self.idle(Instant::now()) {
-                guest.hang_up("nothing was open for too long");
+                let words = format!("nothing was open through this connection for {}", said(guest.idle));
+                guest.hang_up(words);
             }
             for guest in self.unwelcome(&broker).await {
-                guest.hang_up("you may no longer be here");
+                guest.hang_up("you may no longer be here".to_owned());
             }
         }
     }
 
     /// Those that have had nothing open for too long; each is given once.
     fn idle(&self, now: Instant) -> Vec<Guest> {
-        self.take(|guest| guest.quiet.look(guest.open.channels() > 0, now) >= IDLE)
+        self.take(|guest| guest.quiet.look(guest.open.channels() > 0, now) >= guest.idle)
     }
 
     /// Those whose identity does not stand any more; each is given once. Without a database, all stay.
@@ -132,7 +134,7 @@ impl Lobbies {
 
 impl Guest {
     /// In a task of its own: a client that does not listen is cut.
-    fn hang_up(self, words: &'static str) {
+    fn hang_up(self, words: String) {
         tracing::info!(identity = %self.identity, words, "A connection in the lobby is ended");
         tokio::spawn(async move {
             let inside = async {
@@ -143,13 +145,24 @@ impl Guest {
             if tokio::time::timeout(INSIDE, inside).await.is_err() {
                 tracing::debug!(identity = %self.identity, "Channels were still open");
             }
-            let told = self.handle.disconnect(russh::Disconnect::ByApplication, words.to_owned(), "en".to_owned());
+            let told = self.handle.disconnect(russh::Disconnect::ByApplication, words, "en".to_owned());
             let told = tokio::time::timeout(HEARING, told).await;
             tracing::debug!(told = matches!(told, Ok(Ok(()))), "A connection in the lobby ends");
             tokio::time::sleep(HEARING).await;
             self.cut.cancel();
         });
     }
+}
+
+/// For how long a connection may have nothing open through it: longer where its login has a lease.
+pub(super) fn idle_limit(session: &Session<Authenticated>) -> Duration {
+    let ssh = &session.broker().config.ssh;
+    if session.proof().lease().is_some() { ssh.idle_with_lease } else { ssh.idle }
+}
+
+/// A duration as people write it.
+pub(super) fn said(duration: Duration) -> String {
+    jiff::SignedDuration::try_from(duration).map_or_else(|_| "too long".to_owned(), |duration| format!("{duration:#}"))
 }
 
 impl Quiet {
@@ -184,6 +197,6 @@ mod tests {
         assert_eq!(quiet.look(true, at(30)), Duration::ZERO);
         assert_eq!(quiet.look(true, at(300)), Duration::ZERO);
         assert_eq!(quiet.look(false, at(301)), Duration::ZERO);
-        assert!(quiet.look(false, at(331)) >= IDLE);
+        assert_eq!(quiet.look(false, at(331)), Duration::from_secs(30 * 60));
     }
 }

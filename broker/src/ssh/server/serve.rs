@@ -69,7 +69,7 @@ pub(super) async fn outer(
 /// connection around it, which must go on. No socket is opened before its login is through.
 fn jump(server: Arc<Server>, jump: Jump) {
     tokio::spawn(async move {
-        let Jump { asked, asset, service, session, outer, place } = jump;
+        let Jump { asked, asset, service, session, outer, passage } = jump;
         let policy = server.broker.policy.current();
         let offers = match policy.asset(&asset).map(|asset| server.inner(asset)) {
             Some(Ok(offers)) => offers,
@@ -90,7 +90,7 @@ fn jump(server: Arc<Server>, jump: Jump) {
         let connection = Connection { offers, stream, handler, line, speaks_by: end, name };
         serve(connection, overdue(&logged_in, &left, end), || {}).await;
         // It keeps its place until it is really over.
-        drop(place);
+        drop(passage);
     });
 }
 

@@ -101,6 +101,23 @@ fn idleness_duration_and_number_are_limited() {
     assert_eq!(ends[..2], ["expired", "idle"]);
 }
 
+#[test]
+fn a_connection_that_nobody_goes_through_ends_after_the_time_that_is_configured_and_says_so() {
+    let setting = "[ssh]\nidle = \"1h\"\nidle_with_lease = \"3s\"";
+    let plant = Setup::with_tcp().setting(setting).start();
+    let _echo = Peer::echo(plant.network(), ECHO);
+    let alice = plant.person("alice");
+    let list = alice.ssh(["broker", "ls"]).ok().to_owned();
+    assert!(list.contains("A connection through which nothing is open for 3s is ended."), "{list}");
+    let mut tunnel = Tunnel::open(&plant, &alice, &["-L", "5007:plc-1:7"]);
+    let mut stream = tunnel.connect(5007);
+    std::thread::sleep(Duration::from_secs(10));
+    assert_eq!(echoed(&mut stream, b"in use"), b"in use");
+    drop(stream);
+    sallyport_tests::eventually("it ends", Duration::from_secs(20), || (!tunnel.lives()).then_some(()));
+    assert!(tunnel.log().contains("nothing was open through this connection for 3s"), "{}", tunnel.log());
+}
+
 /// A second apart would not notice a late cut: sends all the time.
 fn talk_until_it_ends(stream: &mut TcpStream, started: Instant) -> f64 {
     let mut buffer = [0; 4];

@@ -9,6 +9,7 @@ use sallyport_session_recorder::{Entry, Kind};
 use sallyport_tests::{Evidence, Peer, Person, Plant, Setup, Tunnel, echoed, ends, ends_within, eventually, finish};
 use serde_json::Value;
 
+mod floods;
 mod limits;
 mod neighbours;
 mod refused;

@@ -83,16 +83,20 @@ fn a_person_who_does_not_read_holds_nobody() {
 #[test]
 fn sixty_four_streams_go_through_one_connection_and_no_more() {
     let (plant, echo, alice) = plant_with_echo();
-    let tunnel = Tunnel::open(&plant, &alice, &["-L", "5007:plc-1:7"]);
-    let mut streams: Vec<_> = (0..64).map(|_| tunnel.connect(5007)).collect();
+    let raw = Peer::echo(plant.network(), RAW);
+    let tunnel = Tunnel::open(&plant, &alice, &["-L", "5007:plc-1:7", "-L", "5020:plc-1:4000"]);
+    // 48 to one service, and 16 to another.
+    let mut streams: Vec<_> = (0..64).map(|n| tunnel.connect(if n < 48 { 5007 } else { 5020 })).collect();
     for (number, stream) in streams.iter_mut().enumerate() {
         let words = format!("stream {number}");
         assert_eq!(echoed(stream, words.as_bytes()), words.as_bytes());
     }
-    let said = tunnel.refused(5007);
+    let said = tunnel.refused(5020);
     assert!(said.contains("More than 64 connections through one login are not allowed."), "{said}");
-    assert_eq!(echo.accepted(), 64);
-    streams.truncate(63);
+    let said = tunnel.refused(5007);
+    assert!(said.contains("More than 48 connections to one service through one login are not allowed."), "{said}");
+    assert_eq!((echo.accepted(), raw.accepted()), (48, 16));
+    streams.remove(0);
     sallyport_tests::eventually("one is over", Duration::from_secs(10), || (live(&plant).len() == 63).then_some(()));
     assert_eq!(echoed(&mut tunnel.connect(5007), b"in its place"), b"in its place");
 }

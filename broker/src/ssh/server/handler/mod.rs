@@ -15,16 +15,14 @@ use super::jump_login::{JumpLogin, LoginAnswer};
 use super::notice::before_login;
 use super::outer_login::{OuterLogin, ask};
 use super::shared::Server;
+use crate::audit::Tally;
 use crate::listen::Pass;
-use crate::logging::counted;
 use crate::login::Entry;
 use crate::ssh::ChannelRequest;
 use crate::ssh::abortable::Lifeline;
-use crate::ssh::lobby::{DirectTcpip, Jump, Later, Lobby};
+use crate::ssh::lobby::{DirectTcpip, Later, Lobby, ServeJump};
 use crate::ssh::session::{SessionConnection, Voice};
 
-/// Whoever serves a connection serves what it leads through to.
-pub(in crate::ssh) type ServeJump = fn(Arc<Server>, Jump);
 /// Why the handler ends a connection.
 pub(in crate::ssh) type Error = russh::Error;
 
@@ -36,8 +34,8 @@ pub(in crate::ssh) struct PersonHandler {
     identity: Option<String>,
     line: Lifeline,
     serve_jump: ServeJump,
-    /// Requests that were refused, each of which is on the record.
-    refused: u32,
+    /// Requests for what is carried for nobody.
+    refused: Tally,
 }
 
 enum Door {
@@ -59,13 +57,13 @@ impl PersonHandler {
         serve_jump: ServeJump,
     ) -> Self {
         let login = OuterLogin::new(Arc::clone(&server.entrance), source, pass, line.client.clone());
-        Self { server, door: Door::Outer(Box::new(login)), identity: None, line, serve_jump, refused: 0 }
+        Self { server, door: Door::Outer(Box::new(login)), identity: None, line, serve_jump, refused: Tally::default() }
     }
 
     /// Somebody known, inside a jump.
     pub(in crate::ssh) fn inner(server: Arc<Server>, login: JumpLogin, line: Lifeline, serve_jump: ServeJump) -> Self {
         let identity = Some(login.identity().to_string());
-        Self { server, door: Door::Inner(Box::new(login)), identity, line, serve_jump, refused: 0 }
+        Self { server, door: Door::Inner(Box::new(login)), identity, line, serve_jump, refused: Tally::default() }
     }
 }
 
@@ -153,8 +151,8 @@ impl Handler for PersonHandler {
         }
         self.door = match entry {
             Entry::Lobby(session) => {
-                let lobby = Lobby::new(Arc::clone(&self.server), session, connection.handle(), self.line.clone());
-                Door::Lobby(Box::new(lobby))
+                let (server, line) = (Arc::clone(&self.server), self.line.clone());
+                Door::Lobby(Box::new(Lobby::new(server, session, connection.handle(), line, self.serve_jump)))
             }
             Entry::Session { authorized, typed } => {
                 Door::Session(SessionConnection::to_session(*authorized, typed, voice, opening))
@@ -196,15 +194,8 @@ impl Handler for PersonHandler {
     ) -> Result<(), Error> {
         match &mut self.door {
             Door::Session(session) => session.open_loopback(channel, host, port, reply).await,
-            Door::Lobby(lobby) if lobby.denied_too_often() => {
-                counted!(warn, "A connection was denied too much, and was ended", identity = self.identity.as_deref());
-                return Err(Error::Disconnect);
-            }
             Door::Lobby(lobby) => {
-                let asked = DirectTcpip::new(channel, reply, host, port, (originator, originator_port));
-                if let Some(jump) = lobby.through(asked).await {
-                    (self.serve_jump)(Arc::clone(&self.server), jump);
-                }
+                lobby.through(DirectTcpip::new(channel, reply, host, port, (originator, originator_port))).await;
             }
             Door::Outer(_) | Door::Inner(_) | Door::Shut => {
                 reply.reject(ChannelOpenFailure::AdministrativelyProhibited).await;

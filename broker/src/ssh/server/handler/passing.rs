@@ -4,34 +4,22 @@ use russh::server::{ChannelOpenHandle, Session as Connection};
 use russh::{ChannelId, ChannelOpenFailure};
 
 use super::{Door, Error, PersonHandler};
-use crate::audit::{AuditEvent, shortened};
+use crate::audit::{AuditEvent, Entered, shortened};
 use crate::logging::counted;
 use crate::ssh::backlog::{Full, LARGEST_PACKET};
 use crate::ssh::{ChannelAnswer, ChannelRequest};
 
-/// Requests for what is carried for nobody, before they are a flood of the record and end the connection.
-const MOST_REFUSED: u32 = 100;
-
 impl PersonHandler {
-    /// A request that this version carries for nobody: refused, on the record, and said to whoever runs `ssh -v`.
+    /// A request that this version carries for nobody: refused, on the record, and said to whoever runs `ssh -v`. A flood of them is
+    /// counted, and costs the rest of the connection nothing.
     pub(super) async fn refuse(&mut self, what: &str, connection: &mut Connection) -> Result<(), Error> {
-        self.refused += 1;
-        if self.refused > MOST_REFUSED {
-            counted!(warn, "A connection was refused too much, and was ended", identity = self.identity.as_deref());
-            return Err(Error::Disconnect);
-        }
         let (what, reason) = (shortened(what), "the broker does not carry it");
-        if let Some(identity) = self.identity.clone() {
-            let event = AuditEvent::RequestRefused {
-                session: None,
-                identity,
-                request: what.clone(),
-                reason: reason.to_owned(),
-            };
-            if let Err(error) = self.server.broker.audit.record(event).await {
-                counted!(error, "A refused request could not be audited", %error);
-                return Err(Error::Disconnect);
-            }
+        if let Some(identity) = self.identity.clone()
+            && let Some(event) = refusal(self.refused.next(), identity, what.clone(), reason)
+            && let Err(error) = self.server.broker.audit.record(event).await
+        {
+            counted!(error, "A refused request could not be audited", %error);
+            return Err(Error::Disconnect);
         }
         connection.debug(true, &format!("sallyport: {what} refused: {reason}"), "en")
     }
@@ -112,5 +100,18 @@ impl PersonHandler {
             ChannelAnswer::Success | ChannelAnswer::Refused => connection.channel_success(id),
             ChannelAnswer::Failure => connection.channel_failure(id),
         }
+    }
+}
+
+/// What the audit chain has of it, if anything.
+fn refusal(entered: Entered, identity: String, request: String, reason: &str) -> Option<AuditEvent> {
+    let (session, reason) = (None, reason.to_owned());
+    let refused = AuditEvent::RequestRefused { session: session.clone(), identity: identity.clone(), request, reason };
+    match entered {
+        Entered::Itself => Some(refused),
+        Entered::Count(refusals) => {
+            Some(AuditEvent::RefusalsCounted { session, identity, kind: refused.kind().name.to_owned(), refusals })
+        }
+        Entered::Nothing => None,
     }
 }
