@@ -103,6 +103,45 @@ pub struct Service {
     pub algorithms: AssetAlgorithms,
     /// The file of the plant that names its points (modbus only).
     pub tag_list: Option<String>,
+    /// What of its answers is put right that does not keep to the specification (modbus only). What is usual is not told.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub tolerate: BTreeSet<Tolerated>,
+    /// Does it take frames of Modbus RTU on the same port (modbus only)? What could be one is denied then. What is usual is not told.
+    #[serde(skip_serializing_if = "is_not")]
+    pub takes_rtu: bool,
+}
+
+fn is_not(flag: &bool) -> bool {
+    !flag
+}
+
+/// What a Modbus device or gateway may do otherwise than the specification says, where its service is said to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Tolerated {
+    /// Answer as another unit than was asked.
+    Unit,
+    /// Answer under another transaction identifier than was asked.
+    Transaction,
+    /// Say a wrong length.
+    Length,
+    /// Answer more than was asked for.
+    Surplus,
+}
+
+impl Tolerated {
+    /// Every one.
+    pub const ALL: [Self; 4] = [Self::Unit, Self::Transaction, Self::Length, Self::Surplus];
+
+    /// The stable word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Unit => "unit",
+            Self::Transaction => "transaction",
+            Self::Length => "length",
+            Self::Surplus => "surplus",
+        }
+    }
 }
 
 /// Which SSH algorithms an asset is offered.

@@ -206,7 +206,7 @@ impl BuiltIn {
     }
 
     /// What a protocol has where no filter speaks of it.
-    pub(crate) fn default_of(protocol: Protocol) -> Option<Self> {
+    pub fn default_of(protocol: Protocol) -> Option<Self> {
         match protocol {
             Protocol::Modbus => Some(Self::ReadOnly),
             Protocol::Vnc => Some(Self::ViewOnly),

@@ -38,7 +38,9 @@ mod window;
 mod window_rule;
 mod write_window;
 
-pub use asset::{Account, AccountAuth, Asset, AssetAlgorithms, Conduit, Protocol, PurdueLevel, Service, Zone};
+pub use asset::{
+    Account, AccountAuth, Asset, AssetAlgorithms, Conduit, Protocol, PurdueLevel, Service, Tolerated, Zone,
+};
 pub use break_glass::{BreakGlass, EmergencyRef};
 pub use decide::{decide, decide_again, held_permit};
 pub use decision::{Decision, Denial, DenialReason, NeedFactors, Permit, PermitRule, Unmet};
@@ -59,7 +61,7 @@ pub use resolve::{ModbusBase, ModbusRules, ProtocolRules, ResolvedFilter, Resolv
 pub use role::{ApprovalRule, Forbid, ForbidRef, Grant, NotARule, Role, RuleRef};
 pub use selector::{AssetSelector, Glob, IdentitySelector};
 pub use subject::Subject;
-pub use tags::{Tag, TagList, TagType, WordOrder};
+pub use tags::{ByteOrder, Tag, TagList, TagType, WordOrder};
 pub use terms::{ChannelKind, FileTransfer, OnEnd, RecorderTrouble, Terms};
 pub use window::{DayTime, Days, Stretch, When, Window};
 pub use window_rule::{Beneficiary, WindowRule, WindowRuleRef};

@@ -155,24 +155,26 @@ impl Policy {
     pub fn filter_for(&self, asset: &AssetId, service: &ServiceName, terms: &Terms) -> Option<ResolvedFilter> {
         let service = self.place(asset, service)?.service;
         let name = self.effective_filter(service.protocol, terms.filter.as_deref());
-        let rules = match service.protocol {
+        self.resolved(service.protocol, name, self.tags_of(service))
+    }
+
+    /// What the filter of this name is for a protocol, whoever has it; rules about tags count where a service has those. None if
+    /// there is no such filter, or it says nothing of the protocol.
+    pub fn filter_of(&self, protocol: Protocol, name: &str, service: Option<&Service>) -> Option<ResolvedFilter> {
+        if self.effective_filter(protocol, Some(name)) != Some(name) {
+            return None;
+        }
+        self.resolved(protocol, Some(name), service.and_then(|service| self.tags_of(service)))
+    }
+
+    fn resolved(&self, protocol: Protocol, name: Option<&str>, list: Option<&TagList>) -> Option<ResolvedFilter> {
+        let rules = match protocol {
             Protocol::Ssh | Protocol::Tcp => return None,
-            Protocol::Modbus => ProtocolRules::Modbus(self.modbus_rules(name, self.tags_of(service))),
+            Protocol::Modbus => ProtocolRules::Modbus(self.modbus_rules(name, list)),
             Protocol::Vnc => ProtocolRules::Vnc(self.vnc_rules(name)),
             Protocol::Rdp => ProtocolRules::Rdp(name.and_then(|name| self.filter(name)?.rdp).unwrap_or_default()),
         };
         Some(ResolvedFilter { name: name.unwrap_or("any").to_owned(), mode: self.mode(name), rules })
-    }
-
-    /// What the filter of this name is for Modbus, whoever has it; rules about tags count where a service has those. None if there is
-    /// no such filter, or it says nothing of Modbus.
-    pub fn modbus_filter(&self, name: &str, service: Option<&Service>) -> Option<ResolvedFilter> {
-        if self.effective_filter(Protocol::Modbus, Some(name)) != Some(name) {
-            return None;
-        }
-        let list = service.and_then(|service| self.tags_of(service));
-        let rules = ProtocolRules::Modbus(self.modbus_rules(Some(name), list));
-        Some(ResolvedFilter { name: name.to_owned(), mode: self.mode(Some(name)), rules })
     }
 
     fn mode(&self, name: Option<&str>) -> FilterMode {
@@ -276,7 +278,7 @@ impl fmt::Display for ResolvedRule {
 }
 
 fn named(tags: &[Tag]) -> String {
-    let tags: Vec<String> = tags.iter().map(|tag| format!("tag {} ({})", tag.name, tag.range())).collect();
+    let tags: Vec<String> = tags.iter().map(|tag| format!("tag {} ({})", tag.name, tag.place())).collect();
     tags.join(", ")
 }
 

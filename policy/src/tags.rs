@@ -41,6 +41,12 @@ pub struct Tag {
     pub kind: TagType,
     /// Which of its registers comes first.
     pub word_order: WordOrder,
+    /// Which byte of each of its registers comes first. What is usual is not told.
+    #[serde(skip_serializing_if = "ByteOrder::is_usual")]
+    pub byte_order: ByteOrder,
+    /// Which bit of its register it is, where it is one: the lowest is 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bit: Option<u8>,
     /// What the number in the device is multiplied by.
     pub scale: f64,
     /// What is added after that.
@@ -58,6 +64,14 @@ impl Tag {
     /// The points it takes up.
     pub fn range(&self) -> PointRange {
         self.range
+    }
+
+    /// Where it lies, for people: `register 100-101`, `register 100 bit 3`.
+    pub fn place(&self) -> impl fmt::Display {
+        fmt::from_fn(|f| match self.bit {
+            Some(bit) => write!(f, "{} bit {bit}", self.range),
+            None => write!(f, "{}", self.range),
+        })
     }
 }
 
@@ -136,7 +150,7 @@ impl fmt::Display for TagType {
     }
 }
 
-/// Which register of a longer number comes first. Within a register the higher byte does, always.
+/// Which register of a longer number comes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum WordOrder {
@@ -163,5 +177,33 @@ impl WordOrder {
 impl fmt::Display for WordOrder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.as_str())
+    }
+}
+
+/// Which byte of a register comes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ByteOrder {
+    /// The higher one, as the protocol has it.
+    #[default]
+    Big,
+    /// The lower one.
+    Little,
+}
+
+impl ByteOrder {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Big, Self::Little];
+
+    fn is_usual(&self) -> bool {
+        *self == Self::Big
+    }
+
+    /// The stable word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Big => "big",
+            Self::Little => "little",
+        }
     }
 }

@@ -280,6 +280,8 @@ events! {
         recording_bytes: Option<u64>,
         /// How many writes the filter let pass, where the protocol is decoded for them (Modbus); null where it is not, and in older entries.
         writes: Option<u64>,
+        /// What of a device's answers was put right since its service tolerates it, each with how often (`unit 12`); not there in older entries.
+        tolerated: Vec<String>,
     }
     /// Somebody asked for a live session's end.
     SessionEndRequested = "SP-3003" "session.end-requested" Notice Process Fails "2.6" {
@@ -346,7 +348,7 @@ events! {
         /// Why not.
         reason: String,
     }
-    /// Refusals of one kind, in one session or because a person asks for sessions too fast, have become too many to be entered
+    /// Refusals of one kind, in one session or of one person who asks too fast or again and again, have become too many to be entered
     /// one by one. Entered at every doubling; a session's recording has each of its own.
     RefusalsCounted = "SP-3015" "refusals.counted" Notice Identity Spools "2.8, 2.9" {
         /// The session, if they are one's.

@@ -240,6 +240,7 @@ fn one_person_in_two_places_is_told_and_a_place_that_was_left_is_not() {
         recording_head: None,
         recording_bytes: None,
         writes: None,
+        tolerated: Vec::new(),
     };
     let mut chain = Chain::watched("together = [[\"10.0.0.0/16\", \"10.1.0.0/16\"]]");
     chain.has(&begun("a", "10.0.0.7"), 0);
@@ -281,6 +282,7 @@ fn sessions_are_work_if_something_was_or_could_be_written() {
         recording_head: None,
         recording_bytes: None,
         writes,
+        tolerated: Vec::new(),
     };
     let at = 1_764_000_600_000_000;
     assert_eq!(worked(&entry(&ended(Some(0)), at)), None, "it has read only");

@@ -1,7 +1,9 @@
 //! What was asked for in one session of a decoded protocol, counted for whoever watches over the plant as a whole. A message costs a few
 //! additions; who counts them waits for nobody.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 /// The counts of one session.
 #[derive(Debug, Default)]
@@ -14,6 +16,8 @@ pub(crate) struct Operations {
     units: Bits,
     /// The functions, likewise.
     functions: Bits,
+    /// How often the filter put an answer right because the plant says that it may, by the word for it.
+    tolerated: Mutex<BTreeMap<&'static str, u64>>,
 }
 
 /// What was asked for since the last look.
@@ -48,6 +52,17 @@ impl Operations {
     /// How many writes were let pass.
     pub(crate) fn writes(&self) -> u64 {
         self.writes.load(Ordering::Relaxed)
+    }
+
+    /// An answer was put right.
+    pub(crate) fn tolerated(&self, what: &'static str) {
+        *self.tolerated.lock().unwrap_or_else(PoisonError::into_inner).entry(what).or_default() += 1;
+    }
+
+    /// How often answers were put right, by what was wrong with them: `unit 12`.
+    pub(crate) fn all_tolerated(&self) -> Vec<String> {
+        let tolerated = self.tolerated.lock().unwrap_or_else(PoisonError::into_inner);
+        tolerated.iter().map(|(what, count)| format!("{what} {count}")).collect()
     }
 
     /// What was asked for since this was called last.
@@ -90,6 +105,8 @@ mod tests {
             operations.asked(unit, 3);
         }
         operations.wrote();
+        ["unit", "length", "unit"].iter().for_each(|what| operations.tolerated(what));
+        assert_eq!(operations.all_tolerated(), ["length 1", "unit 2"]);
         let asked = operations.take();
         assert_eq!(asked, Asked { requests: 5, units: vec![0, 63, 64, 255], functions: vec![3] });
         assert_eq!(operations.take(), Asked::default());

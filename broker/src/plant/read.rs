@@ -16,6 +16,16 @@ pub enum ReadPlantError {
         /// Why.
         source: std::io::Error,
     },
+    /// Bytes that are no text, as a spreadsheet writes them that saves in another encoding.
+    #[error("`{}` is not UTF-8, from line {line}, column {column} on: save it as UTF-8 (in a spreadsheet: `CSV UTF-8`)", path.display())]
+    NotUtf8 {
+        /// What.
+        path: PathBuf,
+        /// Where it stops being text.
+        line: usize,
+        /// Where in that line, in characters.
+        column: usize,
+    },
     /// A directory without a plant file.
     #[error("there is no `.toml` file in `{}`", .0.display())]
     Empty(PathBuf),
@@ -115,8 +125,14 @@ fn files_with(folder: &Path, wanted: &str) -> Result<Vec<PathBuf>, ReadPlantErro
 }
 
 fn read_file(path: &Path) -> Result<PlantFile, ReadPlantError> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|source| ReadPlantError::Unreadable { path: path.to_path_buf(), source })?;
+    let path_of = || path.to_path_buf();
+    let bytes = std::fs::read(path).map_err(|source| ReadPlantError::Unreadable { path: path_of(), source })?;
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let sound = error.as_bytes().utf8_chunks().next().map_or("", |chunk| chunk.valid());
+        let begun = sound.rsplit('\n').next().unwrap_or(sound);
+        let line = sound.matches('\n').count() + 1;
+        ReadPlantError::NotUtf8 { path: path_of(), line, column: begun.chars().count() + 1 }
+    })?;
     let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
     Ok(PlantFile { name, text })
 }
@@ -170,6 +186,22 @@ mod tests {
         let both = [plant.join("a.toml"), folder.path().join("plant/../plant/plc.csv")];
         assert!(matches!(read_files(&[plant.join("plc.csv")]), Err(ReadPlantError::OnlyTagLists)));
         assert_eq!(read(&both), (["a.toml", "plc.csv"].map(str::to_owned).to_vec(), vec![]));
+    }
+
+    #[test]
+    fn what_is_no_utf8_says_where() {
+        let folder = tempfile::tempdir().unwrap();
+        for (bytes, place) in [
+            (&b"name,reference\nlevel,40001\nPr\xfcfung,40002\n"[..], "line 3, column 3"),
+            (b"\xff\xfen\0", "line 1, column 1"),
+            ("\u{e9}\n".as_bytes().strip_prefix(b"\xc3").unwrap(), "line 1, column 1"),
+            (b"\n\xe9", "line 2, column 1"),
+        ] {
+            let path = folder.path().join("plc.csv");
+            std::fs::write(&path, bytes).unwrap();
+            let said = read_files(&[path]).unwrap_err().to_string();
+            assert!(said.contains(place) && said.contains("save it as UTF-8"), "{said}");
+        }
     }
 
     #[test]

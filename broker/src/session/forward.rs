@@ -68,6 +68,7 @@ impl Session<Recorded> {
             recording_bytes: bytes,
             writes: matches!(authorized.leg, Leg::Stream { protocol: Protocol::Modbus })
                 .then(|| record.operations.writes()),
+            tolerated: record.operations.all_tolerated(),
         };
         if let Err(error) = broker.audit.record(event).await {
             tracing::error!(session = %id, %error, "The end of a session could not be audited");

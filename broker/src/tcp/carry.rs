@@ -167,6 +167,10 @@ where
         ended = first_end(session, &mut limits, relay.run(receiver)) => ended,
         never = seldom(keep_rules::<F>(session, &sender)) => match never {},
     };
+    if let Some(StreamEnd::Malformed(malformed)) = &outcome {
+        let asset = &session.target().asset;
+        tracing::info!(session = session.id(), %asset, %protocol, malformed, "A stream was ended");
+    }
     relay.close(outcome.as_ref()).await;
     end
 }

@@ -2,10 +2,10 @@
 
 use jiff::Timestamp;
 use sallyport_policy::{
-    ClipboardWay, FilterMode, ModbusBase, ModbusRules, OperationKind, Policy, ProtocolRules, RdpSecurity,
-    ResolvedFilter, ResolvedPoints, ResolvedRule, Service, Stretch, TagType, Terms,
+    ByteOrder, ClipboardWay, FilterMode, ModbusBase, ModbusRules, OperationKind, Policy, ProtocolRules, RdpSecurity,
+    ResolvedFilter, ResolvedPoints, ResolvedRule, Service, Stretch, TagType, Terms, Tolerated,
 };
-use sallyport_protocol_filter::modbus::{self, Function, Limits, Points, Rule, Units, ValueType};
+use sallyport_protocol_filter::modbus::{self, Device, Function, Limits, Points, Rule, Tolerance, Units, ValueType};
 use sallyport_protocol_filter::{Kind, Mode, rdp, rfb};
 
 use crate::live::Endpoint;
@@ -29,16 +29,28 @@ pub(crate) fn modbus(
 ) -> Option<Dated> {
     let filter = policy.filter_for(of.asset, of.service, terms)?;
     let service = policy.asset(of.asset)?.services.get(of.service)?;
-    dated(&filter, tags(policy, service), windows, now)
+    dated(&filter, &Known::of(policy, service), windows, now)
+}
+
+/// What the plant says of a Modbus service beside who may do what.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Known {
+    /// Its tags.
+    pub(crate) tags: Vec<modbus::Tag>,
+    /// What is known of the device.
+    pub(crate) device: Device,
+}
+
+impl Known {
+    /// What the plant says of a service.
+    pub(crate) fn of(policy: &Policy, service: &Service) -> Self {
+        let tolerances = service.tolerate.iter().copied().map(tolerance).collect();
+        Self { tags: tags(policy, service), device: Device { tolerances, takes_rtu: service.takes_rtu } }
+    }
 }
 
 /// The rules that a filter means now. `None` if it is not for Modbus.
-pub(crate) fn dated(
-    filter: &ResolvedFilter,
-    tags: Vec<modbus::Tag>,
-    windows: &[ResolvedRule],
-    now: Timestamp,
-) -> Option<Dated> {
+pub(crate) fn dated(filter: &ResolvedFilter, known: &Known, windows: &[ResolvedRule], now: Timestamp) -> Option<Dated> {
     let ProtocolRules::Modbus(ModbusRules { base, rules: written }) = &filter.rules else { return None };
     let mut rules = match base {
         ModbusBase::Nothing => Vec::new(),
@@ -53,7 +65,8 @@ pub(crate) fn dated(
         }
         rules.push(rule(each, stretch));
     }
-    Some(Dated { rules: modbus::Rules::new(&filter.name, mode(filter.mode), rules, tags), until })
+    let rules = modbus::Rules::new(&filter.name, mode(filter.mode), rules, known.tags.clone()).on(known.device);
+    Some(Dated { rules, until })
 }
 
 /// The tags of a service.
@@ -63,30 +76,37 @@ pub(crate) fn tags(policy: &Policy, service: &Service) -> Vec<modbus::Tag> {
 
 /// What the terms of a session mean for VNC. Where the service has left the plant: the picture only, until the session ends.
 pub(crate) fn vnc(policy: &Policy, of: Endpoint<'_>, terms: &Terms) -> rfb::Rules {
-    match policy.filter_for(of.asset, of.service, terms) {
-        Some(ResolvedFilter { mode, rules: ProtocolRules::Vnc(rules), .. }) => rfb::Rules {
-            input: rules.input,
-            clipboard_to_asset: rules.clipboard.contains(&ClipboardWay::ToAsset),
-            clipboard_from_asset: rules.clipboard.contains(&ClipboardWay::FromAsset),
-            mode: self::mode(mode),
-        },
-        _ => rfb::Rules::view_only(),
-    }
+    let filter = policy.filter_for(of.asset, of.service, terms);
+    filter.as_ref().and_then(vnc_of).unwrap_or_else(rfb::Rules::view_only)
+}
+
+/// What a filter means for VNC. `None` if it is not for that.
+pub(crate) fn vnc_of(filter: &ResolvedFilter) -> Option<rfb::Rules> {
+    let ProtocolRules::Vnc(rules) = &filter.rules else { return None };
+    Some(rfb::Rules {
+        input: rules.input,
+        clipboard_to_asset: rules.clipboard.contains(&ClipboardWay::ToAsset),
+        clipboard_from_asset: rules.clipboard.contains(&ClipboardWay::FromAsset),
+        mode: mode(filter.mode),
+    })
 }
 
 /// What the terms of a session mean for RDP. Where the service has left the plant: the most, until the session ends.
 pub(crate) fn rdp(policy: &Policy, of: Endpoint<'_>, terms: &Terms) -> rdp::Rules {
-    match policy.filter_for(of.asset, of.service, terms) {
-        Some(ResolvedFilter { mode, rules: ProtocolRules::Rdp(rules), .. }) => {
-            let require = match rules.require {
-                RdpSecurity::Any => rdp::Require::Any,
-                RdpSecurity::Tls => rdp::Require::Tls,
-                RdpSecurity::Nla => rdp::Require::Nla,
-            };
-            rdp::Rules { require, mode: self::mode(mode) }
-        }
-        _ => rdp::Rules { require: rdp::Require::Nla, mode: Mode::Enforce },
-    }
+    let filter = policy.filter_for(of.asset, of.service, terms);
+    let most = rdp::Rules { require: rdp::Require::Nla, mode: Mode::Enforce };
+    filter.as_ref().and_then(rdp_of).unwrap_or(most)
+}
+
+/// What a filter means for RDP. `None` if it is not for that.
+pub(crate) fn rdp_of(filter: &ResolvedFilter) -> Option<rdp::Rules> {
+    let ProtocolRules::Rdp(rules) = &filter.rules else { return None };
+    let require = match rules.require {
+        RdpSecurity::Any => rdp::Require::Any,
+        RdpSecurity::Tls => rdp::Require::Tls,
+        RdpSecurity::Nla => rdp::Require::Nla,
+    };
+    Some(rdp::Rules { require, mode: mode(filter.mode) })
 }
 
 fn mode(written: FilterMode) -> Mode {
@@ -131,6 +151,15 @@ fn rule(written: &ResolvedRule, stretch: Stretch) -> Rule {
     }
 }
 
+fn tolerance(written: Tolerated) -> Tolerance {
+    match written {
+        Tolerated::Unit => Tolerance::Unit,
+        Tolerated::Transaction => Tolerance::Transaction,
+        Tolerated::Length => Tolerance::Length,
+        Tolerated::Surplus => Tolerance::Surplus,
+    }
+}
+
 fn kind(written: OperationKind) -> Kind {
     match written {
         OperationKind::Read => Kind::Read,
@@ -166,10 +195,13 @@ fn tag(written: &sallyport_policy::Tag) -> modbus::Tag {
             TagType::F32 => ValueType::F32,
             TagType::F64 => ValueType::F64,
         },
-        order: match written.word_order {
-            sallyport_policy::WordOrder::Big => modbus::WordOrder::Big,
-            sallyport_policy::WordOrder::Little => modbus::WordOrder::Little,
+        order: match (written.word_order, written.byte_order) {
+            (sallyport_policy::WordOrder::Big, ByteOrder::Big) => modbus::WordOrder::Big,
+            (sallyport_policy::WordOrder::Little, ByteOrder::Big) => modbus::WordOrder::Little,
+            (sallyport_policy::WordOrder::Big, ByteOrder::Little) => modbus::WordOrder::BigSwapped,
+            (sallyport_policy::WordOrder::Little, ByteOrder::Little) => modbus::WordOrder::LittleSwapped,
         },
+        bit: written.bit,
         scale: written.scale,
         offset: written.offset,
         unit: written.unit.clone().unwrap_or_default(),

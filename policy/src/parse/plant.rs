@@ -4,9 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use super::log::{At, Log};
-use super::value::{Alone, Key, Section, Value};
+use super::value::{Alone, Key, Section, Value, word};
 use super::{Names, host_key};
-use crate::asset::{Account, AccountAuth, Asset, AssetAlgorithms, Conduit, Protocol, PurdueLevel, Service, Zone};
+use crate::asset::{
+    Account, AccountAuth, Asset, AssetAlgorithms, Conduit, Protocol, PurdueLevel, Service, Tolerated, Zone,
+};
 use crate::names::{AccountName, AssetId, ServiceName, ZoneId};
 use crate::network::{Network, NetworkError};
 
@@ -209,8 +211,44 @@ fn service(log: &mut Log<'_>, key: Key<'_>, value: Value<'_>, owner: &str, names
     let host_keys = host_keys(log, &mut section, protocol);
     let algorithms = algorithms(log, &mut section, protocol);
     let tag_list = take_tag_list(log, &mut section, protocol, names);
+    let tolerate = tolerate(log, &mut section, protocol);
+    let takes_rtu = takes_rtu(log, &mut section, protocol);
     section.finish(log);
-    Some(Service { name, protocol: protocol?, port: port?, host_keys, algorithms, tag_list })
+    Some(Service { name, protocol: protocol?, port: port?, host_keys, algorithms, tag_list, tolerate, takes_rtu })
+}
+
+/// What of a device's answers is put right. It is never silent: each opens a little of what the filter is there to shut.
+fn tolerate(log: &mut Log<'_>, section: &mut Section<'_>, protocol: Option<Protocol>) -> BTreeSet<Tolerated> {
+    let what = section.name_of("tolerate");
+    let Some(value) = section.take("tolerate") else { return BTreeSet::new() };
+    if protocol.is_some_and(|protocol| protocol != Protocol::Modbus) {
+        log.error(value.at, format!("{} tolerates something, which modbus alone has", section.title));
+    }
+    let texts = value.texts(log, &what, Alone::Nothing).unwrap_or_default();
+    let each = |(at, text)| word(log, at, &what, text, &Tolerated::ALL, Tolerated::as_str);
+    let tolerated: BTreeSet<Tolerated> = texts.into_iter().filter_map(each).collect();
+    if tolerated.contains(&Tolerated::Length) && tolerated.contains(&Tolerated::Surplus) {
+        let message = format!("{what} has both `length` and `surplus`: nothing would say then where an answer ends");
+        log.error(value.at, message);
+    } else if !tolerated.is_empty() {
+        let words: Vec<&str> = tolerated.iter().map(|each| each.as_str()).collect();
+        let message = format!(
+            "{} tolerates what the specification forbids ({}): what such answers say is not believed by `max_step` and `bits`",
+            section.title,
+            words.join(", ")
+        );
+        log.warn(value.at, message);
+    }
+    tolerated
+}
+
+fn takes_rtu(log: &mut Log<'_>, section: &mut Section<'_>, protocol: Option<Protocol>) -> bool {
+    let what = section.name_of("takes_rtu");
+    let Some(value) = section.take("takes_rtu") else { return false };
+    if protocol.is_some_and(|protocol| protocol != Protocol::Modbus) {
+        log.error(value.at, format!("{} takes frames of Modbus RTU, which modbus alone does", section.title));
+    }
+    value.boolean(log, &what).unwrap_or(false)
 }
 
 fn algorithms(log: &mut Log<'_>, section: &mut Section<'_>, protocol: Option<Protocol>) -> AssetAlgorithms {

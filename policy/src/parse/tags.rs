@@ -6,11 +6,23 @@ use super::csv::{Field, fields};
 use super::log::{At, Log};
 use super::value::word;
 use crate::points::{PointRange, Table, looks_like_reference};
-use crate::tags::{Tag, TagList, TagType, WordOrder};
+use crate::tags::{ByteOrder, Tag, TagList, TagType, WordOrder};
 
 /// Every column there is.
-const COLUMNS: [&str; 10] =
-    ["name", "table", "address", "reference", "type", "word_order", "scale", "offset", "unit", "description"];
+const COLUMNS: [&str; 12] = [
+    "name",
+    "table",
+    "address",
+    "reference",
+    "bit",
+    "type",
+    "word_order",
+    "byte_order",
+    "scale",
+    "offset",
+    "unit",
+    "description",
+];
 
 /// Is a file of this name a tag list?
 pub(crate) fn is_tag_list(name: &str) -> bool {
@@ -21,6 +33,7 @@ pub(crate) fn is_tag_list(name: &str) -> bool {
 pub(crate) fn tag_list(log: &mut Log<'_>, file: usize, name: &str, text: &str) -> TagList {
     let mut list = TagList { name: name.to_owned(), tags: BTreeMap::new() };
     let mut places: BTreeMap<String, At> = BTreeMap::new();
+    let mut bits: BTreeMap<(PointRange, u8), String> = BTreeMap::new();
     let mut header: Option<Header> = None;
     for (at, line) in lines(file, text) {
         let fields = match fields(line) {
@@ -46,6 +59,13 @@ pub(crate) fn tag_list(log: &mut Log<'_>, file: usize, name: &str, text: &str) -
             }
             None => {
                 places.insert(tag.name.clone(), at);
+                if let Some(bit) = tag.bit
+                    && let Some(other) = bits.insert((tag.range, bit), tag.name.clone())
+                {
+                    // A spreadsheet has made `40101.1` of `40101.10`, perhaps.
+                    let message = format!("tag `{}` is the same bit as `{other}`: {}", tag.name, tag.place());
+                    log.warn(at, message);
+                }
                 list.tags.insert(tag.name.clone(), tag);
             }
         }
@@ -66,7 +86,8 @@ fn lines(file: usize, text: &str) -> impl Iterator<Item = (At, &str)> {
         offset += line.len();
         (at, line.trim_end_matches(['\r', '\n']))
     });
-    lines.filter(|(_, line)| !line.trim().is_empty())
+    // Spreadsheets keep empty rows as commas.
+    lines.filter(|(_, line)| !line.chars().all(|c| c == ',' || c.is_whitespace()))
 }
 
 /// Which column is which.
@@ -88,8 +109,15 @@ impl Header {
                     continue;
                 }
                 None if field.text.contains(';') => log.error(at, "columns are parted by commas, not by semicolons"),
+                None if field.text.contains('\t') => {
+                    log.error(at, "columns are parted by commas, not by tabs: save it as CSV with commas");
+                }
                 None => {
-                    let message = format!("unknown column `{}` in a tag list", field.text.escape_debug());
+                    let message = format!(
+                        "unknown column `{}` in a tag list, whose columns are {}",
+                        field.text.escape_debug(),
+                        COLUMNS.join(", ")
+                    );
                     log.unknown(at, message, &field.text, COLUMNS);
                 }
             }
@@ -137,13 +165,14 @@ impl<'r> Row<'r, '_> {
             true => self.reference(),
             false => self.address(),
         };
-        let kind = self.kind(place.map(|(table, _)| table));
+        let kind = self.kind(place);
         let word_order = self.word("word_order", WordOrder::Big, &WordOrder::ALL, WordOrder::as_str);
+        let byte_order = self.word("byte_order", ByteOrder::Big, &ByteOrder::ALL, ByteOrder::as_str);
         let (scale, offset) = (self.number("scale", 1.0), self.number("offset", 0.0));
         let text = |row: &Self, column| row.text(column).map(|(_, text)| text.to_owned());
         let (unit, description) = (text(&self, "unit"), text(&self, "description"));
-        let (name, (table, address), kind) = (name?, place?, kind?);
-        let (word_order, scale, offset) = (word_order?, scale?, offset?);
+        let (name, Lies { table, address, bit }, kind) = (name?, place?, kind?);
+        let (word_order, byte_order, scale, offset) = (word_order?, byte_order?, scale?, offset?);
         if scale == 0.0 {
             self.complain("scale", "`scale` is not 0: every value would be the same".to_owned());
         }
@@ -154,7 +183,10 @@ impl<'r> Row<'r, '_> {
             self.complain("address", format!("tag `{name}` goes beyond the last address, 65535"));
             return None;
         };
-        Some(Tag { name, table, address, kind, word_order, scale, offset, unit, description, range })
+        if table.is_bits() && byte_order != ByteOrder::Big {
+            self.complain("byte_order", format!("tag `{name}` is a bit, which has no order of bytes"));
+        }
+        Some(Tag { name, table, address, kind, word_order, byte_order, bit, scale, offset, unit, description, range })
     }
 
     /// A column's text, if there is one and it is not empty.
@@ -193,10 +225,14 @@ impl<'r> Row<'r, '_> {
         Some(text.to_owned())
     }
 
-    fn reference(&mut self) -> Option<(Table, u16)> {
+    fn reference(&mut self) -> Option<Lies> {
         let (at, text) = self.need("reference")?;
-        match PointRange::parse_reference(text) {
-            Ok(range) if range.first() == range.last() => Some((range.table(), range.first())),
+        let (place, dotted) = dotted(text);
+        match PointRange::parse_reference(place) {
+            Ok(range) if range.first() == range.last() => {
+                let bit = self.bit(at, dotted, range.table()).ok()?;
+                Some(Lies { table: range.table(), address: range.first(), bit })
+            }
             Ok(_) => {
                 self.log.error(at, format!("`{text}`: a tag has one reference; its type says how long it is"));
                 None
@@ -208,21 +244,23 @@ impl<'r> Row<'r, '_> {
         }
     }
 
-    fn address(&mut self) -> Option<(Table, u16)> {
+    fn address(&mut self) -> Option<Lies> {
         let table = self
             .need("table")
             .and_then(|(at, text)| word(self.log, at, "`table` of a tag", text, &Table::ALL, Table::as_str));
         let (at, text) = self.need("address")?;
         let table = table?;
-        match PointRange::parse(table, text) {
+        let (place, dotted) = dotted(text);
+        match PointRange::parse(table, place) {
             Ok(range) if range.first() == range.last() => {
-                if looks_like_reference(table, text) {
+                let bit = self.bit(at, dotted, table).ok()?;
+                if looks_like_reference(table, place) {
                     let message = format!(
                         "`address` of a tag is read as the zero-based address `{text}`: if the reference is meant, there is a column `reference`"
                     );
                     self.log.warn(at, message);
                 }
-                Some((table, range.first()))
+                Some(Lies { table, address: range.first(), bit })
             }
             Ok(_) | Err(_) => {
                 let message = format!(
@@ -235,12 +273,44 @@ impl<'r> Row<'r, '_> {
         }
     }
 
-    fn kind(&mut self, table: Option<Table>) -> Option<TagType> {
-        let usual = if table.is_some_and(Table::is_bits) { TagType::Bool } else { TagType::U16 };
+    /// Which bit of a register, if any, written behind the place or in a column of its own.
+    fn bit(&mut self, at: At, dotted: Option<&str>, table: Table) -> Result<Option<u8>, Said> {
+        let (at, text) = match (dotted, self.text("bit")) {
+            (None, None) => return Ok(None),
+            (Some(text), None) => (at, text),
+            (None, Some(column)) => column,
+            (Some(_), Some((at, _))) => {
+                self.log.error(at, "the bit is written behind the place already");
+                return Err(Said);
+            }
+        };
+        let bit = text.parse::<u8>().ok().filter(|bit| *bit < 16 && !text.starts_with('+'));
+        if bit.is_none() {
+            let message =
+                format!("the bit of a register is a number from 0, the lowest, to 15, not `{}`", text.escape_debug());
+            self.log.error(at, message);
+            return Err(Said);
+        }
+        if table.is_bits() {
+            self.log.error(at, "a coil or discrete input is a bit itself, and has none");
+            return Err(Said);
+        }
+        Ok(bit)
+    }
+
+    fn kind(&mut self, place: Option<Lies>) -> Option<TagType> {
+        let is_bit = place.is_some_and(|place| place.table.is_bits() || place.bit.is_some());
+        let usual = if is_bit { TagType::Bool } else { TagType::U16 };
         let kind = self.word("type", usual, &TagType::ALL, TagType::as_str)?;
-        if (kind == TagType::Bool) != table?.is_bits() {
-            let what =
-                if kind == TagType::Bool { "a register is no bit" } else { "a coil or discrete input is a `bool`" };
+        place?;
+        if (kind == TagType::Bool) != is_bit {
+            let what = match (kind, place.is_some_and(|place| place.bit.is_some())) {
+                (TagType::Bool, _) => {
+                    "a register is no bit; one of its bits is written `40101.3`, or has a column `bit`"
+                }
+                (_, true) => "one bit of a register is a `bool`",
+                (_, false) => "a coil or discrete input is a `bool`",
+            };
             self.complain("type", format!("`type` of a tag cannot be `{kind}` here: {what}"));
             return None;
         }
@@ -261,6 +331,22 @@ impl<'r> Row<'r, '_> {
         }
         number
     }
+}
+
+/// Something is wrong, and was said.
+struct Said;
+
+/// Where a tag lies.
+#[derive(Debug, Clone, Copy)]
+struct Lies {
+    table: Table,
+    address: u16,
+    bit: Option<u8>,
+}
+
+/// `40101.3`: a place, and the bit that is written behind it.
+fn dotted(text: &str) -> (&str, Option<&str>) {
+    text.split_once('.').map_or((text, None), |(place, bit)| (place, Some(bit)))
 }
 
 const LONGEST_NAME: usize = 128;

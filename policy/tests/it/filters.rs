@@ -2,7 +2,7 @@
 
 use expect_test::{Expect, expect};
 use proptest::prelude::*;
-use sallyport_policy::{AccountName, FactorKind, PlantFile, Policy, Proof, Request, Subject, Terms};
+use sallyport_policy::{AccountName, FactorKind, PlantFile, Policy, Proof, Protocol, Request, Subject, Terms};
 
 use crate::plant_file::{PLANT, file, policy};
 
@@ -112,7 +112,7 @@ fn a_filter_means_something_for_modbus_whoever_has_it() {
     )))
     .unwrap();
     let service = policy.asset(&"plc-2".parse().unwrap()).unwrap().services.values().next();
-    let said = |name: &str, service| policy.modbus_filter(name, service).map(|filter| filter.to_string());
+    let said = |name: &str, service| policy.filter_of(Protocol::Modbus, name, service).map(|filter| filter.to_string());
     assert_eq!(
         said("setpoints", service),
         Some(resolve(SETPOINTS, "plc-2", "modbus", Some("setpoints")).trim_end().to_owned())

@@ -256,6 +256,48 @@ services.modbus = {{}}
 }
 
 #[test]
+fn what_a_device_may_do_otherwise_is_named_and_warned_of() {
+    let asset = |service: &str| {
+        format!(
+            "[zone.a]\nnetworks = ['10.0.0.0/8']\n[asset.x]\nzone = 'a'\naddress = '10.0.0.1'\nservices.{service}\n"
+        )
+    };
+    check(
+        &asset("modbus = { tolerate = ['transaction', 'unit'], takes_rtu = true }"),
+        expect![[r#"
+        accepted
+        warning: plant.toml:6:32: service `modbus` of asset `x` tolerates what the specification forbids (unit, transaction): what such answers say is not believed by `max_step` and `bits`
+    "#]],
+    );
+    check(
+        &asset("modbus = { tolerate = ['length', 'surplus'] }"),
+        expect![[r#"
+        plant.toml:6:32: `tolerate` of service `modbus` of asset `x` has both `length` and `surplus`: nothing would say then where an answer ends
+    "#]],
+    );
+    check(
+        &asset("modbus = { tolerate = ['units'] }"),
+        expect![[r#"
+        plant.toml:6:33: `tolerate` of service `modbus` of asset `x` cannot be `units`: it is one of unit, transaction, length, surplus; did you mean `unit`?
+    "#]],
+    );
+    check(
+        &asset("modbus = { tolerate = 'unit', takes_rtu = 'yes' }"),
+        expect![[r#"
+        plant.toml:6:32: `tolerate` of service `modbus` of asset `x` is a list, not a text
+        plant.toml:6:52: `takes_rtu` of service `modbus` of asset `x` is true or false, not a text
+    "#]],
+    );
+    check(
+        &asset("vnc = { tolerate = ['unit'], takes_rtu = true }"),
+        expect![[r#"
+        plant.toml:6:29: service `vnc` of asset `x` tolerates something, which modbus alone has
+        plant.toml:6:51: service `vnc` of asset `x` takes frames of Modbus RTU, which modbus alone does
+    "#]],
+    );
+}
+
+#[test]
 fn an_asset_is_called_legacy_by_name_and_with_a_warning() {
     let asset = |service: &str| {
         format!(

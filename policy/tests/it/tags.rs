@@ -121,7 +121,7 @@ fn every_fault_of_a_tag_list_is_said_with_its_line() {
             plc.csv:3:12: `address` of a tag is a zero-based address from 0 to 65535, not `65536`
             plc.csv:4:12: `address` of a tag is a zero-based address from 0 to 65535, not `7-9`
             plc.csv:5:12: tag `d` goes beyond the last address, 65535
-            plc.csv:6:14: `type` of a tag cannot be `bool` here: a register is no bit
+            plc.csv:6:14: `type` of a tag cannot be `bool` here: a register is no bit; one of its bits is written `40101.3`, or has a column `bit`
             plc.csv:7:10: `type` of a tag cannot be `u16` here: a coil or discrete input is a `bool`
             plc.csv:8:12: tag `g` is a bit, which has neither scale nor offset
             plc.csv:9:14: `type` of a tag cannot be `u61`: it is one of bool, u16, i16, u32, i32, u64, i64, f32, f64; did you mean `u16`?
@@ -159,9 +159,9 @@ fn the_header_says_which_column_is_which() {
         (
             "level,register,7\n",
             expect![[r#"
-                plc.csv:1:1: unknown column `level` in a tag list
-                plc.csv:1:7: unknown column `register` in a tag list
-                plc.csv:1:16: unknown column `7` in a tag list
+                plc.csv:1:1: unknown column `level` in a tag list, whose columns are name, table, address, reference, bit, type, word_order, byte_order, scale, offset, unit, description
+                plc.csv:1:7: unknown column `register` in a tag list, whose columns are name, table, address, reference, bit, type, word_order, byte_order, scale, offset, unit, description
+                plc.csv:1:16: unknown column `7` in a tag list, whose columns are name, table, address, reference, bit, type, word_order, byte_order, scale, offset, unit, description
             "#]],
         ),
         (
@@ -173,7 +173,7 @@ fn the_header_says_which_column_is_which() {
         (
             "name,tabel,address,name\n",
             expect![[r#"
-                plc.csv:1:6: unknown column `tabel` in a tag list; did you mean `table`?
+                plc.csv:1:6: unknown column `tabel` in a tag list, whose columns are name, table, address, reference, bit, type, word_order, byte_order, scale, offset, unit, description; did you mean `table`?
                 plc.csv:1:20: column `name` is there twice
             "#]],
         ),
@@ -198,6 +198,73 @@ fn the_header_says_which_column_is_which() {
     ] {
         check(text, expected);
     }
+}
+
+#[test]
+fn one_bit_of_a_register_and_an_order_of_bytes_can_be_named() {
+    let dotted = "name,reference,byte_order\na,40101.3,\nb,300001.15,little\n";
+    let column = "name,table,address,bit,byte_order\na,register,100,3,\nb,input-register,0.15,,little\n";
+    assert_eq!(answer(NAMED, &[("plc.csv", dotted)]), answer(NAMED, &[("plc.csv", column)]));
+    check(
+        dotted,
+        expect![[r#"
+        Tag { name: "a", table: Register, address: 100, kind: Bool, word_order: Big, byte_order: Big, bit: Some(3), scale: 1.0, offset: 0.0, unit: None, description: None, range: PointRange { table: Register, first: 100, last: 100 } }
+        Tag { name: "b", table: InputRegister, address: 0, kind: Bool, word_order: Big, byte_order: Little, bit: Some(15), scale: 1.0, offset: 0.0, unit: None, description: None, range: PointRange { table: InputRegister, first: 0, last: 0 } }
+    "#]],
+    );
+    check(
+        "name,reference,bit,type,byte_order\n\
+         a,40101.16,,,\n\
+         b,40101.3,3,,\n\
+         c,10101.3,,,\n\
+         d,40101,3,u16,\n\
+         e,40101,,bool,\n\
+         f,00001,,,little\n\
+         g,40101.x,,,\n\
+         h,40101,+3,,\n\
+         i,40101,,u16,middle\n",
+        expect![[r#"
+            plc.csv:2:3: the bit of a register is a number from 0, the lowest, to 15, not `16`
+            plc.csv:3:11: the bit is written behind the place already
+            plc.csv:4:3: a coil or discrete input is a bit itself, and has none
+            plc.csv:5:11: `type` of a tag cannot be `u16` here: one bit of a register is a `bool`
+            plc.csv:6:10: `type` of a tag cannot be `bool` here: a register is no bit; one of its bits is written `40101.3`, or has a column `bit`
+            plc.csv:7:11: tag `f` is a bit, which has no order of bytes
+            plc.csv:8:3: the bit of a register is a number from 0, the lowest, to 15, not `x`
+            plc.csv:9:9: the bit of a register is a number from 0, the lowest, to 15, not `+3`
+            plc.csv:10:14: `byte_order` of a tag cannot be `middle`: it is one of big, little
+        "#]],
+    );
+    // What a spreadsheet makes of `40101.10`.
+    check(
+        "name,reference\na,40101.1\nb,40101.1\n",
+        expect![[r#"
+        warning: plc.csv:3:1: tag `b` is the same bit as `a`: register 100 bit 1
+        Tag { name: "a", table: Register, address: 100, kind: Bool, word_order: Big, byte_order: Big, bit: Some(1), scale: 1.0, offset: 0.0, unit: None, description: None, range: PointRange { table: Register, first: 100, last: 100 } }
+        Tag { name: "b", table: Register, address: 100, kind: Bool, word_order: Big, byte_order: Big, bit: Some(1), scale: 1.0, offset: 0.0, unit: None, description: None, range: PointRange { table: Register, first: 100, last: 100 } }
+    "#]],
+    );
+}
+
+#[test]
+fn what_spreadsheets_leave_behind_is_passed_over_or_named() {
+    let clean = "name,reference\na,40001\n";
+    assert_eq!(
+        answer(NAMED, &[("plc.csv", "name,reference\n,\r\na,40001\r\n,\r\n , \n")]),
+        answer(NAMED, &[("plc.csv", clean)])
+    );
+    check(
+        "name\treference\na\t40001\n",
+        expect![[r#"
+            plc.csv:1:1: columns are parted by commas, not by tabs: save it as CSV with commas
+        "#]],
+    );
+    check(
+        "name,referenz\na,40001\n",
+        expect![[r#"
+            plc.csv:1:6: unknown column `referenz` in a tag list, whose columns are name, table, address, reference, bit, type, word_order, byte_order, scale, offset, unit, description; did you mean `reference`?
+        "#]],
+    );
 }
 
 #[test]
@@ -230,7 +297,7 @@ fn a_tag_list_is_a_file_of_the_plant_and_nothing_else() {
         plant.toml:6:32: `tag_list` of service `modbus` of asset `plc` is a text in quotes, not a number
         plant.toml:6:29: service `vnc` of asset `plc` names a tag list, which modbus alone has
         warning: plc.csv:1:1: no service names this tag list, which so has no effect
-        Tag { name: "a", table: Register, address: 0, kind: U16, word_order: Big, scale: 1.0, offset: 0.0, unit: None, description: None, range: PointRange { table: Register, first: 0, last: 0 } }
+        Tag { name: "a", table: Register, address: 0, kind: U16, word_order: Big, byte_order: Big, bit: None, scale: 1.0, offset: 0.0, unit: None, description: None, range: PointRange { table: Register, first: 0, last: 0 } }
         plc.csv:1:1: two files have this name, so messages and rules could not say which is meant
     "#]]
     .assert_eq(&all);
@@ -243,9 +310,9 @@ fn an_address_that_looks_like_a_reference_is_a_warning() {
         expect![[r#"
             warning: plc.csv:2:12: `address` of a tag is read as the zero-based address `40001`: if the reference is meant, there is a column `reference`
             warning: plc.csv:4:8: `address` of a tag is read as the zero-based address `00001`: if the reference is meant, there is a column `reference`
-            Tag { name: "a", table: Register, address: 40001, kind: U16, word_order: Big, scale: 1.0, offset: 0.0, unit: None, description: None, range: PointRange { table: Register, first: 40001, last: 40001 } }
-            Tag { name: "b", table: Coil, address: 40001, kind: Bool, word_order: Big, scale: 1.0, offset: 0.0, unit: None, description: None, range: PointRange { table: Coil, first: 40001, last: 40001 } }
-            Tag { name: "c", table: Coil, address: 1, kind: Bool, word_order: Big, scale: 1.0, offset: 0.0, unit: None, description: None, range: PointRange { table: Coil, first: 1, last: 1 } }
+            Tag { name: "a", table: Register, address: 40001, kind: U16, word_order: Big, byte_order: Big, bit: None, scale: 1.0, offset: 0.0, unit: None, description: None, range: PointRange { table: Register, first: 40001, last: 40001 } }
+            Tag { name: "b", table: Coil, address: 40001, kind: Bool, word_order: Big, byte_order: Big, bit: None, scale: 1.0, offset: 0.0, unit: None, description: None, range: PointRange { table: Coil, first: 40001, last: 40001 } }
+            Tag { name: "c", table: Coil, address: 1, kind: Bool, word_order: Big, byte_order: Big, bit: None, scale: 1.0, offset: 0.0, unit: None, description: None, range: PointRange { table: Coil, first: 1, last: 1 } }
         "#]],
     );
 }

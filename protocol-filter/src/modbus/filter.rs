@@ -2,15 +2,18 @@
 
 use std::sync::Arc;
 
-use super::adu::{Adu, Assembler};
+use super::adu::{Adu, Assembler, Frame, Framing};
 use super::flight::{Before, Flight, Slot, State};
 use super::judge::{Case, masked};
 use super::memory::{Memory, Rates};
-use super::operation::Operation;
+use super::operation::{Bore, Operation};
+use super::pairing::{Heard, Paired, UNASKED, pair};
 use super::parts::Change;
 use super::request::Request;
 use super::response::Response;
+use super::rtu::begins_like_rtu;
 use super::rules::Rules;
+use super::tolerance::{Tolerance, Tolerances, Trimmed, decode_trimmed};
 use super::values::Values;
 use crate::{Cause, Journal, Kind, Malformed, Now, Outbound, Phase, ProtocolFilter, Side, Verdict};
 
@@ -19,6 +22,9 @@ use crate::{Cause, Journal, Kind, Malformed, Now, Outbound, Phase, ProtocolFilte
 pub const DENIAL_PATIENCE: u64 = 1_000;
 /// How long the asset has to answer, in milliseconds. What comes later was not asked for.
 pub const ANSWER_PATIENCE: u64 = 30_000;
+
+/// The name under which what could be a frame of Modbus RTU is denied. A tool that asks again does so under another transaction identifier.
+const RTU: &str = "rtu";
 
 /// A filter for Modbus/TCP on one connection.
 #[derive(Debug)]
@@ -33,6 +39,8 @@ pub struct Filter {
     requests: u64,
     /// The rules that are to count a request: room that is used again.
     charged: Vec<usize>,
+    /// Was a request given up? Then an answer under another transaction identifier could be to that one.
+    given_up: bool,
     ended: bool,
 }
 
@@ -51,6 +59,7 @@ impl Filter {
             rates,
             requests: 0,
             charged: Vec::new(),
+            given_up: false,
             ended: false,
         }
     }
@@ -120,8 +129,8 @@ impl Filter {
         let mut rest = bytes;
         while !rest.is_empty() && self.has_room() {
             let Self { rules, client, flight, memory, rates, requests, charged, .. } = self;
-            let frame = match client.next(&mut rest) {
-                Ok(Some(frame)) => frame,
+            let frame = match client.next(&mut rest, Framing::Field) {
+                Ok(Some(frame)) => frame.bytes,
                 Ok(None) => break,
                 Err(reason) => return Err(no_frame(Side::Client, reason, client.partial(), rest)),
             };
@@ -132,6 +141,11 @@ impl Filter {
             let number = *requests;
             let before = Before { memory, flight, rates, monotonic_ms: now.monotonic_ms, except: None };
             let verdict = Case { unit, request: &request, unix_ms: now.unix_ms, past: &before }.judge(rules, charged);
+            let encode = |out: &mut Vec<u8>| Adu::encode(transaction, unit, out, |out| request.encode(out));
+            let verdict = match rules.device.takes_rtu && verdict.passes() && could_be_rtu(encode) {
+                true => rules.refused(RTU, Cause::Rate),
+                false => verdict,
+            };
             journal.note(&Operation {
                 number,
                 phase: Phase::Request,
@@ -139,6 +153,8 @@ impl Filter {
                 unit,
                 request,
                 answer: None,
+                tolerated: Tolerances::default(),
+                bore: None,
                 verdict,
                 rules,
                 before: &before,
@@ -154,7 +170,7 @@ impl Filter {
                 for index in charged.drain(..) {
                     rates.charge(&rules.rules[index], now.monotonic_ms);
                 }
-                Adu::encode(transaction, unit, &mut out.to_server, |out| request.encode(out));
+                encode(&mut out.to_server);
             }
             let slot = Slot::new(number, now.monotonic_ms, state, frame);
             self.launch(slot, now, out);
@@ -171,17 +187,32 @@ impl Filter {
     ) -> Result<usize, Malformed> {
         let mut rest = bytes;
         loop {
-            let Self { rules, server, flight, memory, rates, .. } = self;
-            let frame = match server.next(&mut rest) {
+            let Self { rules, server, flight, memory, rates, given_up, .. } = self;
+            let tolerances = rules.device.tolerances;
+            let by_function = tolerances.holds(Tolerance::Length);
+            let framing = if by_function { Framing::Function } else { Framing::Field };
+            let Frame { bytes: frame, fits } = match server.next(&mut rest, framing) {
                 Ok(Some(frame)) => frame,
                 Ok(None) => return Ok(bytes.len()),
                 Err(reason) => return Err(no_frame(Side::Server, reason, server.partial(), rest)),
             };
             let malformed = |reason| Malformed::new(Side::Server, reason, frame);
-            let Adu { transaction, unit, pdu } = Adu::decode(frame).map_err(malformed)?;
-            let response = Response::decode(pdu).map_err(malformed)?;
-            let Paired { index, response, certain } = pair(flight, (transaction, unit), response).map_err(malformed)?;
-            let (slot, request) = flight.asked(index).ok_or(UNASKED).map_err(malformed)?;
+            let Adu { transaction, unit, pdu } = Adu::framed(frame).map_err(malformed)?;
+            let Trimmed { response, cut } = match tolerances.holds(Tolerance::Surplus) {
+                true => decode_trimmed(pdu).map_err(malformed)?,
+                false => Trimmed { response: Response::decode(pdu).map_err(malformed)?, cut: false },
+            };
+            let bore = Bore { transaction, unit };
+            let heard = Heard { bore, response, tolerances, given_up: *given_up };
+            let Paired { index, response, certain, mut tolerated } = pair(flight, &heard).map_err(malformed)?;
+            if cut {
+                tolerated = tolerated.with(Tolerance::Surplus);
+            }
+            if !fits {
+                tolerated = tolerated.with(Tolerance::Length);
+            }
+            let (slot, asked, request) = flight.asked(index).ok_or(UNASKED).map_err(malformed)?;
+            let Adu { transaction, unit, .. } = asked;
             let before = Before { memory, flight, rates, monotonic_ms: now.monotonic_ms, except: Some(slot.number) };
             journal.note(&Operation {
                 number: slot.number,
@@ -190,12 +221,15 @@ impl Filter {
                 unit,
                 request,
                 answer: Some(response),
+                tolerated,
+                bore: (bore != Bore { transaction, unit }).then_some(bore),
                 verdict: Verdict::Pass { rule: Operation::ANSWER },
                 rules,
                 before: &before,
             });
-            let answered =
-                Answered { unit, request: &request, response: &response, certain: certain && !slot.overtaken };
+            // What had to be put right tells nothing for certain.
+            let certain = certain && !slot.overtaken && tolerated.is_empty();
+            let answered = Answered { unit, request: &request, response: &response, certain };
             remember(memory, rules, &answered, now.monotonic_ms);
             Adu::encode(transaction, unit, &mut out.to_client, |out| response.encode(out));
             flight.overtake(index);
@@ -204,8 +238,13 @@ impl Filter {
         }
     }
 
-    /// Is there room for one more in flight, or can it be made?
+    /// Is there room for one more in flight, or can it be made? Where transaction identifiers do not tell answers apart, for one that is
+    /// answered.
     fn has_room(&self) -> bool {
+        let alone = self.rules.device.tolerances.holds(Tolerance::Transaction);
+        if alone && self.flight.position(|slot| slot.state == State::Asked).is_some() {
+            return false;
+        }
         !self.flight.is_full() || self.flight.position(|slot| slot.state == State::Unanswered).is_some()
     }
 
@@ -248,6 +287,7 @@ impl Filter {
     /// Ends the wait of a slot: a denial is sent, and of what was to be written nothing is known.
     fn settle(&mut self, index: usize, out: &mut Outbound) {
         let Some(slot) = self.flight.remove(index) else { return };
+        self.given_up |= slot.is_open();
         if let Some((unit, part)) = slot.writes() {
             self.flight.overtake(index);
             self.memory.forget(unit, part.span);
@@ -276,33 +316,10 @@ fn no_frame(side: Side, reason: &'static str, partial: &[u8], rest: &[u8]) -> Ma
     Malformed::new(side, reason, &bytes)
 }
 
-const UNASKED: &str = "nothing was asked that this would answer";
-
-struct Paired<'a> {
-    index: usize,
-    response: Response<'a>,
-    /// Could no other request have been meant?
-    certain: bool,
-}
-
-/// The request that a response answers: the oldest with its transaction, unit and function that it fits.
-fn pair<'a>(flight: &Flight, of: (u16, u8), response: Response<'a>) -> Result<Paired<'a>, &'static str> {
-    let mut found: Option<(Paired<'a>, Request<'_>)> = None;
-    let mut wrong = UNASKED;
-    for (index, slot) in flight.slots().iter().enumerate() {
-        let Some((adu, request)) = slot.asked() else { continue };
-        let function = request.function().code;
-        let meant = (adu.transaction, adu.unit) == of && function == response.code() & 0x7F;
-        if !meant || matches!(slot.state, State::Denied(_)) {
-            continue;
-        }
-        match (response.answers(&request), &mut found) {
-            (Ok(response), None) => found = Some((Paired { index, response, certain: true }, request)),
-            (Ok(_), Some((paired, first))) => paired.certain &= *first == request,
-            (Err(reason), _) => wrong = reason,
-        }
-    }
-    found.map(|(paired, _)| paired).ok_or(wrong)
+fn could_be_rtu(encode: impl FnOnce(&mut Vec<u8>)) -> bool {
+    let mut frame = Vec::new();
+    encode(&mut frame);
+    begins_like_rtu(&frame)
 }
 
 /// A request and its answer.

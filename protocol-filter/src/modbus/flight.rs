@@ -54,13 +54,18 @@ impl Slot {
     }
 
     /// Its transaction identifier: the first two bytes of every frame.
-    fn transaction(&self) -> [u8; 2] {
-        [self.frame[0], self.frame[1]]
+    pub(super) fn transaction(&self) -> u16 {
+        u16::from_be_bytes([self.frame[0], self.frame[1]])
+    }
+
+    /// May the asset still answer it?
+    pub(super) fn is_open(&self) -> bool {
+        !matches!(self.state, State::Denied(_))
     }
 
     /// The points that it writes, if the asset got it.
     pub(super) fn writes(&self) -> Option<(u8, Part<'_>)> {
-        if matches!(self.state, State::Denied(_)) {
+        if !self.is_open() {
             return None;
         }
         let (adu, request) = self.asked()?;
@@ -95,10 +100,11 @@ impl Flight {
         &self.slots
     }
 
-    /// The slot at an index, with its request.
-    pub(super) fn asked(&self, index: usize) -> Option<(&Slot, Request<'_>)> {
+    /// The slot at an index, with its frame and request.
+    pub(super) fn asked(&self, index: usize) -> Option<(&Slot, Adu<'_>, Request<'_>)> {
         let slot = self.slots.get(index)?;
-        Some((slot, slot.asked()?.1))
+        let (adu, request) = slot.asked()?;
+        Some((slot, adu, request))
     }
 
     /// The first slot in a state for which `is` holds.

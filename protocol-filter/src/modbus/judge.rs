@@ -1,5 +1,7 @@
 //! A request against the rules. Pure: what was before is asked of a [`Past`].
 
+use std::cmp::Ordering;
+
 use super::address::{Span, Table};
 use super::function::{Function, READ_WRITE};
 use super::parts::{Change, Part};
@@ -56,6 +58,16 @@ impl Rules {
         unix_ms: i64,
     ) -> Verdict<'_> {
         Case { unit, request, unix_ms, past: &Told(last) }.judge(self, &mut Vec::new())
+    }
+}
+
+impl Rules {
+    /// What is to be done with something that is refused for a reason of its own.
+    pub(super) fn refused<'r>(&self, rule: &'r str, cause: Cause) -> Verdict<'r> {
+        match self.mode {
+            Mode::Observe => Verdict::WouldDeny { rule, cause },
+            Mode::Enforce => Verdict::Deny { rule, cause },
+        }
     }
 }
 
@@ -199,7 +211,14 @@ impl Case<'_, '_> {
                 if !holds(rule, part.span, at, same) {
                     return Reach::Address;
                 }
-                if let (Some(limits), true) = (&rule.limits, part.change != Change::None) {
+                let written = part.change != Change::None;
+                if written && let Some(bits) = only_bits(rule, Span::new(part.span.table, at, at)) {
+                    *same = at;
+                    if !self.changes_only(bits, part, at) {
+                        return Reach::Value;
+                    }
+                }
+                if let (Some(limits), true) = (&rule.limits, written) {
                     *same = at;
                     if !self.writable(rules, rule, limits, part, at) {
                         return Reach::Value;
@@ -217,8 +236,20 @@ impl Case<'_, '_> {
         if begun && !over { Reach::Allowed } else { Reach::Window }
     }
 
+    /// Does the part leave every other bit of the point as it is? What is written whole tells that only beside the last value.
+    fn changes_only(&self, bits: u16, part: &Part<'_>, at: u16) -> bool {
+        let point = Span::new(part.span.table, at, at);
+        match part.change {
+            Change::None => true,
+            Change::Set(values) => covered(values, part.span, point)
+                .is_some_and(|new| self.all_lasts(point, |last| (last[0] ^ new[0]) & !bits == 0)),
+            // Some devices set bits that they are to keep: what neither mask names is safe.
+            Change::Mask { and, or } => (!and | or) & !bits == 0,
+        }
+    }
+
     /// May the part write what it writes to the point? Every tag that the point belongs to must agree: those that the rule names,
-    /// else those of the asset, else it is a plain number.
+    /// else those of the asset that are whole registers or coils, else it is a plain number.
     fn writable(&self, rules: &Rules, rule: &Rule, limits: &Limits, part: &Part<'_>, at: u16) -> bool {
         let point = Span::new(part.span.table, at, at);
         let mut named = rule.points.iter().filter_map(|points| match points {
@@ -229,7 +260,7 @@ impl Case<'_, '_> {
         if let Some(tag) = named.next() {
             return agree(tag) && named.all(agree);
         }
-        let mut known = rules.tags_on(point);
+        let mut known = rules.tags_on(point).filter(|tag| tag.mask().is_none());
         match known.next() {
             Some(tag) => agree(tag) && known.all(agree),
             None => self.agrees(limits, part, &Lens::Plain(point)),
@@ -247,6 +278,7 @@ impl Case<'_, '_> {
                     every || self.all_lasts(span, |last| limits.hold_step(lens, last, new))
                 }
             }
+            Change::Mask { and, or } if lens.mask().is_some() => self.agrees_on_bit(limits, lens, (!and | or, or)),
             // One register of several is part of a value.
             Change::Mask { .. } if span.first != span.last => false,
             Change::Mask { and, or } => {
@@ -264,6 +296,15 @@ impl Case<'_, '_> {
                         }))
             }
         }
+    }
+
+    /// The same of one bit, by the bits that may become others and what they become.
+    fn agrees_on_bit(&self, limits: &Limits, lens: &Lens<'_>, masks: (u16, u16)) -> bool {
+        let (touched, to) = masks;
+        let Some(bit) = lens.mask().filter(|bit| touched & bit != 0) else { return true };
+        let new = [to & bit, 0, 0, 0];
+        let step = |last| limits.hold_step(lens, last, new);
+        limits.hold(lens, new) && (limits.max_step.is_none() || self.all_lasts(lens.span(), step))
     }
 
     /// Does it hold for every value that the span may have? If one is not known it does not.
@@ -308,6 +349,22 @@ impl Lens<'_> {
         }
     }
 
+    /// Of one bit: where it lies in its register.
+    fn mask(&self) -> Option<u16> {
+        match self {
+            Lens::Tag(tag) => tag.mask(),
+            Lens::Plain(_) => None,
+        }
+    }
+
+    /// How a value stands to a limit.
+    fn compare(&self, value: f64, limit: f64) -> Option<Ordering> {
+        match self {
+            Lens::Tag(tag) => tag.compare(value, limit),
+            Lens::Plain(_) => value.partial_cmp(&limit),
+        }
+    }
+
     fn slack(&self, value: f64) -> f64 {
         match self {
             Lens::Tag(tag) => tag.slack(value),
@@ -327,12 +384,12 @@ impl Limits {
     /// Minimum, maximum and the set. What is no finite number meets no limits.
     fn hold(&self, lens: &Lens<'_>, new: Registers) -> bool {
         let Some(value) = lens.value(new) else { return false };
-        let slack = lens.slack(value);
+        let stands = |limit: f64, so: fn(Ordering) -> bool| lens.compare(value, limit).is_some_and(so);
         let compared = self.min.is_some() || self.max.is_some() || !self.allowed.is_empty() || self.max_step.is_some();
         (!compared || lens.is_exact(new))
-            && self.min.is_none_or(|min| value + slack >= min)
-            && self.max.is_none_or(|max| value - slack <= max)
-            && (self.allowed.is_empty() || self.allowed.iter().any(|allowed| (value - allowed).abs() <= slack))
+            && self.min.is_none_or(|min| stands(min, Ordering::is_ge))
+            && self.max.is_none_or(|max| stands(max, Ordering::is_le))
+            && (self.allowed.is_empty() || self.allowed.iter().any(|allowed| stands(*allowed, Ordering::is_eq)))
     }
 
     /// The step and the bits, against one last value.
@@ -357,6 +414,16 @@ fn fits(rule: &Rule, function: Function, kind: Kind, opaque: bool) -> bool {
         (false, true) => of_kind && !opaque,
         (false, false) => of_kind && named,
     }
+}
+
+/// The bits of the point that the rule is about, where it names bits of it and never the whole.
+fn only_bits(rule: &Rule, point: Span) -> Option<u16> {
+    let mut named = rule.points.iter().filter(|points| points.span().meets(point)).peekable();
+    named.peek()?;
+    named.try_fold(0, |bits, points| match points {
+        Points::Tag(tag) => tag.mask().map(|mask| bits | mask),
+        Points::Span(_) => None,
+    })
 }
 
 /// Is the point one that the rule is about? Lowers `same` to the last address for which the answer is the same.

@@ -108,8 +108,9 @@ impl Seen {
     /// Nothing seen yet, of an asset with these tags.
     #[must_use]
     pub fn new(tags: Vec<Tag>) -> Self {
-        // Ordered as rules order them.
-        let tags = Rules::new("", Mode::Enforce, Vec::new(), tags).tags;
+        // Ordered as rules order them. What is one bit of a register is learned as the register.
+        let mut tags = Rules::new("", Mode::Enforce, Vec::new(), tags).tags;
+        tags.retain(|tag| tag.mask().is_none());
         Self { tags, ..Self::default() }
     }
 

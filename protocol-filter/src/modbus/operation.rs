@@ -10,6 +10,7 @@ use super::request::Request;
 use super::response::Response;
 use super::rules::Rules;
 use super::tag::{Registers, Tag};
+use super::tolerance::Tolerances;
 use super::values::{FileRead, Values};
 use crate::{Kind, Phase, Verdict};
 
@@ -28,10 +29,23 @@ pub struct Operation<'a> {
     pub request: Request<'a>,
     /// The answer, if this is one.
     pub answer: Option<Response<'a>>,
+    /// What of the answer was put right, since its plant says that it may be.
+    pub tolerated: Tolerances,
+    /// What the answer bore, where that is not what was asked.
+    pub bore: Option<Bore>,
     /// What is done with it. An answer that was asked for passes by the rule [`Operation::ANSWER`].
     pub verdict: Verdict<'a>,
     pub(super) rules: &'a Rules,
     pub(super) before: &'a dyn Past,
+}
+
+/// How the asset named what it answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bore {
+    /// The transaction identifier.
+    pub transaction: u16,
+    /// The unit identifier.
+    pub unit: u8,
 }
 
 /// Points that an operation touches, with what is known of them.
@@ -116,6 +130,8 @@ impl<'a> Operation<'a> {
         let span = tag.span();
         let old = self.old_registers(span);
         let new = match (touched.part.change, touched.values) {
+            // A bit that the masks give is known, whatever was there.
+            (Change::Mask { and, or }, _) if tag.mask().is_some_and(|bit| and & bit == 0) => Some([or, 0, 0, 0]),
             (Change::Mask { and, or }, _) => {
                 old.filter(|_| span.first == span.last).map(|old| [masked(old[0], and, or), 0, 0, 0])
             }
@@ -145,6 +161,8 @@ impl fmt::Debug for Operation<'_> {
             .field("unit", &self.unit)
             .field("request", &self.request)
             .field("answer", &self.answer)
+            .field("tolerated", &self.tolerated)
+            .field("bore", &self.bore)
             .field("verdict", &self.verdict)
             .finish_non_exhaustive()
     }
@@ -196,6 +214,12 @@ impl Operation<'_> {
         write!(f, " unit {}", self.unit)?;
         if let Some(code) = self.exception() {
             write!(f, ", exception {code} ({})", exception_name(code))?;
+        }
+        for (index, tolerance) in self.tolerated.iter().enumerate() {
+            write!(f, "{}{}", if index == 0 { ", tolerated: " } else { " and " }, tolerance.word())?;
+        }
+        if let Some(Bore { transaction, unit }) = self.bore {
+            write!(f, " (answered as transaction {transaction} of unit {unit})")?;
         }
         Ok(())
     }

@@ -143,6 +143,14 @@ fn write(words: &mut Rest<'_>, tags: &[Tag], pdu: &mut Vec<u8>) -> Result<(), Pa
     let Span { table, first, last } = target.span();
     words.skip("=")?;
     let written = words.take_rest();
+    if let Target::Tag(tag) = &target
+        && let Some(bit) = tag.mask()
+    {
+        // One bit is written by function 22 alone.
+        let on = tag_registers(tag, written)?.first().is_some_and(|register| register & bit != 0);
+        Request::MaskWrite { address: first, and: !bit, or: if on { bit } else { 0 } }.encode(pdu);
+        return if table == Table::Registers { Ok(()) } else { Err(ParseError::ReadOnly(table)) };
+    }
     let values = match target {
         Target::Tag(tag) => tag_registers(tag, written)?,
         Target::Points(_) => written.iter().map(|value| number(value, table)).collect::<Result<Vec<_>, _>>()?,

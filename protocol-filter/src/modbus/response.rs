@@ -275,6 +275,26 @@ impl<'a> Response<'a> {
     }
 }
 
+impl<'a> Response<'a> {
+    /// The answer with no more values than `request` asks for, if it has more.
+    pub(super) fn cut_to(self, request: &Request<'_>) -> Option<Self> {
+        let cut = |words: Words<'a>, quantity: u16| words.0.get(..2 * usize::from(quantity)).map(Words);
+        match (self, *request) {
+            (Response::Bits { table, bits }, Request::Read { quantity, .. }) => {
+                let bytes = bits.bytes.get(..usize::from(quantity.div_ceil(8)))?;
+                Some(Response::Bits { table, bits: Bits { bytes, quantity: 8 * u16::from(count(bytes)) } })
+            }
+            (Response::Words { table, words }, Request::Read { quantity, .. }) => {
+                cut(words, quantity).map(|words| Response::Words { table, words })
+            }
+            (Response::ReadWrite(words), Request::ReadWrite { read_quantity, .. }) => {
+                cut(words, read_quantity).map(Response::ReadWrite)
+            }
+            _ => None,
+        }
+    }
+}
+
 fn ensure(holds: bool, otherwise: &'static str) -> Result<(), &'static str> {
     if holds { Ok(()) } else { Err(otherwise) }
 }

@@ -3,6 +3,7 @@
 use super::address::{Span, Table};
 use super::function::{DEVICE_ID, DIAGNOSTICS, ENCAPSULATED, Function};
 use super::tag::Tag;
+use super::tolerance::Tolerances;
 use crate::{Kind, Mode};
 
 /// A profile: what it allows passes, what it does not is denied. The order of its rules is irrelevant.
@@ -12,6 +13,16 @@ pub struct Rules {
     pub(super) mode: Mode,
     pub(super) rules: Vec<Rule>,
     pub(super) tags: Vec<Tag>,
+    pub(super) device: Device,
+}
+
+/// What the plant says of the device behind the rules, that no rule says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Device {
+    /// What of its answers is put right.
+    pub tolerances: Tolerances,
+    /// Does it take frames of Modbus RTU on the same port? Then no request passes that begins like one.
+    pub takes_rtu: bool,
 }
 
 /// What may be done. A condition that is left out (empty, `None`) is always met; but a rule without kinds and functions allows nothing.
@@ -77,7 +88,14 @@ impl Rules {
     #[must_use]
     pub fn new(name: impl Into<String>, mode: Mode, rules: Vec<Rule>, mut tags: Vec<Tag>) -> Self {
         tags.sort_by(|a, b| (a.table, a.address, &a.name).cmp(&(b.table, b.address, &b.name)));
-        Self { name: name.into(), mode, rules, tags }
+        Self { name: name.into(), mode, rules, tags, device: Device::default() }
+    }
+
+    /// The same rules for a device of which this is known.
+    #[must_use]
+    pub fn on(mut self, device: Device) -> Self {
+        self.device = device;
+        self
     }
 
     /// Passes what reads the process, and what looks at the device and changes nothing.
@@ -103,7 +121,7 @@ impl Rules {
     /// The same rules for an asset with these tags.
     #[must_use]
     pub fn with_tags(self, tags: Vec<Tag>) -> Self {
-        Self::new(self.name, self.mode, self.rules, tags)
+        Self::new(self.name, self.mode, self.rules, tags).on(self.device)
     }
 
     /// The same rules, only observing: to replay what has already happened.
@@ -123,7 +141,7 @@ impl Rules {
             Mode::Enforce => self.rules.clone(),
         };
         let rules = rules.iter().filter(reads).map(|rule| Rule { kinds: vec![Kind::Read], ..rule.clone() });
-        Self::new("view-only", Mode::Enforce, rules.collect(), self.tags.clone())
+        Self::new("view-only", Mode::Enforce, rules.collect(), self.tags.clone()).on(self.device)
     }
 
     /// Its name.
@@ -136,6 +154,12 @@ impl Rules {
     #[must_use]
     pub fn rules(&self) -> &[Rule] {
         &self.rules
+    }
+
+    /// What is known of the asset.
+    #[must_use]
+    pub fn device(&self) -> Device {
+        self.device
     }
 
     /// The asset's tags, by table and address.
@@ -152,7 +176,7 @@ impl Rules {
     /// Must the last values of these points be known to judge by the rules?
     pub(super) fn needs_last(&self, unit: u8, span: Span) -> bool {
         self.rules.iter().any(|rule| {
-            rule.limits.is_some()
+            (rule.limits.is_some() || rule.points.iter().any(Points::is_bit))
                 && rule.units.holds(unit)
                 && (rule.points.is_empty() || rule.points.iter().any(|points| points.span().meets(span)))
         })
@@ -257,6 +281,11 @@ impl Points {
             Points::Span(span) => *span,
             Points::Tag(tag) => tag.span(),
         }
+    }
+
+    /// Are they one bit of a register?
+    pub(super) fn is_bit(&self) -> bool {
+        matches!(self, Points::Tag(tag) if tag.mask().is_some())
     }
 
     /// Addresses `first` to `last` of a table.

@@ -1,5 +1,6 @@
 //! Tags: what the registers of an asset mean to people.
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::io::Write;
 
@@ -8,7 +9,7 @@ use super::address::{Span, Table};
 /// How a tag's registers make a number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ValueType {
-    /// Off or on: a coil, or a register that is 0 or 1.
+    /// Off or on: a coil, one bit of a register, or a register that is 0 or 1.
     Bool,
     /// 16 bits without sign.
     U16,
@@ -29,6 +30,11 @@ pub enum ValueType {
 }
 
 impl ValueType {
+    /// Has it a fraction?
+    const fn is_float(self) -> bool {
+        matches!(self, ValueType::F32 | ValueType::F64)
+    }
+
     /// How many registers it takes.
     #[must_use]
     pub const fn registers(self) -> u16 {
@@ -54,6 +60,13 @@ pub enum WordOrder {
     LittleSwapped,
 }
 
+impl WordOrder {
+    /// Are the bytes of each word exchanged?
+    const fn is_swapped(self) -> bool {
+        matches!(self, WordOrder::BigSwapped | WordOrder::LittleSwapped)
+    }
+}
+
 /// A named value of an asset.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Tag {
@@ -67,6 +80,8 @@ pub struct Tag {
     pub value_type: ValueType,
     /// In which order.
     pub order: WordOrder,
+    /// Of a register of which it is one bit: which, the lowest being 0, once its bytes are in order.
+    pub bit: Option<u8>,
     /// The number in the registers times this …
     pub scale: f64,
     /// … plus this is the value.
@@ -113,6 +128,13 @@ impl Tag {
         )
     }
 
+    /// Where its bit lies in the register as it is sent, if it is one bit of it.
+    #[must_use]
+    pub fn mask(&self) -> Option<u16> {
+        let mask = 1_u16.checked_shl(self.bit?.into()).unwrap_or(0);
+        Some(if self.order.is_swapped() { mask.swap_bytes() } else { mask })
+    }
+
     /// A value of it without the digits that binary fractions add: with as few decimals as it takes to mean the same as a limit, so
     /// that a value that is one meets the other.
     #[must_use]
@@ -121,9 +143,16 @@ impl Tag {
             // Minus zero is zero.
             return value + 0.0;
         }
-        let near = |number: &f64| (number - value).abs() <= self.slack(value) / 2.0;
         let mut shorter = (0..=MOST_DECIMALS).filter_map(|decimals| with_decimals(value, decimals));
-        shorter.find(near).unwrap_or(value) + 0.0
+        shorter.find(|number| self.is_near(*number, value)).unwrap_or(value) + 0.0
+    }
+
+    /// Does a number mean a value of it? A difference of two is none, and may be as near as either.
+    fn is_near(&self, number: f64, value: f64) -> bool {
+        if self.value_type.is_float() && self.nearest(value).total_cmp(&value).is_eq() {
+            return self.nearest(number).total_cmp(&value).is_eq();
+        }
+        (number - value).abs() <= self.slack(value) / 2.0
     }
 
     /// The registers that make a value, or those nearest to it; `None` if there are none.
@@ -144,23 +173,22 @@ impl Tag {
             ValueType::F32 => u64::from((number as f32).to_bits()),
             ValueType::F64 => number.to_bits(),
         };
-        let registers = self.spread(raw);
+        let registers = self.spread(raw << self.bit.unwrap_or(0).min(15));
         self.value(registers).map(|_| registers)
     }
 
     /// The bits of its number.
     pub(super) fn raw(&self, registers: Registers) -> u64 {
         let width = usize::from(self.value_type.registers());
-        let (swapped, low_first) = match self.order {
-            WordOrder::Big => (false, false),
-            WordOrder::Little => (false, true),
-            WordOrder::BigSwapped => (true, false),
-            WordOrder::LittleSwapped => (true, true),
-        };
-        (0..width).fold(0, |raw, index| {
+        let low_first = matches!(self.order, WordOrder::Little | WordOrder::LittleSwapped);
+        let raw = (0..width).fold(0, |raw, index| {
             let word = registers[if low_first { width - 1 - index } else { index }];
-            raw << 16 | u64::from(if swapped { word.swap_bytes() } else { word })
-        })
+            raw << 16 | u64::from(if self.order.is_swapped() { word.swap_bytes() } else { word })
+        });
+        match self.bit {
+            Some(bit) => raw.checked_shr(bit.into()).unwrap_or(0) & 1,
+            None => raw,
+        }
     }
 
     fn spread(&self, raw: u64) -> Registers {
@@ -173,10 +201,7 @@ impl Tag {
             };
             #[expect(clippy::cast_possible_truncation, reason = "one word of it")]
             let word = (raw >> (16 * from_low)) as u16;
-            *register = match self.order {
-                WordOrder::Big | WordOrder::Little => word,
-                WordOrder::BigSwapped | WordOrder::LittleSwapped => word.swap_bytes(),
-            };
+            *register = if self.order.is_swapped() { word.swap_bytes() } else { word };
         }
         registers
     }
@@ -209,8 +234,29 @@ impl Tag {
         }
     }
 
-    /// By how much a value may miss a limit that a person wrote in decimal and still meet it: far less than what can be told apart
-    /// in the registers. Else `max = 0.3` would deny 3 at a scale of 0.1.
+    /// How a value of it stands to a limit that a person wrote in decimal. A float is compared with the float that is nearest to the
+    /// limit, a whole number with what it may miss by less than can be told apart in the registers: else `max = 0.3` would deny 3 at
+    /// a scale of 0.1, and 0.3 as a float.
+    pub(super) fn compare(&self, value: f64, limit: f64) -> Option<Ordering> {
+        if self.value_type.is_float() {
+            return value.partial_cmp(&self.nearest(limit));
+        }
+        match (value - limit).abs() <= self.slack(value) {
+            true => Some(Ordering::Equal),
+            false => value.partial_cmp(&limit),
+        }
+    }
+
+    /// The value of a float's registers that is nearest to one.
+    fn nearest(&self, value: f64) -> f64 {
+        let number = (value - self.offset) / self.scale;
+        #[expect(clippy::cast_possible_truncation, reason = "that is what is asked for")]
+        let number = if self.value_type == ValueType::F32 { f64::from(number as f32) } else { number };
+        number * self.scale + self.offset
+    }
+
+    /// By how much two values of it may differ more than they seem to: far less than what can be told apart in the registers of whole
+    /// numbers, and as much as a float is rounded by.
     pub(super) fn slack(&self, value: f64) -> f64 {
         match self.value_type {
             ValueType::F32 => value.abs() * f64::from(f32::EPSILON),
@@ -237,14 +283,13 @@ mod tests {
 
     /// As it was before it allocated nothing.
     fn rounded_as_text(tag: &Tag, value: f64) -> f64 {
-        let near = |number: &f64| (number - value).abs() <= tag.slack(value) / 2.0;
         let mut shorter = (0..=MOST_DECIMALS).filter_map(|decimals| format!("{value:.decimals$}").parse().ok());
-        shorter.find(near).unwrap_or(value) + 0.0
+        shorter.find(|number| tag.is_near(*number, value)).unwrap_or(value) + 0.0
     }
 
     fn tag(value_type: ValueType, scale: f64) -> Tag {
         let (name, unit, order) = (String::new(), String::new(), WordOrder::Big);
-        Tag { name, table: Table::Registers, address: 0, value_type, order, scale, offset: 0.0, unit }
+        Tag { name, table: Table::Registers, address: 0, value_type, order, bit: None, scale, offset: 0.0, unit }
     }
 
     proptest! {

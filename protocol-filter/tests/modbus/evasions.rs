@@ -1,9 +1,9 @@
 //! Ways around a filter, each tried.
 
-use sallyport_protocol_filter::modbus::{Limits, MOST_ADU, Mode, Points, Rule, Rules, Table, Units};
+use sallyport_protocol_filter::modbus::{Device, Limits, MOST_ADU, Mode, Points, Rule, Rules, Table, Units};
 use sallyport_protocol_filter::{Kind, ProtocolFilter, Side};
 
-use crate::plant::{Line, Sent, frame, hex};
+use crate::plant::{Line, Sent, frame, hex, to_hex};
 
 const DENIED_WRITE: &str = "000900000003018601";
 
@@ -312,4 +312,24 @@ fn the_longest_frame_passes_and_no_longer_one() {
     assert_eq!(frame(1, 1, &longest).len(), MOST_ADU);
     line.exchange(1, &longest, &longest);
     malformed(&mut line, Side::Client, &frame(1, 1, &format!("{longest} ab")));
+}
+
+/// Event counter of unit 8 to us, a write of register 0 of unit 1 to a gateway that takes RTU frames on the same port.
+#[test]
+fn what_could_be_a_frame_of_rtu_is_refused_where_the_gateway_takes_such() {
+    let both = hex("0106 0000 0002 08 0b");
+    assert_eq!(Line::new(Rules::read_only()).send(Side::Client, &both).unwrap().server, to_hex(&both));
+    let device = Device { takes_rtu: true, ..Device::default() };
+    let mut line = Line::new(Rules::read_only().on(device));
+    let refused = line.send(Side::Client, &both).unwrap();
+    assert_eq!(refused, Sent { client: "010600000003088b06".into(), ..Sent::default() });
+    assert!(line.heard.0.last().unwrap().ends_with("denied: rate (rtu)"), "{:?}", line.heard.0);
+    // The same under another identifier passes.
+    assert_eq!(line.ask(0x0107, 8, "0b").server, to_hex(&frame(0x0107, 8, "0b")));
+    // One that begins like a frame of RTU and goes on: reads input registers of unit 9, or writes register 0 of unit 13.
+    let longer = hex("0d06 0000 0006 09 04 0000 0001");
+    assert_eq!(line.send(Side::Client, &longer).unwrap().client, "0d0600000003098406");
+    let mut observing = Line::new(Rules::observe().on(device));
+    assert_eq!(observing.send(Side::Client, &longer).unwrap().server, to_hex(&longer));
+    assert!(observing.heard.0.last().unwrap().ends_with("would be denied: rate (rtu)"));
 }

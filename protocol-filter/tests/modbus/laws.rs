@@ -14,7 +14,7 @@ use crate::plant::{Line, frame, hex, to_hex};
 use crate::vectors::EXCHANGES;
 
 /// A small world, so that rules and requests meet often.
-fn request() -> impl Strategy<Value = String> {
+pub(crate) fn request() -> impl Strategy<Value = String> {
     let address = 0_u16..12;
     prop_oneof![
         4 => select(EXCHANGES).prop_map(|exchange| exchange.2.to_owned()),
@@ -38,7 +38,7 @@ fn words(values: &[u16]) -> String {
 }
 
 /// What a device would say. Reads give the address as value.
-fn response(request: &str) -> String {
+pub(crate) fn response(request: &str) -> String {
     let pdu = hex(request);
     let word = |at: usize| u16::from_be_bytes([pdu[at], pdu[at + 1]]);
     if let Some(exchange) = EXCHANGES.iter().find(|exchange| hex(exchange.2) == pdu) {
@@ -93,7 +93,7 @@ fn rule() -> impl Strategy<Value = Rule> {
     )
 }
 
-fn rules() -> impl Strategy<Value = Vec<Rule>> {
+pub(crate) fn rules() -> impl Strategy<Value = Vec<Rule>> {
     vec(rule(), 0..6).prop_map(|mut rules| {
         for (index, rule) in rules.iter_mut().enumerate() {
             rule.name = format!("{} {index}", rule.name);

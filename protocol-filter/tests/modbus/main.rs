@@ -2,12 +2,14 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
 
+mod bits;
 mod captures;
 mod evasions;
 mod gate;
 mod laws;
 mod pairing;
 mod plant;
+mod tolerance;
 mod values;
 mod vectors;
 mod words;

@@ -253,6 +253,7 @@ fn tag(name: &str, address: u16, value_type: ValueType) -> Tag {
         address,
         value_type,
         order: WordOrder::Big,
+        bit: None,
         scale: 1.0,
         offset: 0.0,
         unit: String::new(),

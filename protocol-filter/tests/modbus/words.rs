@@ -16,6 +16,7 @@ fn tags() -> Vec<Tag> {
         address: 200,
         value_type: ValueType::F32,
         order: WordOrder::Little,
+        bit: None,
         scale: 1.0,
         offset: 0.0,
         unit: "%".into(),

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use sallyport_protocol_filter::modbus::{
-    Adu, Filter, Limits, Mode, Operation, Points, Request, Response, Rule, Rules, Table, Tag, ValueType, WordOrder,
-    parse_operation,
+    Adu, Device, Filter, Limits, Mode, Operation, Points, Request, Response, Rule, Rules, Table, Tag, Tolerance,
+    ValueType, WordOrder, parse_operation,
 };
 use sallyport_protocol_filter::{Journal, Kind, Phase};
 
@@ -121,8 +121,15 @@ impl Notes {
     }
 }
 
-/// The profiles of the scripts.
+/// The profiles of the scripts, on devices of every kind.
 fn profile(number: u8) -> Rules {
+    let kind = number / PROFILES;
+    let tolerances =
+        Tolerance::ALL.into_iter().zip(0_u8..).filter(|(_, bit)| kind >> bit & 1 == 1).map(|(each, _)| each);
+    rules(number).on(Device { tolerances: tolerances.collect(), takes_rtu: kind & 16 != 0 })
+}
+
+fn rules(number: u8) -> Rules {
     let reads = || Rules::read_only().rules().to_vec();
     let writes = |name: &str, points, limits| Rule {
         name: name.to_owned(),
@@ -163,6 +170,7 @@ fn tag() -> Tag {
         address: 120,
         value_type: ValueType::F32,
         order: WordOrder::Little,
+        bit: None,
         scale: 1.0,
         offset: 0.0,
         unit: "%".to_owned(),

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use sallyport_protocol_filter::modbus::{ANSWER_PATIENCE, Filter, HEADER, Operation, Rules};
+use sallyport_protocol_filter::modbus::{ANSWER_PATIENCE, Filter, HEADER, Operation, Rules, Tolerance};
 use sallyport_protocol_filter::{Journal, Malformed, Now, Outbound, Phase, ProtocolFilter, Side};
 
 use super::told::Told;
@@ -12,6 +12,8 @@ use crate::capture::What;
 /// The filter, and what it has not taken or must not hear.
 pub(super) struct Live {
     filter: Filter,
+    /// Where an answer ends, the filter alone knows.
+    whole: bool,
     /// What the client sent and the filter has not taken.
     waiting: Vec<u8>,
     /// The beginning of an answer.
@@ -53,7 +55,8 @@ impl From<Malformed> for Stop {
 impl Live {
     pub(super) fn new(rules: &Arc<Rules>, midway: Option<Midway>) -> Self {
         let filter = Filter::new(Arc::clone(rules));
-        Self { filter, waiting: Vec::new(), answer: Vec::new(), denied: VecDeque::new(), midway }
+        let whole = rules.device().tolerances.holds(Tolerance::Length);
+        Self { filter, whole, waiting: Vec::new(), answer: Vec::new(), denied: VecDeque::new(), midway }
     }
 
     /// Judges by other rules from now on.
@@ -85,6 +88,9 @@ impl Live {
         }
         match what {
             What::Bytes(Side::Client, bytes) => self.waiting.extend_from_slice(bytes),
+            What::Bytes(Side::Server, bytes) if self.whole => {
+                self.receive(Side::Server, bytes, now, out, tell)?;
+            }
             What::Bytes(Side::Server, bytes) => {
                 self.answer.extend_from_slice(bytes);
                 while let Some(length) = frame(&self.answer) {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use jiff::Timestamp;
-use sallyport_policy::Place;
+use sallyport_policy::{Place, Protocol};
 use sallyport_protocol_filter::Phase;
 use sallyport_protocol_filter::modbus::{Mode, Rules, Seen, Tag};
 use sallyport_session_recorder::export::{Verdict, operations};
@@ -17,13 +17,13 @@ use crate::audit::AuditEvent;
 use crate::capture::Connection;
 use crate::cli::recording::source::{Eyes, Source, check_identity, put_on_record};
 use crate::cli::{output::tell, policy};
-use crate::tcp::rules::{self, Dated};
+use crate::tcp::rules::{Dated, Known};
 
 pub(super) async fn learn(arguments: Learn, context: &Context) -> Result<(), CliError> {
     let policy = policy::policy(&arguments.plant, context).await?;
-    let place = place(&policy, &arguments.asset, arguments.service.as_ref())?;
-    let tags = rules::tags(&policy, place.service);
-    let mut lesson = Lesson::new(tags.clone());
+    let place = place(&policy, &arguments.asset, arguments.service.as_ref(), Some(Protocol::Modbus))?;
+    let known = Known::of(&policy, place.service);
+    let mut lesson = Lesson::new(known.tags.clone());
     // What was read before a fault is sound, and is learned.
     let mut faults = Vec::new();
     if !arguments.from.is_empty() {
@@ -32,8 +32,8 @@ pub(super) async fn learn(arguments: Learn, context: &Context) -> Result<(), Cli
             faults.extend(lesson.recording(named, place, &eyes, context).await?);
         }
     }
-    let wanted = arguments.traffic.wanted(Some(place));
-    let mut lesson = lesson.captures(&arguments.pcap, wanted, &tags, &mut faults)?;
+    let wanted = arguments.traffic.wanted(Some(place), Protocol::Modbus);
+    let mut lesson = lesson.captures(&arguments.pcap, wanted, &known, &mut faults)?;
     for fault in &faults {
         tell(fault);
     }
@@ -132,12 +132,12 @@ impl Lesson {
         self,
         paths: &[PathBuf],
         wanted: Wanted,
-        tags: &[Tag],
+        known: &Known,
         faults: &mut Vec<String>,
     ) -> Result<Self, CliError> {
-        let everything = |_| Dated {
-            rules: Rules::new("observe", Mode::Observe, Rules::full().rules().to_vec(), tags.to_vec()),
-            until: None,
+        let everything = |_| {
+            let rules = Rules::new("observe", Mode::Observe, Rules::full().rules().to_vec(), known.tags.clone());
+            Dated { rules: rules.on(known.device), until: None }
         };
         let mut replay = Replay::new(everything, self);
         for path in paths {

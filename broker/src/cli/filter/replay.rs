@@ -32,6 +32,8 @@ pub(super) struct Found {
     pub(super) answers: u64,
     pub(super) fragments: u64,
     pub(super) foreign: u64,
+    /// Bytes of connections behind what their sessions would have ended with.
+    pub(super) unheard: u64,
     /// Why it was not read to its end.
     pub(super) fault: Option<CaptureError>,
 }
@@ -48,6 +50,7 @@ impl Found {
         note(self.answers, "answers passed over, since what they answer was asked before the capture");
         note(self.fragments, "IP fragments passed over, whose connections lack their bytes");
         note(self.foreign, "packets passed over, of a link type that is not read");
+        note(self.unheard, "bytes not looked at, behind what ends a session (malformed, or cut)");
     }
 }
 
@@ -60,6 +63,7 @@ pub(super) struct Replay<'r, L> {
     flows: BTreeMap<u64, Flow>,
     midway: u64,
     answers: u64,
+    unheard: u64,
     out: Outbound,
     listener: L,
 }
@@ -80,6 +84,7 @@ impl<'r, L: Listener> Replay<'r, L> {
             flows: BTreeMap::new(),
             midway: 0,
             answers: 0,
+            unheard: 0,
             out: Outbound::default(),
             listener,
         }
@@ -91,26 +96,14 @@ impl<'r, L: Listener> Replay<'r, L> {
 
     /// Replays one file.
     pub(super) fn file(&mut self, path: &Path, wanted: Wanted) -> Result<Found, CliError> {
-        let mut capture = Capture::open(path).map_err(CliError::failed)?;
-        let mut streams = Streams::new(wanted.port, wanted.server);
-        (self.until, self.midway, self.answers) = (Some(Timestamp::MIN), 0, 0);
-        let fault = loop {
-            match capture.next() {
-                Ok(Some(segment)) if !self.listener.is_done() => {
-                    streams.take(segment, &mut |event| self.event(&event));
-                }
-                Ok(_) => break None,
-                Err(fault) => break Some(fault),
-            }
-        };
-        let connections = streams.begun();
-        if connections == 0 && fault.is_none() {
-            return Err(nothing(path, wanted, &streams, capture.foreign()));
-        }
-        streams.end(&mut |event| self.event(&event));
+        (self.until, self.midway, self.answers, self.unheard) = (Some(Timestamp::MIN), 0, 0, 0);
+        let found = walk(path, wanted, &mut |event| {
+            self.event(event);
+            !self.listener.is_done()
+        })?;
         self.flows.clear();
-        let (fragments, foreign) = (capture.fragments(), capture.foreign());
-        Ok(Found { connections, midway: self.midway, answers: self.answers, fragments, foreign, fault })
+        let Self { midway, answers, unheard, .. } = *self;
+        Ok(Found { midway, answers, unheard, ..found })
     }
 
     fn event(&mut self, event: &Event<'_>) {
@@ -127,7 +120,12 @@ impl<'r, L: Listener> Replay<'r, L> {
             *midway += u64::from(connection.midway);
             Flow::Live(Box::new(Live::new(&self.rules, connection.midway.then(|| Midway::new(now)))))
         });
-        let Flow::Live(live) = flow else { return };
+        let Flow::Live(live) = flow else {
+            if let What::Bytes(_, bytes) = event.what {
+                self.unheard += bytes.len() as u64;
+            }
+            return;
+        };
         let Self { out, listener, answers, .. } = self;
         let left = live.left();
         let heard = live.hear(now, event.what, out, &mut |told| listener.hear(at, connection, told));
@@ -167,6 +165,27 @@ impl<'r, L: Listener> Replay<'r, L> {
         };
         self.listener.hear(at, connection, Told::Cut(cut));
     }
+}
+
+/// Tells of every wanted connection of a capture, as long as somebody hears it.
+pub(super) fn walk(path: &Path, wanted: Wanted, hear: &mut dyn FnMut(&Event<'_>) -> bool) -> Result<Found, CliError> {
+    let mut capture = Capture::open(path).map_err(CliError::failed)?;
+    let mut streams = Streams::new(wanted.port, wanted.server);
+    let mut more = true;
+    let fault = loop {
+        match capture.next() {
+            Ok(Some(segment)) if more => streams.take(segment, &mut |event| more &= hear(&event)),
+            Ok(_) => break None,
+            Err(fault) => break Some(fault),
+        }
+    };
+    let connections = streams.begun();
+    if connections == 0 && fault.is_none() {
+        return Err(nothing(path, wanted, &streams, capture.foreign()));
+    }
+    streams.end(&mut |event| more &= hear(&event));
+    let (fragments, foreign) = (capture.fragments(), capture.foreign());
+    Ok(Found { connections, midway: 0, answers: 0, fragments, foreign, unheard: 0, fault })
 }
 
 /// No connection was found: says what there is instead.

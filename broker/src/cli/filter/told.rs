@@ -33,4 +33,6 @@ pub(super) enum Cut {
     Crowded,
     /// Much more is asked than is answered: the filter would make the client wait.
     Unanswered,
+    /// It began before the capture, and cannot be understood without its beginning.
+    Midway,
 }

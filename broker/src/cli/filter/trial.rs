@@ -1,41 +1,42 @@
 //! `sallyport filter test`.
 
-use std::collections::BTreeMap;
-use std::io::{BufWriter, StdoutLock, Write};
-
 use jiff::Timestamp;
-use sallyport_policy::{BuiltIn, FilterMode, FilterSection, Policy, ResolvedFilter, RulePoints, Service};
-use sallyport_protocol_filter::modbus::{Mode, Operation, Rules, Tag};
-use sallyport_protocol_filter::{Malformed, Phase, Side, Verdict};
-use serde_json::{Map, Value, json};
+use sallyport_policy::{BuiltIn, FilterSection, Policy, Protocol, ResolvedFilter, RulePoints, Service};
+use sallyport_protocol_filter::Phase;
+use sallyport_protocol_filter::modbus::{Mode, Rules};
 
-use super::replay::{Found, Replay};
-use super::told::{Cut, Listener, Told};
-use super::{CliError, Context, Test, place};
+use super::desktops;
+use super::listing::{Act, Listing};
+use super::replay::Replay;
+use super::told::{Listener, Told};
+use super::{CliError, Context, Test, place, said};
 use crate::capture::Connection;
-use crate::cli::output::table;
 use crate::cli::policy;
-use crate::tcp::journal::{malformed_entry, modbus_entry};
-use crate::tcp::rules::{self, Dated};
+use crate::tcp::journal::modbus_entry;
+use crate::tcp::rules::{self, Dated, Known};
 
 pub(super) async fn trial(arguments: Test, context: &Context) -> Result<(), CliError> {
     let profile = arguments.profile.as_str();
     // A built-in filter without an asset needs no plant at all.
     let needs_plant = arguments.asset.is_some() || BuiltIn::named(profile).is_none() || !arguments.plant.is_empty();
     let policy = if needs_plant { policy::policy(&arguments.plant, context).await? } else { Policy::empty() };
-    let place = arguments.asset.as_ref().map(|asset| place(&policy, asset, arguments.service.as_ref())).transpose()?;
+    let place = |asset| place(&policy, asset, arguments.service.as_ref(), arguments.protocol);
+    let place = arguments.asset.as_ref().map(place).transpose()?;
     let service = place.map(|place| place.service);
-    let filter = filter(&policy, profile, service)?;
-    let tags: Vec<Tag> = service.map(|service| rules::tags(&policy, service)).unwrap_or_default();
-    let dated = |now| {
-        // What is no filter for Modbus allows nothing; `filter` gives none such.
-        let nothing = || Dated { rules: Rules::new(profile, Mode::Enforce, Vec::new(), Vec::new()), until: None };
-        rules::dated(&filter, tags.clone(), &[], now).unwrap_or_else(nothing)
+    let protocol = service.map(|service| service.protocol).or(arguments.protocol).unwrap_or(Protocol::Modbus);
+    let filter = filter(&policy, protocol, profile, service)?;
+    let wanted = arguments.traffic.wanted(place, protocol);
+    let listing = Listing::begin(protocol.as_str(), context.json(), filter.mode);
+    let (found, counts) = match protocol {
+        Protocol::Vnc | Protocol::Rdp => desktops::trial(&filter, &arguments.pcap, wanted, listing)?,
+        Protocol::Modbus | Protocol::Ssh | Protocol::Tcp => {
+            let known = service.map(|service| Known::of(&policy, service)).unwrap_or_default();
+            let mut replay = Replay::new(|now| dated(&filter, &known, now), listing);
+            let found = replay.file(&arguments.pcap, wanted)?;
+            let counts = replay.listener().end(&found)?;
+            (found, counts)
+        }
     };
-    let listing = Listing::begin(context.json(), filter.mode);
-    let mut replay = Replay::new(dated, listing);
-    let found = replay.file(&arguments.pcap, arguments.traffic.wanted(place))?;
-    let counts = replay.listener().end(&found)?;
     found.notes(&arguments.pcap);
     match (&found.fault, counts.complaint()) {
         (Some(fault), _) => Err(CliError::Failed(fault.to_string())),
@@ -44,18 +45,30 @@ pub(super) async fn trial(arguments: Test, context: &Context) -> Result<(), CliE
     }
 }
 
-/// The filter of this name, as it is for Modbus.
-fn filter(policy: &Policy, name: &str, service: Option<&Service>) -> Result<ResolvedFilter, CliError> {
+/// What is no filter for Modbus allows nothing; `filter` gives none such.
+fn dated(filter: &ResolvedFilter, known: &Known, now: Timestamp) -> Dated {
+    let nothing = || Dated { rules: Rules::new(&filter.name, Mode::Enforce, Vec::new(), Vec::new()), until: None };
+    rules::dated(filter, known, &[], now).unwrap_or_else(nothing)
+}
+
+/// The filter of this name, as it is for a protocol.
+fn filter(
+    policy: &Policy,
+    protocol: Protocol,
+    name: &str,
+    service: Option<&Service>,
+) -> Result<ResolvedFilter, CliError> {
     let named = policy.filter(name);
     let unknown = || {
         CliError::Failed(match (named, BuiltIn::named(name)) {
             (Some(_), _) | (None, Some(_)) => {
-                format!("filter `{name}` says nothing of Modbus, which then has `read-only`")
+                let then = BuiltIn::default_of(protocol).map_or("any security that both sides choose", BuiltIn::as_str);
+                format!("filter `{name}` says nothing of {}, which then has `{then}`", said(protocol))
             }
             (None, None) => format!("the plant has no filter `{name}`, and none of that name is built in"),
         })
     };
-    let filter = policy.modbus_filter(name, service).ok_or_else(unknown)?;
+    let filter = policy.filter_of(protocol, name, service).ok_or_else(unknown)?;
     let about_tags = |filter: &FilterSection| {
         let mut rules = filter.modbus.iter().flatten();
         rules.any(|rule| matches!(rule.points, RulePoints::Tags(_)))
@@ -68,232 +81,21 @@ fn filter(policy: &Policy, name: &str, service: Option<&Service>) -> Result<Reso
     Ok(filter)
 }
 
-/// What came of the operations.
-#[derive(Debug, Default)]
-struct Counts {
-    /// By verdict, rule and cause.
-    rules: BTreeMap<(&'static str, String, &'static str), u64>,
-    malformed: u64,
-    cut: u64,
-}
-
-impl Counts {
-    fn of(&self, verdict: &str) -> u64 {
-        self.rules.iter().filter(|((word, _, _), _)| *word == verdict).map(|(_, count)| count).sum()
-    }
-
-    fn operations(&self) -> u64 {
-        self.rules.values().sum()
-    }
-
-    /// What keeps this from being a plain yes.
-    fn complaint(&self) -> Option<String> {
-        let (denied, malformed, cut) = (self.of(DENY), self.malformed, self.cut);
-        let parts: Vec<String> = [
-            (denied, format!("would be denied: {denied} of {} operations", self.operations())),
-            (malformed, format!("connections that end with malformed bytes: {malformed}")),
-            (cut, format!("connections not followed to their end: {cut}")),
-        ]
-        .into_iter()
-        .filter(|(count, _)| *count > 0)
-        .map(|(_, text)| text)
-        .collect();
-        (!parts.is_empty()).then(|| parts.join("; "))
-    }
-
-    fn rows(&self) -> Vec<Vec<String>> {
-        let row = |((verdict, rule, cause), count): (&(&str, String, &str), &u64)| {
-            vec![(*verdict).to_owned(), rule.clone(), (*cause).to_owned(), count.to_string()]
-        };
-        self.rules.iter().map(row).collect()
-    }
-
-    fn json(&self, found: &Found) -> (Value, Value) {
-        let counts = json!({
-            "connections": found.connections,
-            "operations": self.operations(),
-            "pass": self.of("pass"),
-            "would-deny": self.of("would-deny"),
-            "deny": self.of(DENY),
-            "malformed": self.malformed,
-            "cut": self.cut,
-        });
-        let rule = |((verdict, rule, cause), count): (&(&str, String, &str), &u64)| {
-            let cause = if cause.is_empty() { Value::Null } else { json!(cause) };
-            json!({ "verdict": verdict, "rule": rule, "cause": cause, "count": count })
-        };
-        (counts, self.rules.iter().map(rule).collect())
-    }
-}
-
-const DENY: &str = "deny";
-const COLUMNS: [&str; 6] = ["at", "connection", "client", "operation", "verdict", "rule"];
-/// So many rows are aligned to each other, under headings of their own.
-const PAGE: usize = 1000;
-
-/// A table, or a JSON object, written as it is found: a day of Modbus is too much to hold.
-struct Listing {
-    out: BufWriter<StdoutLock<'static>>,
-    json: bool,
-    /// What a filter that enforces denies is only observed in the replay.
-    enforced: bool,
-    rows: Vec<Vec<String>>,
-    shown: u64,
-    counts: Counts,
-    fault: Option<std::io::Error>,
-}
-
-impl Listing {
-    fn begin(json: bool, mode: FilterMode) -> Self {
-        Self {
-            out: BufWriter::new(std::io::stdout().lock()),
-            json,
-            enforced: mode == FilterMode::Enforce,
-            rows: Vec::new(),
-            shown: 0,
-            counts: Counts::default(),
-            fault: None,
-        }
-    }
-
-    /// The verdict that a session with the filter would have given.
-    fn judged<'a>(&self, verdict: Verdict<'a>) -> (&'static str, &'a str, &'static str) {
-        match verdict {
-            Verdict::Pass { rule } => (verdict.word(), rule, ""),
-            Verdict::WouldDeny { rule, cause } if self.enforced => (DENY, rule, cause.word()),
-            Verdict::WouldDeny { rule, cause } | Verdict::Deny { rule, cause } => (verdict.word(), rule, cause.word()),
-        }
-    }
-
-    fn operation(&mut self, at: Timestamp, connection: &Connection, operation: &Operation<'_>) -> std::io::Result<()> {
-        let (word, rule, cause) = self.judged(operation.verdict);
-        *self.counts.rules.entry((word, rule.to_owned(), cause)).or_default() += 1;
-        if self.json {
-            let mut entry = modbus_entry(operation)?;
-            entry.insert("verdict".to_owned(), json!(word));
-            entry.insert("text".to_owned(), json!(operation.act().to_string()));
-            return self.entry(at, connection, entry);
-        }
-        let verdict = if cause.is_empty() { word.to_owned() } else { format!("{word}: {cause}") };
-        self.row(at, connection, operation.act().to_string(), verdict, rule)
-    }
-
-    fn malformed(&mut self, at: Timestamp, connection: &Connection, malformed: &Malformed) -> std::io::Result<()> {
-        self.counts.malformed += 1;
-        if self.json {
-            return self.entry(at, connection, malformed_entry("modbus", malformed));
-        }
-        let bytes = data_encoding::HEXLOWER.encode(&malformed.bytes);
-        let what = format!("{} from the {}: {bytes}", malformed.reason, malformed.side);
-        self.row(at, connection, what, "malformed".to_owned(), "")
-    }
-
-    fn cut(&mut self, at: Timestamp, connection: &Connection, cut: Cut) -> std::io::Result<()> {
-        self.counts.cut += 1;
-        let text = match cut {
-            Cut::Missing(side) => match side {
-                Side::Client => "bytes of the client are not in the capture: not followed further",
-                Side::Server => "bytes of the server are not in the capture: not followed further",
-            },
-            Cut::Crowded => "too many connections are open at once: not followed further",
-            Cut::Unanswered => "more is asked than the filter lets wait for answers: not followed further",
-        };
-        if self.json {
-            let entry = [("phase", "cut"), ("text", text)].map(|(name, value)| (name.to_owned(), json!(value)));
-            return self.entry(at, connection, entry.into_iter().collect());
-        }
-        self.row(at, connection, text.to_owned(), "cut".to_owned(), "")
-    }
-
-    fn entry(&mut self, at: Timestamp, connection: &Connection, entry: Map<String, Value>) -> std::io::Result<()> {
-        let mut line = Map::new();
-        line.insert("at".to_owned(), json!(at));
-        line.insert("connection".to_owned(), json!(connection.number));
-        line.insert("client".to_owned(), json!(connection.client.to_string()));
-        line.insert("server".to_owned(), json!(connection.server.to_string()));
-        line.extend(entry);
-        let begin = if self.shown == 0 { "{\"operations\":[\n" } else { ",\n" };
-        self.shown += 1;
-        write!(self.out, "{begin}{}", Value::Object(line))
-    }
-
-    fn row(
-        &mut self,
-        at: Timestamp,
-        connection: &Connection,
-        what: String,
-        verdict: String,
-        rule: &str,
-    ) -> std::io::Result<()> {
-        self.shown += 1;
-        self.rows.push(vec![
-            at.strftime("%Y-%m-%d %H:%M:%S%.3fZ").to_string(),
-            connection.number.to_string(),
-            connection.client.to_string(),
-            what,
-            verdict,
-            rule.to_owned(),
-        ]);
-        if self.rows.len() >= PAGE { self.page() } else { Ok(()) }
-    }
-
-    fn page(&mut self) -> std::io::Result<()> {
-        self.out.write_all(table(&COLUMNS, &self.rows).as_bytes())?;
-        self.rows.clear();
-        Ok(())
-    }
-
-    /// Writes what is left, and the counts.
-    fn end(mut self, found: &Found) -> Result<Counts, CliError> {
-        match self.fault.take() {
-            Some(fault) => Err(fault),
-            None => self.close(found),
-        }
-        .map_err(CliError::Output)?;
-        Ok(self.counts)
-    }
-
-    fn close(&mut self, found: &Found) -> std::io::Result<()> {
-        if self.json {
-            let begin = if self.shown == 0 { "{\"operations\":[" } else { "\n" };
-            let (counts, rules) = self.counts.json(found);
-            writeln!(self.out, "{begin}],\n\"counts\":{counts},\n\"rules\":{rules}}}")?;
-            return self.out.flush();
-        }
-        if self.shown == 0 || !self.rows.is_empty() {
-            self.page()?;
-        }
-        let Counts { malformed, cut, .. } = self.counts;
-        writeln!(
-            self.out,
-            "\noperations: {}, connections: {}, of these malformed: {malformed}, cut short: {cut}",
-            self.counts.operations(),
-            found.connections
-        )?;
-        if !self.counts.rules.is_empty() {
-            self.out.write_all(table(&["verdict", "rule", "cause", "count"], &self.counts.rows()).as_bytes())?;
-        }
-        self.out.flush()
-    }
-}
-
 impl Listener for Listing {
     fn hear(&mut self, at: Timestamp, connection: &Connection, told: Told<'_>) {
-        if self.fault.is_some() {
-            return;
-        }
-        let written = match told {
+        match told {
             Told::Operation(operation) if operation.phase == Phase::Request => {
-                self.operation(at, connection, operation)
+                let entry = || modbus_entry(operation);
+                let act = Act { verdict: operation.verdict, text: operation.act().to_string(), entry: &entry };
+                self.operation(at, connection, &act);
             }
-            Told::Operation(_) => Ok(()),
+            Told::Operation(_) => {}
             Told::Malformed(malformed) => self.malformed(at, connection, malformed),
             Told::Cut(cut) => self.cut(at, connection, cut),
-        };
-        self.fault = written.err();
+        }
     }
 
     fn is_done(&self) -> bool {
-        self.fault.is_some()
+        self.is_broken()
     }
 }

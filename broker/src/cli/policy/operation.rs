@@ -32,6 +32,9 @@ pub(super) struct Judged {
     /// None: there would be no session.
     #[serde(skip_serializing_if = "Option::is_none")]
     filter: Option<Filtered>,
+    /// What of the device's answers is put right.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tolerate: Vec<&'static str>,
     windows: Vec<Window>,
     /// Could write windows be looked up?
     windows_known: bool,
@@ -141,7 +144,9 @@ pub(super) fn judge(
         let case = Case { rules: &dated.rules, unit: wanted.unit, request: wanted.request(), at: asked.at };
         case.judge(&resolved, &added)
     });
-    Ok(Judged { operation: text.trim().to_owned(), unit: wanted.unit, once, filter, windows, windows_known })
+    let (operation, unit) = (text.trim().to_owned(), wanted.unit);
+    let tolerate = found.tolerate.iter().map(|each| each.as_str()).collect();
+    Ok(Judged { operation, unit, once, filter, tolerate, windows, windows_known })
 }
 
 fn terms_of<'p>(policy: &'p Policy, rule: &RuleRef) -> Option<&'p Terms> {
@@ -251,6 +256,10 @@ impl fmt::Display for Judged {
                 }
                 write!(f, "{filter}")?;
             }
+        }
+        if !self.tolerate.is_empty() {
+            let words = self.tolerate.join(", ");
+            writeln!(f, "  of its answers is put right: {words}; no last value is known from such an answer")?;
         }
         for Window { window, void } in &self.windows {
             let WriteWindow { id, points, from, until, .. } = window;

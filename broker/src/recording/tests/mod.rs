@@ -145,6 +145,7 @@ impl Desk {
                 recording_head: Some(sealed.head_hex()),
                 recording_bytes: Some(sealed.bytes),
                 writes: None,
+                tolerated: Vec::new(),
             })
             .await
             .unwrap();

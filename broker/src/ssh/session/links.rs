@@ -39,13 +39,16 @@ pub(super) struct Opened {
     pub(super) flow: Flow,
 }
 
+/// One more connection, under way.
+type Dial<'a> = Pin<Box<dyn Future<Output = Result<AssetConnection, DialError>> + Send + 'a>>;
+
 /// Makes connections when they are wanted.
 pub(super) struct Linking<'a> {
     recorded: &'a Recorded,
     links: Links,
     wants: mpsc::Receiver<Wanted>,
     waiting: Vec<oneshot::Sender<bool>>,
-    dial: Option<Pin<Box<dyn Future<Output = Result<AssetConnection, DialError>> + Send + 'a>>>,
+    dial: Option<Dial<'a>>,
 }
 
 impl Links {

@@ -31,6 +31,10 @@ where
         if let Some(StreamEnd::AssetReset(reason) | StreamEnd::Malformed(reason)) = outcome {
             body["reason"] = json!(reason);
         }
+        let tolerated = self.track.record().operations.all_tolerated();
+        if !tolerated.is_empty() {
+            body["tolerated"] = json!(tolerated);
+        }
         entries::closed(&self.track, &body);
         let (mut person, mut asset) = (self.to_person.into_inner(), self.from_asset.into_inner());
         let mut to_asset = self.to_asset;
@@ -96,7 +100,6 @@ where
             tracing::debug!("What was malformed could not be recorded");
         }
         drop(core);
-        tracing::info!(protocol = self.protocol, %malformed, "A stream was ended");
         self.end(StreamEnd::Malformed(malformed.to_string()));
     }
 

@@ -41,6 +41,9 @@ impl Journal<sallyport_protocol_filter::modbus::Filter> for Notes {
                 self.operations.wrote();
             }
         }
+        for tolerance in operation.tolerated.iter() {
+            self.operations.tolerated(tolerance.word());
+        }
         self.write(&modbus::Entry(operation));
     }
 }
@@ -124,6 +127,20 @@ pub(crate) fn modbus_entry(
     operation: &sallyport_protocol_filter::modbus::Operation<'_>,
 ) -> serde_json::Result<Map<String, Value>> {
     serde_json::to_value(modbus::Entry(operation)).and_then(serde_json::from_value)
+}
+
+/// The same of VNC.
+pub(crate) fn rfb_entry(
+    operation: &sallyport_protocol_filter::rfb::Operation<'_>,
+) -> serde_json::Result<Map<String, Value>> {
+    serde_json::to_value(rfb::entry(operation)).and_then(serde_json::from_value)
+}
+
+/// The same of RDP.
+pub(crate) fn rdp_entry(
+    operation: &sallyport_protocol_filter::rdp::Operation<'_>,
+) -> serde_json::Result<Map<String, Value>> {
+    serde_json::to_value(rdp::entry(operation)).and_then(serde_json::from_value)
 }
 
 /// What something says of itself.

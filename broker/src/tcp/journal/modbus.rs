@@ -1,7 +1,7 @@
 //! Operations of Modbus, as entries of the recording. Written as text at once: this is what each request and each answer costs.
 
 use sallyport_protocol_filter::Kind;
-use sallyport_protocol_filter::modbus::{Change, Operation, Table, Touched, TouchedTag};
+use sallyport_protocol_filter::modbus::{Bore, Change, Operation, Table, Tolerance, Touched, TouchedTag};
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 
@@ -37,6 +37,13 @@ impl Serialize for Entry<'_> {
         }
         if let Some(code) = operation.exception() {
             entry.serialize_entry("exception", &code)?;
+        }
+        if !operation.tolerated.is_empty() {
+            entry.serialize_entry("tolerated", &Each(|| operation.tolerated.iter().map(Tolerance::word)))?;
+        }
+        if let Some(Bore { transaction, unit }) = operation.bore {
+            entry.serialize_entry("answered_transaction", &transaction)?;
+            entry.serialize_entry("answered_unit", &unit)?;
         }
         let (rule, cause) = grounds(operation.verdict);
         entry.serialize_entry("verdict", operation.verdict.word())?;

@@ -13,6 +13,7 @@ mod record;
 mod rules;
 mod stock;
 mod streams;
+mod tolerance;
 mod windows;
 
 /// `plc-3`.

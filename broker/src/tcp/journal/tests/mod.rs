@@ -57,7 +57,7 @@ impl Compared {
 fn tag(name: &str, address: u16, value_type: ValueType, scale: f64, unit: &str) -> modbus::Tag {
     let table = if value_type == ValueType::Bool { Table::Coils } else { Table::Registers };
     let (name, unit, order) = (name.to_owned(), unit.to_owned(), WordOrder::Big);
-    modbus::Tag { name, table, address, value_type, order, scale, offset: 0.0, unit }
+    modbus::Tag { name, table, address, value_type, order, bit: None, scale, offset: 0.0, unit }
 }
 
 /// Some writes pass, some are denied, for every cause that needs no clock.
