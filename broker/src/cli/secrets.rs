@@ -104,7 +104,7 @@ fn tell_adopted(adopted: &Adopted, done: bool, context: &Context) -> Result<(), 
 
 async fn rotate(name: KeyName, rotation: Rotation, context: &Context) -> Result<(), CliError> {
     let store = context.store().await?;
-    if name == KeyName::Evidence {
+    if (name, rotation) == (KeyName::Evidence, Rotation::AtOnce) {
         // One that goes on would sign with the old key what only the new one may sign.
         let brokers = store.brokers().await.map_err(CliError::failed)?;
         if brokers.iter().any(|seen| !seen.instance.is_empty()) {

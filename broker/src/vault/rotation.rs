@@ -121,6 +121,10 @@ impl Vault {
         rotation: Rotation,
         now: Timestamp,
     ) -> Result<(), RotateError> {
+        let in_steps = matches!(name, KeyName::HostCa | KeyName::UserCa);
+        if matches!(rotation, Rotation::Stage | Rotation::Use) && !in_steps {
+            return Err(RotateError::NotInSteps(name));
+        }
         let change = match rotation {
             Rotation::Stage => self.stage(name, now)?,
             Rotation::Use => self.take_next(name, now)?,
@@ -144,9 +148,6 @@ impl Vault {
     }
 
     fn stage(&self, name: KeyName, now: Timestamp) -> Result<Change, RotateError> {
-        if !matches!(name, KeyName::HostCa | KeyName::UserCa) {
-            return Err(RotateError::NotInSteps(name));
-        }
         if self.next(name).is_some() {
             return Err(RotateError::Staged(name));
         }

@@ -196,9 +196,9 @@ fn a_folder_of_recordings_is_held_against_an_exported_chain_without_any_installa
     let home = plant.folder().join("home");
     fs::create_dir(&home).unwrap();
     let (chain, key) = (home.join("audit.jsonl"), home.join("evidence.pub"));
+    let head = plant.json(&["audit", "verify"])["head"].as_str().unwrap().to_owned();
     plant.sallyport(&["audit", "export", "--output", chain.to_str().unwrap()]).ok();
     fs::write(&key, plant.sallyport(&["secrets", "show", "evidence"]).ok()).unwrap();
-    let head = plant.json(&["audit", "verify"])["head"].as_str().unwrap().to_owned();
     plant.broker().terminate();
     let copy = home.join("recordings");
     let again = || {
