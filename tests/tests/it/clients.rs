@@ -1,10 +1,8 @@
 //! Clients and assets that are not today's OpenSSH with its defaults.
 
-use std::thread;
 use std::time::Duration;
 
-use sallyport_tests::{Evidence, Form, Plant, Running, Setup, eventually, finish_within};
-use serde_json::Value;
+use sallyport_tests::{Form, Plant, Setup, finish_within};
 
 /// What equipment behind us may know, and no more.
 const OLDER: [&str; 3] = [
@@ -166,56 +164,4 @@ print(digest.hexdigest())
     python.args(["-W", "ignore", "-c", SCRIPT]).arg(config).arg(key);
     let ran = finish_within(Duration::from_secs(120), python, b"").ok();
     assert_eq!(ran.split_whitespace().collect::<Vec<_>>(), ["jumped", made.split_whitespace().next().unwrap()]);
-}
-
-/// sshd takes 10 sessions on one connection, unless it says otherwise; here 2.
-#[test]
-fn more_sessions_at_once_than_one_connection_of_the_asset_takes_go_through_others_on_the_same_record() {
-    let plant = Plant::start();
-    plant.sshd().also("Match all\nMaxSessions 2");
-    let alice = plant.person("alice");
-    alice.take_lease("ews-1");
-    plant.quiet();
-    let before = logins(&plant);
-    let socket = format!("ControlPath={}", alice.folder().join("master").display());
-    let mut master = alice.leased("ssh");
-    master.arg("-F").arg(alice.config()).args(["-N", "-M", "-o", &socket, "ews-1.direct"]);
-    let master = Running::start("the master", master, &plant.folder().join("master.log"));
-    eventually("the master listens", Duration::from_secs(20), || {
-        alice.leased_ssh(["-o", &socket, "-O", "check", "ews-1.direct"]).status.success().then_some(())
-    });
-    let at_once = |count: usize| {
-        thread::scope(|scope| {
-            let session = |number: usize| {
-                let command = format!("echo {number}; sleep 3");
-                alice.leased_ssh(["-o", &socket, "-o", "ControlMaster=no", "ews-1.direct", &command])
-            };
-            let running: Vec<_> = (0..count).map(|number| scope.spawn(move || session(number))).collect();
-            running.into_iter().map(|one| one.join().unwrap()).collect::<Vec<_>>()
-        })
-    };
-    for (number, session) in at_once(5).iter().enumerate() {
-        assert_eq!(session.ok(), format!("{number}\n"));
-    }
-    assert_eq!(logins(&plant) - before, 3, "{}", plant.sshd().log());
-    // There is an end to it: 8 connections of 2 sessions, and what is too much says so.
-    let many = at_once(20);
-    let refused: Vec<_> = many.iter().filter(|session| session.code() != 0).collect();
-    assert_eq!(refused.len(), 4, "{refused:?}");
-    for session in refused {
-        assert!(session.code() == 255 && session.stderr.contains("The asset opened no channel"), "{session}");
-    }
-    assert_eq!(logins(&plant) - before, 8);
-    drop(master);
-    plant.quiet();
-    let evidence = Evidence::all(&plant).pop().unwrap();
-    let connected = evidence.entries.iter().filter_map(|entry| entry.json());
-    let connected = connected.filter(|entry| entry["notice"] == "connected").map(|entry| entry["connection"].clone());
-    let numbers: Vec<_> = connected.collect();
-    assert_eq!(numbers, [Value::Null, 2.into(), 3.into(), 4.into(), 5.into(), 6.into(), 7.into(), 8.into()]);
-}
-
-/// How often an account has logged in to the asset.
-fn logins(plant: &Plant) -> usize {
-    plant.sshd().log().matches("Accepted publickey").count()
 }

@@ -41,8 +41,6 @@ pub(crate) struct Peer<'a> {
     pub(crate) account: &'a AccountName,
     /// What the connection will hold.
     pub(crate) flow: Flow,
-    /// Another connection of the same session, beside which this one is made: how the asset behaves on either counts for both.
-    pub(crate) beside: Option<&'a AssetConnection>,
 }
 
 /// Why there is no connection to the asset.
@@ -77,7 +75,6 @@ pub(crate) struct AssetConnection {
     closed: CancellationToken,
     conduct: Arc<Conduct>,
     strict_exchange: bool,
-    flow: Flow,
 }
 
 impl AssetConnection {
@@ -94,11 +91,6 @@ impl AssetConnection {
     /// Whether the key exchange was strict (OpenSSH PROTOCOL, section 1.10).
     pub(crate) fn strict_exchange(&self) -> bool {
         self.strict_exchange
-    }
-
-    /// What it holds.
-    pub(crate) fn flow(&self) -> Flow {
-        self.flow.clone()
     }
 
     /// A new session channel.
@@ -134,7 +126,7 @@ pub(crate) async fn dial(
 async fn connect(peer: Peer<'_>, credential: AssetCredential) -> Result<AssetConnection, DialError> {
     let socket = TcpStream::connect(peer.address).await.map_err(DialError::Unreachable)?;
     socket.set_nodelay(true).map_err(DialError::Unreachable)?;
-    let conduct = peer.beside.map_or_else(Arc::default, |beside| Arc::clone(&beside.conduct));
+    let conduct = Arc::new(Conduct::default());
     let closed = CancellationToken::new();
     let handler = AssetHandler::new(peer.pinned.to_vec(), Arc::clone(&conduct), closed.clone().drop_guard());
     let socket = Abortable::new(peer.flow.meter(socket), conduct.cut());
@@ -144,7 +136,7 @@ async fn connect(peer: Peer<'_>, credential: AssetCredential) -> Result<AssetCon
     let mut handle = connected.map_err(|error| refused_key().unwrap_or_else(|| classify(error)))?;
     log_in(&mut handle, peer.account, credential).await?;
     let strict_exchange = conduct.strict_exchange();
-    Ok(AssetConnection { handle: Arc::new(handle), closed, conduct, strict_exchange, flow: peer.flow })
+    Ok(AssetConnection { handle: Arc::new(handle), closed, conduct, strict_exchange })
 }
 
 fn classify(error: russh::Error) -> DialError {
@@ -245,7 +237,6 @@ mod tests {
             algorithms: AssetAlgorithms::Standard,
             account: &account,
             flow: Flow::default(),
-            beside: None,
         };
         let limit = Duration::from_millis(100);
         let dialled = dial(peer, AssetCredential::Password(Secret::new("x".to_owned())), limit);

@@ -13,7 +13,6 @@ use tokio_util::sync::CancellationToken;
 use super::asset::AssetConnection;
 use super::client::{Ask, Client, FIRST_CHANNEL, LEFT_WITHIN, Unopened, Voice, refuse, refuse_waiting};
 use super::dial::{connect, not_dialled};
-use super::links::{Linking, Links, Opened};
 use crate::audit::{AuditEvent, Tally, shortened};
 use crate::live::End;
 use crate::session::{Carrier, Due, Limits, Recorded, VIEW_ONLY_GRACE};
@@ -33,12 +32,9 @@ impl Carrier for Client {
         let mut run = Run::new(session, asks, gone, voice);
         match run.dial(session, typed).await {
             Ok(asset) => {
-                let (links, mut linking) = Links::new(session, asset.clone());
-                let end = run.carry(session, &asset, &links, &mut linking).await;
-                // Who waits for a further connection gets none.
-                drop(linking);
+                let end = run.carry(session, &asset).await;
                 run.leave(session, &end).await;
-                links.close().await;
+                asset.close().await;
                 end
             }
             Err(end) => {
@@ -92,7 +88,7 @@ impl Run {
             biased;
             end = recorded.end_asked() => return Err(end),
             () = self.gone.cancelled() => return Err(End::Left),
-            dialled = connect(recorded, typed, self.context.asset.clone(), None) => dialled,
+            dialled = connect(recorded, typed, self.context.asset.clone()) => dialled,
         };
         let asset = match dialled {
             Ok(asset) => asset,
@@ -107,13 +103,7 @@ impl Run {
     }
 
     /// Serves what the person asks for until something ends the session.
-    async fn carry(
-        &mut self,
-        recorded: &Recorded,
-        asset: &AssetConnection,
-        links: &Links,
-        linking: &mut Linking<'_>,
-    ) -> End {
+    async fn carry(&mut self, recorded: &Recorded, asset: &AssetConnection) -> End {
         let mut limits = Limits::new(recorded, recorded.record());
         let closed = asset.closed();
         loop {
@@ -136,9 +126,6 @@ impl Run {
                     Due::RecorderFailed(reason) => return self.recorder_failed(recorded, &mut limits, &reason).await,
                 },
                 () = closed.cancelled() => return asset_closed(recorded, asset).await,
-                dialled = linking.next() => {
-                    if let Some(dialled) = dialled && let Err(end) = linking.made(dialled).await { return end }
-                }
                 Some(report) = self.files.recv() => if let Err(end) = self.file(recorded, report).await { return end },
                 Some(request) = self.refusals.recv() => {
                     if let Err(end) = self.refused(recorded, request).await { return end }
@@ -150,7 +137,7 @@ impl Run {
                         match self.permitted(recorded, ask).await {
                             Ok(None) => {}
                             Ok(Some(ask)) => {
-                                serve(ask, links.clone(), self.voice.handle().clone(), self.context.clone()).await;
+                                serve(ask, asset.clone(), self.voice.handle().clone(), self.context.clone()).await;
                             }
                             Err(end) => return end,
                         }
@@ -281,7 +268,7 @@ fn why_not(ask: &Ask, terms: &Terms) -> Option<RefusedRequest> {
     Some(RefusedRequest { request: format!("direct-tcpip to {host}:{port}"), reason: reason.to_owned() })
 }
 
-async fn serve(ask: Ask, links: Links, handle: server::Handle, context: ChannelContext) {
+async fn serve(ask: Ask, asset: AssetConnection, handle: server::Handle, context: ChannelContext) {
     if context.record.activity.channels() >= MOST_IN_SESSION {
         return refuse(ask, format!("More than {MOST_IN_SESSION} channels in one session are not allowed.")).await;
     }
@@ -290,13 +277,13 @@ async fn serve(ask: Ask, links: Links, handle: server::Handle, context: ChannelC
     tokio::spawn(async move {
         match ask {
             Ask::Session { channel, reply } => {
-                let opened = open_session(channel, handle, &links, context).await;
+                let opened = open_session(channel, handle, &asset, context).await;
                 if reply.send(opened).is_err() {
                     tracing::debug!("The person left before their channel was open");
                 }
             }
             Ask::Loopback { channel, reply, host, port } => {
-                open_loopback(channel, reply, &host, port, &links, context).await
+                open_loopback(channel, reply, &host, port, &asset, context).await
             }
         }
         drop(seat);
@@ -306,22 +293,17 @@ async fn serve(ask: Ask, links: Links, handle: server::Handle, context: ChannelC
 async fn open_session(
     channel: Channel<server::Msg>,
     handle: server::Handle,
-    links: &Links,
+    asset: &AssetConnection,
     context: ChannelContext,
 ) -> Result<SessionChannel, Unopened> {
-    match links.open_session().await {
-        Ok(Opened { channel: theirs, flow }) => {
-            let context = ChannelContext { asset: flow, ..context };
-            SessionChannel::open(channel, handle, theirs, context).await.map_err(|error| {
-                tracing::error!(%error, "A channel could not be recorded, so it was not opened");
-                let sentence = "The channel could not be recorded, so it was not opened.".to_owned();
-                Unopened { channel: None, sentence }
-            })
-        }
+    match asset.open_session().await {
+        Ok(theirs) => SessionChannel::open(channel, handle, theirs, context).await.map_err(|error| {
+            tracing::error!(%error, "A channel could not be recorded, so it was not opened");
+            Unopened { channel: None, sentence: "The channel could not be recorded, so it was not opened.".to_owned() }
+        }),
         Err(error) => {
             tracing::info!(%error, "The asset opened no channel");
-            let sentence = "The asset opened no channel: it may have as many at once as it takes.".to_owned();
-            Err(Unopened { channel: Some(channel), sentence })
+            Err(Unopened { channel: Some(channel), sentence: "The asset opened no channel.".to_owned() })
         }
     }
 }
@@ -331,15 +313,14 @@ async fn open_loopback(
     reply: ChannelOpenHandle,
     host: &str,
     port: u32,
-    links: &Links,
+    asset: &AssetConnection,
     context: ChannelContext,
 ) {
     // Judged before it came here; a port that is none has not passed there.
     let Ok(port) = u16::try_from(port) else { return };
-    match links.open_loopback(host, port).await {
-        Ok(Opened { channel: theirs, flow }) => {
+    match asset.open_loopback(host, port).await {
+        Ok(theirs) => {
             reply.accept().await;
-            let context = ChannelContext { asset: flow, ..context };
             if let Err(error) = relay_forward(channel, theirs, context, host, port) {
                 tracing::error!(%error, "A forwarded connection could not be recorded, so it was closed");
             }

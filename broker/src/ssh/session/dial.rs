@@ -18,7 +18,6 @@ pub(in crate::ssh) async fn connect(
     recorded: &Recorded,
     typed: Option<Secret<String>>,
     flow: Flow,
-    beside: Option<&AssetConnection>,
 ) -> Result<AssetConnection, DialError> {
     let Leg::Ssh { pinned, algorithms, auth } = recorded.leg() else { return Err(DialError::NotSsh) };
     let pinned: Vec<PublicKey> = pinned.iter().filter_map(|line| PublicKey::from_openssh(line).ok()).collect();
@@ -29,7 +28,6 @@ pub(in crate::ssh) async fn connect(
         algorithms: *algorithms,
         account: &recorded.target().account,
         flow,
-        beside,
     };
     asset::dial(peer, credential, recorded.broker().config.ssh.dial_timeout).await
 }

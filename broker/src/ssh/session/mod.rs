@@ -6,7 +6,6 @@ mod carry;
 mod client;
 mod connection;
 mod dial;
-mod links;
 
 pub(in crate::ssh) use client::{Ask, Client, Unopened, Voice};
 pub(in crate::ssh) use connection::SessionConnection;

@@ -47,7 +47,7 @@ async fn dialled() -> (AssetConnection, server::Handle) {
     });
     let account = "operator".parse().unwrap();
     let algorithms = sallyport_policy::AssetAlgorithms::Standard;
-    let peer = Peer { address, pinned: &pinned, algorithms, account: &account, flow: Flow::default(), beside: None };
+    let peer = Peer { address, pinned: &pinned, algorithms, account: &account, flow: Flow::default() };
     let credential = AssetCredential::Password(Secret::new("x".to_owned()));
     let asset = asset::dial(peer, credential, Duration::from_secs(10)).await.unwrap();
     (asset, soon(handles.recv()).await.unwrap())
