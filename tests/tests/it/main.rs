@@ -12,7 +12,6 @@ mod commands;
 mod crash;
 mod demo;
 mod detect;
-mod differential;
 mod docs;
 mod emergency;
 mod envelopes;
