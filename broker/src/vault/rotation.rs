@@ -183,7 +183,8 @@ impl Vault {
         if name == KeyName::Evidence {
             return Err(RotateError::Kept);
         }
-        let mut retired = self.inner.others.keys.iter().filter(|other| other.name == name && other.turn == Turn::Retired);
+        let mut retired =
+            self.inner.others.keys.iter().filter(|other| other.name == name && other.turn == Turn::Retired);
         let old = retired.next_back().map(|other| other.public.clone()).ok_or(RotateError::NothingToDrop(name))?;
         Ok(Change { remove: self.retired_names(name), old: Some(old), ..Change::default() })
     }
