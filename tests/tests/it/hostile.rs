@@ -295,6 +295,7 @@ fn an_answer_that_nobody_reads_keeps_its_place() {
     });
 }
 
+/// What leads to no target costs nobody their connection, and is counted. (`flood.rs` has the same of targets.)
 #[test]
 fn who_is_denied_all_the_time_does_not_fill_the_audit_trail() {
     let plant = Plant::start();
@@ -302,26 +303,13 @@ fn who_is_denied_all_the_time_does_not_fill_the_audit_trail() {
     from_the_office(&plant, async |handle| {
         log_in(handle, &bob, "bob").await;
         for _ in 0..300 {
-            if handle.channel_open_direct_tcpip("ews-1", 22, "127.0.0.1", 1).await.is_ok() || handle.is_closed() {
-                break;
-            }
+            assert!(handle.tcpip_forward("127.0.0.1", 8080).await.is_err());
         }
-        assert!(hangs_up(handle, Duration::from_secs(5)).await);
+        assert!(!handle.is_closed());
     });
-    from_the_office(&plant, async |handle| {
-        log_in(handle, &bob, "bob").await;
-        for _ in 0..300 {
-            if handle.tcpip_forward("127.0.0.1", 8080).await.is_ok() || handle.is_closed() {
-                break;
-            }
-        }
-        assert!(hangs_up(handle, Duration::from_secs(5)).await);
-    });
-    let audit = plant.audit();
-    for code in ["SP-2002", "SP-3007"] {
-        let count = audit.iter().filter(|event| event["code"] == code).count();
-        assert!((50..=110).contains(&count), "{count} events {code}");
-    }
+    plant.settle();
+    let count = plant.audit().iter().filter(|event| event["code"] == "SP-3007").count();
+    assert!((1..=110).contains(&count), "{count} events SP-3007");
 }
 
 #[test]

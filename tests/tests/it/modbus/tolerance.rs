@@ -1,7 +1,7 @@
 //! A gateway before a real controller, that does not keep to the specification: refused, and put right where its plant tolerates it.
 
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{Shutdown, TcpStream};
 use std::process::Command;
 use std::sync::Arc;
 use std::thread;
@@ -44,7 +44,10 @@ fn plant_behind(quirk: Quirk, keys: &str) -> (Plant, Controller, Peer, Tunnel) {
         network.enter(Place::Plant);
         let mut to = TcpStream::connect(CONTROLLER).unwrap();
         let (mut asked, mut passed) = (from.try_clone().unwrap(), to.try_clone().unwrap());
-        thread::spawn(move || std::io::copy(&mut asked, &mut passed).ok());
+        thread::spawn(move || {
+            std::io::copy(&mut asked, &mut passed).ok();
+            passed.shutdown(Shutdown::Write).ok();
+        });
         while let Some((transaction, pdu)) = next_frame(&mut to) {
             if from.write_all(&quirk(transaction, [vec![1], pdu].concat())).is_err() {
                 return;

@@ -34,10 +34,11 @@ fn two_hundred_connections_through_one_forward_take_nothing_from_the_rest_of_the
         (tunnel.refusals().len() == 200 - 48).then_some(())
     });
     let said = tunnel.refusals();
-    assert!(
-        said.iter().all(|said| said.contains("More than 48 connections to one service through one login")),
-        "{said:?}"
-    );
+    // Some hear why, and the others that they are too fast.
+    let many = said.iter().filter(|said| said.contains("More than 48 connections to one service through one login"));
+    let fast = said.iter().filter(|said| said.contains("tried again and again faster than it is answered"));
+    let (many, fast) = (many.count(), fast.count());
+    assert!(many >= 20 && many + fast == said.len(), "{said:?}");
     answers(&mut terminal, 2);
     assert_eq!(echoed(&mut tunnel.connect(5020), b"another service"), b"another service");
     assert!(tunnel.lives());
@@ -53,7 +54,7 @@ fn two_hundred_connections_through_one_forward_take_nothing_from_the_rest_of_the
     let audit = plant.audit();
     let refused =
         audit.iter().filter(|event| event.to_string().contains("more channels through one connection")).count();
-    assert!((50..100).contains(&refused), "{refused} entries");
+    assert!((20..100).contains(&refused), "{refused} entries");
     assert!(audit.iter().any(|event| event["code"] == "SP-3015" && event["event"]["kind"] == "decision.denied"));
 }
 

@@ -236,7 +236,7 @@ fn the_lobby_and_the_configuration_say_how() {
     });
     lobby.send("q\r");
     lobby.ended();
-    assert!(!lobby.shown().contains("ended"), "{}", lobby.shown());
+    assert!(!lobby.shown().contains("ended:"), "{}", lobby.shown());
 
     // What `ssh-config` writes works as it stands.
     let _raw = Peer::echo(plant.network(), RAW);
