@@ -1,7 +1,7 @@
 //! What a client proposes, heard before the broker's own list is sent.
 //!
 //! Of the algorithms that both sides have, the client's first is taken (RFC 4253 section 7.1), and OpenSSH before 10.0 names AES-CTR
-//! before AES-GCM. CTR with HMAC costs the broker twice the CPU for each byte, and stands in its list for those alone who have no GCM:
+//! before AES-GCM. CTR with HMAC costs the broker half as much CPU again for each byte, and stands in its list for those alone who have no GCM:
 //! so whoever proposes GCM is offered nothing else. The library sends its list as soon as it has read the client's identification
 //! and keeps that to itself until after the login; here both are read first, and then given to it as if they had just come.
 
