@@ -243,7 +243,7 @@ impl Plant {
         serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error} in the JSON of {finished}"))
     }
 
-    /// Applies a plant file; `@HOST_KEY@` stands for the key of the sshd.
+    /// Applies a plant file, and waits until the broker, if one runs, goes by it; `@HOST_KEY@` stands for the key of the sshd.
     #[track_caller]
     pub fn apply(&self, text: &str) {
         let path = self.folder.path().join("plant.toml");
@@ -252,7 +252,11 @@ impl Plant {
         for path in [&path].into_iter().chain(&self.tag_lists) {
             command.arg("-f").arg(path);
         }
-        finish(command, b"").ok();
+        command.arg("--json");
+        let answer: Value = serde_json::from_str(&finish(command, b"").ok()).expect("what was applied, as JSON");
+        if let (Some(broker), Some(version)) = (&self.broker, answer["version"].as_i64()) {
+            broker.awaits_plant(version);
+        }
     }
 
     /// The plant file that was applied last.

@@ -36,6 +36,27 @@ impl Running {
         String::from_utf8_lossy(&fs::read(&self.log).unwrap_or_default()).into_owned()
     }
 
+    /// Waits until a broker that runs goes by this version of the plant, as its log says; one that keeps no such log is not waited for.
+    pub fn awaits_plant(&self, version: i64) {
+        if !self.works() || !self.log().contains("Broker is ready") {
+            return;
+        }
+        let (text, json) = (format!(" version={version} "), format!("\"version\":{version},"));
+        eventually(&format!("{} goes by version {version} of the plant", self.name), Duration::from_secs(10), || {
+            let log = self.log();
+            let said =
+                log.lines().any(|line| line.contains("Plant ") && (line.contains(&text) || line.contains(&json)));
+            (said || !self.works()).then_some(())
+        });
+    }
+
+    /// Neither ended nor stopped.
+    fn works(&self) -> bool {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap_or_default();
+        // The state follows the name, which may hold anything but ends at the last bracket.
+        stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with(['R', 'S', 'D']))
+    }
+
     /// How it ended, if it has.
     pub fn ended(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().expect("a child can be waited for")
