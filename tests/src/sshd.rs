@@ -30,7 +30,7 @@ impl Accounts {
     const ALL: [&str; 3] = [Self::OPERATOR, Self::KEEPER, Self::FITTER];
 }
 
-/// Behind it stand the lines that a test has added.
+/// Before it stand the lines that a test has added.
 const ALSO: &str = "# also\n";
 
 /// A running sshd.
@@ -86,8 +86,9 @@ impl Sshd {
         let before = served(self.log());
         let path = self.folder.join("sshd_config");
         let config = fs::read_to_string(&path).expect("a configuration for sshd");
-        let ours = config.split(ALSO).next().unwrap_or_default();
-        fs::write(&path, format!("{ours}{ALSO}{lines}\n")).expect("a configuration for sshd");
+        let ours = config.rsplit(ALSO).next().unwrap_or_default();
+        // Of two lines the first counts.
+        fs::write(&path, format!("{lines}\n{ALSO}{ours}")).expect("a configuration for sshd");
         self.process.signal(Signal::HUP);
         eventually("sshd serves by the new lines", Duration::from_secs(10), || {
             (served(self.log()) > before).then_some(())

@@ -87,6 +87,35 @@ fn one_master_connection_carries_many_channels() {
     assert_eq!(plant.recordings().len(), 3);
 }
 
+/// sshd opens ten sessions on a connection. Who wants more hears so when the channel is opened, and makes a connection of its own, as with
+/// sshd itself.
+#[test]
+fn more_commands_at_once_than_the_asset_opens_on_one_connection_all_run() {
+    let plant = Plant::start();
+    let alice = plant.person("alice");
+    plant.sshd().also("MaxSessions 10");
+    alice.take_lease("ews-1");
+    for form in Form::BOTH {
+        let host = form.host("ews-1");
+        let socket = format!("ControlPath={}/many-{form:?}", alice.folder().display());
+        let up = ["-o", "ControlMaster=auto", "-o", "ControlPersist=60", "-o", &socket, &host, "true"];
+        alice.leased_ssh(up).ok();
+        let finished: Vec<_> = thread::scope(|scope| {
+            let ask = |number: usize| {
+                let (alice, socket, host) = (&alice, &socket, &host);
+                scope.spawn(move || alice.leased_ssh(["-o", socket, host, &format!("sleep 2; echo {number}")]))
+            };
+            (0..15).map(ask).collect::<Vec<_>>().into_iter().map(|each| each.join().unwrap()).collect()
+        });
+        for (number, each) in finished.iter().enumerate() {
+            assert_eq!(each.ok(), format!("{number}\n"));
+        }
+        let refused = finished.iter().filter(|each| each.stderr.contains("Session open refused by peer")).count();
+        assert!((1..=5).contains(&refused), "{refused} were refused by the master: {finished:?}");
+        alice.leased_ssh(["-o", &socket, "-O", "exit", &host]).ok();
+    }
+}
+
 /// The asset closes each of these channels first, and there may be 64 at a time, not in all.
 #[test]
 fn one_master_connection_carries_a_long_day_of_commands() {

@@ -166,7 +166,7 @@ impl Choosing {
             }
         });
         let (reply, answer) = oneshot::channel();
-        if asks.send(Ask::Session { channel, reply }).await.is_err() {
+        if asks.send(Ask::Session { channel, opening: None, reply }).await.is_err() {
             return tracing::debug!("The session ended before its channel was asked for");
         }
         let answer = answer.await;

@@ -5,13 +5,13 @@ use std::task::Poll;
 use std::time::Duration;
 
 use russh::server::{self, ChannelOpenHandle};
-use russh::{Channel, ChannelOpenFailure};
+use russh::{Channel, ChannelOpenFailure, client};
 use sallyport_policy::{ChannelKind, RecorderTrouble, Terms};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::asset::AssetConnection;
-use super::client::{Ask, Client, FIRST_CHANNEL, LEFT_WITHIN, Unopened, Voice, refuse, refuse_waiting};
+use super::client::{Ask, Client, FIRST_CHANNEL, LEFT_WITHIN, Unopened, Voice, accept, refuse, refuse_waiting};
 use super::dial::{connect, not_dialled};
 use crate::audit::{AuditEvent, Tally, shortened};
 use crate::live::End;
@@ -276,9 +276,13 @@ async fn serve(ask: Ask, asset: AssetConnection, handle: server::Handle, context
     let seat = context.record.activity.seat();
     tokio::spawn(async move {
         match ask {
-            Ask::Session { channel, reply } => {
-                let opened = open_session(channel, handle, &asset, context).await;
-                if reply.send(opened).is_err() {
+            Ask::Session { channel, opening, reply } => {
+                let theirs = match asset.open_session().await {
+                    Ok(theirs) => theirs,
+                    Err(error) => return not_opened(error, Ask::Session { channel, opening, reply }).await,
+                };
+                accept(opening).await;
+                if reply.send(open_session(channel, handle, theirs, context).await).is_err() {
                     tracing::debug!("The person left before their channel was open");
                 }
             }
@@ -293,18 +297,23 @@ async fn serve(ask: Ask, asset: AssetConnection, handle: server::Handle, context
 async fn open_session(
     channel: Channel<server::Msg>,
     handle: server::Handle,
-    asset: &AssetConnection,
+    theirs: Channel<client::Msg>,
     context: ChannelContext,
 ) -> Result<SessionChannel, Unopened> {
-    match asset.open_session().await {
-        Ok(theirs) => SessionChannel::open(channel, handle, theirs, context).await.map_err(|error| {
-            tracing::error!(%error, "A channel could not be recorded, so it was not opened");
-            Unopened { channel: None, sentence: "The channel could not be recorded, so it was not opened.".to_owned() }
-        }),
-        Err(error) => {
-            tracing::info!(%error, "The asset opened no channel");
-            Err(Unopened { channel: Some(channel), sentence: "The asset opened no channel.".to_owned() })
+    SessionChannel::open(channel, handle, theirs, context).await.map_err(|error| {
+        tracing::error!(%error, "A channel could not be recorded, so it was not opened");
+        Unopened { channel: None, sentence: "The channel could not be recorded, so it was not opened.".to_owned() }
+    })
+}
+
+/// An asset that opens no more channels is passed on as that, so that a client that shares its connection makes another.
+async fn not_opened(error: russh::Error, ask: Ask) {
+    tracing::info!(%error, "The asset opened no channel");
+    match (error, ask) {
+        (russh::Error::ChannelOpenFailure(why), Ask::Session { opening: Some(opening), .. }) => {
+            opening.reject(why).await
         }
+        (_, ask) => refuse(ask, "The asset opened no channel.".to_owned()).await,
     }
 }
 

@@ -38,6 +38,9 @@ pub(in crate::ssh) enum Ask {
     Session {
         /// Their end.
         channel: Channel<server::Msg>,
+        /// Accepts or rejects it, as the asset does: clients that share a connection make another where no more are opened. None where
+        /// it is open already, for the menu.
+        opening: Option<ChannelOpenHandle>,
         /// Where the answer goes.
         reply: oneshot::Sender<Result<SessionChannel, Unopened>>,
     },
@@ -159,11 +162,19 @@ pub(in crate::ssh) async fn refuse_waiting(
 
 pub(in crate::ssh) async fn refuse(ask: Ask, sentence: String) {
     match ask {
-        Ask::Session { channel, reply } => {
+        Ask::Session { channel, opening, reply } => {
+            // A sentence needs a channel to be said on.
+            accept(opening).await;
             if reply.send(Err(Unopened { channel: Some(channel), sentence })).is_err() {
                 tracing::debug!("The person left before their channel was refused");
             }
         }
         Ask::Loopback { reply, .. } => reply.reject(ChannelOpenFailure::Other { code: 1, reason: sentence }).await,
+    }
+}
+
+pub(in crate::ssh) async fn accept(opening: Option<ChannelOpenHandle>) {
+    if let Some(opening) = opening {
+        opening.accept().await;
     }
 }

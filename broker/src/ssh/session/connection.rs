@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use russh::server::{ChannelOpenHandle, Msg};
 use russh::{Channel, ChannelId, ChannelOpenFailure, Sig};
+use tokio::sync::oneshot::error::TryRecvError;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::AbortOnDropHandle;
@@ -40,7 +41,8 @@ enum Held {
     Refused(Unopened, Backlog),
     /// The sentence is being said, or was.
     Answered(AbortOnDropHandle<()>),
-    /// The session ended before the asset had answered: the connection is about to be closed with a sentence.
+    /// The asset opened none, which the client has been told; or the session ended before it had answered, and the connection is about to
+    /// be closed with a sentence.
     Lost(Backlog),
 }
 
@@ -77,7 +79,7 @@ impl SessionConnection {
         (Self { asks, voice, channels: HashMap::new(), opening, _gone: gone.drop_guard() }, client)
     }
 
-    /// The client opens a session channel: accepted at once, answered when the asset has answered.
+    /// The client opens a session channel: answered when the asset has answered, and as it has.
     pub(in crate::ssh) async fn open_session(&mut self, channel: Channel<Msg>, reply: ChannelOpenHandle) {
         self.forget_what_is_over();
         if self.channels.len() >= MOST_ON_CONNECTION {
@@ -86,12 +88,12 @@ impl SessionConnection {
         }
         let id = channel.id();
         let (sender, receiver) = oneshot::channel();
-        match self.asks.try_send(Ask::Session { channel, reply: sender }) {
+        match self.asks.try_send(Ask::Session { channel, opening: Some(reply), reply: sender }) {
             Ok(()) => {
                 self.channels.insert(id, Held::Opening(receiver, Backlog::default()));
-                reply.accept().await;
             }
-            Err(_) => reply.reject(ChannelOpenFailure::ResourceShortage).await,
+            // The ask that comes back is dropped, and with it what rejects the channel.
+            Err(_) => tracing::info!("More channels asked for than the session can open"),
         }
     }
 
@@ -200,10 +202,11 @@ impl Held {
 
     /// Takes the asset's answer if it is there.
     fn look(&mut self) {
-        if let Held::Opening(answer, _) = self
-            && let Ok(answer) = answer.try_recv()
-        {
-            *self = Held::answered(answer);
+        let Held::Opening(answer, _) = self else { return };
+        match answer.try_recv() {
+            Ok(answer) => *self = Held::answered(answer),
+            Err(TryRecvError::Closed) => *self = Held::Lost(Backlog::default()),
+            Err(TryRecvError::Empty) => {}
         }
     }
 
@@ -212,7 +215,8 @@ impl Held {
         match self {
             Held::Open(channel) => channel.is_over(),
             Held::Answered(saying) => saying.is_finished(),
-            Held::Opening(..) | Held::Refused(..) | Held::Lost(_) => false,
+            Held::Lost(_) => true,
+            Held::Opening(..) | Held::Refused(..) => false,
         }
     }
 }
