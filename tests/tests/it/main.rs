@@ -12,6 +12,7 @@ mod commands;
 mod crash;
 mod demo;
 mod detect;
+mod differential;
 mod docs;
 mod emergency;
 mod envelopes;
