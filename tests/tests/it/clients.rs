@@ -1,8 +1,9 @@
 //! Clients and assets that are not today's OpenSSH with its defaults.
 
+use std::process::Command;
 use std::time::Duration;
 
-use sallyport_tests::{Form, Plant, Setup, finish_within};
+use sallyport_tests::{Accounts, Form, Plant, Running, Setup, finish, finish_within};
 
 /// What equipment behind us may know, and no more.
 const OLDER: [&str; 3] = [
@@ -115,9 +116,11 @@ fn putty_fetches_files_by_scp_and_by_sftp() {
         of() {{ ssh -F {config} -G broker | sed -n "s/^$1 //p"; }}
         host=$(of hostname) port=$(of port)
         known=$(ssh-keyscan -p "$port" -t ed25519 "$host" 2>/dev/null | ssh-keygen -lf - | cut -d' ' -f2)
-        with="-batch -q -i key.ppk -hostkey $known -P $port -l alice:operator@ews-1"
-        for n in 1 2 3 4 5; do pscp -scp $with "$host:log.bin" scp.$n || exit; done
-        pscp -sftp $with "$host:log.bin" sftp.1
+        with="-batch -i key.ppk -hostkey $known -P $port -l alice:operator@ews-1"
+        for n in 1 2 3 4 5; do pscp -q -scp $with "$host:log.bin" scp.$n || exit; done
+        pscp -q -sftp $with "$host:log.bin" sftp.1
+        printf 'get log.bin psftp.1\nput psftp.1 back.bin\nget back.bin psftp.2\n' > batch
+        psftp $with -b batch "$host"
         "#,
         folder = alice.folder().display(),
         key = alice.key().display(),
@@ -126,7 +129,7 @@ fn putty_fetches_files_by_scp_and_by_sftp() {
     let mut shell = alice.leased("bash");
     shell.args(["-c", &line]);
     finish_within(Duration::from_secs(60), shell, b"").ok();
-    for name in ["scp.1", "scp.2", "scp.3", "scp.4", "scp.5", "sftp.1"] {
+    for name in ["scp.1", "scp.2", "scp.3", "scp.4", "scp.5", "sftp.1", "psftp.1", "psftp.2"] {
         assert!(std::fs::read(alice.folder().join(name)).unwrap() == content, "{name}");
     }
     let early = "printf '\\0\\0\\0\\0' | ssh -F \"$1\" ews-1.direct scp -f log.bin | tail -c +2 | head -c 5";
@@ -164,4 +167,58 @@ print(digest.hexdigest())
     python.args(["-W", "ignore", "-c", SCRIPT]).arg(config).arg(key);
     let ran = finish_within(Duration::from_secs(120), python, b"").ok();
     assert_eq!(ran.split_whitespace().collect::<Vec<_>>(), ["jumped", made.split_whitespace().next().unwrap()]);
+}
+
+/// Debian's rclone: what it writes has bytes behind its data, from 32 KiB on.
+#[test]
+fn rclone_uploads_a_file_of_more_than_32_kibibytes() {
+    let plant = Plant::start();
+    let alice = plant.person("alice");
+    alice.take_lease("ews-1");
+    let (broker, port) = Plant::BROKER;
+    for size in [32_768, 32_769, 200_000] {
+        let content: Vec<u8> = (0..=255).cycle().take(size).collect();
+        std::fs::write(alice.folder().join("upload"), &content).unwrap();
+        let mut rclone = alice.leased("rclone");
+        rclone.env("HOME", alice.folder()).args(["--retries", "1", "copyto", "upload", ":sftp:uploaded"]);
+        rclone.args(["--sftp-host", broker, "--sftp-port", &port.to_string(), "--sftp-user", "alice:operator@ews-1"]);
+        rclone.arg("--sftp-key-file").arg(alice.key()).current_dir(alice.folder());
+        finish_within(Duration::from_secs(60), rclone, b"").ok();
+        let arrived = std::fs::read(plant.sshd().home("operator").join("uploaded")).unwrap();
+        assert!(arrived == content, "{size}: {} arrived", arrived.len());
+    }
+}
+
+/// Small devices have dropbear: no certificates, other algorithms than OpenSSH's first choices.
+#[test]
+fn dropbear_is_an_asset_like_another() {
+    let plant = Plant::start();
+    let key = plant.folder().join("dropbear_key");
+    let made = Command::new("dropbearkey").args(["-t", "ed25519", "-f"]).arg(&key).output().unwrap();
+    let text = String::from_utf8_lossy(&made.stdout).into_owned();
+    let public = text.lines().find(|line| line.starts_with("ssh-ed25519 ")).unwrap_or_else(|| panic!("{text}"));
+    let public = public.split_whitespace().take(2).collect::<Vec<_>>().join(" ");
+    // It knows the accounts where sshd does.
+    let mut dropbear = Command::new("nsenter");
+    dropbear.args(["--mount", "--net", "--target", &plant.sshd().pid().to_string(), "dropbear", "-F", "-E", "-r"]);
+    dropbear.arg(&key).args(["-p", "10.10.1.34:2200", "-P", "/dev/null"]);
+    let dropbear = Running::start("dropbear", dropbear, &plant.folder().join("dropbear.log"));
+    let hmi = format!(
+        "[asset.hmi-1]\nzone = \"cell-1\"\naddress = \"10.10.1.34\"\nservices.ssh = {{ port = 2200, host_key = \"{public}\" }}"
+    );
+    let standard = plant.plant_file();
+    let (before, after) = standard.split_once("[asset.hmi-1]").unwrap();
+    let (_, after) = after.split_once("\naccounts").unwrap();
+    plant.apply(&format!("{before}{hmi}\naccounts{after}"));
+    let vault = plant.command(&["account", "set", "hmi-1", Accounts::KEEPER, "--password-file", "-"]);
+    finish(vault, format!("{}\n", Accounts::PASSWORD).as_bytes()).ok();
+    let alice = plant.person("alice");
+    alice.take_lease("ews-1");
+    let content: Vec<u8> = (0..=255).cycle().take(300_000).collect();
+    for way in [&["-J", "broker", "keeper@hmi-1"][..], &["-o", "User=alice:keeper@hmi-1", "broker"]] {
+        let ssh = alice.leased_ssh_with(&content, way.iter().copied().chain(["cat; id -un >&2; exit 3"]));
+        assert_eq!((ssh.code(), ssh.stdout == content), (3, true), "{}", ssh.stderr);
+        assert!(ssh.stderr.contains("keeper"), "{}", ssh.stderr);
+    }
+    assert!(dropbear.log().contains("Password auth succeeded for 'keeper'"), "{}", dropbear.log());
 }
