@@ -289,6 +289,8 @@ events! {
         session: String,
         /// Whose.
         identity: String,
+        /// Why, where that was said; not there in older entries.
+        reason: Option<String>,
     }
     /// A session was found open when its broker started: the broker had been cut off.
     SessionInterrupted = "SP-3004" "session.interrupted" Warning Process Fails "2.8, 2.10" {

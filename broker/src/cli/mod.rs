@@ -19,6 +19,7 @@ pub mod plan;
 pub mod plant;
 pub mod policy;
 pub mod portal;
+mod reason;
 pub mod recording;
 pub mod restore;
 pub mod secrets;

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use sallyport_policy::{Policy, ZoneId};
 use serde::Serialize;
 
-use super::{CliError, Context, Row};
+use super::{CliError, Context, Row, reason};
 use crate::plant::{self, Lifting, TO_CONFIRM, Wish};
 use crate::store::isolations::{Isolation, Standing};
 
@@ -34,10 +34,10 @@ pub async fn run(command: Command, context: &Context) -> Result<(), CliError> {
     let now = Timestamp::now();
     match command {
         Command::Isolate(words) => {
-            words.check()?;
+            let wish = words.wish(context, now)?;
             known(context, &words.zone).await?;
             let (store, audit) = (context.store().await?, context.audit().await?);
-            let isolation = plant::isolate(store, audit, words.wish(context, now)).await.map_err(CliError::failed)?;
+            let isolation = plant::isolate(store, audit, wish).await.map_err(CliError::failed)?;
             context.print_list(&[View::new(Standing { isolation, proposed: None })])
         }
         Command::List => {
@@ -45,10 +45,10 @@ pub async fn run(command: Command, context: &Context) -> Result<(), CliError> {
             context.print_list(&standing.into_iter().map(View::new).collect::<Vec<_>>())
         }
         Command::Lift(words) => {
-            words.check()?;
+            let wish = words.wish(context, now)?;
             let (store, audit) = (context.store().await?, context.audit().await?);
             let zone = words.zone.clone();
-            match plant::lift(store, audit, words.wish(context, now)).await.map_err(CliError::failed)? {
+            match plant::lift(store, audit, wish).await.map_err(CliError::failed)? {
                 Lifting::Lifted => context.print(&format!("Zone {zone} is isolated no more.\n")),
                 Lifting::Proposed { until } => {
                     let minutes = TO_CONFIRM.min(until.duration_since(now)).as_mins();
@@ -63,18 +63,8 @@ pub async fn run(command: Command, context: &Context) -> Result<(), CliError> {
 }
 
 impl Words {
-    fn check(&self) -> Result<(), CliError> {
-        if self.reason.trim().is_empty() {
-            return Err(CliError::Usage("say why: `--reason` is empty".to_owned()));
-        }
-        if self.reason.len() > LONGEST_REASON {
-            return Err(CliError::Usage(format!("`--reason` is longer than {LONGEST_REASON} letters")));
-        }
-        Ok(())
-    }
-
-    fn wish<'a>(&'a self, context: &'a Context, at: Timestamp) -> Wish<'a> {
-        Wish { zone: &self.zone, reason: self.reason.trim(), by: context.actor(), at }
+    fn wish<'a>(&'a self, context: &'a Context, at: Timestamp) -> Result<Wish<'a>, CliError> {
+        Ok(Wish { zone: &self.zone, reason: reason::checked(&self.reason)?, by: context.actor(), at })
     }
 }
 
@@ -100,9 +90,6 @@ async fn known(context: &Context, zone: &ZoneId) -> Result<(), CliError> {
         }
     }
 }
-
-/// So much is read in a sentence.
-const LONGEST_REASON: usize = 500;
 
 #[derive(Serialize)]
 struct View {

@@ -1,5 +1,7 @@
 //! How a session ends. Every session has exactly one.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 
 /// The one end of a session.
@@ -53,6 +55,8 @@ pub enum End {
     EndedBy {
         /// Who.
         actor: String,
+        /// Why, where they said so.
+        reason: Option<String>,
     },
     /// What happened could not be recorded.
     RecordingFailed,
@@ -90,13 +94,14 @@ impl End {
 
     /// What else the record should hold: a reason or a name.
     #[must_use]
-    pub fn detail(&self) -> &str {
-        match self {
+    pub fn detail(&self) -> Cow<'_, str> {
+        Cow::Borrowed(match self {
+            End::EndedBy { actor, reason: Some(reason) } => return format!("{actor}: {reason}").into(),
             End::Revoked { reason }
             | End::Malformed { reason }
             | End::AssetMisbehaved { reason }
             | End::AssetNotUnderstood { reason } => reason,
-            End::EndedBy { actor } => actor,
+            End::EndedBy { actor, reason: None } => actor,
             End::Isolated { zone } => zone,
             End::Left
             | End::AssetClosed
@@ -110,7 +115,7 @@ impl End {
             | End::RecordingFailed
             | End::BrokerStopping
             | End::Interrupted => "",
-        }
+        })
     }
 
     /// One plain sentence for the person, or `None` where they know already.
@@ -139,7 +144,11 @@ impl End {
             End::WindowClosed => format!("The session to {asset} ended: its time window closed."),
             End::Revoked { .. } => format!("The session to {asset} ended: you may no longer reach it."),
             End::Isolated { zone } => format!("The session to {asset} ended: {zone} was isolated."),
-            End::EndedBy { .. } => format!("The session to {asset} was ended by an administrator."),
+            End::EndedBy { reason: Some(reason), .. } => {
+                // It was typed for this, and is not to act on a terminal.
+                format!("The session to {asset} was ended by an administrator: {}", sallyport_plain::printable(reason))
+            }
+            End::EndedBy { reason: None, .. } => format!("The session to {asset} was ended by an administrator."),
             End::RecordingFailed => format!("The session to {asset} ended: it could not be recorded."),
             End::BrokerStopping => format!("The session to {asset} ended: the broker is stopping."),
             End::Interrupted => format!("The session to {asset} was interrupted."),

@@ -1,11 +1,11 @@
-//! The end of a live session that somebody asks for: the record first, then the broker that carries it is told, wherever it is.
+//! The end of live sessions that somebody asks for: on record, and the brokers that carry them are told, wherever they are.
 
-use jiff::Timestamp;
 use sallyport_policy::IdentityId;
 
 use crate::audit::{Audit, AuditError, AuditEvent};
 use crate::broker::Broker;
-use crate::store::sessions::{AskEnd, NewSession, SessionFilter};
+use crate::store::end_asked::{AskEnd, EndAsked};
+use crate::store::sessions::{NewSession, SessionFilter};
 use crate::store::{Store, StoreError};
 
 /// As many of somebody's own sessions as are told one by one.
@@ -22,17 +22,29 @@ pub(crate) enum AskError {
     Store(#[from] StoreError),
 }
 
-/// Asks for the end of a session in the name of `by`.
-pub(crate) async fn ask_end(
+/// Asks for the end of sessions, all of them in one transaction with what the record says of it. In the order of the sessions.
+pub(crate) async fn ask_ends(
     store: &Store,
     audit: &Audit,
-    session: &NewSession,
-    by: &str,
-    now: Timestamp,
-) -> Result<AskEnd, AskError> {
-    let event = AuditEvent::SessionEndRequested { session: session.id.clone(), identity: session.identity.clone() };
-    audit.record(event).await?;
-    Ok(store.ask_session_end(&session.id, by, now).await?)
+    sessions: &[NewSession],
+    wish: &EndAsked,
+) -> Result<Vec<AskEnd>, AskError> {
+    let mut write = store.begin_write().await?;
+    let mut done = Vec::with_capacity(sessions.len());
+    for session in sessions {
+        let asked = write.ask_session_end(&session.id, wish).await?;
+        if asked == AskEnd::Asked {
+            let event = AuditEvent::SessionEndRequested {
+                session: session.id.clone(),
+                identity: session.identity.clone(),
+                reason: wish.reason.clone(),
+            };
+            audit.record_in(&mut write, event).await?;
+        }
+        done.push(asked);
+    }
+    write.commit().await?;
+    Ok(done)
 }
 
 /// Somebody's own live sessions on every broker, the newest first.
@@ -50,9 +62,10 @@ pub(crate) async fn own_live(broker: &Broker, identity: &IdentityId) -> Result<V
 pub(crate) async fn end_own(broker: &Broker, identity: &IdentityId, id: &str) -> Result<bool, AskError> {
     let live = own_live(broker, identity).await?;
     let Some(session) = live.into_iter().find(|session| session.id == id) else { return Ok(false) };
-    let (audit, by) = (broker.audit.by(identity.as_str()), identity.as_str());
-    match ask_end(&broker.store, &audit, &session, by, broker.now()).await? {
-        AskEnd::Asked | AskEnd::AskedBefore => Ok(true),
-        AskEnd::Ended | AskEnd::Unknown => Ok(false),
-    }
+    let wish = EndAsked { at: broker.now(), by: identity.to_string(), reason: None };
+    let asked = ask_ends(&broker.store, &broker.audit.by(identity.as_str()), &[session], &wish).await?;
+    Ok(asked.iter().all(|asked| match asked {
+        AskEnd::Asked | AskEnd::AskedBefore => true,
+        AskEnd::Ended | AskEnd::Unknown => false,
+    }))
 }

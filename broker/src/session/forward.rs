@@ -50,7 +50,7 @@ impl Session<Recorded> {
     async fn close(self, end: End) -> End {
         let Recorded { authorized, id, recording, registered, record } = self.stage;
         let broker = authorized.broker;
-        let sealed = recording.seal(end.word(), end.detail()).await;
+        let sealed = recording.seal(end.word(), &end.detail()).await;
         let (head, bytes) = match &sealed {
             Ok(sealed) => (Some(sealed.head_hex()), Some(sealed.bytes)),
             Err(error) => {
@@ -63,7 +63,7 @@ impl Session<Recorded> {
             identity: authorized.subject.identity.to_string(),
             asset: authorized.target.asset.to_string(),
             end: end.word().to_owned(),
-            detail: end.detail().to_owned(),
+            detail: end.detail().into_owned(),
             recording_head: head,
             recording_bytes: bytes,
             writes: matches!(authorized.leg, Leg::Stream { protocol: Protocol::Modbus })
@@ -73,7 +73,7 @@ impl Session<Recorded> {
         if let Err(error) = broker.audit.record(event).await {
             tracing::error!(session = %id, %error, "The end of a session could not be audited");
         }
-        let row = SessionEnd { at: broker.now(), word: end.word().to_owned(), detail: end.detail().to_owned() };
+        let row = SessionEnd { at: broker.now(), word: end.word().to_owned(), detail: end.detail().into_owned() };
         match broker.store.end_session(&id, &row).await {
             // Its start is not there yet.
             Ok(false) if broker.live.owes_start(&id) => broker.live.owe(id.clone(), row),

@@ -29,7 +29,7 @@ pub use authenticate::Authenticated;
 pub(crate) use authorize::Leg;
 pub use authorize::{Authorization, Authorized};
 pub use connecting::Connecting;
-pub(crate) use end_asked::{ask_end, end_own, own_live};
+pub(crate) use end_asked::{ask_ends, end_own, own_live};
 pub use evidence::{
     Activity, Evidence, InputHold, Record, Seat, Track, Trouble, TroubleSignal, Unrecorded, VIEW_ONLY_GRACE,
 };

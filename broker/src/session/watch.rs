@@ -15,6 +15,7 @@ use crate::broker::Broker;
 use crate::identity::{CLOCK_JUMP, Standing};
 use crate::live::{End, Live, Times};
 use crate::logging::counted;
+use crate::store::end_asked::EndAsked;
 
 /// A look without a cause, in case a change was announced and the announcement lost.
 const ANYWAY: Duration = Duration::from_secs(5);
@@ -105,9 +106,9 @@ pub(super) async fn look_at_new(broker: &Arc<Broker>, live: &Live) {
 async fn end_the_asked(broker: &Arc<Broker>) {
     match broker.store.session_ends_asked(&broker.config.name).await {
         Ok(asked) => {
-            for (id, actor) in asked {
+            for (id, EndAsked { by, reason, .. }) in asked {
                 if let Some(live) = broker.live.find(&id) {
-                    live.switch.end(End::EndedBy { actor });
+                    live.switch.end(End::EndedBy { actor: by, reason });
                 }
             }
         }

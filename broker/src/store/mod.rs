@@ -42,6 +42,7 @@ mod adoption;
 pub mod brokers;
 mod changes;
 pub mod confirmations;
+pub mod end_asked;
 pub mod envelopes;
 mod error;
 pub mod factors;

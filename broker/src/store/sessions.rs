@@ -3,6 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use sqlx::{AnyConnection, FromRow};
 
+use super::end_asked::EndAsked;
 use super::grouped::{Applied, Grouped};
 use super::{Store, StoreError, micros, timestamp};
 
@@ -57,29 +58,6 @@ pub struct SessionEnd {
     pub word: String,
     /// More about it, for people.
     pub detail: String,
-}
-
-/// A request to end a session.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EndAsked {
-    /// When.
-    pub at: Timestamp,
-    /// By whom.
-    pub by: String,
-}
-
-/// What became of asking for a session's end.
-#[must_use]
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AskEnd {
-    /// Its broker will end it.
-    Asked,
-    /// Somebody had asked before.
-    AskedBefore,
-    /// It has ended already.
-    Ended,
-    /// There is no such session.
-    Unknown,
 }
 
 /// Which sessions to list; every condition given must hold.
@@ -233,42 +211,6 @@ impl Store {
         self.grouped(Ended { id: id.to_owned(), end: end.clone() }).await
     }
 
-    /// Asks the broker of a live session to end it; announced, so that the broker acts at once.
-    pub async fn ask_session_end(&self, id: &str, by: &str, at: Timestamp) -> Result<AskEnd, StoreError> {
-        let mut write = self.begin_write().await?;
-        let asked = sqlx::query(
-            "UPDATE sessions SET end_asked_at = $2, end_asked_by = $3
-             WHERE id = $1 AND ended_at IS NULL AND end_asked_at IS NULL",
-        )
-        .bind(id)
-        .bind(micros(at))
-        .bind(by)
-        .execute(&mut *write)
-        .await?;
-        if asked.rows_affected() == 1 {
-            write.commit().await?;
-            return Ok(AskEnd::Asked);
-        }
-        let ended: Option<(Option<i64>,)> =
-            sqlx::query_as("SELECT ended_at FROM sessions WHERE id = $1").bind(id).fetch_optional(&mut *write).await?;
-        Ok(match ended {
-            None => AskEnd::Unknown,
-            Some((Some(_),)) => AskEnd::Ended,
-            Some((None,)) => AskEnd::AskedBefore,
-        })
-    }
-
-    /// The live sessions of a broker whose end somebody asked for: id and who asked.
-    pub async fn session_ends_asked(&self, broker: &str) -> Result<Vec<(String, String)>, StoreError> {
-        Ok(sqlx::query_as(
-            "SELECT id, end_asked_by FROM sessions
-             WHERE broker = $1 AND ended_at IS NULL AND end_asked_at IS NOT NULL ORDER BY end_asked_at",
-        )
-        .bind(broker)
-        .fetch_all(self.reader()?)
-        .await?)
-    }
-
     /// Every session that has not ended, of one broker or of all, the oldest first.
     pub async fn live_sessions(&self, broker: Option<&str>) -> Result<Vec<Session>, StoreError> {
         let rows: Vec<Row> = sqlx::query_as(
@@ -375,6 +317,7 @@ struct Row {
     end_detail: Option<String>,
     end_asked_at: Option<i64>,
     end_asked_by: Option<String>,
+    end_asked_for: Option<String>,
     seen_at: Option<i64>,
 }
 
@@ -391,7 +334,7 @@ impl TryFrom<Row> for Session {
             _ => return Err(StoreError::damaged("sessions", format!("`{}` has half an end", row.id))),
         };
         let end_asked = match (row.end_asked_at, row.end_asked_by) {
-            (Some(at), by) => Some(EndAsked { at: time(at)?, by: by.unwrap_or_default() }),
+            (Some(at), by) => Some(EndAsked { at: time(at)?, by: by.unwrap_or_default(), reason: row.end_asked_for }),
             (None, _) => None,
         };
         Ok(Self {

@@ -40,6 +40,7 @@ mod revocation;
 mod rotation;
 mod rows;
 mod service;
+mod session_end;
 mod sharing;
 mod store;
 mod store_audit;

@@ -9,10 +9,11 @@ use jiff::Timestamp;
 use sallyport::audit::{Audit, AuditConfig, AuditEvent};
 use sallyport::plant::{ApplyError, apply};
 use sallyport::store::brokers::BrokerSeen;
+use sallyport::store::end_asked::{AskEnd, EndAsked};
 use sallyport::store::files::TransferredFile;
 use sallyport::store::identities::NewIdentity;
 use sallyport::store::plants::{NewPlant, plant_sha256};
-use sallyport::store::sessions::{AskEnd, NewSession, SessionEnd, SessionFilter};
+use sallyport::store::sessions::{NewSession, SessionEnd, SessionFilter};
 use sallyport::store::{DatabaseConfig, Engine, Store, StoreError};
 use sallyport::vault::{MasterKey, MasterKeySource, Vault};
 use sallyport_policy::{PlantFile, WriteWindow};
@@ -264,15 +265,24 @@ on_both_engines! {
         }
         broker.end_session("c", &end("logout", 2)).await.unwrap();
         settle(&mut changes).await;
-        assert_eq!(command.ask_session_end("a", "root", at(3)).await.unwrap(), AskEnd::Asked);
+        let wish = |by: &str, second| EndAsked { at: at(second), by: by.to_owned(), reason: Some("smoke".to_owned()) };
+        let ask = |id: &'static str, wish: EndAsked| {
+            let command = command.clone();
+            async move {
+                let mut write = command.begin_write().await.unwrap();
+                let asked = write.ask_session_end(id, &wish).await.unwrap();
+                write.commit().await.unwrap();
+                asked
+            }
+        };
+        assert_eq!(ask("a", wish("root", 3)).await, AskEnd::Asked);
         within(Duration::from_secs(1), "the tick", changes.changed()).await.unwrap();
-        assert_eq!(broker.session_ends_asked("b1").await.unwrap(), [("a".to_owned(), "root".to_owned())]);
+        assert_eq!(broker.session_ends_asked("b1").await.unwrap(), [("a".to_owned(), wish("root", 3))]);
         assert!(broker.session_ends_asked("b2").await.unwrap().is_empty());
-        assert_eq!(command.ask_session_end("a", "somebody else", at(4)).await.unwrap(), AskEnd::AskedBefore);
-        assert_eq!(command.ask_session_end("c", "root", at(4)).await.unwrap(), AskEnd::Ended);
-        assert_eq!(command.ask_session_end("x", "root", at(4)).await.unwrap(), AskEnd::Unknown);
-        let asked = command.session("a").await.unwrap().end_asked.unwrap();
-        assert_eq!((asked.by.as_str(), asked.at), ("root", at(3)));
+        assert_eq!(ask("a", wish("somebody else", 4)).await, AskEnd::AskedBefore);
+        assert_eq!(ask("c", wish("root", 4)).await, AskEnd::Ended);
+        assert_eq!(ask("x", wish("root", 4)).await, AskEnd::Unknown);
+        assert_eq!(command.session("a").await.unwrap().end_asked.unwrap(), wish("root", 3));
     }
 
     async fn a_broker_closes_what_it_finds_open_at_its_start_and_nothing_else(database: Database) {

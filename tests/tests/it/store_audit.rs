@@ -91,7 +91,7 @@ on_both_engines! {
         };
         // PostgreSQL text holds no NUL; canonical JSON writes it escaped.
         audit.record(refused).await.unwrap();
-        audit.record(AuditEvent::SessionEndRequested { session: "s1".into(), identity: "bob".into() }).await.unwrap();
+        audit.record(AuditEvent::SessionEndRequested { session: "s1".into(), identity: "bob".into(), reason: None }).await.unwrap();
         let found = |filter: AuditFilter| {
             let store = store.clone();
             async move {

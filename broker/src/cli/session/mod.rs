@@ -1,5 +1,7 @@
 //! `sallyport session`: what is live, what was, and ending what must not go on.
 
+mod ending;
+
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
@@ -7,10 +9,9 @@ use serde::Serialize;
 
 use super::{CliError, Context, Row};
 use crate::app::{ClosedOut, Closing};
-use crate::session::ask_end;
 use crate::store::Store;
 use crate::store::brokers::BrokerSeen;
-use crate::store::sessions::{AskEnd, Session, SessionFilter};
+use crate::store::sessions::{Session, SessionFilter};
 
 /// `sallyport session …`
 #[derive(Debug, clap::Subcommand)]
@@ -47,11 +48,8 @@ pub enum Command {
         #[arg(long, value_name = "NAME")]
         broker: Option<String>,
     },
-    /// End a live session
-    End {
-        /// Its id, or how it begins
-        id: String,
-    },
+    /// End a live session, or all that go to an asset or a zone or are somebody's, on whichever broker
+    End(ending::EndSessions),
 }
 
 #[derive(Debug, Serialize)]
@@ -62,6 +60,7 @@ struct Line {
     end: Option<String>,
     end_detail: Option<String>,
     end_asked_by: Option<String>,
+    end_asked_for: Option<String>,
     identity: String,
     source: String,
     asset: String,
@@ -80,13 +79,15 @@ impl From<Session> for Line {
             Some(end) => (Some(end.at), Some(end.word), Some(end.detail)),
             None => (None, None, None),
         };
+        let (asked_by, asked_for) = end_asked.map(|asked| (asked.by, asked.reason)).unzip();
         Self {
             id: start.id,
             started_at: start.started_at,
             ended_at,
             end: word,
             end_detail: detail,
-            end_asked_by: end_asked.map(|asked| asked.by),
+            end_asked_by: asked_by,
+            end_asked_for: asked_for.flatten(),
             identity: start.identity,
             source: start.source,
             asset: start.asset,
@@ -172,7 +173,7 @@ pub async fn run(command: Command, context: &Context) -> Result<(), CliError> {
         Command::Show { id } => show(&id, context).await,
         Command::CloseLost { broker: Some(broker) } => close_lost(&broker, context).await,
         Command::CloseLost { broker: None } => context.print_list(&open_at_brokers(store).await?),
-        Command::End { id } => end(&id, context).await,
+        Command::End(ends) => ending::run(ends, context).await,
     }
 }
 
@@ -203,24 +204,6 @@ async fn show(id: &str, context: &Context) -> Result<(), CliError> {
         context.print(&format!("detail {}\n", super::printable(detail)))?;
     }
     if shown.files.is_empty() { Ok(()) } else { context.print_list(&shown.files) }
-}
-
-async fn end(id: &str, context: &Context) -> Result<(), CliError> {
-    let store = context.store().await?;
-    let session = store.session(id).await.map_err(CliError::failed)?;
-    let id = session.start.id.clone();
-    if session.end.is_some() {
-        return Err(CliError::Failed(format!("session `{id}` has ended already")));
-    }
-    let audit = context.audit().await?;
-    let asked = ask_end(store, audit, &session.start, context.actor(), Timestamp::now()).await;
-    let said = match asked.map_err(CliError::failed)? {
-        AskEnd::Asked => format!("Session {id} is being ended by broker `{}`.\n", session.start.broker),
-        AskEnd::AskedBefore => format!("Somebody asked for the end of session {id} before.\n"),
-        AskEnd::Ended => return Err(CliError::Failed(format!("session `{id}` has ended already"))),
-        AskEnd::Unknown => return Err(CliError::Failed(format!("there is no session `{id}`"))),
-    };
-    if context.json() { context.print_json(&serde_json::json!({ "session": id })) } else { context.print(&said) }
 }
 
 /// A broker under whose name sessions are open.
