@@ -607,6 +607,8 @@ events! {
         credential: String,
         /// What assertions of a passkey can be checked with: its public key, as JSON of a COSE key.
         public_key: Option<String>,
+        /// Of an authenticator, whether a code of it proved that its owner has it; not there in older entries.
+        proven: Option<bool>,
     }
     /// A factor was taken from an identity.
     FactorRemoved = "SP-5107" "factor.removed" Notice Process Fails "1.5" {
@@ -851,6 +853,21 @@ events! {
         failed: Vec<String>,
         /// What came of each, with the requirement that it is evidence for.
         results: Vec<String>,
+    }
+    /// `check --assets` has tried a service of an asset: whether it answers, shows the pinned key, and takes its accounts' credentials.
+    AssetTried = "SP-6103" "asset.tried" Notice Process Fails "1.2, 3.3" {
+        /// The asset.
+        asset: String,
+        /// Its service.
+        service: String,
+        /// Where that is.
+        address: String,
+        /// Whether everything that was tried is as it must be.
+        fits: bool,
+        /// What came of each try.
+        results: Vec<String>,
+        /// What stands for the session in the asset's own log, where certificates were tried.
+        trial: String,
     }
 
     /// Events that waited on disk while the database was away are now in the chain.

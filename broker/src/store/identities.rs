@@ -192,6 +192,37 @@ impl Write {
         self.change_identity(id, at, entry, |row| row.member_of = groups).await
     }
 
+    /// What somebody was added with and what stands of it, for whoever changes it in this write. Nothing when there is nobody of that name, or
+    /// they were removed.
+    pub async fn identity_as_added(&mut self, id: &str) -> Result<Option<NewIdentity>, StoreError> {
+        let row = self.identity_to_change(id).await?.filter(|row| row.state != State::Removed.as_str());
+        let Some(row) = row else { return Ok(None) };
+        self.require_genuine(&row).await?;
+        let IdentityRow { id, display_name, member_of, valid_until, .. } = row.try_into()?;
+        Ok(Some(NewIdentity { id, display_name, member_of, valid_until }))
+    }
+
+    /// Sets what somebody was added with. `false` when there is nobody of that name.
+    pub async fn set_identity(&mut self, new: &NewIdentity, at: Timestamp, entry: &str) -> Result<bool, StoreError> {
+        let groups = groups_text(&new.member_of)?;
+        let change = |row: &mut Row| {
+            row.display_name.clone_from(&new.display_name);
+            row.member_of = groups;
+            row.valid_until = new.valid_until.map(micros);
+        };
+        self.change_identity(&new.id, at, entry, change).await
+    }
+
+    /// Somebody, here or removed, whose name differs from this one only in upper and lower case.
+    pub async fn identity_alike(&mut self, id: &str) -> Result<Option<String>, StoreError> {
+        let alike: Option<(String,)> =
+            sqlx::query_as("SELECT id FROM identities WHERE lower(id) = lower($1) AND id <> $1 ORDER BY id LIMIT 1")
+                .bind(id)
+                .fetch_optional(&mut **self)
+                .await?;
+        Ok(alike.map(|(id,)| id))
+    }
+
     /// Sets or takes away the password, and revokes the leases that began with it.
     pub async fn set_password_hash(
         &mut self,
@@ -241,8 +272,8 @@ impl Write {
 
     async fn put_identity(&mut self, row: &Row, genuine: bool) -> Result<(), StoreError> {
         sqlx::query(
-            "UPDATE identities SET state = $2, state_reason = $3, member_of = $4, password_hash = $5, changed_at = $6
-             WHERE id = $1",
+            "UPDATE identities SET state = $2, state_reason = $3, member_of = $4, password_hash = $5, changed_at = $6,
+                 display_name = $7, valid_until = $8 WHERE id = $1",
         )
         .bind(&row.id)
         .bind(&row.state)
@@ -250,6 +281,8 @@ impl Write {
         .bind(&row.member_of)
         .bind(&row.password_hash)
         .bind(row.changed_at)
+        .bind(&row.display_name)
+        .bind(row.valid_until)
         .execute(&mut **self)
         .await?;
         let mac = if genuine { Some(self.row_mac().await?.make(&row.text())) } else { None };

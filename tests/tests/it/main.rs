@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
 
 mod architecture;
+mod asset_checks;
 mod backups;
 mod brokers;
 mod browser;
@@ -30,6 +31,7 @@ mod isolation;
 mod metrics;
 mod modbus;
 mod outbound;
+mod people;
 mod portal;
 mod rdp;
 mod recording_cli;

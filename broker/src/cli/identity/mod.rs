@@ -1,20 +1,19 @@
 //! People and their factors.
 
 mod portal;
+mod set;
+mod totp;
 mod view;
 
-use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
-use qrcode::QrCode;
-use qrcode::render::unicode::Dense1x2;
 use sallyport_policy::IdentityId;
 
 use super::hidden_input::read_hidden;
 use super::{CliError, Context, NOT_GENUINE};
-use crate::identity::admin::{Admin, AdminError, Enrollment};
-use crate::totp::{TotpAlgorithm, TotpSettings, TotpSettingsError};
+use crate::identity::admin::{Admin, AdminError};
+use crate::store::identities::{IdentityRow, State};
 use crate::vault::Secret;
 use view::{Detail, KeyView, view};
 
@@ -80,20 +79,10 @@ pub enum Command {
     /// Give and take SSH keys
     #[command(subcommand)]
     Key(KeyCommand),
-    /// Enrol an authenticator app in place of any before; shows its QR code once
-    Totp {
-        /// The name at login
-        name: IdentityId,
-        /// The hash; apps expect sha1
-        #[arg(long, value_enum, default_value = "sha1")]
-        algorithm: TotpAlgorithm,
-        /// How long a code is: 6 or 8
-        #[arg(long, default_value_t = 6)]
-        digits: i64,
-        /// How many seconds a code stands
-        #[arg(long, default_value_t = 30)]
-        period: i64,
-    },
+    /// Change what somebody was added with
+    Set(set::SetIdentity),
+    /// Enrol an authenticator app: shows its QR code once, and puts it in the place of any before when a code proves it
+    Totp(totp::TotpCommand),
     /// Make ten recovery codes in place of any before; shows them once
     RecoveryCodes {
         /// The name at login
@@ -175,14 +164,24 @@ pub async fn run(command: Command, context: &Context) -> Result<(), CliError> {
         Command::Add { name, display_name, groups, valid_until } => {
             let groups = groups.into_iter().collect();
             admin.add(&name, &display_name, &groups, valid_until, now).await.map_err(failed)?;
+            told(&name, "was added, and has no factor yet (`identity key add`, `identity totp`)", context)?;
         }
-        Command::Lock { name, reason } => admin.lock(&name, &reason, now).await.map_err(failed)?,
-        Command::Unlock { name } => admin.unlock(&name, now).await.map_err(failed)?,
+        Command::Lock { name, reason } => {
+            admin.lock(&name, &reason, now).await.map_err(failed)?;
+            told(&name, "is locked", context)?;
+        }
+        Command::Unlock { name } => {
+            admin.unlock(&name, now).await.map_err(failed)?;
+            told(&name, "is unlocked", context)?;
+        }
         Command::Remove { name, reason, yes } => {
+            // Before anybody is asked whether they are sure of it.
+            here(&name, context).await?;
             if !yes && !context.confirm(&format!("Remove `{name}` for good?"), "--yes")? {
                 return Err(CliError::Failed("nothing was changed".to_owned()));
             }
             admin.remove(&name, &reason, now).await.map_err(failed)?;
+            told(&name, "was removed", context)?;
         }
         Command::Password { name, remove: true, .. } => admin.remove_password(&name, now).await.map_err(failed)?,
         Command::Password { name, file, remove: false } => {
@@ -197,17 +196,8 @@ pub async fn run(command: Command, context: &Context) -> Result<(), CliError> {
         Command::Key(KeyCommand::Remove { name, fingerprint }) => {
             admin.remove_key(&name, &fingerprint, now).await.map_err(failed)?;
         }
-        Command::Totp { name, algorithm, digits, period } => {
-            let usage = |error: TotpSettingsError| CliError::Usage(error.to_string());
-            let settings = TotpSettings {
-                algorithm,
-                digits: digits.try_into().map_err(usage)?,
-                period: period.try_into().map_err(usage)?,
-            };
-            let issuer = format!("Sallyport {}", context.config()?.name);
-            let enrollment = admin.enroll_totp(&name, settings, &issuer, now).await.map_err(failed)?;
-            show_enrollment(&name, &enrollment, context)?;
-        }
+        Command::Set(command) => set::run(&admin, command, context, now).await?,
+        Command::Totp(command) => totp::run(&admin, command, context).await?,
         Command::RecoveryCodes { name } => {
             let codes = admin.new_recovery_codes(&name).await.map_err(failed)?;
             show_codes(&name, &codes, context)?;
@@ -223,6 +213,22 @@ pub async fn run(command: Command, context: &Context) -> Result<(), CliError> {
         Command::List | Command::Show { .. } | Command::Factors { .. } | Command::Key(KeyCommand::List { .. }) => {}
     }
     Ok(())
+}
+
+/// What came of a change that has nothing else to show.
+fn told(name: &IdentityId, what: &str, context: &Context) -> Result<(), CliError> {
+    if context.json() {
+        return context.print_json(&serde_json::json!({ "identity": name }));
+    }
+    context.print(&format!("{name} {what}.\n"))
+}
+
+/// Whether somebody of that name is here to be changed, whatever their row holds.
+async fn here(name: &IdentityId, context: &Context) -> Result<(), CliError> {
+    let rows = context.rows().await?.identities().await.map_err(CliError::failed)?;
+    let is_here = |row: &IdentityRow| row.id == name.as_str() && row.state != State::Removed;
+    let found = rows.iter().any(|row| is_here(row.row()));
+    if found { Ok(()) } else { Err(CliError::Failed(format!("no identity `{name}`"))) }
 }
 
 /// The administrator who runs this command.
@@ -260,27 +266,6 @@ async fn list_keys(name: &IdentityId, context: &Context) -> Result<(), CliError>
         if fault.is_some() { KeyView { kind: NOT_GENUINE.to_owned(), ..view } } else { view }
     });
     context.print_list(&views.collect::<Vec<_>>())
-}
-
-fn show_enrollment(name: &IdentityId, enrollment: &Enrollment, context: &Context) -> Result<(), CliError> {
-    let (uri, secret) = (enrollment.uri.expose(), enrollment.secret.expose());
-    if context.json() {
-        return context.print_json(&serde_json::json!({ "identity": name, "uri": uri, "secret": secret }));
-    }
-    // Light on dark and dark on light both scan; a margin of four is part of the standard.
-    let code = QrCode::new(uri.as_bytes()).map_err(CliError::failed)?;
-    let picture = code.render::<Dense1x2>().dark_color(Dense1x2::Light).light_color(Dense1x2::Dark).build();
-    context.print_bytes(on_dark(&picture, std::io::stdout().is_terminal()).as_bytes())?;
-    context.print(&format!("\n\n{uri}\n\nTo type it in: {secret}\nThis is shown once.\n"))
-}
-
-/// At a terminal whose paper is light, a picture in its own colours would come out inverted, which many apps do not read.
-fn on_dark(picture: &str, at_terminal: bool) -> String {
-    if !at_terminal {
-        return picture.to_owned();
-    }
-    let lines: Vec<String> = picture.lines().map(|line| format!("\u{1b}[40;97m{line}\u{1b}[0m")).collect();
-    lines.join("\n")
 }
 
 fn show_codes(name: &IdentityId, codes: &[Secret<String>], context: &Context) -> Result<(), CliError> {

@@ -93,7 +93,7 @@ impl Row for Factor {
     const COLUMNS: &'static [&'static str] = &["kind", "credential", "name", "added", "last used"];
 
     fn cells(&self) -> Vec<String> {
-        let time = |at: Option<Timestamp>| at.map(|at| at.to_string()).unwrap_or_default();
+        let time = |at: Option<Timestamp>| at.map(|at| format!("{at:.0}")).unwrap_or_default();
         vec![self.kind.clone(), self.credential.clone(), self.name.clone(), time(self.added_at), time(self.used_at)]
     }
 }

@@ -102,7 +102,7 @@ impl View {
     }
 
     fn until(&self) -> String {
-        self.valid_until.map(|at| at.to_string()).unwrap_or_default()
+        self.valid_until.map(|at| format!("{at:.0}")).unwrap_or_default()
     }
 }
 
@@ -144,7 +144,7 @@ impl Row for Detail {
             view.wrong_codes.to_string(),
             view.leases.to_string(),
             view.until(),
-            view.created_at.to_string(),
+            format!("{:.0}", view.created_at),
         ]
     }
 }
@@ -153,7 +153,7 @@ impl Row for KeyView {
     const COLUMNS: &'static [&'static str] = &["fingerprint", "kind", "public key", "added"];
 
     fn cells(&self) -> Vec<String> {
-        vec![self.fingerprint.clone(), self.kind.clone(), self.public_key.clone(), self.added_at.to_string()]
+        vec![self.fingerprint.clone(), self.kind.clone(), self.public_key.clone(), format!("{:.0}", self.added_at)]
     }
 }
 

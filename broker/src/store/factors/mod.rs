@@ -149,6 +149,17 @@ impl Write {
         Ok(())
     }
 
+    /// Takes the authenticator away, the recovery codes that stand in for it, and what it proved. `false`: there is none.
+    pub async fn remove_totp(&mut self, identity: &str, by: &str, at: Timestamp) -> Result<bool, StoreError> {
+        let gone = sqlx::query("DELETE FROM totp WHERE identity = $1").bind(identity).execute(&mut **self).await?;
+        if gone.rows_affected() == 0 {
+            return Ok(false);
+        }
+        sqlx::query("DELETE FROM recovery_codes WHERE identity = $1").bind(identity).execute(&mut **self).await?;
+        self.revoke_leases(Some(identity), None, by, at).await?;
+        Ok(true)
+    }
+
     /// The authenticator's row, where it is genuine, for nobody else to change meanwhile.
     pub(super) async fn totp_to_change(&mut self, identity: &str) -> Result<Option<Totp>, StoreError> {
         self.row_mac().await?;

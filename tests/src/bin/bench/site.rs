@@ -165,7 +165,8 @@ fn alice(at: &Path, config: &Path) -> Person {
     let public = alice.key().with_extension("pub");
     run(config, &["identity", "add", "alice"]);
     run(config, &["identity", "key", "add", "alice", public.to_str().unwrap()]);
-    let totp: Value = serde_json::from_str(&run(config, &["identity", "totp", "alice", "--json"])).unwrap();
+    let totp: Value =
+        serde_json::from_str(&run(config, &["identity", "totp", "alice", "--unproven", "--json"])).unwrap();
     alice.enrol(totp["secret"].as_str().expect("a seed"));
     let fitter = Sshd::account_key(&at.join("asset"));
     let jumper = Sshd::account_key(&at.join("jump"));

@@ -2,12 +2,18 @@
 //!
 //! Every change and its audit event are one transaction: both last, or neither does.
 
+mod authenticator;
+mod change;
+
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use data_encoding::BASE32_NOPAD;
+pub use authenticator::Enrollment;
+pub use change::{Changed, IdentityChange};
 use jiff::{SignedDuration, Timestamp};
 use sallyport_policy::{FactorKind, IdentityId};
+
+use change::IDENTITIES;
 
 use super::invitation::Invitation;
 use super::password::{Passwords, check_strength};
@@ -15,13 +21,12 @@ use super::second::recovery;
 use super::{Identities, KeyLineError, NewPasskey, PasswordError, WeakPassword, key};
 use crate::audit::{Audit, AuditError, AuditEvent, Prepared};
 use crate::store::envelopes::GLASS;
-use crate::store::factors::{KeyRow, NewTotp};
+use crate::store::factors::KeyRow;
 use crate::store::identities::{NewIdentity, shown_groups};
 use crate::store::invitations::InvitationRow;
 use crate::store::leases::LeaseRow;
 use crate::store::webauthn::{PasskeyRow, chain_name};
-use crate::store::{Store, StoreError, Write, micros};
-use crate::totp::{Match, TotpSettings};
+use crate::store::{Store, StoreError, Write};
 use crate::vault::{Credential, Secret, Vault, VaultError};
 
 /// An administrator at work.
@@ -31,15 +36,6 @@ pub struct Admin {
     vault: Vault,
     audit: Audit,
     by: String,
-}
-
-/// A new authenticator, to be shown once.
-#[derive(Debug)]
-pub struct Enrollment {
-    /// What a QR code holds.
-    pub uri: Secret<String>,
-    /// The seed in base 32, for typing it in.
-    pub secret: Secret<String>,
 }
 
 /// Why nothing was changed.
@@ -62,6 +58,19 @@ pub enum AdminError {
     /// Not a code of the authenticator that is to be enrolled.
     #[error("not a code of this authenticator")]
     WrongCode,
+    /// Two names that people take for one.
+    #[error(
+        "`{new}` differs from `{known}` only in upper and lower case, and nobody could tell them apart: give another name"
+    )]
+    Alike {
+        /// The name that was to be given.
+        new: IdentityId,
+        /// The one that is there, or was.
+        known: String,
+    },
+    /// Whoever is added with a bound that has passed cannot come in.
+    #[error("`{0}` is in the past: nobody could log in")]
+    Past(Timestamp),
     /// Nobody is called as whoever opens an envelope.
     #[error("nobody can be called `{0}`: under this name envelopes are opened in an emergency")]
     Reserved(IdentityId),
@@ -114,6 +123,9 @@ impl Admin {
         if identity.as_str() == GLASS {
             return Err(AdminError::Reserved(identity.clone()));
         }
+        if let Some(past) = valid_until.filter(|until| *until <= now) {
+            return Err(AdminError::Past(past));
+        }
         let new = NewIdentity {
             id: identity.to_string(),
             display_name: display_name.to_owned(),
@@ -122,6 +134,10 @@ impl Admin {
         };
         let mut entry = self.audit.prepare(&AuditEvent::IdentityAdded { identity: new.id.clone() })?;
         let mut write = self.store.begin_write().await?;
+        write.lock(IDENTITIES).await?;
+        if let Some(known) = write.identity_alike(&new.id).await? {
+            return Err(AdminError::Alike { new: identity.clone(), known });
+        }
         if !groups.is_empty() {
             let change = format!("groups: none -> {}", shown_groups(groups));
             let changed = AuditEvent::IdentityChanged { identity: new.id.clone(), change };
@@ -246,6 +262,7 @@ impl Admin {
             factor: FactorKind::WebAuthn.to_string(),
             credential: chain_name(&row.credential),
             public_key: Some(new.public_key.clone()),
+            proven: None,
         })?;
         let mut write = self.store.begin_write().await?;
         if let Some((invitation, source)) = invitation {
@@ -333,49 +350,6 @@ impl Admin {
         Ok(self.audit.record_in(write, event).await?)
     }
 
-    /// Enrols a new authenticator in place of any before.
-    pub async fn enroll_totp(
-        &self,
-        identity: &IdentityId,
-        settings: TotpSettings,
-        issuer: &str,
-        now: Timestamp,
-    ) -> Result<Enrollment, AdminError> {
-        let seed = settings.new_seed();
-        let (sealed_seed, key_id) = self.vault.seal_totp_seed(identity.as_str(), &seed)?;
-        let new = NewTotp { identity: identity.to_string(), sealed_seed, settings, enrolled_at: now };
-        let entry = self.audit.prepare(&enrolled(identity, FactorKind::Totp, FactorKind::Totp.as_str()))?;
-        let mut write = self.store.begin_write().await?;
-        write.enroll_totp(&new, &key_id.to_string(), &self.by, entry.id()).await?;
-        self.finish(write, entry).await?;
-        Ok(Enrollment {
-            uri: settings.uri(issuer, identity.as_str(), &seed),
-            secret: Secret::new(BASE32_NOPAD.encode(seed.expose())),
-        })
-    }
-
-    /// Enrols an authenticator that its owner has set up already: a code of it proves that, and is spent by it.
-    pub async fn enroll_proven_totp(
-        &self,
-        identity: &IdentityId,
-        settings: TotpSettings,
-        seed: &Secret<Vec<u8>>,
-        code: &str,
-        now: Timestamp,
-    ) -> Result<(), AdminError> {
-        let Match::Step(step) = settings.matching(seed, code.trim(), now, NO_STEP) else {
-            return Err(AdminError::WrongCode);
-        };
-        let (sealed_seed, key_id) = self.vault.seal_totp_seed(identity.as_str(), seed)?;
-        let new = NewTotp { identity: identity.to_string(), sealed_seed, settings, enrolled_at: now };
-        let entry = self.audit.prepare(&enrolled(identity, FactorKind::Totp, FactorKind::Totp.as_str()))?;
-        let mut write = self.store.begin_write().await?;
-        write.enroll_totp(&new, &key_id.to_string(), &self.by, entry.id()).await?;
-        self.finish(write, entry).await?;
-        self.store.spend_step(identity.as_str(), step, micros(now)).await?;
-        Ok(())
-    }
-
     /// New recovery codes in place of the old ones, to be shown once.
     pub async fn new_recovery_codes(&self, identity: &IdentityId) -> Result<Vec<Secret<String>>, AdminError> {
         if self.store.totp(identity.as_str()).await?.is_none() {
@@ -448,11 +422,12 @@ impl Admin {
     }
 }
 
-/// No code of an authenticator was used before it was enrolled.
-const NO_STEP: i64 = -1;
-
 fn found(identity: &IdentityId, found: bool) -> Result<(), StoreError> {
-    if found { Ok(()) } else { Err(StoreError::Missing { kind: "identity", key: identity.to_string() }) }
+    if found { Ok(()) } else { Err(missing(identity)) }
+}
+
+fn missing(identity: &IdentityId) -> StoreError {
+    StoreError::Missing { kind: "identity", key: identity.to_string() }
 }
 
 fn enrolled(identity: &IdentityId, factor: FactorKind, credential: &str) -> AuditEvent {
@@ -461,6 +436,7 @@ fn enrolled(identity: &IdentityId, factor: FactorKind, credential: &str) -> Audi
         factor: factor.to_string(),
         credential: credential.to_owned(),
         public_key: None,
+        proven: None,
     }
 }
 
