@@ -25,6 +25,7 @@ mod seldom;
 pub(crate) mod bench;
 
 pub(crate) use carry::{Caller, NoStream, Stream};
+pub(crate) use connect::connect;
 #[cfg(test)]
 pub(crate) use filtered::Filtered;
 #[cfg(test)]

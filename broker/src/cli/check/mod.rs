@@ -1,5 +1,6 @@
 //! `sallyport check`: does everything hold that a broker needs? Each line says ok, warn or fail, and how to mend it.
 
+mod assets;
 mod envelopes;
 mod live;
 mod look;
@@ -8,6 +9,7 @@ mod portal;
 mod snapshot;
 
 use jiff::Timestamp;
+use sallyport_policy::AssetId;
 use serde::Serialize;
 
 use super::{CliError, Context, Row};
@@ -20,6 +22,16 @@ enum State {
     Ok,
     Warn,
     Fail,
+}
+
+impl State {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Warn => "warn",
+            Self::Fail => "FAIL",
+        }
+    }
 }
 
 /// One thing that was looked at.
@@ -54,11 +66,7 @@ impl Row for Finding {
     const COLUMNS: &'static [&'static str] = &["", "what", "is"];
 
     fn cells(&self) -> Vec<String> {
-        let state = match self.state {
-            State::Ok => "ok",
-            State::Warn => "warn",
-            State::Fail => "FAIL",
-        };
+        let state = self.state.word();
         let says = match &self.mend {
             Some(mend) => format!("{} -> {mend}", self.says),
             None => self.says.clone(),
@@ -73,11 +81,22 @@ pub struct Check {
     /// Try, on a canary that goes with this command, what must fail, and put on record what came of it
     #[arg(long)]
     live: bool,
+    /// Try the assets of the plant, those named or all, and put on record what came of it: whether each service answers, shows the pinned host key
+    /// and takes the credential of each account
+    #[arg(long, num_args = 0.., value_name = "NAME", conflicts_with = "live")]
+    assets: Option<Vec<AssetId>>,
+    /// Log in nowhere: send no credential to any asset
+    #[arg(long, requires = "assets")]
+    no_login: bool,
 }
 
 /// Looks at everything, or tries it; fails when one thing does.
-pub async fn run(Check { live }: Check, context: &Context) -> Result<(), CliError> {
-    if live { live::run(context).await } else { look_at_everything(context).await }
+pub async fn run(check: Check, context: &Context) -> Result<(), CliError> {
+    match check {
+        Check { live: true, .. } => live::run(context).await,
+        Check { assets: Some(names), no_login, .. } => assets::run(&names, !no_login, context).await,
+        Check { live: false, assets: None, .. } => look_at_everything(context).await,
+    }
 }
 
 async fn look_at_everything(context: &Context) -> Result<(), CliError> {

@@ -123,7 +123,38 @@ pub(crate) async fn dial(
     tokio::time::timeout(limit, connect(peer, credential)).await.map_err(|_| DialError::TooSlow(limit))?
 }
 
+/// Connects and checks the host key, within `limit`, and leaves again: nobody logs in.
+pub(crate) async fn meet(peer: Peer<'_>, limit: Duration) -> Result<(), DialError> {
+    if peer.pinned.is_empty() {
+        return Err(DialError::Unpinned);
+    }
+    let met = tokio::time::timeout(limit, greet(&peer)).await.map_err(|_| DialError::TooSlow(limit))??;
+    met.into_connection().close().await;
+    Ok(())
+}
+
 async fn connect(peer: Peer<'_>, credential: AssetCredential) -> Result<AssetConnection, DialError> {
+    let mut met = greet(&peer).await?;
+    log_in(&mut met.handle, peer.account, credential).await?;
+    Ok(met.into_connection())
+}
+
+/// An asset that has proven who it is, and that nobody has logged in to.
+struct Met {
+    handle: client::Handle<AssetHandler>,
+    closed: CancellationToken,
+    conduct: Arc<Conduct>,
+}
+
+impl Met {
+    fn into_connection(self) -> AssetConnection {
+        let Self { handle, closed, conduct } = self;
+        let strict_exchange = conduct.strict_exchange();
+        AssetConnection { handle: Arc::new(handle), closed, conduct, strict_exchange }
+    }
+}
+
+async fn greet(peer: &Peer<'_>) -> Result<Met, DialError> {
     let socket = TcpStream::connect(peer.address).await.map_err(DialError::Unreachable)?;
     socket.set_nodelay(true).map_err(DialError::Unreachable)?;
     let conduct = Arc::new(Conduct::default());
@@ -133,10 +164,8 @@ async fn connect(peer: Peer<'_>, credential: AssetCredential) -> Result<AssetCon
     let pinned: Vec<_> = peer.pinned.iter().map(PublicKey::algorithm).collect();
     let connected = client::connect_stream(config(&pinned, peer.algorithms), socket, handler).await;
     let refused_key = || conduct.wrong_key().map(|shown| DialError::HostKey { shown });
-    let mut handle = connected.map_err(|error| refused_key().unwrap_or_else(|| classify(error)))?;
-    log_in(&mut handle, peer.account, credential).await?;
-    let strict_exchange = conduct.strict_exchange();
-    Ok(AssetConnection { handle: Arc::new(handle), closed, conduct, strict_exchange })
+    let handle = connected.map_err(|error| refused_key().unwrap_or_else(|| classify(error)))?;
+    Ok(Met { handle, closed, conduct })
 }
 
 fn classify(error: russh::Error) -> DialError {

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use russh::keys::HashAlg;
 use russh::keys::ssh_key::PublicKey;
-use sallyport_policy::{AccountAuth, ChannelKind};
+use sallyport_policy::{AccountAuth, AccountName, AssetId, ChannelKind};
 
 use crate::audit::AuditEvent;
 use crate::live::End;
 use crate::session::{Leg, Recorded};
 use crate::ssh::Flow;
 use crate::ssh::session::asset::{self, AssetConnection, AssetCredential, DialError, Peer};
-use crate::vault::{AssetLogin, Extension, Secret};
+use crate::vault::{AssetLogin, Credential, Extension, Secret, Vault};
 
 /// Connects, checks the host key, logs in with the account's credential.
 pub(in crate::ssh) async fn connect(
@@ -60,18 +60,22 @@ async fn credential(
                 .map_err(|error| DialError::Vault(error.to_string()))?;
             Ok(AssetCredential::Certificate { key: Arc::new(key), certificate: Box::new(certificate) })
         }
-        AccountAuth::Password | AccountAuth::Key => {
-            let stored = vault
-                .account_credential(target.asset.as_str(), target.account.as_str())
-                .await
-                .map_err(|error| DialError::Vault(error.to_string()))?;
-            match stored {
-                Some(crate::vault::Credential::Password(password)) => Ok(AssetCredential::Password(password)),
-                Some(crate::vault::Credential::Key(key)) => Ok(AssetCredential::Key(Arc::from(key))),
-                None => Err(DialError::NoCredential),
-            }
-        }
+        AccountAuth::Password | AccountAuth::Key => stored(vault, &target.asset, &target.account).await,
         AccountAuth::Prompt => typed.map(AssetCredential::Password).ok_or(DialError::NoCredential),
+    }
+}
+
+/// What the vault keeps for an account.
+pub(super) async fn stored(
+    vault: &Vault,
+    asset: &AssetId,
+    account: &AccountName,
+) -> Result<AssetCredential, DialError> {
+    let stored = vault.account_credential(asset.as_str(), account.as_str()).await;
+    match stored.map_err(|error| DialError::Vault(error.to_string()))? {
+        Some(Credential::Password(password)) => Ok(AssetCredential::Password(password)),
+        Some(Credential::Key(key)) => Ok(AssetCredential::Key(Arc::from(key))),
+        None => Err(DialError::NoCredential),
     }
 }
 

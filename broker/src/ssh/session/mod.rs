@@ -6,6 +6,8 @@ mod carry;
 mod client;
 mod connection;
 mod dial;
+mod trial;
 
 pub(in crate::ssh) use client::{Ask, Client, Unopened, Voice};
 pub(in crate::ssh) use connection::SessionConnection;
+pub(crate) use trial::SshTrial;
