@@ -151,6 +151,14 @@ impl fmt::Display for Explanation {
     }
 }
 
+impl Terms {
+    /// What they allow, on one line.
+    #[must_use]
+    pub fn on_one_line(&self) -> String {
+        Summary(self).to_string()
+    }
+}
+
 /// The terms on one line.
 struct Summary<'a>(&'a Terms);
 

@@ -106,6 +106,6 @@ impl Row for View {
 
     fn cells(&self) -> Vec<String> {
         let Self { asset, account, kind, public_key, changed_at } = self;
-        vec![asset.clone(), account.clone(), kind.clone(), public_key.clone(), changed_at.to_string()]
+        vec![asset.clone(), account.clone(), kind.clone(), public_key.clone(), format!("{changed_at:.0}")]
     }
 }

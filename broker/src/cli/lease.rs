@@ -107,7 +107,8 @@ impl Row for View {
     fn cells(&self) -> Vec<String> {
         let Self { id, identity, credential, source, factor, .. } = self;
         let text = [id, identity, credential, source, factor].map(Clone::clone);
-        let rest = [self.proved_at.to_string(), self.expires_at.to_string(), self.state.to_owned()];
+        let times = [self.proved_at, self.expires_at].map(|at| format!("{at:.0}"));
+        let rest = times.into_iter().chain([self.state.to_owned()]);
         text.into_iter().chain(rest).collect()
     }
 }

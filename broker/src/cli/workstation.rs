@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use sallyport_policy::{IdentityId, Policy, Subject};
 
+use super::output::tell;
 use super::{CliError, Context};
 use crate::client_files::{BrokerAddress, known_hosts_text, ssh_config_text};
 use crate::plant::PolicyCell;
@@ -30,6 +31,11 @@ pub async fn ssh_config(arguments: SshConfig, context: &Context) -> Result<(), C
         Some(host) => host.clone(),
         None => config.ssh.names.first().cloned().unwrap_or_else(|| config.name.clone()),
     };
+    if !config.ssh.names.contains(&host) {
+        tell(&format!(
+            "warning: `{host}` is not in `[ssh] names`, so the host certificate will not fit there; add it, and reload the broker"
+        ));
+    }
     let port = arguments.port.unwrap_or_else(|| listening_ports(config)[0]);
     let subject = match &arguments.identity {
         Some(name) => Some(subject(name, context).await?),

@@ -30,7 +30,7 @@ fn recorded() -> (Plant, Person, Vec<String>) {
 
 fn with_key(plant: &Plant, arguments: &[&str]) -> Finished {
     let key = plant.auditor_key();
-    plant.sallyport(&[arguments, &["--identity", key.to_str().unwrap()]].concat())
+    plant.sallyport(&[arguments, &["--key-file", key.to_str().unwrap()]].concat())
 }
 
 #[test]

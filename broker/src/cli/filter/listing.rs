@@ -218,7 +218,7 @@ impl Listing {
     ) -> std::io::Result<()> {
         self.shown += 1;
         self.rows.push(vec![
-            at.strftime("%Y-%m-%d %H:%M:%S%.3fZ").to_string(),
+            format!("{at:.3}"),
             connection.number.to_string(),
             connection.client.to_string(),
             what,

@@ -63,8 +63,8 @@ pub struct Learn {
 #[derive(Debug, clap::Args)]
 pub struct Test {
     /// The filter: a section of the plant, or read-only, observe or full
-    #[arg(long, value_name = "NAME")]
-    profile: String,
+    #[arg(long, alias = "profile", value_name = "NAME")]
+    filter: String,
     /// A capture, as pcap or pcapng
     #[arg(long, value_name = "FILE")]
     pcap: PathBuf,

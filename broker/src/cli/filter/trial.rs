@@ -16,15 +16,15 @@ use crate::tcp::journal::modbus_entry;
 use crate::tcp::rules::{self, Dated, Known};
 
 pub(super) async fn trial(arguments: Test, context: &Context) -> Result<(), CliError> {
-    let profile = arguments.profile.as_str();
+    let name = arguments.filter.as_str();
     // A built-in filter without an asset needs no plant at all.
-    let needs_plant = arguments.asset.is_some() || BuiltIn::named(profile).is_none() || !arguments.plant.is_empty();
+    let needs_plant = arguments.asset.is_some() || BuiltIn::named(name).is_none() || !arguments.plant.is_empty();
     let policy = if needs_plant { policy::policy(&arguments.plant, context).await? } else { Policy::empty() };
     let place = |asset| place(&policy, asset, arguments.service.as_ref(), arguments.protocol);
     let place = arguments.asset.as_ref().map(place).transpose()?;
     let service = place.map(|place| place.service);
     let protocol = service.map(|service| service.protocol).or(arguments.protocol).unwrap_or(Protocol::Modbus);
-    let filter = filter(&policy, protocol, profile, service)?;
+    let filter = filter(&policy, protocol, name, service)?;
     let wanted = arguments.traffic.wanted(place, protocol);
     let listing = Listing::begin(protocol.as_str(), context.json(), filter.mode);
     let (found, counts) = match protocol {

@@ -30,19 +30,23 @@ struct Line {
 }
 
 impl Row for Line {
-    const COLUMNS: &'static [&'static str] =
-        &["session", "started", "state", "end", "identity", "asset", "account", "form", "bytes", "held"];
+    const COLUMNS: &'static [&'static str] = &[
+        "session", "started", "state", "end", "identity", "asset", "service", "account", "form", "broker", "bytes",
+        "held",
+    ];
 
     fn cells(&self) -> Vec<String> {
         vec![
             self.session.clone(),
-            self.started_at.strftime("%Y-%m-%d %H:%M:%SZ").to_string(),
+            format!("{:.0}", self.started_at),
             self.state.to_owned(),
             self.end.clone().unwrap_or_default(),
             self.identity.clone(),
             self.asset.clone(),
+            self.service.clone(),
             self.account.clone(),
             self.form.clone(),
+            self.broker.clone(),
             self.bytes.to_string(),
             if self.held { "yes".to_owned() } else { String::new() },
         ]
@@ -76,8 +80,8 @@ impl From<ListedRecording> for Line {
 
 impl From<Selection> for RecordingFilter {
     fn from(filter: Selection) -> Self {
-        let Selection { by, asset, zone, since, until } = filter;
-        Self { identity: by, asset, zone, since, until, ..Self::default() }
+        let Selection { identity, asset, zone, since, until } = filter;
+        Self { identity, asset, zone, since, until, ..Self::default() }
     }
 }
 

@@ -83,8 +83,8 @@ pub enum Command {
 #[derive(Debug, clap::Args)]
 pub struct Selection {
     /// Only of this identity
-    #[arg(long, value_name = "NAME", id = "by")]
-    by: Option<String>,
+    #[arg(long, alias = "by", value_name = "NAME")]
+    identity: Option<String>,
     /// Only of this asset
     #[arg(long)]
     asset: Option<String>,
@@ -116,8 +116,8 @@ pub struct List {
 #[derive(Debug, clap::Args)]
 pub struct ReadKeys {
     /// age identity file that can read [default: `recordings-reader.key` beside the configuration, where it exists]
-    #[arg(long, visible_alias = "key-file", value_name = "FILE", env = "SALLYPORT_RECORDING_IDENTITY")]
-    identity: Option<PathBuf>,
+    #[arg(long, alias = "identity", value_name = "FILE", env = "SALLYPORT_RECORDING_IDENTITY")]
+    key_file: Option<PathBuf>,
     /// Evidence key that must have signed: an OpenSSH line, hex, base64, or a file with such lines [default: this
     /// installation's]
     #[arg(long, value_name = "KEY")]
@@ -125,6 +125,27 @@ pub struct ReadKeys {
     /// Read without checking who signed: what is read may then be anybody's making
     #[arg(long, conflicts_with = "public_key")]
     unverified: bool,
+}
+
+/// What opens recordings, where `--identity` is a person.
+#[derive(Debug, clap::Args)]
+pub struct SearchKeys {
+    /// age identity file that can read [default: `recordings-reader.key` beside the configuration, where it exists]
+    #[arg(long, value_name = "FILE", env = "SALLYPORT_RECORDING_IDENTITY")]
+    key_file: Option<PathBuf>,
+    /// Evidence key that must have signed: an OpenSSH line, hex, base64, or a file with such lines [default: this
+    /// installation's]
+    #[arg(long, value_name = "KEY")]
+    public_key: Vec<String>,
+    /// Read without checking who signed: what is read may then be anybody's making
+    #[arg(long, conflicts_with = "public_key")]
+    unverified: bool,
+}
+
+impl From<SearchKeys> for ReadKeys {
+    fn from(SearchKeys { key_file, public_key, unverified }: SearchKeys) -> Self {
+        Self { key_file, public_key, unverified }
+    }
 }
 
 /// `sallyport recording replay`
@@ -293,7 +314,7 @@ pub struct Search {
     #[arg(long, default_value_t = 1000)]
     per_recording: u64,
     #[command(flatten)]
-    keys: ReadKeys,
+    keys: SearchKeys,
     #[command(flatten)]
     filter: Selection,
 }

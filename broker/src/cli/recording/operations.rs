@@ -116,7 +116,7 @@ impl<W: Write> Timeline<W> {
 fn cells(operation: &Operation<'_>) -> Vec<String> {
     let at = Timestamp::from_microsecond(operation.at).unwrap_or_default();
     vec![
-        at.strftime("%Y-%m-%d %H:%M:%S%.3fZ").to_string(),
+        format!("{at:.3}"),
         operation.identity.to_owned(),
         operation.track.to_string(),
         operation.unit().map(|unit| unit.to_string()).unwrap_or_default(),

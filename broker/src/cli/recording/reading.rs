@@ -173,7 +173,7 @@ impl Row for FileLine {
             (None, None, _) => self.op.clone(),
         };
         vec![
-            self.at.strftime("%Y-%m-%d %H:%M:%SZ").to_string(),
+            format!("{:.0}", self.at),
             what,
             self.via.clone(),
             self.size.map(|size| size.to_string()).unwrap_or_default(),
@@ -201,7 +201,7 @@ impl From<FileEntry> for FileLine {
 
 pub(super) async fn files(named: &str, keys: &ReadKeys, context: &Context) -> Result<(), CliError> {
     let source = Source::find(named, context).await?;
-    if let (Some(recording), None) = (&source.recording, &keys.identity) {
+    if let (Some(recording), None) = (&source.recording, &keys.key_file) {
         let session = recording.start.session.clone();
         let event = AuditEvent::RecordingRead { session: session.clone(), what: "files, from the index".to_owned() };
         put_on_record(event, &source, context).await?;

@@ -1,6 +1,7 @@
 //! `sallyport recording search`: prints as it finds, and holds no more than one line.
 
 use std::io::Write;
+use std::path::Path;
 
 use sallyport_plain::printable;
 use sallyport_session_recorder::search as find;
@@ -14,6 +15,10 @@ use crate::store::recordings::RecordingFilter;
 
 pub(super) async fn search(arguments: Search, context: &Context) -> Result<(), CliError> {
     let Search { text, recordings, ignore_case, limit, per_recording, keys, filter } = arguments;
+    // A key was given so before a person was.
+    if let Some(file) = filter.identity.as_deref().filter(|name| Path::new(name).exists()) {
+        return Err(CliError::Usage(format!("`--identity` is a person; give the key `{file}` with `--key-file`")));
+    }
     let query = find::Query::new(&text, ignore_case)
         .ok_or_else(|| CliError::Usage("there is nothing to look for".to_owned()))?;
     let mut sources = Vec::new();
@@ -26,7 +31,7 @@ pub(super) async fn search(arguments: Search, context: &Context) -> Result<(), C
             sources.push(Source::of(each.recording, context)?);
         }
     }
-    let eyes = Eyes::new(&keys, context).await?;
+    let eyes = Eyes::new(&keys.into(), context).await?;
     audit(&text, &sources, context).await?;
     let mut found = Found::begin(std::io::stdout().lock(), context.json(), limit, per_recording)?;
     let mut unread = 0_usize;

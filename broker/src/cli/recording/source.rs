@@ -109,9 +109,9 @@ pub(in crate::cli) struct Eyes {
 impl Eyes {
     pub(in crate::cli) async fn new(keys: &ReadKeys, context: &Context) -> Result<Self, CliError> {
         let ask = || {
-            CliError::Usage("give the file with the age key that opens recordings with `--identity FILE`".to_owned())
+            CliError::Usage("give the file with the age key that opens recordings with `--key-file FILE`".to_owned())
         };
-        let path = keys.identity.clone().or_else(|| default_identity(context)).ok_or_else(ask)?;
+        let path = keys.key_file.clone().or_else(|| default_identity(context)).ok_or_else(ask)?;
         let text = std::fs::read_to_string(&path)
             .map_err(|error| CliError::Failed(format!("cannot read the identity `{}`: {error}", path.display())))?;
         let identities =

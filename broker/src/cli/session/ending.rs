@@ -138,13 +138,14 @@ struct Outcome {
 }
 
 impl Row for Outcome {
-    const COLUMNS: &'static [&'static str] = &["id", "identity", "to", "broker", "result"];
+    const COLUMNS: &'static [&'static str] = &["session", "identity", "asset", "service", "broker", "result"];
 
     fn cells(&self) -> Vec<String> {
         vec![
             self.session.clone(),
             self.identity.clone(),
-            format!("{}/{}", self.asset, self.service),
+            self.asset.clone(),
+            self.service.clone(),
             self.broker.clone(),
             self.trouble.clone().unwrap_or_else(|| "ended".to_owned()),
         ]

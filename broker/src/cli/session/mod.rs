@@ -5,6 +5,7 @@ mod ending;
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use sallyport_policy::Terms;
 use serde::Serialize;
 
 use super::{CliError, Context, Row};
@@ -102,7 +103,8 @@ impl From<Session> for Line {
 }
 
 impl Row for Line {
-    const COLUMNS: &'static [&'static str] = &["id", "started", "for", "identity", "to", "as", "form", "from", "end"];
+    const COLUMNS: &'static [&'static str] =
+        &["session", "started", "for", "identity", "asset", "service", "account", "form", "source", "broker", "end"];
 
     fn cells(&self) -> Vec<String> {
         let until = self.ended_at.unwrap_or_else(Timestamp::now);
@@ -112,10 +114,12 @@ impl Row for Line {
             format!("{:.0}", self.started_at),
             format!("{}:{:02}:{:02}", lasted.as_hours(), lasted.as_mins() % 60, lasted.as_secs() % 60),
             self.identity.clone(),
-            format!("{}/{}", self.asset, self.service),
+            self.asset.clone(),
+            self.service.clone(),
             self.account.clone(),
             self.form.clone(),
             self.source.clone(),
+            self.broker.clone(),
             match (&self.end, &self.end_asked_by) {
                 (Some(end), _) => end.clone(),
                 (None, Some(by)) => format!("(live; end asked by {by})"),
@@ -199,7 +203,10 @@ async fn show(id: &str, context: &Context) -> Result<(), CliError> {
         return context.print_json(&shown);
     }
     context.print_one(&shown.line)?;
-    context.print(&format!("rule   {}\nterms  {}\n", super::printable(&shown.line.rule), shown.terms))?;
+    let terms = serde_json::from_value(shown.terms.clone()).map(|terms: Terms| terms.on_one_line());
+    let terms = terms.unwrap_or_else(|_| shown.terms.to_string());
+    let (rule, terms) = (super::printable(&shown.line.rule), super::printable(&terms));
+    context.print(&format!("rule   {rule}\nterms  {terms}\n"))?;
     if let Some(detail) = shown.line.end_detail.as_deref().filter(|detail| !detail.is_empty()) {
         context.print(&format!("detail {}\n", super::printable(detail)))?;
     }

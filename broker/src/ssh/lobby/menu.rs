@@ -22,8 +22,10 @@ use crate::vault::Secret;
 const LONGEST_LINE: usize = 256;
 /// A client leaves by itself once its program has ended: hung up on at once, it would report that and not the exit status.
 const COURTESY: Duration = Duration::from_secs(1);
-/// Wrong choices before the lobby closes.
+/// Lines before the lobby closes, if none of them chooses.
 const MOST_TRIES: usize = 10;
+/// What can be typed where one chooses.
+const HOW_TO_CHOOSE: &str = "Type the number of a line, or the asset's name where it has one line; `ls` for the table once more; `q` to leave.\n";
 
 /// One person at a terminal in the lobby.
 pub(in crate::ssh) struct Choosing {
@@ -110,8 +112,17 @@ impl Choosing {
         for _ in 0..MOST_TRIES {
             let line = self.ask("\nNumber (or q): ", Echo::Shown).await?;
             let line = line.trim();
-            if matches!(line, "q" | "quit" | "exit") {
-                return Err(Gone);
+            match line {
+                "q" | "quit" | "exit" => return Err(Gone),
+                "ls" => {
+                    self.say(&listing.text()).await?;
+                    continue;
+                }
+                "help" | "?" => {
+                    self.say(HOW_TO_CHOOSE).await?;
+                    continue;
+                }
+                _ => {}
             }
             match pick(reach, line) {
                 Some(picked) => {
@@ -123,7 +134,7 @@ impl Choosing {
                     };
                     return self.admit(target).await;
                 }
-                None => self.say("That is not one of the numbers.\n").await?,
+                None => self.say("That is not one of the numbers; `help` says what is understood here.\n").await?,
             }
         }
         Err(Gone)

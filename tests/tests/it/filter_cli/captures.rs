@@ -84,17 +84,17 @@ fn captured_screens_and_desktops_are_tried_and_what_cannot_be_followed_is_said()
     };
     expect![[r#"
         AT                        CONNECTION  CLIENT               OPERATION                                                                  VERDICT         RULE
-        2012-02-07 20:29:19.109Z  1           192.168.1.123:59018  version 3.7, goes on as 3.7                                                pass            view
-        2012-02-07 20:29:19.109Z  1           192.168.1.123:59018  version 3.7, goes on as 3.7                                                pass            view
-        2012-02-07 20:29:19.144Z  1           192.168.1.123:59018  security-types [18, 2], of which pass [2]                                  pass            view
-        2012-02-07 20:29:19.144Z  1           192.168.1.123:59018  security-choice vnc-authentication                                         pass            view
-        2012-02-07 20:29:24.021Z  1           192.168.1.123:59018  let-in                                                                     pass            view
-        2012-02-07 20:29:24.021Z  1           192.168.1.123:59018  client-init not shared                                                     deny: function  input
-        2012-02-07 20:29:24.056Z  1           192.168.1.123:59018  server-init 1280x800 32 bits true colour `aneagles@localhost.localdomain`  pass            view
-        2012-02-07 20:29:24.099Z  1           192.168.1.123:59018  set-pixel-format 8 bits true colour                                        pass            view
-        2012-02-07 20:29:24.099Z  1           192.168.1.123:59018  set-encodings cursor desktop-size zrle copy-rect hextile rre raw           pass            view
-        2012-02-07 20:29:24.099Z  1           192.168.1.123:59018  update-requests 1                                                          pass            view
-        2012-02-07 20:29:24.099Z  1           192.168.1.123:59018  pointer-moves 1                                                            deny: function  input
+        2012-02-07T20:29:19.109Z  1           192.168.1.123:59018  version 3.7, goes on as 3.7                                                pass            view
+        2012-02-07T20:29:19.109Z  1           192.168.1.123:59018  version 3.7, goes on as 3.7                                                pass            view
+        2012-02-07T20:29:19.144Z  1           192.168.1.123:59018  security-types [18, 2], of which pass [2]                                  pass            view
+        2012-02-07T20:29:19.144Z  1           192.168.1.123:59018  security-choice vnc-authentication                                         pass            view
+        2012-02-07T20:29:24.021Z  1           192.168.1.123:59018  let-in                                                                     pass            view
+        2012-02-07T20:29:24.021Z  1           192.168.1.123:59018  client-init not shared                                                     deny: function  input
+        2012-02-07T20:29:24.056Z  1           192.168.1.123:59018  server-init 1280x800 32 bits true colour `aneagles@localhost.localdomain`  pass            view
+        2012-02-07T20:29:24.099Z  1           192.168.1.123:59018  set-pixel-format 8 bits true colour                                        pass            view
+        2012-02-07T20:29:24.099Z  1           192.168.1.123:59018  set-encodings cursor desktop-size zrle copy-rect hextile rre raw           pass            view
+        2012-02-07T20:29:24.099Z  1           192.168.1.123:59018  update-requests 1                                                          pass            view
+        2012-02-07T20:29:24.099Z  1           192.168.1.123:59018  pointer-moves 1                                                            deny: function  input
 
         operations: 11, connections: 1, of these malformed: 0, cut short: 0
         VERDICT  RULE   CAUSE     COUNT
@@ -104,15 +104,15 @@ fn captured_screens_and_desktops_are_tried_and_what_cannot_be_followed_is_said()
     "#]].assert_eq(&test("vnc", "view-only", "rfb/suriv__rfb-rules__00-vnc-openwall-3.7.pcap"));
     expect![[r#"
         AT                        CONNECTION  CLIENT               OPERATION                                  VERDICT         RULE
-        2016-03-28 06:54:07.737Z  1           192.168.2.115:52351  version 3.889, goes on as 3.8              pass            view
-        2016-03-28 06:54:07.738Z  1           192.168.2.115:52351  version 3.889, goes on as 3.8              pass            view
-        2016-03-28 06:54:08.146Z  1           192.168.2.115:52351  security-types [30, 35], of which pass []  deny: function  security-types
-        2016-03-28 06:54:10.685Z  2           192.168.2.115:52352  version 3.889, goes on as 3.8              pass            view
-        2016-03-28 06:54:10.685Z  2           192.168.2.115:52352  version 3.889, goes on as 3.8              pass            view
-        2016-03-28 06:54:10.778Z  2           192.168.2.115:52352  security-types [30, 35], of which pass []  deny: function  security-types
-        2016-03-28 06:54:14.031Z  3           192.168.2.115:52353  version 3.889, goes on as 3.8              pass            view
-        2016-03-28 06:54:14.031Z  3           192.168.2.115:52353  version 3.889, goes on as 3.8              pass            view
-        2016-03-28 06:54:14.130Z  3           192.168.2.115:52353  security-types [30, 35], of which pass []  deny: function  security-types
+        2016-03-28T06:54:07.737Z  1           192.168.2.115:52351  version 3.889, goes on as 3.8              pass            view
+        2016-03-28T06:54:07.738Z  1           192.168.2.115:52351  version 3.889, goes on as 3.8              pass            view
+        2016-03-28T06:54:08.146Z  1           192.168.2.115:52351  security-types [30, 35], of which pass []  deny: function  security-types
+        2016-03-28T06:54:10.685Z  2           192.168.2.115:52352  version 3.889, goes on as 3.8              pass            view
+        2016-03-28T06:54:10.685Z  2           192.168.2.115:52352  version 3.889, goes on as 3.8              pass            view
+        2016-03-28T06:54:10.778Z  2           192.168.2.115:52352  security-types [30, 35], of which pass []  deny: function  security-types
+        2016-03-28T06:54:14.031Z  3           192.168.2.115:52353  version 3.889, goes on as 3.8              pass            view
+        2016-03-28T06:54:14.031Z  3           192.168.2.115:52353  version 3.889, goes on as 3.8              pass            view
+        2016-03-28T06:54:14.130Z  3           192.168.2.115:52353  security-types [30, 35], of which pass []  deny: function  security-types
 
         operations: 9, connections: 3, of these malformed: 0, cut short: 0
         VERDICT  RULE            CAUSE     COUNT
@@ -123,10 +123,10 @@ fn captured_screens_and_desktops_are_tried_and_what_cannot_be_followed_is_said()
     "#]].assert_eq(&test("vnc", "full", "rfb/zeek__vncmac.pcap"));
     expect![[r#"
         AT                        CONNECTION  CLIENT               OPERATION                                    VERDICT  RULE
-        2011-02-12 22:50:41.284Z  1           192.168.1.200:49206  request for tls, credssp (user `AWAKECODI`)  pass     require-nla
-        2011-02-12 22:50:41.286Z  1           192.168.1.200:49206  selected credssp flags 0x01                  pass     require-nla
-        2011-02-12 22:51:18.958Z  2           192.168.1.200:49207  request for tls, credssp (user `AWAKECODI`)  pass     require-nla
-        2011-02-12 22:51:18.961Z  2           192.168.1.200:49207  selected credssp flags 0x01                  pass     require-nla
+        2011-02-12T22:50:41.284Z  1           192.168.1.200:49206  request for tls, credssp (user `AWAKECODI`)  pass     require-nla
+        2011-02-12T22:50:41.286Z  1           192.168.1.200:49206  selected credssp flags 0x01                  pass     require-nla
+        2011-02-12T22:51:18.958Z  2           192.168.1.200:49207  request for tls, credssp (user `AWAKECODI`)  pass     require-nla
+        2011-02-12T22:51:18.961Z  2           192.168.1.200:49207  selected credssp flags 0x01                  pass     require-nla
 
         operations: 4, connections: 2, of these malformed: 0, cut short: 0
         VERDICT  RULE         CAUSE  COUNT
@@ -134,8 +134,8 @@ fn captured_screens_and_desktops_are_tried_and_what_cannot_be_followed_is_said()
     "#]].assert_eq(&test("rdp", "nla", "rdp/zeek__rdp-to-ssl.pcap"));
     expect![[r#"
         AT                        CONNECTION  CLIENT               OPERATION                                    VERDICT         RULE
-        2007-10-25 18:06:31.306Z  1           10.226.41.226:13178  request without negotiation (user `A70067`)  deny: function  require-nla
-        2007-10-25 18:06:31.801Z  1           10.226.41.226:13178  confirmed without negotiation                deny: function  require-nla
+        2007-10-25T18:06:31.306Z  1           10.226.41.226:13178  request without negotiation (user `A70067`)  deny: function  require-nla
+        2007-10-25T18:06:31.801Z  1           10.226.41.226:13178  confirmed without negotiation                deny: function  require-nla
 
         operations: 2, connections: 1, of these malformed: 0, cut short: 0
         VERDICT  RULE         CAUSE     COUNT

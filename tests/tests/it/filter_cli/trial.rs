@@ -16,11 +16,11 @@ fn every_operation_is_shown_with_its_verdict_and_the_counts_follow() {
     assert_eq!(finished.code(), 1, "{finished}");
     expect![[r#"
         AT                        CONNECTION  CLIENT           OPERATION                                                                               VERDICT        RULE
-        2026-11-23 10:00:00.002Z  1           10.10.0.9:50001  read registers 100 [speed-setpoint] unit 1                                              pass           setpoints/1
-        2026-11-23 10:00:00.003Z  1           10.10.0.9:50001  write register 100 = 1040 (was 1000) [speed-setpoint = 1040 rpm (was 1000 rpm)] unit 1  pass           speed
-        2026-11-23 10:00:00.004Z  1           10.10.0.9:50001  write register 100 = 1600 (was 1040) [speed-setpoint = 1600 rpm (was 1040 rpm)] unit 1  deny: value    speed
-        2026-11-23 10:00:00.005Z  1           10.10.0.9:50001  write register 5 = 1 unit 1                                                             deny: address  batch
-        2026-11-23 10:00:00.008Z  2           10.10.0.9:50002  write register 100 = 1040 [speed-setpoint = 1040 rpm] unit 1                            deny: value    speed
+        2026-11-23T10:00:00.002Z  1           10.10.0.9:50001  read registers 100 [speed-setpoint] unit 1                                              pass           setpoints/1
+        2026-11-23T10:00:00.003Z  1           10.10.0.9:50001  write register 100 = 1040 (was 1000) [speed-setpoint = 1040 rpm (was 1000 rpm)] unit 1  pass           speed
+        2026-11-23T10:00:00.004Z  1           10.10.0.9:50001  write register 100 = 1600 (was 1040) [speed-setpoint = 1600 rpm (was 1040 rpm)] unit 1  deny: value    speed
+        2026-11-23T10:00:00.005Z  1           10.10.0.9:50001  write register 5 = 1 unit 1                                                             deny: address  batch
+        2026-11-23T10:00:00.008Z  2           10.10.0.9:50002  write register 100 = 1040 [speed-setpoint = 1040 rpm] unit 1                            deny: value    speed
 
         operations: 5, connections: 2, of these malformed: 0, cut short: 0
         VERDICT  RULE         CAUSE    COUNT

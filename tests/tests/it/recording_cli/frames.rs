@@ -216,7 +216,7 @@ fn a_picture_shows_the_screen_as_it_was_at_that_time() {
 
     let late = desk.recording(&["export", &recording, "--format", "png", "--at", "2h"]);
     assert!(Picture::of_png(&late.stdout) == small && late.code() == 0);
-    assert!(late.stderr.contains("on record until 2026-11-23 08:01:40.000Z (+100.000s)"), "{late}");
+    assert!(late.stderr.contains("on record until 2026-11-23T08:01:40.000Z (+100.000s)"), "{late}");
 
     let file = desk.export(&recording, "png", "end.png");
     assert!(Picture::of_png(&fs::read(&file).unwrap()) == small);
@@ -298,7 +298,7 @@ fn what_stands_before_a_fault_or_a_hole_is_drawn_and_the_end_is_told() {
         tape.recorder.append_bulk(at(2000), TrackId(1), Direction::Output, &[0; 5000], &mut Budget::none()).unwrap();
         tape.bytes(1, Kind::Output, &[2]);
     });
-    stopped("hole.srec", &["2026-11-23 08:00:02.000Z (+2.000s)", "only length and SHA-256 of 5000 bytes"]);
+    stopped("hole.srec", &["2026-11-23T08:00:02.000Z (+2.000s)", "only length and SHA-256 of 5000 bytes"]);
 
     desk.record("broken.srec", |tape| {
         let mut panel = Panel::open(tape, 1);
@@ -327,7 +327,7 @@ fn where_there_is_no_screen_to_see_a_sentence_says_why() {
     let screen = desk.record("screen.srec", |tape| {
         Panel::open(tape, 1).wait_until(1000).paint([0, 0, 16, 8], RED, 1000);
     });
-    refused(&screen, &["--at", "0.001"], "it opened at 2026-11-23 08:00:00.017Z (+0.017s)");
+    refused(&screen, &["--at", "0.001"], "it opened at 2026-11-23T08:00:00.017Z (+0.017s)");
     refused(&screen, &["--at", "2026-11-22T08:00:00Z"], "there was no screen yet");
     refused(&screen, &["--track", "2"], "the recording has no track 2");
     let replayed = desk.recording(&["replay", &screen]);
@@ -363,7 +363,7 @@ fn where_there_is_no_screen_to_see_a_sentence_says_why() {
         tape.say(1, Kind::Opened, &opened);
         tape.bytes(1, Kind::Output, b"RFB 003.008\n");
     });
-    refused(&short, &[], "ends at 2026-11-23 08:00:00.002Z (+0.002s), before there was one");
+    refused(&short, &[], "ends at 2026-11-23T08:00:00.002Z (+0.002s), before there was one");
     let disagreeing = desk.record("disagreeing.srec", |tape| {
         let mut panel = Panel { tape, track: 1, picture: Picture::black(1, 1), small_pixels: false };
         panel.tape.say(1, Kind::Opened, &opened);

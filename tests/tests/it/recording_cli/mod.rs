@@ -314,7 +314,7 @@ fn the_timeline_says_who_changed_what_from_what_to_what_and_what_became_of_it() 
     let denied = desk.recording(&["operations", &recording, "--verdict", "deny"]).ok();
     assert_eq!(
         words(denied.lines().nth(1).unwrap()),
-        "2026-11-23 08:00:00.007Z | alice | 1 | 1 | request | write single register | speed (register 100) | 1550 -> 1600 rpm | \
+        "2026-11-23T08:00:00.007Z | alice | 1 | 1 | request | write single register | speed (register 100) | 1550 -> 1600 rpm | \
          deny: value | setpoints/speed"
     );
     assert_eq!(denied.lines().count(), 2);

@@ -383,7 +383,7 @@ fn a_file_is_taken_only_when_it_is_written_as_one_and_only_when_its_signer_is_kn
     let away = |arguments: &[&str]| {
         let mut command = Command::new(sallyport());
         command.arg("--config").arg(desk.path("none.toml")).args(["recording", "search", "forged", &recording]);
-        command.arg("--identity").arg(desk.path("broker/recordings-reader.key")).args(arguments);
+        command.arg("--key-file").arg(desk.path("broker/recordings-reader.key")).args(arguments);
         finish(command, b"")
     };
     let refused = away(&[]);

@@ -182,7 +182,7 @@ impl Viewing {
     pub(super) fn time(&self, moment: Moment) -> String {
         let at = Timestamp::from_microsecond(moment.unix_micros).unwrap_or_default();
         let offset = moment.micros_since(self.started());
-        format!("{} (+{}.{:03}s)", at.strftime("%Y-%m-%d %H:%M:%S%.3fZ"), offset / 1_000_000, offset / 1000 % 1000)
+        format!("{at:.3} (+{}.{:03}s)", offset / 1_000_000, offset / 1000 % 1000)
     }
 
     /// Why there is no screen.
