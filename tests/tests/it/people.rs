@@ -46,6 +46,23 @@ fn a_bound_is_moved_on_record_and_one_that_has_passed_ends_everything_at_once() 
 }
 
 #[test]
+fn somebody_is_added_with_a_key_or_not_at_all() {
+    let plant = Setup::standard().lay_out();
+    let alice = plant.stranger("alice");
+    let public = alice.key().with_extension("pub");
+    let add = |file: &std::path::Path| plant.sallyport(&["identity", "add", "alice", "--key", file.to_str().unwrap()]);
+    // A private key, a file that is not there, and one that holds no key add nobody.
+    let private = add(&alice.key());
+    assert!(private.refused().contains("private key") && !private.stderr.contains("b3BlbnNzaC"), "{private}");
+    add(&plant.folder().join("nowhere")).refused();
+    add(&plant.config()).refused();
+    assert_eq!(plant.json(&["identity", "list"]).as_array().unwrap().len(), 0);
+    assert!(add(&public).ok().contains("alice was added with a key"));
+    let keys = plant.json(&["identity", "key", "list", "alice"]);
+    assert_eq!(keys[0]["public_key"].as_str().unwrap(), alice.public_key(), "{keys}");
+}
+
+#[test]
 fn nobody_is_added_twice_in_other_letters_or_too_late_and_nobody_is_asked_about_nobody() {
     let plant = Setup::standard().lay_out();
     let added = plant.sallyport(&["identity", "add", "anna"]).ok();

@@ -13,6 +13,7 @@ use sallyport_policy::IdentityId;
 use super::hidden_input::read_hidden;
 use super::{CliError, Context, NOT_GENUINE};
 use crate::identity::admin::{Admin, AdminError};
+use crate::identity::parse_line;
 use crate::store::identities::{IdentityRow, State};
 use crate::vault::Secret;
 use view::{Detail, KeyView, view};
@@ -20,7 +21,7 @@ use view::{Detail, KeyView, view};
 /// `sallyport identity …`
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
-    /// Add somebody; factors come next (`password`, `key add`, `totp`)
+    /// Add somebody; a second factor comes next (`totp`, `invite`)
     Add {
         /// The name at login
         name: IdentityId,
@@ -30,6 +31,9 @@ pub enum Command {
         /// A group, for roles and forbids of the plant file; may be repeated
         #[arg(long = "group", value_name = "GROUP")]
         groups: Vec<String>,
+        /// A public key of theirs (`id_ed25519.pub`), or `-` for standard input
+        #[arg(long, value_name = "FILE")]
+        key: Option<PathBuf>,
         /// When it ends by itself, as `2027-01-31T17:00:00+01:00`
         #[arg(long, value_name = "TIME")]
         valid_until: Option<Timestamp>,
@@ -161,10 +165,21 @@ pub async fn run(command: Command, context: &Context) -> Result<(), CliError> {
     }
     let admin = admin(context).await?;
     match command {
-        Command::Add { name, display_name, groups, valid_until } => {
+        Command::Add { name, display_name, groups, key, valid_until } => {
+            let key = key.as_deref().map(read_public).transpose()?;
+            // What is no key is found before anybody is added.
+            key.as_deref().map(parse_line).transpose().map_err(CliError::failed)?;
             let groups = groups.into_iter().collect();
             admin.add(&name, &display_name, &groups, valid_until, now).await.map_err(failed)?;
-            told(&name, "was added, and has no factor yet (`identity key add`, `identity totp`)", context)?;
+            let told_of = match key {
+                None => "was added, and has no factor yet (`identity key add`, `identity totp`)",
+                Some(key) => {
+                    let added = admin.add_key(&name, &key, now).await;
+                    added.map_err(|error| CliError::Failed(format!("`{name}` was added, but not the key: {error}")))?;
+                    "was added with a key, and has no second factor yet (`identity totp`, `identity invite`)"
+                }
+            };
+            told(&name, told_of, context)?;
         }
         Command::Lock { name, reason } => {
             admin.lock(&name, &reason, now).await.map_err(failed)?;
