@@ -27,8 +27,9 @@ pub(crate) fn parse(text: &str) -> Option<SignedDuration> {
     (!text.is_empty()).then(|| SignedDuration::from_secs(total))
 }
 
-/// Writes what [`parse`] reads; days are written as hours.
-pub(crate) fn display(duration: SignedDuration) -> String {
+/// Writes a duration as a plant file has it: `1h30m`; days are written as hours.
+#[must_use]
+pub fn display(duration: SignedDuration) -> String {
     let seconds = duration.as_secs();
     let mut text = String::new();
     for (unit, size, of) in [('h', 3_600, i64::MAX), ('m', 60, 3_600), ('s', 1, 60)] {

@@ -44,6 +44,7 @@ pub use asset::{
 pub use break_glass::{BreakGlass, EmergencyRef};
 pub use decide::{decide, decide_again, held_permit};
 pub use decision::{Decision, Denial, DenialReason, NeedFactors, Permit, PermitRule, Unmet};
+pub use duration::display as written_duration;
 pub use emergency::{LiftedTimes, decide_emergency, decide_lifted, decide_lifted_again};
 pub use error::{PlantError, PlantErrors, PlantFile};
 pub use explain::{AtOnce, EmergencyExplanation, Explanation, GrantExplanation, explain};

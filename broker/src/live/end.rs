@@ -57,6 +57,8 @@ pub enum End {
         actor: String,
         /// Why, where they said so.
         reason: Option<String>,
+        /// Whether that is the session's own person.
+        own: bool,
     },
     /// What happened could not be recorded.
     RecordingFailed,
@@ -96,12 +98,12 @@ impl End {
     #[must_use]
     pub fn detail(&self) -> Cow<'_, str> {
         Cow::Borrowed(match self {
-            End::EndedBy { actor, reason: Some(reason) } => return format!("{actor}: {reason}").into(),
+            End::EndedBy { actor, reason: Some(reason), .. } => return format!("{actor}: {reason}").into(),
             End::Revoked { reason }
             | End::Malformed { reason }
             | End::AssetMisbehaved { reason }
             | End::AssetNotUnderstood { reason } => reason,
-            End::EndedBy { actor, reason: None } => actor,
+            End::EndedBy { actor, reason: None, .. } => actor,
             End::Isolated { zone } => zone,
             End::Left
             | End::AssetClosed
@@ -147,6 +149,9 @@ impl End {
             End::EndedBy { reason: Some(reason), .. } => {
                 // It was typed for this, and is not to act on a terminal.
                 format!("The session to {asset} was ended by an administrator: {}", sallyport_plain::printable(reason))
+            }
+            End::EndedBy { reason: None, own: true, .. } => {
+                format!("The session to {asset} was ended in your name, from elsewhere.")
             }
             End::EndedBy { reason: None, .. } => format!("The session to {asset} was ended by an administrator."),
             End::RecordingFailed => format!("The session to {asset} ended: it could not be recorded."),

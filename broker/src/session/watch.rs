@@ -108,7 +108,8 @@ async fn end_the_asked(broker: &Arc<Broker>) {
         Ok(asked) => {
             for (id, EndAsked { by, reason, .. }) in asked {
                 if let Some(live) = broker.live.find(&id) {
-                    live.switch.end(End::EndedBy { actor: by, reason });
+                    let own = by == live.subject.identity.as_str();
+                    live.switch.end(End::EndedBy { actor: by, reason, own });
                 }
             }
         }

@@ -225,10 +225,16 @@ fn function(words: &mut Rest<'_>, pdu: &mut Vec<u8>) -> Result<(), ParseError> {
 
 fn target<'t>(words: &mut Rest<'_>, tags: &'t [Tag]) -> Result<Target<'t>, ParseError> {
     let first = words.next();
-    if let Some(tag) = tags.iter().find(|tag| tag.name == first) {
+    let named = |name: &str| tags.iter().find(|tag| tag.name == name);
+    if let Some(tag) = named(first) {
         return Ok(Target::Tag(tag));
     }
     let wrong = |text: &str| ParseError::Target(text.to_owned());
+    // As the points of a write window are written.
+    if first.eq_ignore_ascii_case("tag") {
+        let name = words.next();
+        return named(name).map(Target::Tag).ok_or_else(|| wrong(&format!("{first} {name}")));
+    }
     let table = match first.to_ascii_lowercase().as_str() {
         "coil" | "coils" => Table::Coils,
         "discrete" => {

@@ -82,6 +82,7 @@ fn what_a_person_writes_is_a_request() {
     check("function 17", expect![["unit 1 11"]]);
     check("read tank-level-setpoint", expect![["unit 1 0300c80002"]]);
     check("write tank-level-setpoint = 75.5", expect!["unit 1 1000c800020400004297"]);
+    check("unit 5 write tag tank-level-setpoint = 75.5", expect!["unit 5 1000c800020400004297"]);
     check("write temperature = -2.5", expect![["unit 1 060064ffe7"]]);
     check("write pump = off", expect![["unit 1 0500030000"]]);
 }

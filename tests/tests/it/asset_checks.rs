@@ -52,6 +52,18 @@ fn each_service_is_tried_and_nothing_is_sent_to_whoever_shows_another_key() {
 }
 
 #[test]
+fn an_address_that_no_name_of_the_broker_covers_is_warned_of() {
+    let check = |names: &str| {
+        let plant = Setup::standard().setting(&format!("[ssh]\nnames = [{names}]")).lay_out();
+        let mut command = plant.network().command(Place::Gate, sallyport().to_str().unwrap());
+        command.arg("--config").arg(plant.config()).arg("check");
+        finish(command, b"").ok()
+    };
+    assert!(check("\"broker\"").contains("`[ssh] names` lacks `10.0.0.2`, where the broker listens"));
+    assert!(!check("\"broker\", \"10.0.0.2\"").contains("[ssh] names"));
+}
+
+#[test]
 fn some_are_tried_without_a_login_and_none_in_a_zone_that_is_isolated() {
     let plant = Setup::standard().lay_out();
     assert_eq!(

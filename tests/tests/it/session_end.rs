@@ -23,6 +23,9 @@ fn all_sessions_into_a_zone_end_on_two_brokers_and_their_people_read_why() {
     ada.take_lease("ews-1");
     let mut into_the_zone = [shell(&alice, &alice.config(), "ews-1"), shell(&ada, &second_config(&ada), "ews-2")];
     let mut elsewhere = shell(&alice, &second_config(&alice), "sis-1");
+    let listed = pair.plant.sallyport(&["session", "list", "--live", "--broker", "gate-2", "--zone", "cell-1"]).ok();
+    assert!(listed.lines().next().unwrap().contains("ASSET") && listed.lines().count() == 2, "{listed}");
+    assert!(listed.contains("ews-2") && listed.contains("gate-2") && listed.contains("ssh"), "{listed}");
     let end = ["session", "end", "--zone", "cell-1", "--reason", "smoke in the hall"];
     // Nobody is there to be asked.
     let asked = pair.plant.sallyport(&end);

@@ -1,6 +1,6 @@
 //! The single looks of `sallyport check`. None of them changes anything.
 
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
@@ -329,6 +329,27 @@ pub(super) fn ports(config: &Config, lives: Option<bool>) -> Vec<Finding> {
         Err(error) => Finding::fail(what, format!("{address}: {error}"), "see `[listen]`"),
     })
     .collect()
+}
+
+/// Whoever comes by an address that is no name gets a host certificate that does not fit.
+pub(super) fn names(config: &Config) -> Option<Finding> {
+    let listed = |address: &&SocketAddr| config.ssh.names.contains(&address.ip().to_string());
+    let public = |address: &&SocketAddr| !address.ip().is_unspecified() && !address.ip().is_loopback();
+    let missing: Vec<String> = config
+        .listen
+        .ssh
+        .iter()
+        .filter(|address| public(address) && !listed(address))
+        .map(|address| format!("`{}`", address.ip()))
+        .collect();
+    (!missing.is_empty()).then(|| {
+        let says = format!("`[ssh] names` lacks {}, where the broker listens", missing.join(", "));
+        Finding::warn(
+            "ssh names",
+            says,
+            "add what people type, and reload: the host certificate is for these names alone",
+        )
+    })
 }
 
 /// TOTP codes, leases and certificates need a clock that is right.

@@ -109,6 +109,7 @@ async fn look_at_everything(context: &Context) -> Result<(), CliError> {
     findings.extend(snapshot::look(config, Timestamp::now()));
     findings.extend(look::recordings(config));
     findings.extend(look::ports(config, look::broker_lives(config).await));
+    findings.extend(look::names(config));
     if let Some(portal) = &config.portal {
         findings.extend(portal::look(portal, Timestamp::now()));
     }

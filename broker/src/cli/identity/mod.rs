@@ -14,7 +14,7 @@ use super::hidden_input::read_hidden;
 use super::{CliError, Context, NOT_GENUINE};
 use crate::identity::admin::{Admin, AdminError};
 use crate::identity::parse_line;
-use crate::store::identities::{IdentityRow, State};
+use crate::store::identities::{IdentityRow, State, shown_groups};
 use crate::vault::Secret;
 use view::{Detail, KeyView, view};
 
@@ -198,10 +198,14 @@ pub async fn run(command: Command, context: &Context) -> Result<(), CliError> {
             admin.remove(&name, &reason, now).await.map_err(failed)?;
             told(&name, "was removed", context)?;
         }
-        Command::Password { name, remove: true, .. } => admin.remove_password(&name, now).await.map_err(failed)?,
+        Command::Password { name, remove: true, .. } => {
+            admin.remove_password(&name, now).await.map_err(failed)?;
+            told(&name, "has no password any more", context)?;
+        }
         Command::Password { name, file, remove: false } => {
             let password = read_hidden(&format!("New password for {name}"), file.as_deref(), true)?;
             admin.set_password(&name, password, now).await.map_err(failed)?;
+            told(&name, "has a new password", context)?;
         }
         Command::Key(KeyCommand::Add { name, file }) => {
             let line = read_public(&file)?;
@@ -210,6 +214,7 @@ pub async fn run(command: Command, context: &Context) -> Result<(), CliError> {
         }
         Command::Key(KeyCommand::Remove { name, fingerprint }) => {
             admin.remove_key(&name, &fingerprint, now).await.map_err(failed)?;
+            told(&name, "has this key no more", context)?;
         }
         Command::Set(command) => set::run(&admin, command, context, now).await?,
         Command::Totp(command) => totp::run(&admin, command, context).await?,
@@ -218,12 +223,15 @@ pub async fn run(command: Command, context: &Context) -> Result<(), CliError> {
             show_codes(&name, &codes, context)?;
         }
         Command::Groups { name, groups } => {
-            admin.set_groups(&name, &groups.into_iter().collect(), now).await.map_err(failed)?;
+            let groups = groups.into_iter().collect();
+            admin.set_groups(&name, &groups, now).await.map_err(failed)?;
+            told(&name, &format!("is in these groups: {}", shown_groups(&groups)), context)?;
         }
         Command::Invite { name, hours } => portal::invite(&admin, &name, hours, context, now).await?,
         Command::Factor(FactorCommand::Remove { name, credential }) => {
             let credential = credential.strip_prefix("webauthn:").unwrap_or(&credential);
             admin.remove_passkey(&name, credential, now).await.map_err(failed)?;
+            told(&name, "has this factor no more", context)?;
         }
         Command::List | Command::Show { .. } | Command::Factors { .. } | Command::Key(KeyCommand::List { .. }) => {}
     }

@@ -31,6 +31,9 @@ pub enum Command {
         /// Only to assets in this zone
         #[arg(long)]
         zone: Option<String>,
+        /// Only what this broker carries
+        #[arg(long, value_name = "NAME")]
+        broker: Option<String>,
         /// Only since (as in `2026-11-23T06:00:00Z`)
         #[arg(long)]
         since: Option<Timestamp>,
@@ -168,9 +171,17 @@ impl Row for File {
 pub async fn run(command: Command, context: &Context) -> Result<(), CliError> {
     let store = context.store().await?;
     match command {
-        Command::List { live, identity, asset, zone, since, limit } => {
-            let filter =
-                SessionFilter { live, identity, asset, zone, since, limit: Some(limit), ..SessionFilter::default() };
+        Command::List { live, identity, asset, zone, broker, since, limit } => {
+            let filter = SessionFilter {
+                live,
+                identity,
+                asset,
+                zone,
+                broker,
+                since,
+                limit: Some(limit),
+                ..SessionFilter::default()
+            };
             let sessions = store.sessions(&filter).await.map_err(CliError::failed)?;
             context.print_list(&sessions.into_iter().map(Line::from).collect::<Vec<_>>())
         }

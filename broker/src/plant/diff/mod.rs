@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use sallyport_policy::{PlantFile, Policy};
+use jiff::SignedDuration;
+use sallyport_policy::{PlantFile, Policy, written_duration};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -186,9 +187,15 @@ fn short(value: &Value) -> String {
 
 fn plain(value: &Value) -> String {
     match value {
-        Value::String(text) => text.clone(),
+        Value::String(text) => duration(text).unwrap_or_else(|| text.clone()),
         other => other.to_string(),
     }
+}
+
+/// A duration as the plant file has it, and not as JSON does.
+fn duration(text: &str) -> Option<String> {
+    let duration: SignedDuration = text.starts_with("PT").then(|| text.parse().ok())??;
+    Some(written_duration(duration))
 }
 
 /// Names of fields that say where something stands, not what it is.

@@ -74,7 +74,7 @@ fn a_new_term_a_new_member_and_a_lost_asset_are_named() {
         expect![[r#"
             Policy:
               ~ role engineer members: alice -> alice, carol
-              ~ role engineer, grant 1 terms.idle: PT15M -> PT30M
+              ~ role engineer, grant 1 terms.idle: 15m -> 30m
 
             Text:
             --- a/plant.toml
@@ -101,7 +101,7 @@ fn a_first_plant_is_all_new() {
               + asset ews-1 accounts.operator.auth=certificate address=10.10.1.20 services.ssh.port=22 services.ssh.protocol=ssh zone=cell-1
               + conduit to cell-1 services=ssh to=cell-1
               + role engineer members=alice
-              + role engineer, grant 1 accounts=operator assets=ews-1 factors=totp, webauthn lease=PT1H services=ssh terms.channels=shell, exec, sftp terms.connections=32 terms.env=COLORTERM, LANG, LC_*, NO_COLOR, TERM terms.file_transfer=none terms.grace=PT10S terms.idle=PT15M terms.max_duration=PT8H terms.on_end=view-only terms.recorder_trouble=view-only terms.sessions=64
+              + role engineer, grant 1 accounts=operator assets=ews-1 factors=totp, webauthn lease=1h services=ssh terms.channels=shell, exec, sftp terms.connections=32 terms.env=COLORTERM, LANG, LC_*, NO_COLOR, TERM terms.file_transfer=none terms.grace=10s terms.idle=15m terms.max_duration=8h terms.on_end=view-only terms.recorder_trouble=view-only terms.sessions=64
               + zone cell-1 broker=false level=2.0 networks=10.10.1.0/24
 
             Text:
@@ -172,7 +172,7 @@ fn filters_tags_and_windows_change_rule_by_rule() {
         ~ filter setpoints, rule setpoints/1 units: (nothing) -> 0, 2-4
         ~ filter setpoints, rule speed values.bits: (nothing) -> 0xff
         ~ filter setpoints, rule speed values.max: 1500.0 -> 3000.0
-        ~ role lead, window 1 max: PT2H -> PT4H
+        ~ role lead, window 1 max: 2h -> 4h
         + tag flow of plc-1.csv address=0 offset=0.0 scale=0.1 table=input-register type=u16 word_order=big
         - tag level of plc-1.csv address=0 offset=0.0 scale=0.1 table=input-register type=u16 word_order=big
         ~ tag speed of plc-1.csv address: 100 -> 101

@@ -157,6 +157,7 @@ fn somebody_ends_their_own_sessions_and_leases_and_nobody_elses() {
     assert_eq!(plant.json(&["lease", "list", "--identity", "alice"]).as_array().unwrap().len(), 1);
     assert_eq!(mine.post(&format!("/sessions/{id}/end"), &[]).leads_to(), "/sessions");
     plant.quiet();
+    session.expect("The session to ews-1 was ended in your name, from elsewhere.");
     drop(session);
     mine.get("/sessions");
     assert_eq!(mine.post(&format!("/leases/{lease}/end"), &[]).leads_to(), "/sessions");

@@ -234,13 +234,23 @@ fn the_lobby_and_the_configuration_say_how() {
     eventually("it is none either", Duration::from_secs(5), || {
         (lobby.shown().matches("not one of the numbers").count() == 2).then_some(())
     });
+    lobby.send("help\r");
+    lobby.expect("`ls` for the table once more");
+    lobby.send("ls\r");
+    eventually("the table once more", Duration::from_secs(5), || {
+        (lobby.shown().matches("ASSET").count() == 2).then_some(())
+    });
     lobby.send("q\r");
     lobby.ended();
     assert!(!lobby.shown().contains("ended:"), "{}", lobby.shown());
 
     // What `ssh-config` writes works as it stands.
     let _raw = Peer::echo(plant.network(), RAW);
-    let config = plant.sallyport(&["ssh-config", "--identity", "alice", "--broker", Plant::BROKER.0]).ok();
+    let told = plant.sallyport(&["ssh-config", "--broker", "gate.elsewhere.example"]);
+    assert!(told.stderr.contains("`gate.elsewhere.example` is not in `[ssh] names`"), "{told}");
+    let config = plant.sallyport(&["ssh-config", "--identity", "alice", "--broker", Plant::BROKER.0]);
+    assert!(!config.stderr.contains("names"), "{config}");
+    let config = config.ok();
     let path = alice.folder().join("printed_config");
     let known = alice.folder().join("known_hosts");
     let common = format!(

@@ -178,7 +178,7 @@ impl Viewing {
         self.time(self.last)
     }
 
-    /// `2026-11-23 08:01:30.000Z (+90.000s)`.
+    /// `2026-11-23T08:01:30.000Z (+90.000s)`.
     pub(super) fn time(&self, moment: Moment) -> String {
         let at = Timestamp::from_microsecond(moment.unix_micros).unwrap_or_default();
         let offset = moment.micros_since(self.started());
