@@ -1,5 +1,6 @@
 //! Sallyport: the access broker. The library holds everything; `main.rs` only starts it.
 pub mod app;
+pub(crate) mod approval;
 pub mod audit;
 #[cfg(feature = "bench-listener")]
 pub mod bench_listener;

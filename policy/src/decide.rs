@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use crate::decision::{Decision, Denial, DenialReason, NeedFactors, Permit, PermitRule, Unmet};
+use crate::decision::{Decision, Denial, DenialReason, NeedFactors, Permit, Unmet};
 use crate::evaluate::{Moments, Target, Verdict};
 use crate::policy::Policy;
 use crate::request::Request;
@@ -41,7 +41,7 @@ pub fn held_permit(
     let grant = same.next()?;
     let terms = policy.terms_for(target.service.protocol, &grant.terms);
     match Verdict::of(grant, &terms, request, Moments { authorized, now }) {
-        Verdict::Permit(terms) => Some(Permit { rule: PermitRule::Grant(grant.rule.clone()), terms }),
+        Verdict::Permit(permit) => Some(permit),
         Verdict::NeedFactors(_) | Verdict::NeedApproval(_) | Verdict::Unmet(_) => None,
     }
 }
@@ -56,7 +56,7 @@ fn best(policy: &Policy, request: &Request<'_>, target: &Target<'_>, moments: Mo
     for grant in policy.grants_of(request.subject).filter(|grant| target.is_named_by(grant)) {
         let terms = policy.terms_for(target.service.protocol, &grant.terms);
         match Verdict::of(grant, &terms, request, moments) {
-            Verdict::Permit(terms) => permits.push(Permit { rule: PermitRule::Grant(grant.rule.clone()), terms }),
+            Verdict::Permit(permit) => permits.push(permit),
             Verdict::NeedFactors(need) => factors.push(need),
             Verdict::NeedApproval(approval) => approvals.push((approval, terms)),
             Verdict::Unmet(conditions) => unmet.push((grant.rule.clone(), conditions)),

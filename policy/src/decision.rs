@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::break_glass::EmergencyRef;
 use crate::duration;
 use crate::factors::FactorKind;
-use crate::names::{AccountName, AssetId, ServiceName, ZoneId};
+use crate::names::{AccountName, AssetId, RequestId, ServiceName, ZoneId};
 use crate::role::{ApprovalRule, ForbidRef, RuleRef};
 use crate::terms::Terms;
 use crate::window::When;
@@ -37,7 +37,10 @@ impl fmt::Display for Decision {
             Self::Deny(denial) => write!(f, "deny: {denial}"),
             Self::NeedApproval(approval) => write!(f, "need approval: {approval}, for {}", approval.rule),
             Self::NeedFactors(need) => write!(f, "need factors: {need}"),
-            Self::Permit(permit) => write!(f, "permit: {}", permit.rule),
+            Self::Permit(permit) => match &permit.approved {
+                Some(request) => write!(f, "permit: {}, by approval of request {request}", permit.rule),
+                None => write!(f, "permit: {}", permit.rule),
+            },
         }
     }
 }
@@ -94,6 +97,9 @@ pub struct Permit {
     pub rule: PermitRule,
     /// Its terms, with the end of the time that is open now.
     pub terms: Terms,
+    /// The request that others have approved, where it takes that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub approved: Option<RequestId>,
 }
 
 impl Permit {

@@ -31,7 +31,7 @@ pub fn decide_emergency(policy: &Policy, name: &str, request: &Request<'_>, left
     terms.max_duration = Some(left.min(glass.max_duration));
     // What an emergency gives it gives for exactly the time that is written.
     terms.on_end = OnEnd::End;
-    Decision::Permit(Permit { rule: PermitRule::Emergency(glass.rule.clone()), terms })
+    Decision::Permit(Permit { rule: PermitRule::Emergency(glass.rule.clone()), terms, approved: None })
 }
 
 /// May somebody known reach this by breaking the glass, in a section that names them? It stands in for an approval, a window of time and
@@ -96,7 +96,7 @@ fn lifted(policy: &Policy, glass: &BreakGlass, grant: &Grant, target: &Target<'_
     terms.concurrent = None;
     terms.on_end = OnEnd::End;
     let rule = PermitRule::Lifted { grant: grant.rule.clone(), emergency: glass.rule.clone() };
-    Permit { rule, terms }
+    Permit { rule, terms, approved: None }
 }
 
 /// What an emergency stands in for.

@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::approval::Approval;
 use crate::asset::{Asset, Service};
-use crate::decision::{DenialReason, NeedFactors, Unmet};
+use crate::decision::{DenialReason, NeedFactors, Permit, PermitRule, Unmet};
 use crate::factors::{FactorKind, Proof};
 use crate::names::AccountName;
 use crate::policy::Policy;
@@ -80,7 +81,7 @@ impl<'a> Target<'a> {
 
 /// What one grant, that names the request, says to it.
 pub(crate) enum Verdict {
-    Permit(Terms),
+    Permit(Permit),
     NeedFactors(NeedFactors),
     NeedApproval(ApprovalRule),
     Unmet(Vec<Unmet>),
@@ -94,8 +95,9 @@ impl Verdict {
         if !unmet.is_empty() {
             return Self::Unmet(unmet);
         }
+        let approved = approved(request, grant, moments.now);
         if let Some((any_of, max_age)) = missing_factors(grant, request.proofs, moments.authorized) {
-            let then_approval = grant.approval.is_some();
+            let then_approval = grant.approval.is_some() && approved.is_none();
             return Self::NeedFactors(NeedFactors {
                 any_of,
                 max_age: Some(max_age),
@@ -103,9 +105,16 @@ impl Verdict {
                 then_approval,
             });
         }
-        match &grant.approval {
-            Some(approval) => Self::NeedApproval(approval.clone()),
-            None => Self::Permit(Terms { not_after, ..terms.clone() }),
+        let permit = |not_after, approved| {
+            let terms = Terms { not_after, ..terms.clone() };
+            Self::Permit(Permit { rule: PermitRule::Grant(grant.rule.clone()), terms, approved })
+        };
+        match (&grant.approval, approved) {
+            (None, _) => permit(not_after, None),
+            (Some(_), Some(Approval { until, request, .. })) => {
+                permit(Some(not_after.map_or(*until, |end| end.min(*until))), Some(request.clone()))
+            }
+            (Some(rule), None) => Self::NeedApproval(rule.clone()),
         }
     }
 }
@@ -114,7 +123,8 @@ impl Verdict {
 pub(crate) fn unmet_conditions(grant: &Grant, request: &Request<'_>, moments: Moments) -> Vec<Unmet> {
     let factors = missing_factors(grant, request.proofs, moments.authorized)
         .map(|(any_of, max_age)| Unmet::Factors { any_of, max_age });
-    let approval = grant.approval.as_ref().map(|rule| Unmet::Approval { by: rule.by.clone(), count: rule.count });
+    let missing = grant.approval.as_ref().filter(|_| approved(request, grant, moments.now).is_none());
+    let approval = missing.map(|rule| Unmet::Approval { by: rule.by.clone(), count: rule.count });
     let (time, _) = time_conditions(grant, moments.now);
     time.into_iter().chain(too_many(grant, request)).chain(factors).chain(approval).collect()
 }
@@ -136,6 +146,21 @@ fn time_conditions(grant: &Grant, now: Timestamp) -> (Vec<Unmet>, Option<Timesta
         }
     }
     (unmet, not_after)
+}
+
+/// Of what others have approved and lets this grant give what is asked for now, what lasts longest.
+fn approved<'a>(request: &Request<'a>, grant: &Grant, now: Timestamp) -> Option<&'a Approval> {
+    let covers = |approval: &&Approval| {
+        approval.identity == request.subject.identity
+            && approval.asset == *request.asset
+            && approval.services.contains(request.service)
+            && (&approval.role, approval.grant) == (&grant.rule.role, grant.rule.grant)
+            && approval.from <= now
+            && now < approval.until
+    };
+    let longest =
+        |one: &&Approval, other: &&Approval| one.until.cmp(&other.until).then_with(|| other.request.cmp(&one.request));
+    request.approvals.iter().filter(covers).max_by(longest)
 }
 
 /// As many sessions by this grant as it allows one person.

@@ -7,6 +7,8 @@
 //! Everything here is pure: no file, socket or clock. Time is an argument, and the text of the plant files is handed in.
 //! `docs/plant-file.md` describes the plant file for administrators, `docs/adr/0002-policy-decisions.md` the decisions.
 
+mod access_request;
+mod approval;
 mod asset;
 mod break_glass;
 mod decide;
@@ -38,6 +40,11 @@ mod window;
 mod window_rule;
 mod write_window;
 
+pub use access_request::{
+    AccessRequest, ApprovalDenial, RequestDenial, RequestState, Requestable, WAITS, approved, lasting, lasting_text,
+    may_approve, may_request, request_state,
+};
+pub use approval::Approval;
 pub use asset::{
     Account, AccountAuth, Asset, AssetAlgorithms, Conduit, Protocol, PurdueLevel, Service, Tolerated, Zone,
 };
@@ -51,7 +58,7 @@ pub use explain::{AtOnce, EmergencyExplanation, Explanation, GrantExplanation, e
 pub use factors::{FactorKind, Proof};
 pub use filter::{BuiltIn, ClipboardWay, FilterMode, FilterSection, RdpFilter, RdpSecurity, VncFilter};
 pub use modbus::{ModbusFunction, ModbusRule, OperationKind, RulePoints, UnitRange, ValueLimits};
-pub use names::{AccountName, AssetId, IdentityId, NameError, RoleId, ServiceName, WindowId, ZoneId};
+pub use names::{AccountName, AssetId, IdentityId, NameError, RequestId, RoleId, ServiceName, WindowId, ZoneId};
 pub use network::{Network, NetworkError};
 pub use place::Place;
 pub use points::{PointError, PointRange, Table};

@@ -128,6 +128,10 @@ plain_name! {
     /// A write window.
     WindowId
 }
+plain_name! {
+    /// Something that somebody asks others to approve.
+    RequestId
+}
 name! {
     /// A login on an asset; or [`AccountName::none`] for a protocol that has no logins.
     AccountName

@@ -3,6 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
+use crate::approval::Approval;
 use crate::decide::decide;
 use crate::decision::Decision;
 use crate::emergency::decide_emergency;
@@ -72,6 +73,7 @@ impl Policy {
         claimant: impl Into<Claimant<'a>>,
         proofs: &[Proof],
         live: &[LiveSession],
+        approvals: &[Approval],
         now: Timestamp,
     ) -> Vec<Reach> {
         let claimant = claimant.into();
@@ -80,7 +82,8 @@ impl Policy {
         for place in self.places() {
             for account in granted_accounts(self, claimant, place) {
                 let (asset, service) = (place.asset.id.clone(), place.service.name.clone());
-                let request = Request { subject, asset: &asset, service: &service, account: &account, proofs, live };
+                let request =
+                    Request { subject, asset: &asset, service: &service, account: &account, proofs, live, approvals };
                 let decision = claimant.decide(self, &request, now);
                 reach.push(Reach { asset, service, account, decision });
             }
@@ -109,7 +112,9 @@ fn granted_accounts(policy: &Policy, claimant: Claimant<'_>, place: Place<'_>) -
         false => vec![AccountName::none()],
     };
     let granted = |account: &AccountName| {
-        let request = Request { subject, asset: &asset.id, service: &service.name, account, proofs: &[], live: &[] };
+        let (asset_id, service_name) = (&asset.id, &service.name);
+        let (proofs, live, approvals) = (&[], &[], &[]);
+        let request = Request { subject, asset: asset_id, service: service_name, account, proofs, live, approvals };
         let target = Target { asset, service, account };
         let named = match claimant {
             Claimant::Person(subject) => policy.grants_of(subject).any(|grant| target.is_named_by(grant)),

@@ -1,5 +1,6 @@
 //! What is decided upon.
 
+use crate::approval::Approval;
 use crate::factors::Proof;
 use crate::names::{AccountName, AssetId, IdentityId, ServiceName};
 use crate::role::RuleRef;
@@ -21,6 +22,8 @@ pub struct Request<'a> {
     /// The other sessions that are live now. When a live session is decided again: those that began before it, so that a
     /// lowered limit ends the newest and not all.
     pub live: &'a [LiveSession],
+    /// What others have approved for them. Those that are over, or are of something else, count for nothing.
+    pub approvals: &'a [Approval],
 }
 
 /// A session that is live now.

@@ -137,6 +137,8 @@ pub struct ApprovalRule {
     pub by: RoleId,
     /// How many of them.
     pub count: u32,
+    /// The longest that they may agree to.
+    pub max: SignedDuration,
 }
 
 impl fmt::Display for ApprovalRule {

@@ -721,6 +721,77 @@ events! {
         /// Why, as whoever confirmed it says.
         reason: String,
     }
+    /// Somebody asks others to approve what a grant of theirs gives only then.
+    RequestMade = "SP-5601" "request.made" Warning Identity Fails "2.1 RE 4" {
+        /// Who.
+        identity: String,
+        /// The address they came from.
+        source: String,
+        /// The request.
+        request: String,
+        /// For which asset.
+        asset: String,
+        /// For which of its services.
+        services: Vec<String>,
+        /// For how long, in seconds, from the moment at which enough have approved it.
+        seconds: i64,
+        /// Why, in their own words.
+        reason: String,
+        /// The permit to work, or ticket.
+        permit: Option<String>,
+        /// The grant, whose approval it asks for and of how many.
+        rule: String,
+        /// The first moment at which nobody can approve it any more.
+        waits_until: Timestamp,
+    }
+    /// Somebody approves the request of somebody else.
+    RequestApproved = "SP-5602" "request.approved" Notice Process Fails "2.1 RE 4" {
+        /// Who had asked. The actor is who approves.
+        identity: String,
+        /// The request.
+        request: String,
+        /// For which asset.
+        asset: String,
+        /// The address that the approver came from.
+        source: String,
+        /// By which second factor they were known, proven for this.
+        factor: String,
+        /// How many have approved it by now.
+        given: u64,
+        /// How many must.
+        needed: u64,
+        /// Where enough have: the first moment at which it is over.
+        until: Option<Timestamp>,
+    }
+    /// Somebody who might have approved a request, or an administrator, denies it, also after others had approved it. It gives nothing any more.
+    RequestDenied = "SP-5603" "request.denied" Notice Process Fails "2.1 RE 4" {
+        /// Who had asked. The actor is who denies.
+        identity: String,
+        /// The request.
+        request: String,
+        /// For which asset.
+        asset: String,
+        /// Why, in their own words.
+        reason: String,
+    }
+    /// Whoever asked does not ask any more, or a restore has ended it. The request gives nothing any more.
+    RequestWithdrawn = "SP-5604" "request.withdrawn" Notice Process Fails "2.1 RE 4" {
+        /// Who had asked.
+        identity: String,
+        /// The request.
+        request: String,
+        /// For which asset.
+        asset: String,
+    }
+    /// A session begins by what others have approved.
+    RequestUsed = "SP-5605" "request.used" Info Identity Fails "2.1 RE 4" {
+        /// Who.
+        identity: String,
+        /// The session.
+        session: String,
+        /// The request.
+        request: String,
+    }
     /// Everything sealed was sealed again with a new master key.
     SecretsRekeyed = "SP-5302" "secrets.rekeyed" Notice Process Fails "4.3" {
         /// How many values.
@@ -773,6 +844,8 @@ events! {
         leases: u64,
         /// Write windows that are closed.
         windows: u64,
+        /// Requests for an approval that were open or approved.
+        requests: u64,
         /// Logins that waited for a confirmation.
         confirmations: u64,
         /// Invitations that were not used.

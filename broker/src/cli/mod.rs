@@ -21,6 +21,7 @@ pub mod policy;
 pub mod portal;
 mod reason;
 pub mod recording;
+pub mod request;
 pub mod restore;
 pub mod secrets;
 pub mod serve;
@@ -93,6 +94,9 @@ pub enum Command {
     /// Let somebody write certain points for a time
     #[command(subcommand)]
     Window(window::Command),
+    /// See what people ask others to approve, and deny it
+    #[command(subcommand)]
+    Request(request::Command),
     /// Isolate a zone in an emergency, so that nobody reaches it, and lift that by two people
     #[command(subcommand)]
     Zone(zone::Command),
@@ -183,6 +187,7 @@ async fn dispatch(command: Command, inherited: Inherited, context: &Context) -> 
         Command::Account(command) => account::run(command, context).await,
         Command::Lease(command) => lease::run(command, context).await,
         Command::Window(command) => window::run(command, context).await,
+        Command::Request(command) => request::run(command, context).await,
         Command::Zone(command) => zone::run(command, context).await,
         Command::Filter(command) => filter::run(command, context).await,
         Command::BreakGlass(command) => break_glass::run(command, context).await,

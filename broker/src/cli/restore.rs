@@ -31,12 +31,14 @@ pub async fn run(command: Command, context: &Context) -> Result<(), CliError> {
 struct Ended {
     leases: u64,
     windows: u64,
+    requests: u64,
     confirmations: u64,
     invitations: u64,
 }
 
 async fn finish(yes: bool, context: &Context) -> Result<(), CliError> {
-    let question = "End every lease, write window, waiting login, invitation and session of this installation?";
+    let question =
+        "End every lease, write window, request, waiting login, invitation and session of this installation?";
     if !yes && !context.confirm(question, "--yes")? {
         return Err(CliError::Failed("nothing was changed".to_owned()));
     }
@@ -63,9 +65,11 @@ async fn end_all(head: Option<String>, backup_of: Option<Timestamp>, context: &C
     let mut write = store.begin_write().await.map_err(CliError::failed)?;
     let leases = write.revoke_leases(None, None, context.actor(), now).await.map_err(CliError::failed)?;
     let windows = write.close_all_windows(context.actor(), now).await.map_err(CliError::failed)?;
+    let requests = write.close_all_requests(context.actor(), now).await.map_err(CliError::failed)?;
     let ended = Ended {
         leases: leases.len() as u64,
         windows: windows.len() as u64,
+        requests: requests.len() as u64,
         confirmations: write.drop_confirmations().await.map_err(CliError::failed)?,
         invitations: write.withdraw_all_invitations(now).await.map_err(CliError::failed)?,
     };
@@ -77,9 +81,22 @@ async fn end_all(head: Option<String>, backup_of: Option<Timestamp>, context: &C
             identity: row.window.identity.to_string(),
             asset: row.window.asset.to_string(),
         }))
+        .chain(requests.into_iter().map(|row| AuditEvent::RequestWithdrawn {
+            identity: row.request.identity.to_string(),
+            request: row.request.id.to_string(),
+            asset: row.request.asset.to_string(),
+        }))
         .collect();
-    let Ended { leases, windows, confirmations, invitations } = ended;
-    events.push(AuditEvent::InstallationRestored { head, backup_of, leases, windows, confirmations, invitations });
+    let Ended { leases, windows, requests, confirmations, invitations } = ended;
+    events.push(AuditEvent::InstallationRestored {
+        head,
+        backup_of,
+        leases,
+        windows,
+        requests,
+        confirmations,
+        invitations,
+    });
     for event in events {
         audit.record_in(&mut write, event).await.map_err(CliError::failed)?;
     }
@@ -94,11 +111,11 @@ fn tell(
     backup_of: Option<Timestamp>,
     context: &Context,
 ) -> Result<(), CliError> {
-    let Ended { leases, windows, confirmations, invitations } = ended;
+    let Ended { leases, windows, requests, confirmations, invitations } = ended;
     if context.json() {
         return context.print_json(&serde_json::json!({
             "head": head, "backup_of": backup_of, "leases": leases, "windows": windows,
-            "confirmations": confirmations, "invitations": invitations,
+            "requests": requests, "confirmations": confirmations, "invitations": invitations,
             "sessions": closed.iter().flat_map(|closed| &closed.sessions).collect::<Vec<_>>(),
             "elsewhere": closed.iter().flat_map(|closed| &closed.elsewhere).collect::<Vec<_>>(),
         }));
@@ -106,7 +123,7 @@ fn tell(
     let sessions: String = closed.iter().filter(|closed| closed.left_something()).map(said_of).collect();
     let at = backup_of.map_or_else(|| "an unknown time".to_owned(), |at| format!("{at:.0}"));
     context.print(&format!(
-        "{sessions}Ended: {leases} leases, {windows} write windows, {confirmations} waiting logins, {invitations} invitations.\n\
+        "{sessions}Ended: {leases} leases, {windows} write windows, {requests} requests, {confirmations} waiting logins, {invitations} invitations.\n\
          The backup is of {at}; its audit chain ends with\n  {}\n{UNKNOWN}",
         printable(head.unwrap_or("no entry"))
     ))

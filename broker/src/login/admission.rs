@@ -112,7 +112,9 @@ impl Admission {
                     kinds.join(" or ")
                 )))
             }
-            Authorization::NeedApproval(_) => Next::Enter(Entry::Refused(needs_approval(&session, &target.asset))),
+            Authorization::NeedApproval(_) => {
+                Next::Enter(Entry::Refused(needs_approval(&session, &target.asset).await))
+            }
             Authorization::Denied(refusal) => Next::Enter(Entry::Refused(refusal.sentence(target.asset.as_str()))),
         }
     }

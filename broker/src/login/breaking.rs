@@ -3,6 +3,7 @@
 
 use sallyport_policy::AssetId;
 
+use super::requesting::how_to_ask;
 use crate::audit::shortened;
 use crate::emergency::Circumstances;
 use crate::session::{Authenticated, Session, not_for_you};
@@ -59,9 +60,9 @@ pub(crate) async fn break_glass(session: &Session<Authenticated>, written: &str)
     }
 }
 
-/// What somebody is told who needs an approval: also how to go without one, where the plant file lets them in an emergency.
-pub(crate) fn needs_approval(session: &Session<Authenticated>, asset: &AssetId) -> String {
-    let sentence = format!("{asset} needs somebody's approval first, which this version of the broker cannot ask for.");
+/// What somebody is told who needs an approval: how to ask for it, and also how to go without one, where the plant file lets them in an emergency.
+pub(crate) async fn needs_approval(session: &Session<Authenticated>, asset: &AssetId) -> String {
+    let sentence = format!("{asset} needs somebody's approval first. {}", how_to_ask(session, asset).await);
     let (policy, proof) = (session.broker().policy.current(), session.proof());
     let named = policy.asset(asset).is_some_and(|found| policy.emergencies_of(proof.subject(), found).next().is_some());
     if !named {

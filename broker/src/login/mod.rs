@@ -22,6 +22,7 @@ mod local_forward;
 mod name;
 pub(crate) mod reach;
 mod refusals;
+pub(crate) mod requesting;
 mod signing_in;
 pub(crate) mod step_up;
 pub(crate) mod target;

@@ -1,7 +1,7 @@
 //! What a person may reach, and how each is reached: the one question to the policy behind every list of it.
 
 use jiff::Timestamp;
-use sallyport_policy::{Claimant, Decision, Policy, Proof, Protocol, Reach};
+use sallyport_policy::{Approval, Claimant, Decision, Policy, Proof, Protocol, Reach};
 
 use super::local_forward::local_forward;
 use crate::live::Isolated;
@@ -31,12 +31,13 @@ pub(crate) fn reachable<'a>(
     policy: &Policy,
     claimant: impl Into<Claimant<'a>>,
     proofs: &[Proof],
+    approvals: &[Approval],
     isolated: &Isolated,
     now: Timestamp,
 ) -> Vec<ReachedBy> {
     let claimant = claimant.into();
     let mut reachable = Vec::new();
-    for reach in policy.reach(claimant, proofs, &[], now) {
+    for reach in policy.reach(claimant, proofs, &[], approvals, now) {
         // Everything within one policy: what it reaches is in it.
         let Some(asset) = policy.asset(&reach.asset) else { continue };
         let Some(service) = asset.services.get(&reach.service) else { continue };

@@ -53,12 +53,20 @@ pub(crate) async fn proven_again(
 
 /// Lets what somebody wants to reach wait for their confirmation in the portal.
 pub(super) async fn wait(session: &Session<Authenticated>, target: &Target) -> Result<Waiting, NoConfirmation> {
+    let words = format!("{} on {} ({})", target.account, target.asset, target.service);
+    wait_for(session, words, &format!("an open login ({})", target.form.word())).await
+}
+
+/// The same for what somebody wants to do, in words.
+pub(crate) async fn wait_for(
+    session: &Session<Authenticated>,
+    words: String,
+    client: &str,
+) -> Result<Waiting, NoConfirmation> {
     let (broker, now) = (session.broker(), session.broker().now());
     let left = broker.config.ssh.login_deadline.saturating_sub(LAST_WORDS);
     let until = SignedDuration::try_from(left).ok().and_then(|left| now.checked_add(left).ok()).unwrap_or(now);
-    let words = format!("{} on {} ({})", target.account, target.asset, target.service);
-    let client = format!("an open login ({})", target.form.word());
-    let wanted = Wanted { first: session.proof().first(), client: &client, target: words, until, join: false };
+    let wanted = Wanted { first: session.proof().first(), client, target: words, until, join: false };
     Waiting::ask(broker, wanted).await
 }
 

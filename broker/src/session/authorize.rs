@@ -7,14 +7,15 @@ use std::time::Instant;
 
 use jiff::Timestamp;
 use sallyport_policy::{
-    AccountAuth, ApprovalRule, AssetAlgorithms, Decision, LiveSession, NeedFactors, Permit, Policy, Proof, Protocol,
-    Request, Subject, ZoneId, decide,
+    AccountAuth, Approval, ApprovalRule, AssetAlgorithms, AssetId, Decision, LiveSession, NeedFactors, Permit, Policy,
+    Proof, Protocol, Request, Subject, ZoneId, decide,
 };
 
 use super::asked_for::AskedFor;
 use super::isolation;
 use super::refusal::{Refusal, printable, refusal};
 use super::{Authenticated, Session};
+use crate::approval;
 use crate::audit::{AuditError, AuditEvent, Entered};
 use crate::broker::Broker;
 use crate::identity::{MultiFactor, Standing};
@@ -165,6 +166,7 @@ impl Session<Authenticated> {
         let proofs = self.proofs().await?;
         let policy = broker.policy.current();
         self.fits(&policy, &target).await?;
+        let approvals = self.approvals(&policy, &subject, &target.asset).await?;
         let now = broker.now();
         let request = Request {
             subject: &subject,
@@ -173,6 +175,7 @@ impl Session<Authenticated> {
             account: &target.account,
             proofs: &proofs,
             live: &live,
+            approvals: &approvals,
         };
         let decision = self.lifted(&policy, &request, decide(&policy, &request, now), now).await?;
         self.answer(&policy, Considered { subject, target, asked, now }, decision).await
@@ -233,6 +236,11 @@ impl Session<Authenticated> {
             },
         };
         Ok(proof.proofs().iter().filter(|proof| !(revoked && proof.kind.is_second())).copied().collect())
+    }
+
+    async fn approvals(&self, policy: &Policy, subject: &Subject, asset: &AssetId) -> Result<Vec<Approval>, Refusal> {
+        let given = approval::given(&self.stage.broker, policy, subject, Some(asset)).await;
+        given.map_err(|error| Refusal::Unavailable(error.to_string()))
     }
 
     async fn live(&self) -> Result<Vec<LiveSession>, Refusal> {

@@ -77,6 +77,7 @@ impl Session<Authenticated> {
             account: &target.account,
             proofs: &[],
             live: &[],
+            approvals: &[],
         };
         let decision = decide_emergency(&policy, opening.rule(), &request, left);
         self.answer(&policy, Considered { subject, target, asked, now }, decision).await
@@ -96,6 +97,7 @@ pub(super) fn permitted_now(broker: &Broker, live: &Live, opening: &Opening) -> 
         account: &live.target.account,
         proofs: &[],
         live: &[],
+        approvals: &[],
     };
     match decide_emergency(&broker.policy.current(), opening.rule(), &request, left) {
         Decision::Permit(mut permit) => {

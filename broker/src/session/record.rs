@@ -138,7 +138,7 @@ impl Session<Authorized> {
         let recorded = self.stage.open_record().await;
         // The policy permitted, and the session did not start all the same.
         if let Err(refusal) = &recorded
-            && let Err(error) = put_on_record(&broker, emergency, asked.denied(refusal.to_string())).await
+            && let Err(error) = put_on_record(&broker, emergency, [asked.denied(refusal.to_string())]).await
         {
             tracing::error!(%error, "That a permitted session did not start could not be audited");
         }
@@ -147,8 +147,12 @@ impl Session<Authorized> {
 }
 
 /// In an emergency it waits on disk where there is no database.
-async fn put_on_record(broker: &Broker, emergency: bool, event: AuditEvent) -> Result<(), AuditError> {
-    if emergency { broker.audit.record_enduring(event).await } else { broker.audit.record(event).await }
+async fn put_on_record(
+    broker: &Broker,
+    emergency: bool,
+    events: impl IntoIterator<Item = AuditEvent>,
+) -> Result<(), AuditError> {
+    if emergency { broker.audit.record_all_enduring(events).await } else { broker.audit.record_all(events).await }
 }
 
 impl Authorized {
@@ -183,18 +187,8 @@ impl Authorized {
                 return Err(StartRefusal::Recording(reason));
             }
         };
-        let event = AuditEvent::SessionStarted {
-            session: id.clone(),
-            identity: row.identity,
-            source: row.source,
-            asset: row.asset,
-            zone: row.zone,
-            service: row.service,
-            account: row.account,
-            form: row.form,
-            rule: row.rule,
-        };
-        if let Err(error) = put_on_record(&broker, authorized.proof.emergency().is_some(), event).await {
+        let events = authorized.begins(row);
+        if let Err(error) = put_on_record(&broker, authorized.proof.emergency().is_some(), events).await {
             let reason = error.to_string();
             recording
                 .seal(End::RecordingFailed.word(), &reason)
@@ -225,6 +219,27 @@ impl Authorized {
         metrics::counter!("sallyport_sessions_started_total").increment(1);
         tracing::info!(session = %id, identity = %authorized.subject.identity, asset = %authorized.target.asset, "Session started");
         Ok(Session { stage: Recorded { authorized, id, recording, registered, record } })
+    }
+
+    /// What is told of its beginning.
+    fn begins(&self, row: NewSession) -> Vec<AuditEvent> {
+        let used = self.permit.approved.as_ref().map(|request| AuditEvent::RequestUsed {
+            identity: row.identity.clone(),
+            session: row.id.clone(),
+            request: request.to_string(),
+        });
+        let started = AuditEvent::SessionStarted {
+            session: row.id,
+            identity: row.identity,
+            source: row.source,
+            asset: row.asset,
+            zone: row.zone,
+            service: row.service,
+            account: row.account,
+            form: row.form,
+            rule: row.rule,
+        };
+        [started].into_iter().chain(used).collect()
     }
 
     fn row(&self, id: &str) -> Result<NewSession, serde_json::Error> {

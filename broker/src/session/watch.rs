@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::authorize::standing_words;
 use super::emergency::{lifted_now, permitted_now};
 use super::isolation;
+use crate::approval;
 use crate::broker::Broker;
 use crate::identity::{CLOCK_JUMP, Standing};
 use crate::live::{End, Live, Times};
@@ -158,6 +159,11 @@ async fn verdict(broker: &Arc<Broker>, live: &Live, all: &[Arc<Live>]) -> Verdic
             })
         })
         .collect();
+    let policy = broker.policy.current();
+    let approvals = match approval::given(broker, &policy, &subject, Some(&live.target.asset)).await {
+        Ok(approvals) => approvals,
+        Err(error) => return Verdict::Unknown(error.to_string()),
+    };
     let request = Request {
         subject: &subject,
         asset: &live.target.asset,
@@ -165,8 +171,9 @@ async fn verdict(broker: &Arc<Broker>, live: &Live, all: &[Arc<Live>]) -> Verdic
         account: &live.target.account,
         proofs: &live.proofs,
         live: &others,
+        approvals: &approvals,
     };
-    let (policy, now) = (broker.policy.current(), broker.now());
+    let now = broker.now();
     if let PermitRule::Lifted { .. } = live.permit.rule {
         return match lifted_now(&policy, live, &request, now) {
             Ok(permit) if covers(&permit, &live.permit) => live.stays(&permit),

@@ -13,7 +13,7 @@ use super::genuine::Stored;
 use super::witness::{Witness, witness};
 use super::{
     AlteredRow, Store, StoreError, Write, confirmations, envelopes, factors, identities, invitations, isolations,
-    leases, plants, webauthn, windows,
+    leases, plants, requests, webauthn, windows,
 };
 use crate::vault::{RowFault, RowMac};
 
@@ -42,6 +42,8 @@ macro_rules! each_table {
         $self.$call::<envelopes::Row>($($argument),*).await?;
         $self.$call::<leases::Row>($($argument),*).await?;
         $self.$call::<windows::Row>($($argument),*).await?;
+        $self.$call::<requests::Row>($($argument),*).await?;
+        $self.$call::<requests::ApprovedRow>($($argument),*).await?;
         $self.$call::<isolations::Lift>($($argument),*).await?;
         $self.$call::<plants::Row>($($argument),*).await?;
     };

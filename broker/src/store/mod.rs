@@ -56,6 +56,7 @@ pub mod leases;
 mod open;
 pub mod plants;
 pub mod recordings;
+pub mod requests;
 pub mod secrets;
 pub mod sessions;
 mod state;

@@ -28,6 +28,8 @@ pub(super) struct Witness {
     /// Windows that were opened, as the chain tells of them.
     pub(super) windows: BTreeMap<String, (String, Value)>,
     closed_windows: BTreeSet<String>,
+    /// Requests that were denied or withdrawn.
+    closed_requests: BTreeSet<String>,
     /// An entry is not JSON, so it is no broker's: nothing of this identity is believed.
     damaged: bool,
 }
@@ -65,6 +67,11 @@ impl Witness {
     /// Whether a window was not closed.
     pub(super) fn window_lasts(&self, window: &str) -> bool {
         !self.damaged && !self.closed_windows.contains(window)
+    }
+
+    /// Whether a request was neither denied nor withdrawn.
+    pub(super) fn request_lasts(&self, request: &str) -> bool {
+        !self.damaged && !self.closed_requests.contains(request)
     }
 
     fn hear(&mut self, id: &str, code: &str, event: &Value) {
@@ -139,6 +146,9 @@ impl Witness {
             WINDOW_CLOSED => {
                 self.closed_windows.insert(text("window"));
             }
+            REQUEST_DENIED | REQUEST_WITHDRAWN => {
+                self.closed_requests.insert(text("request"));
+            }
             _ => {}
         }
     }
@@ -168,7 +178,7 @@ pub(super) async fn witness(connection: &mut AnyConnection, identity: &str) -> R
 /// in their order (`audit_by_identity`), where a few of some codes are wanted (`audit_by_code`).
 pub(super) const ENTRIES: &str =
     "SELECT id, code, event FROM audit WHERE identity = $1 AND code IN ('SP-1007', 'SP-5101',
-    'SP-5102', 'SP-5103', 'SP-5104', 'SP-5105', 'SP-5106', 'SP-5107', 'SP-5108', 'SP-5109', 'SP-5401', 'SP-5402',
+    'SP-5102', 'SP-5103', 'SP-5104', 'SP-5105', 'SP-5106', 'SP-5107', 'SP-5108', 'SP-5109', 'SP-5401', 'SP-5402', 'SP-5603', 'SP-5604',
     'SP-8001', 'SP-8101', 'SP-8102', 'SP-8103') ORDER BY +seq";
 
 const LEASE_REVOKED: &str = "SP-1007";
@@ -187,6 +197,8 @@ const ENVELOPE_REVOKED: &str = "SP-8102";
 const ENVELOPE_EXPIRES: &str = "SP-8103";
 const WINDOW_OPENED: &str = "SP-5401";
 const WINDOW_CLOSED: &str = "SP-5402";
+const REQUEST_DENIED: &str = "SP-5603";
+const REQUEST_WITHDRAWN: &str = "SP-5604";
 /// The credentials of which an identity has one at most, as events name them.
 pub(super) const PASSWORD: &str = "password";
 pub(super) const TOTP: &str = "totp";

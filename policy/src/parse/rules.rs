@@ -11,6 +11,7 @@ use super::opening::{self, Openable};
 use super::selectors::{group, take_assets, take_globs, take_identities};
 use super::value::{Alone, Key, Section, Value, word};
 use super::{Names, terms, when};
+use crate::access_request;
 use crate::factors::FactorKind;
 use crate::filter::BuiltIn;
 use crate::names::RoleId;
@@ -100,7 +101,7 @@ fn grant(log: &mut Log<'_>, value: Value<'_>, rule: RuleRef, names: &Names) -> O
     let factors = factors(log, &mut section);
     let what = section.name_of("lease");
     let lease = section.take("lease").and_then(|v| v.duration(log, &what, SignedDuration::ZERO, LONGEST_LEASE));
-    let approval = section.take("approval").and_then(|value| approval(log, value, &rule, names));
+    let approval = section.take("approval").and_then(|value| approval_rule(log, value, &rule, names));
     let mut terms = section.take("terms").map_or_else(|| Some(Terms::default()), |v| terms::read(log, v, &owner))?;
     let filter = filter(log, &mut section, names);
     terms.filter = filter.as_ref().map(|(_, name)| name.clone());
@@ -139,7 +140,7 @@ fn factors(log: &mut Log<'_>, section: &mut Section<'_>) -> BTreeSet<FactorKind>
     texts.into_iter().filter_map(|(at, text)| word(log, at, &what, text, &NAMEABLE, FactorKind::as_str)).collect()
 }
 
-fn approval(log: &mut Log<'_>, value: Value<'_>, rule: &RuleRef, names: &Names) -> Option<ApprovalRule> {
+fn approval_rule(log: &mut Log<'_>, value: Value<'_>, rule: &RuleRef, names: &Names) -> Option<ApprovalRule> {
     let title = format!("`approval` of grant {} of role `{}`", rule.grant, rule.role);
     let mut section = value.section(log, value.at, title)?;
     let what = section.name_of("by");
@@ -154,8 +155,13 @@ fn approval(log: &mut Log<'_>, value: Value<'_>, rule: &RuleRef, names: &Names) 
     });
     let what = section.name_of("count");
     let count = section.take("count").map_or(Some(1), |value| value.number(log, &what, 1, 16));
+    let what = section.name_of("max");
+    let longest = access_request::LONGEST;
+    let max = section.take("max").map_or(Some(access_request::USUAL_LONGEST), |value| {
+        value.duration(log, &what, SignedDuration::from_mins(1), longest)
+    });
     section.finish(log);
-    Some(ApprovalRule { rule: rule.clone(), by: by?, count: count? })
+    Some(ApprovalRule { rule: rule.clone(), by: by?, count: count?, max: max? })
 }
 
 /// The filter of a grant or an emergency, and where it is named.

@@ -128,6 +128,7 @@ impl Case {
             account: &self.account,
             proofs: &proofs,
             live: &live,
+            approvals: &[],
         };
         let explanation = explain(policy, &request, self.at);
         let failures = self.expected.failures(&explanation.decision);

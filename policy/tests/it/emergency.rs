@@ -84,8 +84,15 @@ fn opened(text: &str, target: &str, left: i64) -> String {
     let names: Vec<&str> = target.split(' ').collect();
     let (asset, service, account) = (names[0].parse().unwrap(), names[1].parse().unwrap(), names[2].parse().unwrap());
     let glass = subject("glass");
-    let request =
-        Request { subject: &glass, asset: &asset, service: &service, account: &account, proofs: &[], live: &[] };
+    let request = Request {
+        subject: &glass,
+        asset: &asset,
+        service: &service,
+        account: &account,
+        proofs: &[],
+        live: &[],
+        approvals: &[],
+    };
     told(decide_emergency(&policy(text), "control-room", &request, SignedDuration::from_mins(left)))
 }
 
@@ -118,8 +125,15 @@ fn lifted(who: &str, kinds: &[FactorKind]) -> (String, String) {
     let proofs: Vec<Proof> = kinds.iter().map(|kind| Proof { kind: *kind, at: now }).collect();
     let (asset, service, account) = ("ews-1".parse().unwrap(), "ssh".parse().unwrap(), "operator".parse().unwrap());
     let person = subject(who);
-    let request =
-        Request { subject: &person, asset: &asset, service: &service, account: &account, proofs: &proofs, live: &[] };
+    let request = Request {
+        subject: &person,
+        asset: &asset,
+        service: &service,
+        account: &account,
+        proofs: &proofs,
+        live: &[],
+        approvals: &[],
+    };
     let policy = policy(PLANT);
     let left = SignedDuration::from_mins(60);
     (told(decide(&policy, &request, now)), told(decide_lifted(&policy, "control-room", &request, now, left)))

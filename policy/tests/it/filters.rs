@@ -200,8 +200,15 @@ fn explain_tells_the_filter_and_its_rules() {
     let now = sallyport_policy::instant("2026-11-23T10:00:00Z").unwrap();
     let proofs = [Proof { kind: FactorKind::Totp, at: now }];
     let (asset, service, account) = ("plc-1".parse().unwrap(), "modbus".parse().unwrap(), AccountName::none());
-    let request =
-        Request { subject: &subject, asset: &asset, service: &service, account: &account, proofs: &proofs, live: &[] };
+    let request = Request {
+        subject: &subject,
+        asset: &asset,
+        service: &service,
+        account: &account,
+        proofs: &proofs,
+        live: &[],
+        approvals: &[],
+    };
     let text = sallyport_policy::explain(&policy, &request, now).to_string();
     let filter: Vec<&str> = text.lines().skip(2).take(4).collect();
     expect![[r#"

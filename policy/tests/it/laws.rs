@@ -378,6 +378,7 @@ fn explanation(policy: &Policy, asked: &Asked) -> sallyport_policy::Explanation 
         account: &account,
         proofs: &asked.proofs,
         live: &live,
+        approvals: &[],
     };
     sallyport_policy::explain(policy, &request, asked.now)
 }

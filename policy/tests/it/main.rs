@@ -1,6 +1,7 @@
 //! What the policy promises, at its boundary.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
 
+mod approvals;
 mod decisions;
 mod documents;
 mod emergency;

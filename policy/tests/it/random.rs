@@ -112,7 +112,15 @@ impl Asked {
         let account: AccountName = self.account.parse().unwrap();
         let (subject, live) = (&self.subject, self.live_sessions());
         let proofs = &self.proofs;
-        act(&Request { subject, asset: &asset, service: &service, account: &account, proofs, live: &live })
+        act(&Request {
+            subject,
+            asset: &asset,
+            service: &service,
+            account: &account,
+            proofs,
+            live: &live,
+            approvals: &[],
+        })
     }
 }
 

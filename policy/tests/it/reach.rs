@@ -111,6 +111,7 @@ fn a_live_session_is_not_ended_by_the_age_of_its_code() {
         account: &account,
         proofs: &proofs,
         live: &[],
+        approvals: &[],
     };
     let word = |authorized, now| match decide_again(&policy, &request, authorized, now) {
         sallyport_policy::Decision::Permit(_) => "permit",
@@ -161,7 +162,7 @@ proptest! {
     #[test]
     fn reach_says_what_decide_says(plant in plant(), asked in asked()) {
         let policy = plant.policy();
-        let reach = policy.reach(&asked.subject, &asked.proofs, &asked.live_sessions(), asked.now);
+        let reach = policy.reach(&asked.subject, &asked.proofs, &asked.live_sessions(), &[], asked.now);
         let found = reach.iter().find(|Reach { asset, service, account, .. }| {
             asset.as_str() == asked.asset && service.as_str() == asked.service && account.as_str() == asked.account
         });

@@ -22,8 +22,15 @@ fn end(policy: &Policy, now: Timestamp) -> Option<Option<Timestamp>> {
     let (asset, service) = ("plc".parse().unwrap(), "modbus".parse().unwrap());
     let proofs = [Proof { kind: sallyport_policy::FactorKind::Totp, at: now }];
     let account = sallyport_policy::AccountName::none();
-    let request =
-        Request { subject: &subject, asset: &asset, service: &service, account: &account, proofs: &proofs, live: &[] };
+    let request = Request {
+        subject: &subject,
+        asset: &asset,
+        service: &service,
+        account: &account,
+        proofs: &proofs,
+        live: &[],
+        approvals: &[],
+    };
     match sallyport_policy::decide(policy, &request, now) {
         Decision::Permit(permit) => Some(permit.terms.not_after),
         Decision::Deny(_) | Decision::NeedFactors(_) | Decision::NeedApproval(_) => None,

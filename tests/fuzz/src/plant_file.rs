@@ -99,8 +99,15 @@ fn decided(policy: &Policy, asset: &Asset, service: &Service, subject: &Subject)
     for account in accounts.iter().take(2).chain([&AccountName::none()]) {
         for now in [Timestamp::MIN, SOME_DAY, Timestamp::MAX] {
             let proofs = [FactorKind::Key, FactorKind::WebAuthn].map(|kind| Proof { kind, at: now });
-            let request =
-                Request { subject, asset: &asset.id, service: &service.name, account, proofs: &proofs, live: &[] };
+            let request = Request {
+                subject,
+                asset: &asset.id,
+                service: &service.name,
+                account,
+                proofs: &proofs,
+                live: &[],
+                approvals: &[],
+            };
             let explanation = explain(policy, &request, now);
             assert_eq!(explanation.decision, decide(policy, &request, now));
             assert!(!explanation.to_string().is_empty());

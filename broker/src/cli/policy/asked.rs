@@ -17,6 +17,6 @@ pub(super) struct Asked {
 impl Asked {
     pub(super) fn explain(&self, policy: &Policy) -> Explanation {
         let Self { subject, asset, service, account, proofs, at, .. } = self;
-        explain(policy, &Request { subject, asset, service, account, proofs, live: &[] }, *at)
+        explain(policy, &Request { subject, asset, service, account, proofs, live: &[], approvals: &[] }, *at)
     }
 }

@@ -10,6 +10,7 @@ use axum::routing::get;
 use sallyport_policy::Decision;
 
 use super::{frame, page};
+use crate::approval;
 use crate::login::reach::{ReachedBy, Way, reachable};
 use crate::portal::audience::{Audience, Pages};
 use crate::portal::look;
@@ -24,7 +25,11 @@ pub(super) fn routes() -> Pages {
 async fn home(State(site): State<Arc<Site>>, signed_in: SignedIn) -> Response<Body> {
     let (broker, proof) = (site.broker(), &signed_in.proof);
     let (policy, isolated) = (broker.policy.current(), broker.live.isolated());
-    let reachable = reachable(&policy, proof.subject(), proof.proofs(), &isolated, broker.now());
+    let approvals = approval::given(broker, &policy, proof.subject(), None).await.unwrap_or_else(|error| {
+        tracing::warn!(%error, "Approvals cannot be looked at, so none is listed");
+        Vec::new()
+    });
+    let reachable = reachable(&policy, proof.subject(), proof.proofs(), &approvals, &isolated, broker.now());
     let host = Host {
         name: &site.settings().name,
         port: broker.config.listen.ssh.first().map_or(22, std::net::SocketAddr::port),

@@ -39,13 +39,15 @@ async fn given(channel: &mut Channel<Msg>, session: &Session<Authenticated>) -> 
     if step_up::just_given(session) {
         return step_up::renew(session, session.proof().clone()).await;
     }
-    let code = tokio::time::timeout(CODE_WITHIN, ask(channel)).await.ok().flatten().ok_or("No code was given.")?;
+    let code =
+        tokio::time::timeout(CODE_WITHIN, ask(channel, "Code: ")).await.ok().flatten().ok_or("No code was given.")?;
     step_up::renew(session, step_up::prove_again(session, Offer::Code(&code)).await?).await
 }
 
-async fn ask(channel: &mut Channel<Msg>) -> Option<String> {
+/// Asks for a line, which is not shown. Nothing where the person leaves instead.
+pub(super) async fn ask(channel: &mut Channel<Msg>, prompt: &str) -> Option<String> {
     // Not on standard output, which may be a script's.
-    channel.extended_data(1, &b"Code: "[..]).await.ok()?;
+    channel.extended_data(1, prompt.as_bytes()).await.ok()?;
     let mut line = Vec::new();
     loop {
         match channel.wait().await? {

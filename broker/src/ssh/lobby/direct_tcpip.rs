@@ -86,7 +86,7 @@ pub(super) async fn stream(
     let sentence = match authorize(session, target).await {
         Authorization::Authorized(authorized) => return run(*authorized, caller).await,
         Authorization::NeedFactors(need) => factors_due(session, &asset, &need),
-        Authorization::NeedApproval(_) => needs_approval(session, &asset),
+        Authorization::NeedApproval(_) => needs_approval(session, &asset).await,
         Authorization::Denied(refusal) => refusal.sentence(asset.as_str()),
     };
     caller.turn_away(NoStream::Prohibited, sentence).await;

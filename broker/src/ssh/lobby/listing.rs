@@ -6,7 +6,9 @@ use std::time::Duration;
 use sallyport_policy::{AccountName, Decision, Reach};
 
 use super::registry::{idle_limit, said};
+use crate::approval;
 use crate::login::reach::{ReachedBy, Way, reachable};
+use crate::login::requesting::overview;
 use crate::session::{Authenticated, Session};
 
 /// Something that a grant names for a person, and whether they reach it now.
@@ -21,18 +23,31 @@ pub(in crate::ssh) struct Listing {
     pub(in crate::ssh) enterable: Vec<Listed>,
     forwards: Vec<(Listed, String)>,
     identity: String,
+    /// What the person asks others for, and others ask them.
+    requests: String,
     /// For how long a connection may have nothing open through it.
     idle: Duration,
 }
 
 impl Listing {
-    pub(in crate::ssh) fn of(session: &Session<Authenticated>) -> Self {
+    pub(in crate::ssh) async fn of(session: &Session<Authenticated>) -> Self {
         let broker = session.broker();
         let (policy, isolated) = (broker.policy.current(), broker.live.isolated());
         let (identity, idle) = (session.proof().identity().to_string(), idle_limit(session));
-        let mut listing = Self { enterable: Vec::new(), forwards: Vec::new(), identity, idle };
+        let requests = overview(session).await;
+        let mut listing = Self { enterable: Vec::new(), forwards: Vec::new(), identity, requests, idle };
         let (claimant, proofs) = (session.claimant(), session.proof().proofs());
-        for ReachedBy { reach, way, isolated } in reachable(&policy, claimant, proofs, &isolated, broker.now()) {
+        let approvals = match session.proof().emergency() {
+            None => approval::given(broker, &policy, session.proof().subject(), None).await,
+            Some(_) => Ok(Vec::new()),
+        };
+        let approvals = approvals.unwrap_or_else(|error| {
+            tracing::warn!(%error, "Approvals cannot be looked at, so none is listed");
+            Vec::new()
+        });
+        for ReachedBy { reach, way, isolated } in
+            reachable(&policy, claimant, proofs, &approvals, &isolated, broker.now())
+        {
             let now = state(&reach.decision, isolated);
             let listed = Listed { reach, now };
             match way {
@@ -63,7 +78,8 @@ impl Listing {
 
     pub(in crate::ssh) fn text(&self) -> String {
         if self.is_empty() {
-            return "There is nothing that you may reach. Your administrator can change that.\n".to_owned();
+            let nothing = "There is nothing that you may reach. Your administrator can change that.\n";
+            return format!("{nothing}{}", self.requests);
         }
         let mut text = String::new();
         // Writing to a string cannot fail.
@@ -85,6 +101,9 @@ impl Listing {
         for (listed, forward) in &self.forwards {
             writeln!(text, "     {}", columns(listed))?;
             writeln!(text, "       ssh -N -L {forward} {}@broker", self.identity)?;
+        }
+        if !self.requests.is_empty() {
+            write!(text, "\n{}", self.requests)?;
         }
         if !self.forwards.is_empty() {
             writeln!(text, "A connection through which nothing is open for {} is ended.", said(self.idle))?;

@@ -98,7 +98,7 @@ impl Choosing {
     }
 
     async fn choose(&mut self) -> Result<Entry, Gone> {
-        let listing = Listing::of(&self.session);
+        let listing = Listing::of(&self.session).await;
         self.say(&listing.text()).await?;
         let reach = &listing.enterable;
         if reach.is_empty() {

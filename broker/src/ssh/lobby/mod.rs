@@ -5,6 +5,7 @@ mod direct_tcpip;
 mod listing;
 mod menu;
 mod registry;
+mod requests;
 mod through;
 
 pub(in crate::ssh) use direct_tcpip::DirectTcpip;
@@ -27,6 +28,7 @@ use self::code::renew;
 use self::listing::Listing;
 use self::menu::{Choosing, Reader};
 use self::registry::Entered;
+use self::requests::{Said, answer_to};
 use self::through::{Places, Ways};
 use crate::login::breaking::break_glass;
 use crate::session::{Activity, Authenticated, Seat, Session};
@@ -52,7 +54,16 @@ ssh -N -L 5020:plc-1:502 alice@broker
 ssh alice@broker code          give a fresh code for connections that ask for one
 ssh alice@broker break-glass ews-1 WHY
                                in an emergency: what asks for an approval, or is outside its hours
+ssh alice@broker request ews-1 --for 2h --permit PTW-17 WHY
+                               ask others to approve what needs it
+ssh alice@broker requests      what you ask for, and what others ask you
+ssh alice@broker withdraw ID   do not ask any more
+ssh bob@broker approve ID      approve what somebody else asks for
+ssh bob@broker deny ID WHY     deny it, also after it was approved
 ";
+
+const ONLY: &str = "The broker itself runs only `ls`, `code`, `break-glass`, `request`, `requests`, `withdraw`, `approve`, `deny` and \
+     `help`. Name an asset, as in ssh alice:ews-1@broker.";
 
 /// The lobby of one connection.
 pub(in crate::ssh) struct Lobby {
@@ -163,11 +174,11 @@ impl Lobby {
                 ChannelAnswer::Success
             }
             (Some(InLobby::Idle { channel, terminal: None, seat, .. }), ChannelRequest::Shell) => {
-                self.answer(id, seat, print(channel, Listing::of(&self.session).text()))
+                self.answer(id, seat, listed(channel, Arc::clone(&self.session)))
             }
             (Some(InLobby::Idle { channel, seat, .. }), ChannelRequest::Exec(command)) => match command.as_slice() {
-                b"ls" => self.answer(id, seat, print(channel, Listing::of(&self.session).text())),
-                b"ls --json" => self.answer(id, seat, print(channel, Listing::of(&self.session).json())),
+                b"ls" => self.answer(id, seat, listed(channel, Arc::clone(&self.session))),
+                b"ls --json" => self.answer(id, seat, listed_as_json(channel, Arc::clone(&self.session))),
                 b"code" => {
                     let renewing = renew(channel, Arc::clone(&self.session));
                     self.answer(id, seat, async { drop(tokio::time::timeout(RENEWING, renewing).await) })
@@ -177,10 +188,10 @@ impl Lobby {
                     self.answer(id, seat, broken(channel, Arc::clone(&self.session), words))
                 }
                 b"help" | b"--help" => self.answer(id, seat, print(channel, HELP.to_owned())),
-                _ => {
-                    let words = "The broker itself runs only `ls`, `code`, `break-glass` and `help`. Name an asset, as in ssh alice:ews-1@broker.";
-                    self.answer(id, seat, say_and_close(Some(channel), words.to_owned()))
-                }
+                line => match Said::read(line) {
+                    Some(said) => self.answer(id, seat, answer_to(said, channel, Arc::clone(&self.session))),
+                    None => self.answer(id, seat, say_and_close(Some(channel), ONLY.to_owned())),
+                },
             },
             (Some(InLobby::Idle { channel, seat, .. }), ChannelRequest::Subsystem(_)) => {
                 let words = "Files are on the assets, not on the broker. Name one, as in sftp alice:ews-1@broker.";
@@ -244,6 +255,16 @@ impl InLobby {
             InLobby::Answering(task) => task.is_finished(),
         }
     }
+}
+
+async fn listed(channel: Channel<Msg>, session: Arc<Session<Authenticated>>) {
+    let text = Listing::of(&session).await.text();
+    print(channel, text).await;
+}
+
+async fn listed_as_json(channel: Channel<Msg>, session: Arc<Session<Authenticated>>) {
+    let text = Listing::of(&session).await.json();
+    print(channel, text).await;
 }
 
 async fn broken(channel: Channel<Msg>, session: Arc<Session<Authenticated>>, words: String) {

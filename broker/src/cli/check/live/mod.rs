@@ -95,7 +95,7 @@ fn nothing_for_nobody(policy: &Policy, people: &[Subject], now: Timestamp) -> Tr
         for Place { asset, service } in policy.places() {
             for account in asset.accounts.keys().chain([&none]) {
                 let (asset, service) = (&asset.id, &service.name);
-                let request = Request { subject, asset, service, account, proofs: &[], live: &[] };
+                let request = Request { subject, asset, service, account, proofs: &[], live: &[], approvals: &[] };
                 asked += 1;
                 match decide(policy, &request, now) {
                     Decision::Permit(_) => permitted.push(format!("{} to {asset}:{service}", subject.identity)),
