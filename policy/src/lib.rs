@@ -80,3 +80,8 @@ pub use write_window::{Opening, OpeningDenial, WindowPoints, WindowPointsError, 
 pub fn instant(text: &str) -> Option<jiff::Timestamp> {
     parse::instant(text)
 }
+
+/// Which of the known words was probably meant: the same but for case, or one or a few slips away.
+pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    parse::nearest(word, known)
+}

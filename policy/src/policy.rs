@@ -12,7 +12,7 @@ use crate::decision::PermitRule;
 use crate::error::PlantError;
 use crate::filter::FilterSection;
 use crate::names::{AssetId, RoleId, ServiceName, ZoneId};
-use crate::role::{Forbid, Grant, Role};
+use crate::role::{Forbid, Grant, Role, RuleRef};
 use crate::subject::Subject;
 use crate::tags::TagList;
 
@@ -74,6 +74,11 @@ impl Policy {
     /// Every role, by name.
     pub fn roles(&self) -> impl Iterator<Item = &Role> {
         self.roles.values()
+    }
+
+    /// The grant that stands there.
+    pub fn grant(&self, rule: &RuleRef) -> Option<&Grant> {
+        self.role(&rule.role)?.grants.iter().find(|grant| grant.rule == *rule)
     }
 
     /// Every forbid.

@@ -35,7 +35,7 @@ use crate::names::{AssetId, NameError, RoleId, ServiceName, ZoneId};
 use crate::policy::Policy;
 use crate::role::Role;
 use crate::tags::TagList;
-pub(crate) use log::{At, Log};
+pub(crate) use log::{At, Log, nearest};
 pub(crate) use value::{Alone, Key, Section, Value, instant, word};
 
 /// A plant of ten thousand assets is a third of this.

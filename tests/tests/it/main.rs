@@ -1,6 +1,7 @@
 //! Integration tests: one binary, a module per feature.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
 
+mod access;
 mod approvals;
 mod architecture;
 mod asset_checks;

@@ -3,12 +3,17 @@
 use std::path::PathBuf;
 
 use jiff::{SignedDuration, Timestamp};
-use sallyport_policy::{AccountName, AssetId, Explanation, FactorKind, IdentityId, Proof, ServiceName, Subject};
+use sallyport_policy::{
+    AccountName, AssetId, AtOnce, Decision, EmergencyExplanation, Explanation, FactorKind, ForbidRef, GrantExplanation,
+    IdentityId, Proof, ResolvedFilter, ServiceName, Subject,
+};
 use serde::Serialize;
 
 use super::asked::Asked;
 use super::operation::{self, Judged};
+use super::person::{Barred, Found, Person, look_up};
 use super::{CliError, Context, lines, policy};
+use crate::cli::printable;
 
 /// `sallyport policy explain`
 #[derive(Debug, clap::Args)]
@@ -57,32 +62,95 @@ pub struct Explain {
 /// The answer.
 #[derive(Serialize)]
 struct Answer {
-    #[serde(flatten)]
-    explanation: Explanation,
+    identity: Person,
+    decision: Answered,
+    filter: Option<ResolvedFilter>,
+    forbids: Vec<ForbidRef>,
+    grants: Vec<GrantExplanation>,
+    at_once: AtOnce,
+    emergencies: Vec<EmergencyExplanation>,
+    /// Of somebody who is refused before the policy is asked: what that would say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    otherwise: Option<Explanation>,
     #[serde(skip_serializing_if = "Option::is_none")]
     operation: Option<Judged>,
+}
+
+/// What the gate answers.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Answered {
+    /// What the policy says.
+    ByPolicy(Box<Decision>),
+    /// Nobody asks the policy.
+    Refused { decision: &'static str, reason: RefusedFor },
+}
+
+/// Beside what the policy denies for: the person themselves.
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum RefusedFor {
+    Identity(Barred),
 }
 
 pub(super) async fn explain(arguments: Box<Explain>, context: &Context) -> Result<(), CliError> {
     let policy = policy(&arguments.plant, context).await?;
     let (text, given) = (arguments.operation.clone(), !arguments.plant.is_empty());
-    let asked = arguments.asked(Timestamp::now())?;
+    let mut asked = arguments.asked(Timestamp::now())?;
+    let Found { person, groups } = look_up(&asked.subject.identity, asked.at, given, context).await?;
+    asked.subject.groups.extend(groups);
     let explanation = asked.explain(&policy);
     let operation = match text {
         // Plant files can be asked about where there is no broker, and so no windows.
         Some(text) => {
             let windows = operation::windows(&asked, &policy, given, context).await?;
-            Some(operation::judge(&text, &asked, &policy, &explanation.decision, windows)?)
+            let decision = match &person {
+                Person::Active | Person::NotLookedUp => Some(&explanation.decision),
+                Person::Barred(_) => None,
+            };
+            Some(operation::judge(&text, &asked, &policy, decision, windows)?)
         }
         None => None,
     };
     match context.json() {
-        true => context.print_json(&Answer { explanation, operation }),
-        false => {
-            let operation = operation.map(|judged| judged.to_string()).unwrap_or_default();
-            context.print(&(lines(&explanation) + &operation))
-        }
+        true => context.print_json(&Answer::of(person, explanation, operation)),
+        false => context.print(&text_of(&person, &explanation, operation.as_ref())),
     }
+}
+
+impl Answer {
+    fn of(person: Person, explanation: Explanation, operation: Option<Judged>) -> Self {
+        if let Person::Barred(barred) = &person {
+            let reason = RefusedFor::Identity(barred.clone());
+            return Self {
+                decision: Answered::Refused { decision: "deny", reason },
+                identity: person,
+                filter: None,
+                forbids: Vec::new(),
+                grants: Vec::new(),
+                at_once: explanation.at_once,
+                emergencies: Vec::new(),
+                otherwise: Some(explanation),
+                operation,
+            };
+        }
+        let Explanation { decision, filter, forbids, grants, at_once, emergencies } = explanation;
+        let decision = Answered::ByPolicy(Box::new(decision));
+        Self { identity: person, decision, filter, forbids, grants, at_once, emergencies, otherwise: None, operation }
+    }
+}
+
+fn text_of(person: &Person, explanation: &Explanation, operation: Option<&Judged>) -> String {
+    let mut text = match person {
+        Person::Active | Person::NotLookedUp => lines(explanation),
+        Person::Barred(barred) => {
+            format!("deny: {}\nwithout that: {}", printable(&barred.says), lines(explanation))
+        }
+    };
+    if matches!(person, Person::NotLookedUp) {
+        text.push_str("  whether there is such a person is not looked at: there is no broker's configuration here\n");
+    }
+    text + &operation.map(Judged::to_string).unwrap_or_default()
 }
 
 impl Explain {
@@ -103,7 +171,7 @@ impl Explain {
     }
 }
 
-fn instant(text: &str) -> Result<Timestamp, String> {
+pub(super) fn instant(text: &str) -> Result<Timestamp, String> {
     sallyport_policy::instant(text)
         .ok_or_else(|| "write it with its offset, as 2026-12-01T06:00:00+01:00, or as …[Europe/Oslo]".to_owned())
 }

@@ -3,6 +3,7 @@
 mod asked;
 mod explain;
 mod operation;
+mod person;
 
 use std::path::{Path, PathBuf};
 

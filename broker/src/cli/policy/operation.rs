@@ -112,12 +112,12 @@ pub(super) async fn windows(
     Ok(Some(windows))
 }
 
-/// Judges an operation as the session's filter would, on a fresh connection.
+/// Judges an operation as the session's filter would, on a fresh connection. Without a decision there is no session.
 pub(super) fn judge(
     text: &str,
     asked: &Asked,
     policy: &Policy,
-    decision: &Decision,
+    decision: Option<&Decision>,
     windows: Option<Vec<Window>>,
 ) -> Result<Judged, CliError> {
     let (asset, service) = (&asked.asset, &asked.service);
@@ -133,10 +133,10 @@ pub(super) fn judge(
     let added: Vec<ResolvedRule> =
         windows.iter().filter(|each| each.void.is_none()).flat_map(|each| policy.window_rules(&each.window)).collect();
     let (once, terms) = match decision {
-        Decision::Deny(_) => (None, None),
-        Decision::NeedFactors(need) => (Some("factors"), terms_of(policy, &need.rule)),
-        Decision::NeedApproval(approval) => (Some("approval"), terms_of(policy, &approval.rule)),
-        Decision::Permit(permit) => (None, Some(&permit.terms)),
+        None | Some(Decision::Deny(_)) => (None, None),
+        Some(Decision::NeedFactors(need)) => (Some("factors"), terms_of(policy, &need.rule)),
+        Some(Decision::NeedApproval(approval)) => (Some("approval"), terms_of(policy, &approval.rule)),
+        Some(Decision::Permit(permit)) => (None, Some(&permit.terms)),
     };
     let dated = terms.and_then(|terms| rules::modbus(policy, Endpoint { asset, service }, terms, &added, asked.at));
     let resolved = terms.and_then(|terms| policy.filter_for(asset, service, terms));
@@ -150,8 +150,7 @@ pub(super) fn judge(
 }
 
 fn terms_of<'p>(policy: &'p Policy, rule: &RuleRef) -> Option<&'p Terms> {
-    let grants = &policy.role(&rule.role)?.grants;
-    grants.iter().find(|grant| grant.rule == *rule).map(|grant| &grant.terms)
+    policy.grant(rule).map(|grant| &grant.terms)
 }
 
 struct Case<'a> {

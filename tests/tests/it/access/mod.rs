@@ -1,0 +1,3 @@
+//! Who may reach what: what `policy explain`, `policy access` and `plan` say of it, against what the gate does.
+
+mod explain;
