@@ -1,4 +1,5 @@
 //! Sallyport: the access broker. The library holds everything; `main.rs` only starts it.
+pub(crate) mod access;
 pub mod app;
 pub(crate) mod approval;
 pub mod audit;

@@ -6,7 +6,7 @@ use serde::Serialize;
 use crate::approval::Approval;
 use crate::decide::decide;
 use crate::decision::Decision;
-use crate::emergency::decide_emergency;
+use crate::emergency::{decide_emergency, decide_lifted};
 use crate::evaluate::Target;
 use crate::factors::Proof;
 use crate::names::{AccountName, AssetId, ServiceName};
@@ -42,6 +42,15 @@ pub enum Claimant<'a> {
         /// What is left of its time.
         left: SignedDuration,
     },
+    /// By their roles, some conditions of which they lift by breaking the glass with their own factors.
+    Breaking {
+        /// Who.
+        subject: &'a Subject,
+        /// By which section.
+        name: &'a str,
+        /// For how long.
+        left: SignedDuration,
+    },
 }
 
 impl<'a> From<&'a Subject> for Claimant<'a> {
@@ -53,7 +62,7 @@ impl<'a> From<&'a Subject> for Claimant<'a> {
 impl<'a> Claimant<'a> {
     fn subject(self) -> &'a Subject {
         match self {
-            Self::Person(subject) | Self::Emergency { subject, .. } => subject,
+            Self::Person(subject) | Self::Emergency { subject, .. } | Self::Breaking { subject, .. } => subject,
         }
     }
 
@@ -61,6 +70,7 @@ impl<'a> Claimant<'a> {
         match self {
             Self::Person(_) => decide(policy, request, now),
             Self::Emergency { name, left, .. } => decide_emergency(policy, name, request, left),
+            Self::Breaking { name, left, .. } => decide_lifted(policy, name, request, now, left),
         }
     }
 }
@@ -118,6 +128,11 @@ fn granted_accounts(policy: &Policy, claimant: Claimant<'_>, place: Place<'_>) -
         let target = Target { asset, service, account };
         let named = match claimant {
             Claimant::Person(subject) => policy.grants_of(subject).any(|grant| target.is_named_by(grant)),
+            Claimant::Breaking { subject, name, .. } => {
+                let section = policy.emergency(name).filter(|glass| glass.has_member(subject));
+                section.is_some_and(|glass| glass.names(asset, service, account))
+                    && policy.grants_of(subject).any(|grant| target.is_named_by(grant))
+            }
             Claimant::Emergency { name, left, .. } => {
                 matches!(decide_emergency(policy, name, &request, left), Decision::Permit(_))
             }

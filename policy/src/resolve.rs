@@ -198,7 +198,7 @@ impl Policy {
     }
 
     /// The terms of a grant as they are for a protocol: their filter is the one that holds.
-    pub(crate) fn terms_for(&self, protocol: Protocol, terms: &Terms) -> Terms {
+    pub fn terms_for(&self, protocol: Protocol, terms: &Terms) -> Terms {
         let filter = self.effective_filter(protocol, terms.filter.as_deref()).map(str::to_owned);
         Terms { filter, ..terms.clone() }
     }

@@ -5,6 +5,7 @@ pub mod audit;
 pub mod break_glass;
 pub mod check;
 mod context;
+mod csv;
 pub mod demo;
 mod error;
 mod evidence_key;

@@ -12,6 +12,7 @@
 pub mod admin;
 mod certificate;
 mod clock;
+mod everybody;
 mod first_factor;
 mod hashing;
 mod invitation;
@@ -36,6 +37,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 pub use certificate::{CertificateFault, CertificateRules, CertificateRulesError, Revoked};
 pub use clock::{CLOCK_JUMP, ClockWatch};
+pub use everybody::{Accepted, Somebody, everybody};
 pub use first_factor::{Claim, Verified};
 pub use invitation::Invitation;
 pub use key::{KeyFault, KeyLineError, factor_of, fingerprint, parse_line};

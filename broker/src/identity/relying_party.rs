@@ -56,6 +56,11 @@ impl RelyingPartySettings {
     pub fn examine(&self) -> Result<(), RelyingPartyError> {
         RelyingParty::new(self).map(drop)
     }
+
+    /// Whether a passkey counts with these settings.
+    pub(super) fn takes(&self, passkey: &Passkey) -> bool {
+        takes(self.unverified, passkey)
+    }
 }
 
 /// Why passkeys cannot be used under this name.
@@ -118,9 +123,9 @@ impl RelyingParty {
         Ok(Self { library, unverified: *unverified, roots: roots(settings)? })
     }
 
-    /// Whether this passkey counts here: it verifies who uses it, or need not.
+    /// Whether this passkey counts here.
     pub(super) fn takes(&self, passkey: &Passkey) -> bool {
-        self.unverified || verifies(passkey)
+        takes(self.unverified, passkey)
     }
 
     /// What a browser is asked for a new passkey, and what waits for its answer.
@@ -211,6 +216,11 @@ impl RelyingParty {
     pub(super) fn library(&self) -> &Webauthn {
         &self.library
     }
+}
+
+/// It verifies who uses it, or need not.
+fn takes(unverified: bool, passkey: &Passkey) -> bool {
+    unverified || verifies(passkey)
 }
 
 /// Whether it verified who uses it when it was enrolled. Then it must each time.

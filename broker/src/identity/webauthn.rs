@@ -16,7 +16,7 @@ use webauthn_rs::prelude::{
     RegisterPublicKeyCredential, SecurityKeyRegistration, WebauthnError,
 };
 
-use super::relying_party::{Challenge, RelyingParty, user_handle, verifies};
+use super::relying_party::{Challenge, RelyingParty, RelyingPartySettings, user_handle, verifies};
 use super::{Identities, Refused};
 use crate::store::StoreError;
 use crate::store::webauthn::{PasskeyRow, chain_name};
@@ -310,7 +310,7 @@ impl Discovering {
     #[allow(clippy::unwrap_used, reason = "tests fail by panicking")]
     pub(crate) fn sample() -> Self {
         let (name, origin) = ("gate.plant".to_owned(), "https://gate.plant:8443".to_owned());
-        let settings = super::RelyingPartySettings { name, origin, ..Default::default() };
+        let settings = RelyingPartySettings { name, origin, ..Default::default() };
         let (_, state) = RelyingParty::new(&settings).unwrap().discover().unwrap();
         Self { begun: Timestamp::UNIX_EPOCH, state }
     }
@@ -327,6 +327,21 @@ macro_rules! hidden {
     )*};
 }
 hidden!(Enrolling, Asserting, Discovering);
+
+/// What a passkey is worth at a portal with these settings; nothing, where it does not count there.
+pub(super) fn worth(settings: &RelyingPartySettings, row: &PasskeyRow) -> Option<PasskeyWorth> {
+    let passkey = parsed(row).ok().filter(|passkey| settings.takes(passkey))?;
+    Some(if verifies(&passkey) { PasskeyWorth::BothFactors } else { PasskeyWorth::SecondFactor })
+}
+
+/// What a passkey stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum PasskeyWorth {
+    /// A second factor, beside a first one.
+    SecondFactor,
+    /// It asks who uses it, and so is both.
+    BothFactors,
+}
 
 fn parsed(row: &PasskeyRow) -> Result<Passkey, StoreError> {
     serde_json::from_str(&row.passkey).map_err(|error| StoreError::damaged("webauthn", error))

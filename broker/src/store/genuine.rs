@@ -202,6 +202,31 @@ impl Store {
         Ok(listed)
     }
 
+    /// Of rows of one person, those that are genuine by what the chain holds of them; the others are reported.
+    pub(super) fn genuine_of<R, T>(&self, rows: Vec<R>, witness: &Witness) -> Result<Vec<Genuine<T>>, StoreError>
+    where
+        R: Stored,
+        T: TryFrom<R, Error = StoreError>,
+    {
+        self.believed(rows, witness)?.into_iter().map(|row| T::try_from(row).map(Genuine)).collect()
+    }
+
+    /// The same, of rows that nobody reads: that they are there is what counts.
+    pub(super) fn believed<R: Stored>(&self, rows: Vec<R>, witness: &Witness) -> Result<Vec<R>, StoreError> {
+        let mut believed = Vec::with_capacity(rows.len());
+        for row in rows {
+            let fault = match self.check(&row)? {
+                Ok(()) => (!row.is_last(witness)).then_some(RowFault::Outdated),
+                Err(fault) => Some(fault),
+            };
+            match fault {
+                None => believed.push(row),
+                Some(fault) => self.report(&row, fault),
+            }
+        }
+        Ok(believed)
+    }
+
     pub(super) async fn fault_of<R: Stored>(&self, row: &R) -> Result<Option<RowFault>, StoreError> {
         match self.check(row)? {
             Ok(()) => {}

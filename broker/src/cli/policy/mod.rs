@@ -1,5 +1,6 @@
 //! Test and explain policy decisions.
 
+mod access;
 mod asked;
 mod explain;
 mod operation;
@@ -13,6 +14,7 @@ use sallyport_policy::{Explanation, PlantFile, Policy};
 use super::output::tell;
 use super::{CliError, Context, printable};
 use crate::plant::read_files;
+pub use access::Access;
 pub use explain::Explain;
 
 /// `sallyport policy …`
@@ -22,6 +24,8 @@ pub enum Command {
     Test(Test),
     /// Say what would be answered, by which rule, and which conditions fail
     Explain(Box<Explain>),
+    /// Report who may reach what, by which rule, with which factors, and when they last did
+    Access(Access),
 }
 
 /// `sallyport policy test`
@@ -49,6 +53,7 @@ pub async fn run(command: Command, context: &Context) -> Result<(), CliError> {
             report(&results, context)
         }
         Command::Explain(command) => explain::explain(command, context).await,
+        Command::Access(command) => access::access(command, context).await,
     }
 }
 

@@ -1,3 +1,4 @@
 //! Who may reach what: what `policy explain`, `policy access` and `plan` say of it, against what the gate does.
 
 mod explain;
+mod report;
