@@ -63,7 +63,7 @@ pub use network::{Network, NetworkError};
 pub use place::Place;
 pub use points::{PointError, PointRange, Table};
 pub use policy::Policy;
-pub use reach::{Claimant, Reach};
+pub use reach::{Claimant, GrantedWay, Reach};
 pub use request::{LiveSession, Request};
 pub use resolve::{ModbusBase, ModbusRules, ProtocolRules, ResolvedFilter, ResolvedPoints, ResolvedRule, Validity};
 pub use role::{ApprovalRule, Forbid, ForbidRef, Grant, NotARule, Role, RuleRef};

@@ -4,6 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use crate::approval::Approval;
+use crate::asset::{Asset, Service};
 use crate::decide::decide;
 use crate::decision::Decision;
 use crate::emergency::{decide_emergency, decide_lifted};
@@ -13,6 +14,7 @@ use crate::names::{AccountName, AssetId, ServiceName};
 use crate::place::Place;
 use crate::policy::Policy;
 use crate::request::{LiveSession, Request};
+use crate::role::Grant;
 use crate::subject::Subject;
 
 /// Something a grant names for a person, and what would be answered now.
@@ -26,6 +28,17 @@ pub struct Reach {
     pub account: AccountName,
     /// The answer.
     pub decision: Decision,
+}
+
+/// A way to a service that grants name for somebody, whatever the hour and whatever they have proven.
+#[derive(Debug, Clone)]
+pub struct GrantedWay<'p> {
+    /// Where to.
+    pub place: Place<'p>,
+    /// With which account; [`AccountName::none`] where the protocol has no logins.
+    pub account: AccountName,
+    /// The grants of theirs that name it.
+    pub grants: Vec<&'p Grant>,
 }
 
 /// By what somebody may reach what they may.
@@ -101,6 +114,34 @@ impl Policy {
         reach
     }
 
+    /// Every way that grants name for this person and that neither a conduit nor a forbid takes away.
+    pub fn granted_ways<'p>(&'p self, subject: &'p Subject) -> Vec<GrantedWay<'p>> {
+        let mut ways = Vec::new();
+        for place in self.places() {
+            for account in granted_accounts(self, Claimant::Person(subject), place) {
+                let target = Target { asset: place.asset, service: place.service, account: &account };
+                let grants = self.grants_of(subject).filter(|grant| target.is_named_by(grant)).collect();
+                ways.push(GrantedWay { place, account, grants });
+            }
+        }
+        ways
+    }
+
+    /// May anybody do anything at all by this plant: is there a grant with people, or a break-glass section, that names something which a
+    /// conduit lets pass?
+    pub fn lets_anybody_in(&self) -> bool {
+        let names = |asset: &Asset, service: &Service, account: &AccountName| {
+            let target = Target { asset, service, account };
+            let roles = self.roles().filter(|role| !role.members.is_empty());
+            roles.flat_map(|role| &role.grants).any(|grant| target.is_named_by(grant))
+                || self.break_glass().any(|glass| glass.names(asset, service, account))
+        };
+        let passing = self.places().filter(|place| self.conduit_passes(&place.asset.zone, &place.service.name));
+        passing.into_iter().any(|Place { asset, service }| {
+            candidates(asset, service).iter().any(|account| names(asset, service, account))
+        })
+    }
+
     /// The accounts a person is granted on a service, whatever the hour and whatever they have proven. What a forbid or
     /// a missing conduit takes away is not among them. A protocol without logins has [`AccountName::none`].
     pub fn accounts<'a>(
@@ -117,10 +158,6 @@ impl Policy {
 fn granted_accounts(policy: &Policy, claimant: Claimant<'_>, place: Place<'_>) -> Vec<AccountName> {
     let Place { asset, service } = place;
     let subject = claimant.subject();
-    let candidates: Vec<AccountName> = match service.protocol.has_accounts() {
-        true => asset.accounts.keys().cloned().collect(),
-        false => vec![AccountName::none()],
-    };
     let granted = |account: &AccountName| {
         let (asset_id, service_name) = (&asset.id, &service.name);
         let (proofs, live, approvals) = (&[], &[], &[]);
@@ -139,5 +176,13 @@ fn granted_accounts(policy: &Policy, claimant: Claimant<'_>, place: Place<'_>) -
         };
         named && target.admitted(policy, &request).is_ok()
     };
-    candidates.into_iter().filter(granted).collect()
+    candidates(asset, service).into_iter().filter(granted).collect()
+}
+
+/// The accounts of a service, whoever may use them.
+fn candidates(asset: &Asset, service: &Service) -> Vec<AccountName> {
+    match service.protocol.has_accounts() {
+        true => asset.accounts.keys().cloned().collect(),
+        false => vec![AccountName::none()],
+    }
 }

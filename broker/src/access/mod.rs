@@ -1,6 +1,9 @@
 //! Who may reach what, for those who review it. What is reported is what the gate would answer: the policy is asked, never read a
 //! second time.
 
+mod change;
+mod consequences;
+mod ending;
 mod members;
 mod report;
 mod row;
@@ -8,6 +11,9 @@ mod row;
 mod tests;
 mod uses;
 
+pub(crate) use change::AccessChange;
+pub(crate) use consequences::{Consequences, consequences};
+pub(crate) use ending::{EndingLease, EndingSession, EndingWindow};
 pub(crate) use report::{Scope, report};
 pub(crate) use row::AccessRow;
 pub(crate) use uses::Uses;

@@ -35,7 +35,7 @@ impl Scope {
 
 /// Everybody who is in the scope, with every way that a rule names for them: by person, then asset, service and account.
 pub(crate) fn report(policy: &Policy, people: &[Somebody], uses: &Uses, scope: &Scope) -> Vec<AccessRow> {
-    let absent = absent(policy, people);
+    let absent = absent(&[policy], people);
     let mut everybody: Vec<&Somebody> = people.iter().chain(&absent).collect();
     everybody.sort_by(|one, other| one.subject.cmp(&other.subject));
     let mut rows = Vec::new();
@@ -51,11 +51,11 @@ pub(crate) fn report(policy: &Policy, people: &[Somebody], uses: &Uses, scope: &
 }
 
 /// Who is named as a member and is not there: whoever is enrolled by that name comes into it.
-fn absent(policy: &Policy, people: &[Somebody]) -> Vec<Somebody> {
+pub(super) fn absent(policies: &[&Policy], people: &[Somebody]) -> Vec<Somebody> {
     let here: BTreeSet<&IdentityId> = people.iter().map(|each| &each.subject.identity).collect();
-    let named: BTreeSet<IdentityId> = memberships(policy).into_iter().map(|each| each.identity).collect();
-    let absent = named.into_iter().filter(|identity| !here.contains(identity));
-    absent.map(nobody).collect()
+    let named = policies.iter().flat_map(|policy| memberships(policy)).map(|each| each.identity);
+    let absent: BTreeSet<IdentityId> = named.filter(|identity| !here.contains(identity)).collect();
+    absent.into_iter().map(nobody).collect()
 }
 
 fn nobody(identity: IdentityId) -> Somebody {

@@ -53,7 +53,7 @@ impl Uses {
 
 impl UsedBy {
     /// Of the rule that a session was permitted by, as `break-glass nights (plant.toml:7), for role …`.
-    fn of(rule: &str) -> Self {
+    pub(super) fn of(rule: &str) -> Self {
         let Some((section, rest)) = rule.strip_prefix("break-glass ").and_then(|rest| rest.split_once(" (")) else {
             return Self::Grant;
         };

@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-use super::{CONFIGURATION, FAILURE, USAGE};
+use super::{CONFIGURATION, FAILURE, USAGE, WOULD_CHANGE};
 use crate::config::ConfigError;
 
 /// Why a command did not do what was asked.
@@ -23,6 +23,9 @@ pub enum CliError {
     /// Standard output is gone.
     #[error("cannot write the answer: {0}")]
     Output(std::io::Error),
+    /// A plan that would change something: no failure, and nothing is said of it beside the plan.
+    #[error("the plant would change")]
+    WouldChange,
     /// The act itself failed; one plain sentence.
     #[error("{0}")]
     Failed(String),
@@ -39,12 +42,13 @@ impl CliError {
         Self::Setup(with_causes(&error))
     }
 
-    /// 1, 64 (usage) or 78 (configuration).
+    /// 1, 2 (a plan that changes something), 64 (usage) or 78 (configuration).
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Usage(_) => USAGE,
             Self::Config(_) | Self::Setup(_) => CONFIGURATION,
+            Self::WouldChange => WOULD_CHANGE,
             Self::NotAvailable(_) | Self::Output(_) | Self::Failed(_) => FAILURE,
         }
     }

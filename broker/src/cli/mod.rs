@@ -70,7 +70,7 @@ pub enum Command {
     Serve(serve::Serve),
     /// Say whether configuration, database, keys, plant, disk, ports and clock hold
     Check(check::Check),
-    /// Show what a plant file would change
+    /// Show what a plant file would change, for whom, and what would end; the exit code is 2 if anything would change
     Plan(plan::Files),
     /// Put a plant file in force
     Apply(plan::Apply),
@@ -215,6 +215,8 @@ pub fn exit_code(result: Result<(), CliError>) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         // The reader of a pipe has gone (`… | head`): nothing is wrong, and nobody is there to be told.
         Err(CliError::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        // The plan was the answer.
+        Err(error @ CliError::WouldChange) => ExitCode::from(error.exit_code()),
         Err(error) => {
             // Whatever it repeats of what was given: a secret in the wrong place is not printed.
             output::tell(&without_secrets(&error.to_string()));
@@ -226,6 +228,7 @@ pub fn exit_code(result: Result<(), CliError>) -> ExitCode {
 const USAGE: u8 = 64;
 const CONFIGURATION: u8 = 78;
 const FAILURE: u8 = 1;
+const WOULD_CHANGE: u8 = 2;
 
 #[cfg(test)]
 mod tests;

@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use tracing::warn;
 
 pub use apply::{ApplyError, apply};
+pub(crate) use diff::leaves;
 pub use diff::{PlantDiff, TextDiff};
 pub(crate) use isolation::person_of;
 pub use isolation::{IsolationError, Lifting, TO_CONFIRM, Wish, isolate, lift};

@@ -40,6 +40,7 @@ pub(crate) use refusal::printable;
 pub use refusal::{Refusal, not_for_you};
 pub(crate) use turns::{Toward, Turn};
 pub use watch::keep_watch;
+pub(crate) use watch::{Held, covers, keeps};
 
 /// One session, at one stage.
 ///

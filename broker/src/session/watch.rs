@@ -181,36 +181,64 @@ async fn verdict(broker: &Arc<Broker>, live: &Live, all: &[Arc<Live>]) -> Verdic
             Err(reason) => Verdict::Revoked(reason),
         };
     }
-    // Its own grant first: another that gives more, or other things, must not end what this one still permits.
-    let held = live.permit.rule.grant().and_then(|rule| held_permit(&policy, &request, rule, live.started, now));
-    if let Some(permit) = held.filter(|permit| covers(permit, &live.permit)) {
-        return live.stays(&permit);
+    let held = Held { permit: &live.permit, started: live.started, times: *live.times.borrow() };
+    match keeps(&policy, &request, held, now) {
+        Ok(Keeps::Permit(permit)) => live.stays(&permit),
+        Ok(Keeps::Grace) => Verdict::Stays,
+        Err(reason) => Verdict::Revoked(reason),
     }
-    let over = only_time_is_over(&policy, live, &request, now);
-    match decide_again(&policy, &request, live.started, now) {
-        Decision::Permit(permit) if covers(&permit, &live.permit) => live.stays(&permit),
+}
+
+/// What a live session goes by: its permit, since when, and the times that hold now.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Held<'a> {
+    pub(crate) permit: &'a Permit,
+    pub(crate) started: Timestamp,
+    pub(crate) times: Times,
+}
+
+/// How a live session goes on.
+#[derive(Debug)]
+pub(crate) enum Keeps {
+    /// By this permit.
+    Permit(Box<Permit>),
+    /// In the grace that its terms give at their end.
+    Grace,
+}
+
+/// Whether a session that was permitted by a grant may go on under a policy; if not, why.
+pub(crate) fn keeps(policy: &Policy, request: &Request<'_>, held: Held<'_>, now: Timestamp) -> Result<Keeps, String> {
+    let Held { permit: old, started, .. } = held;
+    // Its own grant first: another that gives more, or other things, must not end what this one still permits.
+    let own = old.rule.grant().and_then(|rule| held_permit(policy, request, rule, started, now));
+    if let Some(permit) = own.filter(|permit| covers(permit, old)) {
+        return Ok(Keeps::Permit(Box::new(permit)));
+    }
+    let over = only_time_is_over(policy, held, request, now);
+    match decide_again(policy, request, started, now) {
+        Decision::Permit(permit) if covers(&permit, old) => Ok(Keeps::Permit(Box::new(permit))),
         Decision::Permit(_) | Decision::Deny(_) | Decision::NeedFactors(_) | Decision::NeedApproval(_) if over => {
-            Verdict::Stays
+            Ok(Keeps::Grace)
         }
-        Decision::Permit(permit) => Verdict::Revoked(format!("the terms have narrowed: {}", permit.rule)),
-        Decision::Deny(denial) => Verdict::Revoked(denial.to_string()),
-        Decision::NeedFactors(need) => Verdict::Revoked(need.to_string()),
-        Decision::NeedApproval(rule) => Verdict::Revoked(rule.to_string()),
+        Decision::Permit(permit) => Err(format!("the terms have narrowed: {}", permit.rule)),
+        Decision::Deny(denial) => Err(denial.to_string()),
+        Decision::NeedFactors(need) => Err(need.to_string()),
+        Decision::NeedApproval(rule) => Err(rule.to_string()),
     }
 }
 
 /// Whether a session is in the grace that its terms give when a window or a grant is over: it would still be permitted just before
 /// that. It is for looking on only then, and `limits.rs` ends it.
-fn only_time_is_over(policy: &Policy, live: &Live, request: &Request<'_>, now: Timestamp) -> bool {
-    let times = *live.times.borrow();
+fn only_time_is_over(policy: &Policy, held: Held<'_>, request: &Request<'_>, now: Timestamp) -> bool {
+    let Held { permit: old, started, times } = held;
     let (Some(over), Some(grace)) = (times.not_after, times.view_only_for) else { return false };
     let ends = over.checked_add(grace).unwrap_or(over);
     let Ok(before) = over.checked_sub(SignedDuration::from_millis(1)) else { return false };
-    if now < over || ends <= now || before < live.started {
+    if now < over || ends <= now || before < started {
         return false;
     }
-    let held = live.permit.rule.grant().and_then(|rule| held_permit(policy, request, rule, live.started, before));
-    held.is_some_and(|permit| covers(&permit, &live.permit))
+    let own = old.rule.grant().and_then(|rule| held_permit(policy, request, rule, started, before));
+    own.is_some_and(|permit| covers(&permit, old))
 }
 
 impl Live {
@@ -228,7 +256,7 @@ impl Live {
 
 /// Whether a live session may keep its rights: everything it may do, the new terms allow too. Times are no right: the
 /// new ones simply apply.
-fn covers(new: &Permit, old: &Permit) -> bool {
+pub(crate) fn covers(new: &Permit, old: &Permit) -> bool {
     let (new, old) = (&new.terms, &old.terms);
     new.channels.is_superset(&old.channels)
         && (new.file_transfer.may_upload() || !old.file_transfer.may_upload())

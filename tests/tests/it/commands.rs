@@ -99,8 +99,9 @@ fn a_plan_says_what_would_change_and_an_export_is_what_was_applied() {
     assert_eq!(plant.sallyport(&["plant", "export"]).ok(), applied);
     let changed = plant.folder().join("changed.toml");
     std::fs::write(&changed, applied.replace("identities = [\"carol\"]", "identities = [\"carol\", \"bob\"]")).unwrap();
-    let plan = plant.sallyport(&["plan", "-f", changed.to_str().unwrap()]).ok();
-    assert!(plan.contains("bob"), "{plan}");
+    let plan = plant.sallyport(&["plan", "-f", changed.to_str().unwrap()]);
+    assert_eq!(plan.code(), 2, "{plan}");
+    assert!(plan.text().contains("bob"), "{plan}");
     // A plan changes nothing.
     assert_eq!(plant.sallyport(&["plant", "export"]).ok(), applied);
 }

@@ -148,7 +148,7 @@ fn value(thing: &impl Serialize) -> Value {
 }
 
 /// The leaves of a JSON value by their path. Where in a file something stands is no part of what it means.
-fn leaves(value: &Value) -> BTreeMap<String, String> {
+pub(crate) fn leaves(value: &Value) -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
     collect(value, String::new(), &mut found);
     found

@@ -1,4 +1,5 @@
 //! Who may reach what: what `policy explain`, `policy access` and `plan` say of it, against what the gate does.
 
 mod explain;
+mod plan;
 mod report;
