@@ -13,6 +13,7 @@ mod asset;
 mod break_glass;
 mod decide;
 mod decision;
+mod doubts;
 mod duration;
 mod emergency;
 mod error;

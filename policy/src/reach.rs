@@ -136,8 +136,8 @@ impl Policy {
             roles.flat_map(|role| &role.grants).any(|grant| target.is_named_by(grant))
                 || self.break_glass().any(|glass| glass.names(asset, service, account))
         };
-        let passing = self.places().filter(|place| self.conduit_passes(&place.asset.zone, &place.service.name));
-        passing.into_iter().any(|Place { asset, service }| {
+        let mut passing = self.places().filter(|place| self.conduit_passes(&place.asset.zone, &place.service.name));
+        passing.any(|Place { asset, service }| {
             candidates(asset, service).iter().any(|account| names(asset, service, account))
         })
     }

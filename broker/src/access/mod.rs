@@ -3,6 +3,7 @@
 
 mod change;
 mod consequences;
+mod doubts;
 mod ending;
 mod members;
 mod report;
@@ -13,6 +14,7 @@ mod uses;
 
 pub(crate) use change::AccessChange;
 pub(crate) use consequences::{Consequences, consequences};
+pub(crate) use doubts::doubts;
 pub(crate) use ending::{EndingLease, EndingSession, EndingWindow};
 pub(crate) use report::{Scope, report};
 pub(crate) use row::AccessRow;

@@ -8,6 +8,7 @@ use sallyport_policy::{FactorKind, IdentityId, Proof, Subject};
 use super::Standing;
 use super::relying_party::RelyingPartySettings;
 use super::webauthn::{PasskeyWorth, worth};
+use crate::config::Config;
 use crate::store::everybody::Enrolled;
 use crate::store::{Store, StoreError};
 
@@ -33,6 +34,15 @@ pub struct Accepted {
     pub passkeys: Option<RelyingPartySettings>,
     /// Whether anybody may come with a certificate.
     pub certificates: bool,
+}
+
+impl Accepted {
+    /// By a configuration.
+    #[must_use]
+    pub fn by(config: &Config) -> Self {
+        let passkeys = config.portal.as_ref().map(RelyingPartySettings::from);
+        Self { passkeys, certificates: !config.ssh.user_ca.is_empty() }
+    }
 }
 
 impl Somebody {

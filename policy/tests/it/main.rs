@@ -4,6 +4,7 @@
 mod approvals;
 mod decisions;
 mod documents;
+mod doubts;
 mod emergency;
 mod filters;
 mod laws;

@@ -8,8 +8,10 @@ use jiff::{SignedDuration, Timestamp};
 use sallyport_policy::{AccountAuth, Place, Policy, Protocol};
 
 use super::{Finding, envelopes};
+use crate::access::doubts;
 use crate::cli::{Context, printable};
 use crate::config::Config;
+use crate::identity::{Accepted, everybody};
 use crate::install::{MASTER_KEY, READER};
 use crate::recording::reserve_found;
 use crate::store::isolations::Standing;
@@ -81,7 +83,7 @@ pub(super) async fn database(context: &Context) -> Vec<Finding> {
     let mut findings = vec![Finding::ok("database", format!("{:?}, schema up to date", store.engine()))];
     findings.extend(keys(config, store).await);
     findings.extend(rows(store).await);
-    findings.extend(plant(store).await);
+    findings.extend(plant(config, store).await);
     findings.extend(isolated(store).await);
     findings.extend(brokers(config, store).await);
     findings
@@ -123,7 +125,7 @@ async fn rows(store: &Store) -> Vec<Finding> {
     findings
 }
 
-async fn plant(store: &Store) -> Vec<Finding> {
+async fn plant(config: &Config, store: &Store) -> Vec<Finding> {
     let plant = match store.current_plant().await {
         Ok(Some(plant)) => plant,
         Ok(None) => {
@@ -149,11 +151,26 @@ async fn plant(store: &Store) -> Vec<Finding> {
                     .filter(|warning| !warning.to_string().contains("pins no host key"))
                     .map(|warning| Finding::warn("plant", warning.to_string(), "mend the plant file and apply it")),
             );
+            findings.extend(doubted(&policy, config, store).await);
             findings.extend(unpinned(&policy));
             findings.extend(without_credential(&policy, store).await);
             findings.extend(envelopes::look(&policy, store, Timestamp::now()).await);
             findings
         }
+    }
+}
+
+/// What can hardly be meant, held against who is enrolled.
+async fn doubted(policy: &Policy, config: &Config, store: &Store) -> Vec<Finding> {
+    let (accepted, now) = (Accepted::by(config), Timestamp::now());
+    match everybody(store, &accepted, now).await {
+        Ok(people) => doubts(policy, &people, &accepted, now)
+            .into_iter()
+            .map(|doubt| Finding::warn("plant", doubt, "mend the plant file and apply it, or enrol them"))
+            .collect(),
+        // That there is no key, or a wrong one, was told already.
+        Err(StoreError::NoRowKey) => Vec::new(),
+        Err(error) => vec![Finding::fail("people", error.to_string(), "restore the database")],
     }
 }
 

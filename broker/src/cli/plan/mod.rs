@@ -9,10 +9,9 @@ use jiff::Timestamp;
 use sallyport_policy::{PlantFile, Policy};
 use serde::Serialize;
 
-use super::policy::accepted;
 use super::{CliError, Context, printable};
-use crate::access::{Consequences, consequences};
-use crate::identity::everybody;
+use crate::access::{Consequences, consequences, doubts};
+use crate::identity::{Accepted, everybody};
 use crate::plant::{PlantDiff, PlantFiles, read_files};
 use crate::store::plants::{NewPlant, plant_sha256};
 use shown::{Summary, people, summary};
@@ -128,7 +127,8 @@ async fn make_plan(files: &Files, context: &Context) -> Result<(Plan, Vec<PlantF
     let old_policy = Policy::parse(&old_files).ok();
     let diff = PlantDiff::between((old_policy.as_ref(), &old_files), (&policy, &files));
     let (now, nothing) = (Timestamp::now(), Policy::empty());
-    let people = everybody(store, &accepted(context)?, now).await.map_err(CliError::failed)?;
+    let accepted = Accepted::by(context.config()?);
+    let people = everybody(store, &accepted, now).await.map_err(CliError::failed)?;
     let old = old_policy.as_ref().unwrap_or(&nothing);
     let consequences = consequences(old, &policy, &people, store, now).await.map_err(CliError::failed)?;
     let plan = Plan {
@@ -142,6 +142,7 @@ async fn make_plan(files: &Files, context: &Context) -> Result<(Plan, Vec<PlantF
             .iter()
             .map(ToString::to_string)
             .chain(unnamed.iter().map(|path| left_out(path)))
+            .chain(doubts(&policy, &people, &accepted, now))
             .collect(),
         diff,
         summary: Summary::of(&consequences),

@@ -42,7 +42,7 @@ pub(super) async fn access(arguments: Access, context: &Context) -> Result<(), C
     let policy = policy(&plant, context).await?;
     let scope = Scope { identity, asset, at: at.unwrap_or_else(Timestamp::now) };
     let store = context.rows().await?;
-    let people = everybody(store, &accepted(context)?, scope.at).await.map_err(CliError::failed)?;
+    let people = everybody(store, &Accepted::by(context.config()?), scope.at).await.map_err(CliError::failed)?;
     let (one, to) = (scope.identity.as_ref().map(IdentityId::as_str), scope.asset.as_ref().map(AssetId::as_str));
     let uses = Uses::of(store.last_uses(one, to, scope.at).await.map_err(CliError::failed)?);
     let rows = report(&policy, &people, &uses, &scope);
@@ -53,13 +53,6 @@ pub(super) async fn access(arguments: Access, context: &Context) -> Result<(), C
         true => context.print_bytes(csv(&COLUMNS, rows.iter().map(cells)).as_bytes()),
         false => context.print_list(&rows),
     }
-}
-
-/// Which factors count, by the configuration.
-pub(crate) fn accepted(context: &Context) -> Result<Accepted, CliError> {
-    let config = context.config()?;
-    let passkeys = config.portal.as_ref().map(Into::into);
-    Ok(Accepted { passkeys, certificates: !config.ssh.user_ca.is_empty() })
 }
 
 /// Nobody may reach what does not exist; whoever asks has made a slip.

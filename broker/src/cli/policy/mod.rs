@@ -15,7 +15,6 @@ use super::output::tell;
 use super::{CliError, Context, printable};
 use crate::plant::read_files;
 pub use access::Access;
-pub(super) use access::accepted;
 pub use explain::Explain;
 
 /// `sallyport policy …`
