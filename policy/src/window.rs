@@ -185,13 +185,17 @@ impl Days {
     /// Every day.
     pub const ALL: Self = Self(0b111_1111);
 
-    /// Reads `Mon-Fri`, `Sat,Sun`, `Fri-Mon`, `Mon-Wed, Sat`; or says which word is no day.
-    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+    /// Reads `Mon-Fri`, `Sat,Sun`, `Fri-Mon`, `Mon-Wed, Sat`; or says which words are no days.
+    pub(crate) fn parse(text: &str) -> Result<Self, Vec<String>> {
         let mut days = 0;
+        let mut wrong: Vec<String> = Vec::new();
         for part in text.split(',').map(str::trim) {
             let (first, last) = part.split_once('-').unwrap_or((part, part));
-            let last = day_number(last.trim())?;
-            let mut day = day_number(first.trim())?;
+            let ends = [first.trim(), last.trim()].map(|word| day_number(word).ok_or(word));
+            let (Ok(mut day), Ok(last)) = (ends[0], ends[1]) else {
+                wrong.extend(ends.into_iter().filter_map(Result::err).map(str::to_owned));
+                continue;
+            };
             loop {
                 days |= 1 << day;
                 if day == last {
@@ -200,7 +204,8 @@ impl Days {
                 day = (day + 1) % 7;
             }
         }
-        Ok(Self(days))
+        wrong.dedup();
+        if wrong.is_empty() { Ok(Self(days)) } else { Err(wrong) }
     }
 
     /// Is this one of them?
@@ -209,8 +214,8 @@ impl Days {
     }
 }
 
-fn day_number(word: &str) -> Result<usize, String> {
-    WEEK.iter().position(|(name, _)| name.eq_ignore_ascii_case(word)).ok_or_else(|| word.to_owned())
+fn day_number(word: &str) -> Option<usize> {
+    WEEK.iter().position(|(name, _)| name.eq_ignore_ascii_case(word))
 }
 
 impl fmt::Display for Days {

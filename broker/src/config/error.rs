@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use sallyport_plain::printable;
+
 use crate::redact::without_secrets;
 
 /// Why a configuration cannot be used.
@@ -70,11 +72,46 @@ pub(super) fn place(text: &str, offset: usize) -> (usize, usize) {
 pub(super) fn syntax(path: &Path, text: &str, error: &toml::de::Error) -> ConfigError {
     let (line, column) = place(text, error.span().map_or(0, |span| span.start));
     let first = error.message().lines().next().unwrap_or_default().to_owned();
-    let (message, suggestion) = match unknown_key(&first) {
-        Some((unknown, known)) => (format!("unknown key `{unknown}`"), nearest(unknown, &known)),
-        None => (first, None),
+    let written = error.span().and_then(|span| text.get(span)).unwrap_or_default();
+    let (message, suggestion) = match (unknown_key(&first), mistyped(&first, written)) {
+        (Some((unknown, known)), _) => (format!("unknown key `{unknown}`"), nearest(unknown, &known)),
+        (None, Some((message, mend))) => (message, Some(mend.to_owned())),
+        (None, None) if first == "duplicate key" => (format!("`{}` is written twice", printable(written)), None),
+        (None, None) => (first, None),
     };
     ConfigError::Invalid(vec![Problem { file: path.to_path_buf(), line, column, message, suggestion }])
+}
+
+/// Reads serde's "invalid type: integer `2222`, expected a string", and says what is wanted in words of this file.
+fn mistyped(message: &str, written: &str) -> Option<(String, &'static str)> {
+    let (found, expected) = message.strip_prefix("invalid ")?.split_once(", expected ")?;
+    let found = found.strip_prefix("type: ").or_else(|| found.strip_prefix("value: "))?;
+    let is_number = found.starts_with("integer") || found.starts_with("float");
+    let (wanted, mend) = match expected {
+        "a string" if is_number => ("a text", "write it in quotes: an address with its port as `\"0.0.0.0:2222\"`"),
+        "a string" => ("a text", "write it in quotes"),
+        "a sequence" => ("a list", "write it in brackets: `[\"…\"]`"),
+        "a boolean" => ("true or false", "write it without quotes"),
+        "u16" | "u32" | "u64" | "usize" => ("a whole number, not below 0", "write it without quotes and sign"),
+        _ => return None,
+    };
+    // The value itself may be a secret in the wrong place: what is shown of it is its kind, and a number.
+    let found = match (is_number, found.split_once(' ')) {
+        (true, _) => format!("`{}`", printable(written)),
+        (false, Some((kind, _))) => kind_of(kind).to_owned(),
+        (false, None) => kind_of(found).to_owned(),
+    };
+    Some((format!("this is {wanted}, not {found}"), mend))
+}
+
+fn kind_of(kind: &str) -> &'static str {
+    match kind.trim_end_matches(':') {
+        "string" => "a text",
+        "boolean" => "true or false",
+        "sequence" => "a list",
+        "map" => "a table",
+        _ => "what stands there",
+    }
 }
 
 /// Reads serde's "unknown field `x`, expected one of `a`, `b`".

@@ -182,8 +182,8 @@ impl Check<'_> {
     fn log(&mut self, log: file::Log) -> LogConfig {
         let filter = match log.level {
             Some(level) => {
-                if let Err(error) = level.get_ref().parse::<tracing_subscriber::filter::Targets>() {
-                    self.problem(&level, format!("`{}` is not a log level: {error}", level.get_ref()), "use `info`");
+                if let Err(error) = crate::logging::targets(level.get_ref()) {
+                    self.problem(&level, error, "use `info`");
                 }
                 level.into_inner()
             }

@@ -38,6 +38,63 @@ fn an_unknown_key_is_named_with_its_place_and_its_neighbour() {
 }
 
 #[test]
+fn a_value_of_another_kind_is_told_with_what_is_wanted() {
+    check(
+        "[listen]\nssh = [2222]\n",
+        expect![[
+            r#"/etc/sallyport/broker.toml:2:8: this is a text, not `2222`; write it in quotes: an address with its port as `"0.0.0.0:2222"`"#
+        ]],
+    );
+    check(
+        "[listen]\nssh = \"0.0.0.0:2222\"\n",
+        expect![[r#"/etc/sallyport/broker.toml:2:7: this is a list, not a text; write it in brackets: `["…"]`"#]],
+    );
+    check(
+        "[recording]\nkeep_days = -1\n",
+        expect![
+            "/etc/sallyport/broker.toml:2:13: this is a whole number, not below 0, not `-1`; write it without quotes and sign"
+        ],
+    );
+    check(
+        "[recording]\nkeep_days = \"30\"\n",
+        expect![
+            "/etc/sallyport/broker.toml:2:13: this is a whole number, not below 0, not a text; write it without quotes and sign"
+        ],
+    );
+    check("[log]\nlevel = true\n[log]\n", expect!["/etc/sallyport/broker.toml:3:2: `log` is written twice"]);
+    check(
+        "[log]\nlevel = true\n",
+        expect!["/etc/sallyport/broker.toml:2:9: this is a text, not true or false; write it in quotes"],
+    );
+}
+
+#[test]
+fn a_word_that_is_no_level_is_refused_for_it_would_silence_the_log() {
+    let log = |level: &str| format!("[log]\nlevel = \"{level}\"\n[recording]\nrecipients = [\"RECIPIENT\"]\n");
+    check(
+        &log("verbose"),
+        expect![
+            "/etc/sallyport/broker.toml:2:9: `verbose` is not a log level: it is one of off, error, warn, info, debug and trace; use `info`"
+        ],
+    );
+    check(
+        &log("info,sallyport"),
+        expect![
+            "/etc/sallyport/broker.toml:2:9: `sallyport` is not a log level: it is one of off, error, warn, info, debug and trace; use `info`"
+        ],
+    );
+    check(
+        &log("info,sallyport::ssh=loud"),
+        expect![[
+            r#"/etc/sallyport/broker.toml:2:9: `info,sallyport::ssh=loud` is not a log level: error parsing level filter: expected one of "off", "error", "warn", "info", "debug", "trace", or a number 0-5; use `info`"#
+        ]],
+    );
+    for level in ["info", "off", "warn,sallyport::ssh=debug", "DEBUG"] {
+        check(&log(level), expect!["fine"]);
+    }
+}
+
+#[test]
 fn all_problems_are_shown_at_once() {
     check(
         r#"

@@ -1,6 +1,7 @@
 //! Log lines: for us, on stderr, without payload and without secrets. What auditors need is in the audit chain.
 
 mod counted;
+mod levels;
 
 use std::borrow::Cow;
 use std::io::{self, Write};
@@ -10,6 +11,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 pub(crate) use counted::{Counted, counted, tell_counted};
+pub(crate) use levels::targets;
 
 use crate::config::{LogConfig, LogFormat};
 
@@ -22,8 +24,7 @@ pub const LEVEL_VARIABLE: &str = "SALLYPORT_LOG";
 /// A level in the environment that is not one. (The configured one was checked when it was read.)
 pub fn begin(config: &LogConfig) -> Result<(), String> {
     let wanted = std::env::var(LEVEL_VARIABLE).unwrap_or_else(|_| config.filter.clone());
-    let filter: Targets =
-        wanted.parse().map_err(|error| format!("`{wanted}` is not a log level ({LEVEL_VARIABLE}): {error}"))?;
+    let filter = targets(&wanted).map_err(|error| format!("{error} ({LEVEL_VARIABLE})"))?;
     let filter = quiet_neighbours(filter);
     let registry = tracing_subscriber::registry().with(filter);
     let plain: fn(&str) -> Cow<'_, str> = match config.format {

@@ -26,6 +26,9 @@ pub enum ReadPlantError {
         /// Where in that line, in characters.
         column: usize,
     },
+    /// What Windows calls Unicode.
+    #[error("`{}` is UTF-16: save it as UTF-8 (in a spreadsheet: `CSV UTF-8`)", .0.display())]
+    Utf16(PathBuf),
     /// A directory without a plant file.
     #[error("there is no `.toml` file in `{}`", .0.display())]
     Empty(PathBuf),
@@ -127,6 +130,9 @@ fn files_with(folder: &Path, wanted: &str) -> Result<Vec<PathBuf>, ReadPlantErro
 fn read_file(path: &Path) -> Result<PlantFile, ReadPlantError> {
     let path_of = || path.to_path_buf();
     let bytes = std::fs::read(path).map_err(|source| ReadPlantError::Unreadable { path: path_of(), source })?;
+    if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
+        return Err(ReadPlantError::Utf16(path_of()));
+    }
     let text = String::from_utf8(bytes).map_err(|error| {
         let sound = error.as_bytes().utf8_chunks().next().map_or("", |chunk| chunk.valid());
         let begun = sound.rsplit('\n').next().unwrap_or(sound);
@@ -193,7 +199,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         for (bytes, place) in [
             (&b"name,reference\nlevel,40001\nPr\xfcfung,40002\n"[..], "line 3, column 3"),
-            (b"\xff\xfen\0", "line 1, column 1"),
+            (b"\xff\xfen\0", "is UTF-16"),
+            (b"n\xff\xfe\0", "line 1, column 2"),
             ("\u{e9}\n".as_bytes().strip_prefix(b"\xc3").unwrap(), "line 1, column 1"),
             (b"\n\xe9", "line 2, column 1"),
         ] {

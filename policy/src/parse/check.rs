@@ -24,9 +24,11 @@ pub(crate) fn broker_zones(zones: &BTreeMap<ZoneId, Zone>) -> BTreeSet<ZoneId> {
 /// Zones that share addresses: allowed, since a plant may draw one within another.
 pub(crate) fn zones(log: &mut Log<'_>, zones: &BTreeMap<ZoneId, Zone>, sections: &[(Key<'_>, Value<'_>)]) {
     for zone in zones.values() {
-        let Some(other) = zones.values().find(|other| other.id < zone.id && other.overlaps(zone)) else { continue };
+        let mut others = zones.values().filter(|other| other.id < zone.id);
+        let Some((other, (one, two))) = others.find_map(|other| Some((other, other.overlap(zone)?))) else { continue };
         if let Some((key, _)) = sections.iter().find(|(key, _)| key.text == zone.id.as_str()) {
-            log.warn(key.at, format!("zones `{}` and `{}` have addresses in common", other.id, zone.id));
+            let message = format!("zones `{}` ({one}) and `{}` ({two}) have addresses in common", other.id, zone.id);
+            log.warn(key.at, message);
         }
     }
 }

@@ -23,6 +23,8 @@ pub(crate) enum HostKeyError {
     Malformed,
     #[error("a host key is of one of the kinds ssh-ed25519, ecdsa-sha2-nistp256/384/521 and ssh-rsa")]
     Algorithm,
+    #[error("a host key stands without its host's name: leave out what comes before `{0}`")]
+    Named(&'static str),
     #[error("the key's base64 text is damaged")]
     Damaged,
     #[error("an RSA host key has at least 2048 bits")]
@@ -39,7 +41,13 @@ pub(crate) fn check(line: &str) -> Result<String, HostKeyError> {
     }
     let mut words = line.split_ascii_whitespace();
     let (Some(algorithm), Some(text)) = (words.next(), words.next()) else { return Err(HostKeyError::Malformed) };
-    let (_, fields) = ALGORITHMS.into_iter().find(|(name, _)| *name == algorithm).ok_or(HostKeyError::Algorithm)?;
+    let kind = |word: &str| ALGORITHMS.into_iter().find(|(name, _)| *name == word);
+    let (_, fields) = match (kind(algorithm), kind(text)) {
+        (Some(kind), _) => kind,
+        // As `ssh-keyscan` and `known_hosts` have it.
+        (None, Some((name, _))) => return Err(HostKeyError::Named(name)),
+        (None, None) => return Err(HostKeyError::Algorithm),
+    };
     let blob = BASE64.decode(text.as_bytes()).map_err(|_| HostKeyError::Damaged)?;
     let parts = strings(&blob).ok_or(HostKeyError::Damaged)?;
     if parts.len() != fields || parts.first() != Some(&algorithm.as_bytes()) || parts.iter().any(|p| p.is_empty()) {

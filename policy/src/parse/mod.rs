@@ -12,6 +12,7 @@ mod known_tags;
 
 mod limits;
 mod log;
+mod malformed;
 mod modbus;
 mod opening;
 mod plant;
@@ -32,6 +33,7 @@ use toml::de::DeTable;
 use crate::asset::Zone;
 use crate::error::{PlantErrors, PlantFile};
 use crate::names::{AssetId, NameError, RoleId, ServiceName, ZoneId};
+use crate::network::Network;
 use crate::policy::Policy;
 use crate::role::Role;
 use crate::tags::TagList;
@@ -87,10 +89,7 @@ fn documents<'f>(log: &mut Log<'_>, files: &[&'f PlantFile]) -> Vec<(usize, Span
             continue;
         }
         let (document, errors) = DeTable::parse_recoverable(&file.text);
-        for error in errors {
-            let offset = error.span().map_or(0, |span| span.start);
-            log.error(At { file: number, offset }, error.message().replace('\n', ", "));
-        }
+        malformed::note(log, number, &file.text, errors);
         documents.push((number, document));
     }
     documents
@@ -156,13 +155,18 @@ impl<'t> Sections<'t> {
         let mut policy = Policy { tag_lists, ..Policy::empty() };
         let mut places: BTreeMap<AssetId, At> = BTreeMap::new();
         let mut names = Names::collect(log, &self, policy.tag_lists.keys());
+        let mut unread = BTreeSet::new();
         for (key, value) in unique(log, &self.zones, "zone") {
-            let zone = name::<ZoneId>(log, key, "a zone").and_then(|id| plant::zone(log, key, value, id));
-            policy.zones.extend(zone.map(|zone| (zone.id.clone(), zone)));
+            let read = name::<ZoneId>(log, key, "a zone").and_then(|id| plant::zone(log, key, value, id));
+            let Some(plant::ReadZone { zone, networks_read }) = read else { continue };
+            if !networks_read {
+                unread.insert(zone.id.clone());
+            }
+            policy.zones.insert(zone.id.clone(), zone);
         }
         names.broker_zones = check::broker_zones(&policy.zones);
         check::zones(log, &policy.zones, &self.zones);
-        let zones = plant::Zones { zones: &policy.zones, names: &names };
+        let zones = plant::Zones { zones: &policy.zones, unread: &unread, names: &names };
         for (key, value) in unique(log, &self.assets, "asset") {
             let asset = name::<AssetId>(log, key, "an asset").and_then(|id| plant::asset(log, key, value, id, &zones));
             places.extend(asset.iter().map(|asset| (asset.id.clone(), key.at)));
@@ -315,7 +319,8 @@ fn name<N: FromStr<Err = NameError>>(log: &mut Log<'_>, key: Key<'_>, what: &str
 }
 
 impl Zone {
-    fn overlaps(&self, other: &Self) -> bool {
-        self.networks.iter().any(|one| other.networks.iter().any(|two| one.overlaps(two)))
+    /// Two of their networks that have an address in common.
+    fn overlap<'z>(&'z self, other: &'z Self) -> Option<(&'z Network, &'z Network)> {
+        self.networks.iter().find_map(|one| Some((one, other.networks.iter().find(|two| one.overlaps(two))?)))
     }
 }

@@ -13,7 +13,7 @@ use crate::names::{AccountName, AssetId, ServiceName, ZoneId};
 use crate::network::{Network, NetworkError};
 
 /// `[zone.cell-1]`
-pub(crate) fn zone(log: &mut Log<'_>, key: Key<'_>, value: Value<'_>, id: ZoneId) -> Option<Zone> {
+pub(crate) fn zone(log: &mut Log<'_>, key: Key<'_>, value: Value<'_>, id: ZoneId) -> Option<ReadZone> {
     let mut section = value.section(log, key.at, format!("zone `{id}`"))?;
     let what = section.name_of("level");
     let level = section.take("level").and_then(|value| {
@@ -25,28 +25,41 @@ pub(crate) fn zone(log: &mut Log<'_>, key: Key<'_>, value: Value<'_>, id: ZoneId
     });
     let what = section.name_of("security_level");
     let security_level = section.take("security_level").and_then(|value| value.number(log, &what, 0, 4));
-    let networks = networks(log, &mut section);
+    let (networks, networks_read) = networks(log, &mut section);
     let what = section.name_of("broker");
     let broker = section.take("broker").and_then(|value| value.boolean(log, &what)).unwrap_or(false);
     let description = section.take_text(log, "description").map(str::to_owned);
     section.finish(log);
-    Some(Zone { id, level, security_level, networks, broker, description })
+    Some(ReadZone { zone: Zone { id, level, security_level, networks, broker, description }, networks_read })
 }
 
-fn networks(log: &mut Log<'_>, section: &mut Section<'_>) -> Vec<Network> {
+/// A zone, as far as it could be read.
+pub(crate) struct ReadZone {
+    pub(crate) zone: Zone,
+    /// All that is written of its networks could be; else nothing can be said of who is outside of them.
+    pub(crate) networks_read: bool,
+}
+
+fn networks(log: &mut Log<'_>, section: &mut Section<'_>) -> (Vec<Network>, bool) {
     let what = section.name_of("networks");
-    let Some(value) = section.take("networks") else { return Vec::new() };
+    let Some(value) = section.take("networks") else { return (Vec::new(), true) };
+    let Some(texts) = value.texts(log, &what, Alone::Nothing) else { return (Vec::new(), false) };
     let mut networks = Vec::new();
-    for (at, text) in value.texts(log, &what, Alone::Nothing).unwrap_or_default() {
+    let mut read = true;
+    for (at, text) in texts {
         match Network::parse(text) {
             Ok(network) => networks.push(network),
-            Err(error @ NetworkError::HostBits(_, network)) => {
-                log.suggest(at, error.to_string(), Some(format!("did you mean `{network}`?")));
+            Err(error) => {
+                read = false;
+                let meant = match &error {
+                    NetworkError::HostBits(_, network) => Some(format!("did you mean `{network}`?")),
+                    NetworkError::Malformed(_) => None,
+                };
+                log.suggest(at, error.to_string(), meant);
             }
-            Err(error) => log.error(at, error.to_string()),
         }
     }
-    networks
+    (networks, read)
 }
 
 /// `[[conduit]]`
@@ -113,7 +126,7 @@ pub(crate) fn asset(
         let text = value.text(log, &what)?;
         let address = text.parse::<IpAddr>().ok().map(|address| address.to_canonical());
         match address {
-            Some(address) => within_zone(log, value.at, &id, address, zone.as_ref().and_then(|z| zones.zones.get(z))),
+            Some(address) => within_zone(log, value.at, &id, address, zone.as_ref().and_then(|z| zones.read(z))),
             None => log.error(value.at, format!("{what} is an IP address, not `{text}`; names are not resolved")),
         }
         address
@@ -132,7 +145,15 @@ pub(crate) fn asset(
 /// The zones as far as they could be read, and the names of all.
 pub(crate) struct Zones<'a> {
     pub(crate) zones: &'a BTreeMap<ZoneId, Zone>,
+    /// Those of which not every network could be read.
+    pub(crate) unread: &'a BTreeSet<ZoneId>,
     pub(crate) names: &'a Names,
+}
+
+impl Zones<'_> {
+    fn read(&self, zone: &ZoneId) -> Option<&Zone> {
+        self.zones.get(zone).filter(|zone| !self.unread.contains(&zone.id))
+    }
 }
 
 fn within_zone(log: &mut Log<'_>, at: At, id: &AssetId, address: IpAddr, zone: Option<&Zone>) {

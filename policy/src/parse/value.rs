@@ -151,6 +151,11 @@ impl<'t> Value<'t> {
         match (self.value, alone) {
             (DeValue::Array(items), _) => Some(items.iter().map(|item| self.child(item)).collect()),
             (DeValue::String(_), Alone::Text) | (DeValue::Table(_), Alone::Table) => Some(vec![self]),
+            (DeValue::String(text), Alone::Nothing | Alone::Table) => {
+                let mend = format!("write `[\"{text}\"]`");
+                log.suggest(self.at, format!("{what} is a list, not a text"), Some(mend));
+                None
+            }
             _ => {
                 self.mistyped(log, what, "a list");
                 None

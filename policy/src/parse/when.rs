@@ -2,7 +2,7 @@
 
 use jiff::tz::TimeZone;
 
-use super::log::Log;
+use super::log::{Log, nearest};
 use super::time_zone;
 use super::value::{Alone, Section, Value};
 use crate::window::{DayTime, Days, When, Window};
@@ -40,12 +40,20 @@ fn read_days(log: &mut Log<'_>, value: Value<'_>, section: &Section<'_>) -> Opti
     let text = value.text(log, &section.name_of("days"))?;
     match Days::parse(text) {
         Ok(days) => Some(days),
-        Err(word) => {
-            let message = format!("`{word}` is no day of the week; write days as `Mon-Fri` or `Sat,Sun`");
-            log.unknown(value.at, message, &word, ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"]);
+        Err(words) => {
+            let near = |word: &String| nearest(word, ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"]);
+            let meant: Option<Vec<&str>> = words.iter().map(near).collect();
+            let hint = meant.map(|days| format!("did you mean {}?", quoted(&days)));
+            let are = if words.len() == 1 { "is no day" } else { "are no days" };
+            let message = format!("{} {are} of the week; write days as `Mon-Fri` or `Sat,Sun`", quoted(&words));
+            log.suggest(value.at, message, hint);
             None
         }
     }
+}
+
+fn quoted<T: AsRef<str>>(words: &[T]) -> String {
+    words.iter().map(|word| format!("`{}`", word.as_ref())).collect::<Vec<_>>().join(" and ")
 }
 
 fn read_time(log: &mut Log<'_>, section: &mut Section<'_>, key: &'static str, unsaid: DayTime) -> Option<DayTime> {

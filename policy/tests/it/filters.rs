@@ -289,7 +289,7 @@ vnc = { inputs = true, clipboard = ["to-aset"] }
             plant.toml:21:52: `all` in `unit` of rule 6 of filter `x` is neither a unit from 0 to 255 nor a range such as "1-4"
             plant.toml:22:35: `unit` of rule 7 of filter `x` is empty
             plant.toml:23:40: `registers` of rule 8 of filter `x` is empty
-            plant.toml:23:52: `coils` of rule 8 of filter `x` is a list, not a text
+            plant.toml:23:52: `coils` of rule 8 of filter `x` is a list, not a text; write `["7"]`
             plant.toml:24:41: `registers` of rule 9 of filter `x`: the range `9-1` ends before it begins
             plant.toml:24:48: `registers` of rule 9 of filter `x`: `65536` goes beyond 65535: addresses are zero-based, from 0 to 65535
             plant.toml:24:57: `registers` of rule 9 of filter `x`: `a` is neither an address such as `7` nor a range such as `100-109`

@@ -97,7 +97,7 @@ reason = "nothing named"
             plant.toml:18:10: service `http` of asset `ews-1` has no `protocol`: one of ssh, rdp, vnc, modbus, tcp
             plant.toml:19:30: `auth` of account `operator` of asset `ews-1` cannot be `certifcate`: it is one of certificate, password, key, prompt; did you mean `certificate`?
             plant.toml:20:10: `bad name` cannot be the name of an account: a name has only letters, digits, `.`, `_` and `-`, not ' '
-            plant.toml:21:8: `tags` of asset `ews-1` is a list, not a text
+            plant.toml:21:8: `tags` of asset `ews-1` is a list, not a text; write `["engineering"]`
             plant.toml:24:1: unknown key `grants` in role `engineer`; did you mean `grant`?
             plant.toml:26:11: no asset has the tag `enginering` of grant 1 of role `engineer`
             plant.toml:26:29: unknown asset `ews-2` in grant 1 of role `engineer`; did you mean `ews-1`?
@@ -284,9 +284,9 @@ fn what_a_device_may_do_otherwise_is_named_and_warned_of() {
     check(
         &asset("modbus = { tolerate = 'unit', takes_rtu = 'yes' }"),
         expect![[r#"
-        plant.toml:6:32: `tolerate` of service `modbus` of asset `x` is a list, not a text
-        plant.toml:6:52: `takes_rtu` of service `modbus` of asset `x` is true or false, not a text
-    "#]],
+            plant.toml:6:32: `tolerate` of service `modbus` of asset `x` is a list, not a text; write `["unit"]`
+            plant.toml:6:52: `takes_rtu` of service `modbus` of asset `x` is true or false, not a text
+        "#]],
     );
     check(
         &asset("vnc = { tolerate = ['unit'], takes_rtu = true }"),
@@ -417,7 +417,7 @@ fn what_is_not_toml_is_said_with_its_place() {
     check(
         "[zone.a]\nlevel = 1\nlevel = 2\n",
         expect![[r#"
-        plant.toml:3:1: duplicate key
+        plant.toml:3:1: key `level` is written in line 2 already
     "#]],
     );
 }
@@ -455,4 +455,133 @@ fn what_is_said_of_a_file_is_one_line_that_acts_on_no_terminal() {
     let said: Vec<String> = errors.iter().map(ToString::to_string).collect();
     assert!(said.len() >= 2 && said.iter().all(|line| !line.contains(char::is_control)), "{said:?}");
     assert!(said[0].contains(r"unknown section `zo\nne`"), "{}", said[0]);
+}
+
+#[test]
+fn what_is_written_twice_is_told_once_with_where_it_stood_first() {
+    let asset = |line: &str| format!("[asset.a]\nzone = \"z\"\naddress = \"10.0.0.1\"\n{line}");
+    check(
+        &format!("{}\n{}", asset("services.ssh = {}\n"), asset("tags = [\"x\"]\n[zone.z]\nlevel = 1\nlevel = 2\n")),
+        expect![[r#"
+            plant.toml:6:8: section `[asset.a]` is written in line 1 already
+            plant.toml:12:1: key `level` is written in line 11 already
+        "#]],
+    );
+    check(
+        "[zone.z]\nnetworks = []\nnetworks = []\n[zone. z]\n",
+        expect![[r#"
+        plant.toml:3:1: key `networks` is written in line 2 already
+        plant.toml:4:8: section `[zone. z]` is written twice
+    "#]],
+    );
+    check(
+        "[zone.z]\nlevel = 1\n[asset.a]\nservices.ssh = { port = 22, port = 23 }\n",
+        expect![[r#"
+        plant.toml:4:29: key `port` is written twice
+    "#]],
+    );
+    check(
+        "[asset.a]\nservices.ssh = {}\nservices.ssh = {}\n",
+        expect![[r#"
+            plant.toml:3:10: key `services.ssh` is written in line 2 already
+        "#]],
+    );
+    check(
+        "[zone]\nz.level = 1\n[zone.z]\nlevel = 2\n",
+        expect![[r#"
+        plant.toml:3:7: section `[zone.z]` is written twice
+    "#]],
+    );
+}
+
+#[test]
+fn quotes_of_a_word_processor_are_named() {
+    check(
+        "[role.r]\ndescription = “night”\n",
+        expect![[r#"
+        plant.toml:2:15: `“` is no quote of TOML; write `"`, as an editor for programs does
+    "#]],
+    );
+    check(
+        "[role.r]\nmembers = { identities = ['alice', ‘bob’] }\n",
+        expect![[r#"
+        plant.toml:2:36: `‘` is no quote of TOML; write `"`, as an editor for programs does
+    "#]],
+    );
+}
+
+#[test]
+fn what_was_probably_meant_is_said() {
+    check(
+        "[[conduit]]\nto = \"z\"\nservices = \"ssh\"\n[zone.z]\n",
+        expect![[r#"
+        plant.toml:3:12: `services` of a conduit is a list, not a text; write `["ssh"]`
+    "#]],
+    );
+    let key = |key: &str| {
+        format!(
+            "[zone.z]\nnetworks = ['10.0.0.0/8']\n[asset.x]\nzone = \"z\"\naddress = \"10.0.0.1\"\nservices.ssh = {{ host_key = \"{key}\" }}\n"
+        )
+    };
+    check(
+        &key("[10.0.0.1]:2222 ssh-ed25519 AAAA"),
+        expect![[r#"
+        plant.toml:6:29: `host_key` of service `ssh` of asset `x`: a host key stands without its host's name: leave out what comes before `ssh-ed25519`
+    "#]],
+    );
+    let when = |days: &str| {
+        format!(
+            "[role.r]\n[[role.r.grant]]\nassets = [\"*\"]\nservices = [\"*\"]\nwhen = {{ days = \"{days}\", timezone = \"UTC\" }}\n"
+        )
+    };
+    check(
+        &when("Mo-Fr"),
+        expect![[r#"
+        plant.toml:5:17: `Mo` and `Fr` are no days of the week; write days as `Mon-Fri` or `Sat,Sun`; did you mean `Mon` and `Fri`?
+    "#]],
+    );
+    check(
+        &when("Mo-Xyz,Sat"),
+        expect![[r#"
+        plant.toml:5:17: `Mo` and `Xyz` are no days of the week; write days as `Mon-Fri` or `Sat,Sun`
+    "#]],
+    );
+    check(
+        &when("Fr"),
+        expect![[r#"
+        plant.toml:5:17: `Fr` is no day of the week; write days as `Mon-Fri` or `Sat,Sun`; did you mean `Fri`?
+    "#]],
+    );
+}
+
+#[test]
+fn what_follows_from_a_fault_is_not_told_beside_it() {
+    let zone = |networks: &str| {
+        format!(
+            "[zone.z]\nnetworks = [{networks}]\n[asset.x]\nzone = \"z\"\naddress = \"10.0.0.1\"\nservices.ssh = {{}}\n[asset.y]\nzone = \"z\"\naddress = \"11.0.0.1\"\n"
+        )
+    };
+    check(
+        &zone("'10.0.0.0/33'"),
+        expect![[r#"
+        plant.toml:2:13: `10.0.0.0/33` is not a network such as `10.10.1.0/24`
+    "#]],
+    );
+    check(
+        &zone("'10.0.0.0/8'"),
+        expect![[r#"
+        plant.toml:9:11: address 11.0.0.1 of asset `y` is outside the networks of zone `z` (10.0.0.0/8)
+    "#]],
+    );
+}
+
+#[test]
+fn networks_that_overlap_are_named() {
+    check(
+        "[zone.a]\nnetworks = ['10.0.0.0/8', '11.0.0.0/8']\n[zone.b]\nnetworks = ['12.0.0.0/8', '11.1.0.0/16']\n",
+        expect![[r#"
+            accepted
+            warning: plant.toml:3:7: zones `a` (11.0.0.0/8) and `b` (11.1.0.0/16) have addresses in common
+        "#]],
+    );
 }

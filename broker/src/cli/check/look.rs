@@ -1,11 +1,12 @@
 //! The single looks of `sallyport check`. None of them changes anything.
 
+use std::collections::BTreeSet;
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
 use jiff::{SignedDuration, Timestamp};
-use sallyport_policy::{AccountAuth, Place, Policy, Protocol};
+use sallyport_policy::{AccountAuth, Place, Policy, Protocol, nearest};
 
 use super::{Finding, envelopes};
 use crate::access::doubts;
@@ -152,12 +153,27 @@ async fn plant(config: &Config, store: &Store) -> Vec<Finding> {
                     .map(|warning| Finding::warn("plant", warning.to_string(), "mend the plant file and apply it")),
             );
             findings.extend(doubted(&policy, config, store).await);
+            findings.extend(unknown_zones(&policy, config));
             findings.extend(unpinned(&policy));
             findings.extend(without_credential(&policy, store).await);
             findings.extend(envelopes::look(&policy, store, Timestamp::now()).await);
             findings
         }
     }
+}
+
+/// A retention that is for no zone: what it was meant for is kept by the common one.
+fn unknown_zones(policy: &Policy, config: &Config) -> Vec<Finding> {
+    let known: BTreeSet<&str> = policy.zones().map(|zone| zone.id.as_str()).collect();
+    let zones = config.recording.retention.keys().map(String::as_str).filter(|zone| !known.contains(zone));
+    zones
+        .map(|zone| {
+            let near = nearest(zone, known.iter().copied());
+            let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+            let says = format!("`[recording.retention.{zone}]` is for a zone that the plant does not have{hint}");
+            Finding::warn("retention", says, "write the zone's name as the plant file does")
+        })
+        .collect()
 }
 
 /// What can hardly be meant, held against who is enrolled.
