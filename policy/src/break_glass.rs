@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::asset::{Asset, Service};
 use crate::names::AccountName;
+use crate::role::is_among;
 use crate::selector::{AssetSelector, Glob, IdentitySelector};
 use crate::subject::Subject;
 use crate::terms::Terms;
@@ -71,6 +72,6 @@ impl BreakGlass {
 
     /// May they break the glass with their own factors?
     pub(crate) fn has_member(&self, subject: &Subject) -> bool {
-        self.members.iter().any(|selector| selector.matches(subject))
+        is_among(&self.members, subject)
     }
 }

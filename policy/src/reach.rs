@@ -99,10 +99,22 @@ impl Policy {
         approvals: &[Approval],
         now: Timestamp,
     ) -> Vec<Reach> {
+        self.reach_among(self.places(), claimant, proofs, live, now)
+    }
+
+    /// The same, of some services only.
+    pub fn reach_among<'p, 'a>(
+        &'p self,
+        places: impl Iterator<Item = Place<'p>>,
+        claimant: impl Into<Claimant<'a>>,
+        proofs: &[Proof],
+        live: &[LiveSession],
+        now: Timestamp,
+    ) -> Vec<Reach> {
         let claimant = claimant.into();
         let subject = claimant.subject();
         let mut reach = Vec::new();
-        for place in self.places() {
+        for place in places {
             for account in granted_accounts(self, claimant, place) {
                 let (asset, service) = (place.asset.id.clone(), place.service.name.clone());
                 let request =

@@ -35,8 +35,16 @@ pub struct Role {
 impl Role {
     /// Does this person hold the role?
     pub fn has_member(&self, subject: &Subject) -> bool {
-        self.members.iter().any(|selector| selector.matches(subject))
+        is_among(&self.members, subject)
     }
+}
+
+/// Is this person one of those who are selected? Asked for each person and each service of a plant, of roles with hundreds of members:
+/// names are looked up, and only patterns and groups are gone through, which stand behind them.
+pub(crate) fn is_among(members: &BTreeSet<IdentitySelector>, subject: &Subject) -> bool {
+    let mut patterns = members.range(IdentitySelector::Glob(Glob::new(""))..);
+    members.contains(&IdentitySelector::Name(subject.identity.clone()))
+        || patterns.any(|selector| selector.matches(subject))
 }
 
 /// What a role gives: these services of these assets with these accounts, on these conditions.

@@ -16,6 +16,7 @@ pub(crate) use change::AccessChange;
 pub(crate) use consequences::{Consequences, consequences};
 pub(crate) use doubts::doubts;
 pub(crate) use ending::{EndingLease, EndingSession, EndingWindow};
+pub(crate) use members::memberships;
 pub(crate) use report::{Scope, report};
 pub(crate) use row::AccessRow;
 pub(crate) use uses::Uses;

@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use sallyport_policy::{
-    AssetId, Claimant, Decision, DenialReason, Grant, IdentityId, Permit, PermitRule, Policy, Protocol, Reach, RuleRef,
-    Subject, Terms,
+    AssetId, Claimant, Decision, DenialReason, Grant, IdentityId, Permit, PermitRule, Place, Policy, Protocol, Reach,
+    RuleRef, Subject, Terms,
 };
 
 use super::members::memberships;
@@ -28,26 +28,44 @@ pub(crate) struct Scope {
 }
 
 impl Scope {
+    /// The services that it is of.
+    fn places<'p>(&'p self, policy: &'p Policy) -> impl Iterator<Item = Place<'p>> {
+        policy.places().filter(move |place| self.asset.as_ref().is_none_or(|asset| place.asset.id == *asset))
+    }
+
     fn speaks_of(&self, identity: &str) -> bool {
         self.identity.as_ref().is_none_or(|wanted| wanted.as_str() == identity)
     }
 }
 
-/// Everybody who is in the scope, with every way that a rule names for them: by person, then asset, service and account.
-pub(crate) fn report(policy: &Policy, people: &[Somebody], uses: &Uses, scope: &Scope) -> Vec<AccessRow> {
+/// Everybody who is in the scope, with every way that a rule names for them, by asset, service and account. The rows of one person are handed
+/// on together, so that not all have to be held at once.
+///
+/// # Errors
+/// Those of whoever takes them.
+pub(crate) fn report<E>(
+    policy: &Policy,
+    people: &[Somebody],
+    uses: &Uses,
+    scope: &Scope,
+    mut take: impl FnMut(Vec<AccessRow>) -> Result<(), E>,
+) -> Result<(), E> {
     let absent = absent(&[policy], people);
     let mut everybody: Vec<&Somebody> = people.iter().chain(&absent).collect();
     everybody.sort_by(|one, other| one.subject.cmp(&other.subject));
-    let mut rows = Vec::new();
     for somebody in everybody.into_iter().filter(|each| scope.speaks_of(each.subject.identity.as_str())) {
         let person = Reporter { policy, uses, scope, somebody };
+        let mut rows = Vec::new();
         person.by_grants(&mut rows);
         person.by_breaking(&mut rows);
+        take(rows)?;
     }
     if scope.speaks_of(GLASS) {
+        let mut rows = Vec::new();
         by_envelopes(policy, uses, scope, &mut rows);
+        take(rows)?;
     }
-    rows
+    Ok(())
 }
 
 /// Who is named as a member and is not there: whoever is enrolled by that name comes into it.
@@ -92,10 +110,9 @@ impl Reporter<'_> {
 
     fn reach(&self, claimant: Claimant<'_>, by: AccessRule, used: &UsedBy) -> Vec<AccessRow> {
         let proofs = self.somebody.proofs(self.scope.at);
-        let reach = self.policy.reach(claimant, &proofs, &[], self.scope.at);
-        let wanted =
-            reach.into_iter().filter(|each| self.scope.asset.as_ref().is_none_or(|asset| each.asset == *asset));
-        wanted.filter_map(|each| self.row(each, by, used)).collect()
+        let places = self.scope.places(self.policy);
+        let reach = self.policy.reach_among(places, claimant, &proofs, &[], self.scope.at);
+        reach.into_iter().filter_map(|each| self.row(each, by, used)).collect()
     }
 
     /// The row of one way: what was decided, unless the person may not be here or cannot log in.
@@ -137,10 +154,7 @@ fn by_envelopes(policy: &Policy, uses: &Uses, scope: &Scope, rows: &mut Vec<Acce
         let name = glass.rule.name.as_str();
         let claimant = Claimant::Emergency { subject: &subject, name, left: glass.max_duration };
         let used = UsedBy::Envelope(name.to_owned());
-        for reach in policy.reach(claimant, &[], &[], scope.at) {
-            if scope.asset.as_ref().is_some_and(|asset| reach.asset != *asset) {
-                continue;
-            }
+        for reach in policy.reach_among(scope.places(policy), claimant, &[], &[], scope.at) {
             let person = AccessPerson {
                 identity: GLASS.to_owned(),
                 display_name: "whoever opens an envelope".to_owned(),

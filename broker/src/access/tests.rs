@@ -9,7 +9,7 @@ use sallyport_policy::{
 };
 
 use super::row::{AccessAnswer, AccessRow, AccessRule};
-use super::{Scope, Uses, report};
+use super::{Scope, Uses};
 use crate::identity::{Somebody, Standing};
 use crate::store::last_use::LastUse;
 
@@ -93,6 +93,16 @@ fn person(name: &str, dice: &mut Dice) -> Somebody {
 
 fn everybody(dice: &mut Dice) -> Vec<Somebody> {
     PEOPLE.iter().filter(|name| **name != "ghost").map(|name| person(name, dice)).collect()
+}
+
+fn report(policy: &Policy, people: &[Somebody], uses: &Uses, scope: &Scope) -> Vec<AccessRow> {
+    let mut all = Vec::new();
+    let taken = super::report(policy, people, uses, scope, |rows| -> Result<(), std::convert::Infallible> {
+        all.extend(rows);
+        Ok(())
+    });
+    let Ok(()) = taken;
+    all
 }
 
 fn all(at: Timestamp) -> Scope {

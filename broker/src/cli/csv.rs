@@ -2,13 +2,14 @@
 
 use super::printable;
 
-/// A heading and rows. What a spreadsheet would take for a formula gets an apostrophe in front.
-pub(super) fn csv(headings: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
-    let mut text = line(headings.iter().map(|name| (*name).to_owned()));
-    for row in rows {
-        text.push_str(&line(row.into_iter().map(|cell| harmless(&cell))));
-    }
-    text
+/// The first line: names of our own.
+pub(super) fn csv_heading(names: &[&str]) -> String {
+    line(names.iter().map(|name| (*name).to_owned()))
+}
+
+/// Rows. What a spreadsheet would take for a formula gets an apostrophe in front.
+pub(super) fn csv_rows(rows: impl IntoIterator<Item = Vec<String>>) -> String {
+    rows.into_iter().map(|row| line(row.into_iter().map(|cell| harmless(&cell)))).collect()
 }
 
 fn line(cells: impl Iterator<Item = String>) -> String {
@@ -39,7 +40,7 @@ mod tests {
             ["plain", "a, b", "say \"yes\"", "=HYPERLINK(\"x\")", "+1", "-1", "@SUM(A1)", "\tx", "\rx", "a=b", ""];
         let row: Vec<String> = cells.map(str::to_owned).to_vec();
         assert_eq!(
-            csv(&["one", "two"], [row]),
+            csv_heading(&["one", "two"]) + &csv_rows([row]),
             "one,two\r\nplain,\"a, b\",\"say \"\"yes\"\"\",\"'=HYPERLINK(\"\"x\"\")\",'+1,'-1,'@SUM(A1),'\\tx,'\\rx,a=b,\r\n"
         );
     }

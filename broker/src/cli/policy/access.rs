@@ -8,9 +8,9 @@ use sallyport_policy::{AssetId, FileTransfer, IdentityId, Policy, nearest};
 use super::explain::instant;
 use super::person::no_such;
 use super::{CliError, Context, policy};
-use crate::access::{AccessRow, Scope, Uses, report};
+use crate::access::{AccessRow, Scope, Uses, memberships, report};
 use crate::cli::Row;
-use crate::cli::csv::csv;
+use crate::cli::csv::{csv_heading, csv_rows};
 use crate::identity::{Accepted, Somebody, everybody};
 use crate::store::envelopes::GLASS;
 
@@ -45,17 +45,22 @@ pub(super) async fn access(arguments: Access, context: &Context) -> Result<(), C
     let people = everybody(store, &Accepted::by(context.config()?), scope.at).await.map_err(CliError::failed)?;
     let (one, to) = (scope.identity.as_ref().map(IdentityId::as_str), scope.asset.as_ref().map(AssetId::as_str));
     let uses = Uses::of(store.last_uses(one, to, scope.at).await.map_err(CliError::failed)?);
-    let rows = report(&policy, &people, &uses, &scope);
-    if rows.is_empty() {
-        is_there(&policy, &people, &scope, context).await?;
+    is_there(&policy, &people, &scope, context).await?;
+    if as_csv {
+        context.print_bytes(csv_heading(&COLUMNS).as_bytes())?;
+        return report(&policy, &people, &uses, &scope, |rows| {
+            context.print_bytes(csv_rows(rows.iter().map(cells)).as_bytes())
+        });
     }
-    match as_csv {
-        true => context.print_bytes(csv(&COLUMNS, rows.iter().map(cells)).as_bytes()),
-        false => context.print_list(&rows),
-    }
+    let mut all = Vec::new();
+    report(&policy, &people, &uses, &scope, |rows| -> Result<(), CliError> {
+        all.extend(rows);
+        Ok(())
+    })?;
+    context.print_list(&all)
 }
 
-/// Nobody may reach what does not exist; whoever asks has made a slip.
+/// Nobody may reach what does not exist, and nobody does who is neither enrolled nor named: whoever asks has made a slip.
 async fn is_there(policy: &Policy, people: &[Somebody], scope: &Scope, context: &Context) -> Result<(), CliError> {
     if let Some(asset) = scope.asset.as_ref().filter(|asset| policy.asset(asset).is_none()) {
         let near = nearest(asset.as_str(), policy.assets().map(|asset| asset.id.as_str()));
@@ -64,11 +69,17 @@ async fn is_there(policy: &Policy, people: &[Somebody], scope: &Scope, context: 
     }
     match &scope.identity {
         Some(identity) if identity.as_str() == GLASS => Ok(()),
-        Some(identity) if !people.iter().any(|each| each.subject.identity == *identity) => {
+        Some(identity) if !is_known(identity, policy, people) => {
             Err(CliError::Failed(no_such(identity.as_str(), context.rows().await?).await?))
         }
         Some(_) | None => Ok(()),
     }
+}
+
+/// Enrolled, or named by the plant file.
+fn is_known(identity: &IdentityId, policy: &Policy, people: &[Somebody]) -> bool {
+    people.iter().any(|each| each.subject.identity == *identity)
+        || memberships(policy).iter().any(|each| each.identity == *identity)
 }
 
 impl Row for AccessRow {
