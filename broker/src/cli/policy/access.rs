@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use jiff::{SignedDuration, Timestamp};
-use sallyport_policy::{AssetId, FileTransfer, IdentityId, Policy, nearest};
+use sallyport_policy::{AssetId, FileTransfer, IdentityId, Policy, nearest, written_duration};
 
 use super::explain::instant;
 use super::person::no_such;
@@ -112,7 +112,7 @@ impl AccessRow {
     fn allows(&self) -> String {
         let files = self.file_transfer.filter(|files| *files != FileTransfer::None);
         let filter = self.filter.as_ref().map(|filter| format!("filter {filter}")).unwrap_or_default();
-        let longest = self.max_duration.map(|longest| format!("for {longest:#}")).unwrap_or_default();
+        let longest = self.max_duration.map(|longest| format!("for {}", written_duration(longest))).unwrap_or_default();
         let files = files.map(|files| format!("files {files}")).unwrap_or_default();
         joined(&[words(&self.channels, "+"), files, filter, longest])
     }
@@ -152,7 +152,7 @@ const COLUMNS: [&str; 24] = [
 ];
 
 fn cells(row: &AccessRow) -> Vec<String> {
-    let length = |length: Option<SignedDuration>| length.map(|length| format!("{length:#}")).unwrap_or_default();
+    let length = |length: Option<SignedDuration>| length.map(written_duration).unwrap_or_default();
     let account = if row.account.is_none() { String::new() } else { row.account.to_string() };
     vec![
         row.person.identity.clone(),
@@ -193,7 +193,7 @@ fn joined(parts: &[String]) -> String {
 fn within(lease: SignedDuration) -> String {
     match lease.is_zero() {
         true => "each time".to_owned(),
-        false => format!("within {lease:#}"),
+        false => format!("within {}", written_duration(lease)),
     }
 }
 
