@@ -99,7 +99,7 @@ impl Policy {
         approvals: &[Approval],
         now: Timestamp,
     ) -> Vec<Reach> {
-        self.reach_among(self.places(), claimant, proofs, live, now)
+        self.reach_among(self.places(), claimant, proofs, live, approvals, now)
     }
 
     /// The same, of some services only.
@@ -109,6 +109,7 @@ impl Policy {
         claimant: impl Into<Claimant<'a>>,
         proofs: &[Proof],
         live: &[LiveSession],
+        approvals: &[Approval],
         now: Timestamp,
     ) -> Vec<Reach> {
         let claimant = claimant.into();

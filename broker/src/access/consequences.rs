@@ -4,8 +4,9 @@ use jiff::Timestamp;
 use sallyport_policy::Policy;
 use serde::Serialize;
 
+use super::agreed::Agreed;
 use super::change::{AccessChanges, changes};
-use super::ending::{EndingLease, EndingSession, EndingWindow, Exchange};
+use super::ending::{EndingLease, EndingSession, EndingWindow, Exchange, Side};
 use super::report::absent;
 use crate::identity::Somebody;
 use crate::store::leases::LeaseRow;
@@ -36,7 +37,9 @@ pub(crate) async fn consequences(
 ) -> Result<Consequences, StoreError> {
     let absent = absent(&[old, new], people);
     let subjects = people.iter().chain(&absent).map(|each| &each.subject);
-    let exchange = Exchange::of(old, new, people, now);
+    let (before, after) = (Agreed::of(store, old, people, now).await?, Agreed::of(store, new, people, now).await?);
+    let sides = (Side { policy: old, agreed: &before }, Side { policy: new, agreed: &after });
+    let exchange = Exchange::of(sides.0, sides.1, people, now);
     let leases = store.leases(None, false, now).await?.into_iter().filter_map(Listed::genuine);
     let leases: Vec<LeaseRow> = leases.map(Genuine::into_inner).collect();
     let windows = store.write_windows(false, now).await?.into_iter().filter_map(Listed::genuine);

@@ -10,6 +10,7 @@ use sallyport_policy::{
 };
 use serde::Serialize;
 
+use super::agreed::Agreed;
 use super::uses::UsedBy;
 use crate::identity::{Somebody, Standing};
 use crate::live::Times;
@@ -64,14 +65,21 @@ pub(crate) struct EndingWindow {
 
 /// One plant in place of another, at a moment.
 pub(crate) struct Exchange<'a> {
-    old: &'a Policy,
-    new: &'a Policy,
+    old: Side<'a>,
+    new: Side<'a>,
     people: BTreeMap<&'a IdentityId, &'a Somebody>,
     now: Timestamp,
 }
 
+/// One of the two: what it says, and what was agreed to by it.
+#[derive(Clone, Copy)]
+pub(crate) struct Side<'a> {
+    pub(crate) policy: &'a Policy,
+    pub(crate) agreed: &'a Agreed,
+}
+
 impl<'a> Exchange<'a> {
-    pub(crate) fn of(old: &'a Policy, new: &'a Policy, people: &'a [Somebody], now: Timestamp) -> Self {
+    pub(crate) fn of(old: Side<'a>, new: Side<'a>, people: &'a [Somebody], now: Timestamp) -> Self {
         let people = people.iter().map(|each| (&each.subject.identity, each)).collect();
         Self { old, new, people, now }
     }
@@ -92,7 +100,7 @@ impl<'a> Exchange<'a> {
     fn session(&self, row: &LiveRow<'_>, before: &[LiveSession]) -> Option<EndingSession> {
         let (subject, ways) = self.whose(row)?;
         // As it may have been proven: each way to log in that the plant in force still lets live.
-        let stands = |policy: &Policy, proofs: &[Proof]| row.stands(policy, &subject, proofs, before, self.now);
+        let stands = |side: Side<'_>, proofs: &[Proof]| row.stands(side, &subject, proofs, before, self.now);
         let possible: Vec<&Vec<Proof>> = ways.iter().filter(|proofs| stands(self.old, proofs).is_ok()).collect();
         let ends: Vec<String> = possible.iter().filter_map(|proofs| stands(self.new, proofs).err()).collect();
         let why = ends.first()?.clone();
@@ -130,7 +138,7 @@ impl<'a> Exchange<'a> {
             let subject = &self.people.get(&identity)?.subject;
             let age = self.now.duration_since(lease.proved_at);
             let counts = |policy: &Policy| age <= policy.longest_lease(subject);
-            Some(counts(self.old) && !counts(self.new))
+            Some(counts(self.old.policy) && !counts(self.new.policy))
         };
         let ending = leases.into_iter().filter(|lease| ends(lease) == Some(true));
         ending.map(|LeaseRow { id, identity, proved_at, .. }| EndingLease { id, identity, proved_at }).collect()
@@ -148,7 +156,7 @@ impl<'a> Exchange<'a> {
             Opening::Permit(_) => Ok(()),
             Opening::Deny(denial) => Err(denial.to_string()),
         };
-        may(self.old).ok().and_then(|()| may(self.new).err())
+        may(self.old.policy).ok().and_then(|()| may(self.new.policy).err())
     }
 }
 
@@ -199,19 +207,21 @@ impl<'a> LiveRow<'a> {
     /// Whether it stands under a policy; if not, why.
     fn stands(
         &self,
-        policy: &Policy,
+        side: Side<'_>,
         subject: &Subject,
         proofs: &[Proof],
         live: &[LiveSession],
         now: Timestamp,
     ) -> Result<(), String> {
         let Self { asset, service, account, .. } = self;
-        let request = Request { subject, asset, service, account, proofs, live };
+        let Side { policy, agreed } = side;
+        let approvals = agreed.for_whom(&subject.identity);
+        let request = Request { subject, asset, service, account, proofs, live, approvals };
         let started = self.session.start.started_at;
         let decision = match &self.by {
             UsedBy::Grant => {
                 let Some(rule) = self.rule.clone() else { return Ok(()) };
-                let permit = Permit { rule: PermitRule::Grant(rule), terms: self.terms.clone() };
+                let permit = Permit { rule: PermitRule::Grant(rule), terms: self.terms.clone(), approved: None };
                 let held = Held { permit: &permit, started, times: Times::of(&self.terms) };
                 return keeps(policy, &request, held, now).map(drop);
             }
@@ -231,6 +241,6 @@ impl<'a> LiveRow<'a> {
     }
 
     fn permit_of(&self, now: &Permit) -> Permit {
-        Permit { rule: now.rule.clone(), terms: self.terms.clone() }
+        Permit { rule: now.rule.clone(), terms: self.terms.clone(), approved: None }
     }
 }

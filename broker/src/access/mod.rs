@@ -1,6 +1,7 @@
 //! Who may reach what, for those who review it. What is reported is what the gate would answer: the policy is asked, never read a
 //! second time.
 
+mod agreed;
 mod change;
 mod consequences;
 mod doubts;
@@ -12,6 +13,7 @@ mod row;
 mod tests;
 mod uses;
 
+pub(crate) use agreed::Agreed;
 pub(crate) use change::AccessChange;
 pub(crate) use consequences::{Consequences, consequences};
 pub(crate) use doubts::doubts;

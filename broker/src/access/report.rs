@@ -10,6 +10,7 @@ use sallyport_policy::{
     RuleRef, Subject, Terms,
 };
 
+use super::agreed::Agreed;
 use super::members::memberships;
 use super::row::{AccessAnswer, AccessPerson, AccessRow, AccessRule};
 use super::uses::{UsedBy, Uses};
@@ -47,6 +48,7 @@ pub(crate) fn report<E>(
     policy: &Policy,
     people: &[Somebody],
     uses: &Uses,
+    agreed: &Agreed,
     scope: &Scope,
     mut take: impl FnMut(Vec<AccessRow>) -> Result<(), E>,
 ) -> Result<(), E> {
@@ -54,7 +56,7 @@ pub(crate) fn report<E>(
     let mut everybody: Vec<&Somebody> = people.iter().chain(&absent).collect();
     everybody.sort_by(|one, other| one.subject.cmp(&other.subject));
     for somebody in everybody.into_iter().filter(|each| scope.speaks_of(each.subject.identity.as_str())) {
-        let person = Reporter { policy, uses, scope, somebody };
+        let person = Reporter { policy, uses, agreed, scope, somebody };
         let mut rows = Vec::new();
         person.by_grants(&mut rows);
         person.by_breaking(&mut rows);
@@ -90,6 +92,7 @@ fn nobody(identity: IdentityId) -> Somebody {
 struct Reporter<'a> {
     policy: &'a Policy,
     uses: &'a Uses,
+    agreed: &'a Agreed,
     scope: &'a Scope,
     somebody: &'a Somebody,
 }
@@ -111,7 +114,8 @@ impl Reporter<'_> {
     fn reach(&self, claimant: Claimant<'_>, by: AccessRule, used: &UsedBy) -> Vec<AccessRow> {
         let proofs = self.somebody.proofs(self.scope.at);
         let places = self.scope.places(self.policy);
-        let reach = self.policy.reach_among(places, claimant, &proofs, &[], self.scope.at);
+        let approvals = self.agreed.for_whom(&self.somebody.subject.identity);
+        let reach = self.policy.reach_among(places, claimant, &proofs, &[], approvals, self.scope.at);
         reach.into_iter().filter_map(|each| self.row(each, by, used)).collect()
     }
 
@@ -154,7 +158,7 @@ fn by_envelopes(policy: &Policy, uses: &Uses, scope: &Scope, rows: &mut Vec<Acce
         let name = glass.rule.name.as_str();
         let claimant = Claimant::Emergency { subject: &subject, name, left: glass.max_duration };
         let used = UsedBy::Envelope(name.to_owned());
-        for reach in policy.reach_among(scope.places(policy), claimant, &[], &[], scope.at) {
+        for reach in policy.reach_among(scope.places(policy), claimant, &[], &[], &[], scope.at) {
             let person = AccessPerson {
                 identity: GLASS.to_owned(),
                 display_name: "whoever opens an envelope".to_owned(),

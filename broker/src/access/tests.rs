@@ -9,7 +9,7 @@ use sallyport_policy::{
 };
 
 use super::row::{AccessAnswer, AccessRow, AccessRule};
-use super::{Scope, Uses};
+use super::{Agreed, Scope, Uses};
 use crate::identity::{Somebody, Standing};
 use crate::store::last_use::LastUse;
 
@@ -97,10 +97,17 @@ fn everybody(dice: &mut Dice) -> Vec<Somebody> {
 
 fn report(policy: &Policy, people: &[Somebody], uses: &Uses, scope: &Scope) -> Vec<AccessRow> {
     let mut all = Vec::new();
-    let taken = super::report(policy, people, uses, scope, |rows| -> Result<(), std::convert::Infallible> {
-        all.extend(rows);
-        Ok(())
-    });
+    let taken = super::report(
+        policy,
+        people,
+        uses,
+        &Agreed::default(),
+        scope,
+        |rows| -> Result<(), std::convert::Infallible> {
+            all.extend(rows);
+            Ok(())
+        },
+    );
     let Ok(()) = taken;
     all
 }
@@ -131,7 +138,7 @@ proptest! {
             for place in policy.places() {
                 for account in accounts(place.asset.accounts.keys(), place.service.protocol.has_accounts()) {
                     let (subject, asset, service) = (&somebody.subject, &place.asset.id, &place.service.name);
-                    let request = Request { subject, asset, service, account: &account, proofs: &proofs, live: &[] };
+                    let request = Request { subject, asset, service, account: &account, proofs: &proofs, live: &[], approvals: &[] };
                     let decision = decide(&policy, &request, now);
                     let row = told.remove(&(
                         subject.identity.to_string(), asset.to_string(), service.to_string(), account.to_string(),
@@ -176,7 +183,7 @@ proptest! {
         for (glass, somebody) in policy.break_glass().flat_map(|glass| people.iter().map(move |each| (glass, each))) {
             let name = glass.rule.name.as_str();
             let claimant = Claimant::Breaking { subject: &somebody.subject, name, left: glass.max_duration };
-            for reach in policy.reach(claimant, &somebody.proofs(now), &[], now) {
+            for reach in policy.reach(claimant, &somebody.proofs(now), &[], &[], now) {
                 let (asset, service) = (reach.asset.to_string(), reach.service.to_string());
                 let way = (somebody.subject.identity.to_string(), asset, service, reach.account.to_string());
                 let row = breaking.remove(&way).unwrap();

@@ -8,7 +8,7 @@ use sallyport_policy::{AssetId, FileTransfer, IdentityId, Policy, nearest, writt
 use super::explain::instant;
 use super::person::no_such;
 use super::{CliError, Context, policy};
-use crate::access::{AccessRow, Scope, Uses, memberships, report};
+use crate::access::{AccessRow, Agreed, Scope, Uses, memberships, report};
 use crate::cli::Row;
 use crate::cli::csv::{csv_heading, csv_rows};
 use crate::identity::{Accepted, Somebody, everybody};
@@ -45,15 +45,16 @@ pub(super) async fn access(arguments: Access, context: &Context) -> Result<(), C
     let people = everybody(store, &Accepted::by(context.config()?), scope.at).await.map_err(CliError::failed)?;
     let (one, to) = (scope.identity.as_ref().map(IdentityId::as_str), scope.asset.as_ref().map(AssetId::as_str));
     let uses = Uses::of(store.last_uses(one, to, scope.at).await.map_err(CliError::failed)?);
+    let agreed = Agreed::of(store, &policy, &people, scope.at).await.map_err(CliError::failed)?;
     is_there(&policy, &people, &scope, context).await?;
     if as_csv {
         context.print_bytes(csv_heading(&COLUMNS).as_bytes())?;
-        return report(&policy, &people, &uses, &scope, |rows| {
+        return report(&policy, &people, &uses, &agreed, &scope, |rows| {
             context.print_bytes(csv_rows(rows.iter().map(cells)).as_bytes())
         });
     }
     let mut all = Vec::new();
-    report(&policy, &people, &uses, &scope, |rows| -> Result<(), CliError> {
+    report(&policy, &people, &uses, &agreed, &scope, |rows| -> Result<(), CliError> {
         all.extend(rows);
         Ok(())
     })?;
