@@ -17,15 +17,23 @@ use crate::store::StoreError;
 /// A plant that cannot be read changes nothing: the old policy stays, loudly.
 pub(super) async fn follow(broker: Arc<Broker>, stop: CancellationToken) {
     let mut changes = broker.store.changes();
+    look(&broker).await;
+    if broker.policy.is_unapplied() {
+        warn!("No plant was ever applied, so nobody may reach anything; see `sallyport apply`");
+    }
     loop {
-        if let Err(error) = take_up(&broker).await {
-            warn!(%error, "The plant could not be looked at; the policy stays as it is");
-        }
         tokio::select! {
             () = stop.cancelled() => return,
             changed = changes.changed() => if changed.is_err() { return },
             () = tokio::time::sleep(ANYWAY) => {}
         }
+        look(&broker).await;
+    }
+}
+
+async fn look(broker: &Broker) {
+    if let Err(error) = take_up(broker).await {
+        warn!(%error, "The plant could not be looked at; the policy stays as it is");
     }
 }
 

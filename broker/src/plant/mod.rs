@@ -10,7 +10,6 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use sallyport_policy::{PlantErrors, Policy};
 use tokio::sync::watch;
-use tracing::warn;
 
 pub use apply::{ApplyError, apply};
 pub(crate) use diff::leaves;
@@ -61,10 +60,7 @@ impl PolicyCell {
     /// # Errors
     /// A plant that cannot be parsed: a broker must not start without knowing what it may permit.
     pub async fn load(store: &Store) -> Result<Self, PlantLoadError> {
-        let Some(plant) = store.current_plant().await? else {
-            warn!("No plant was ever applied, so nobody may reach anything; see `sallyport apply`");
-            return Ok(Self::new(Policy::empty(), 0));
-        };
+        let Some(plant) = store.current_plant().await? else { return Ok(Self::new(Policy::empty(), NEVER_APPLIED)) };
         match Policy::parse(&plant.files) {
             Ok(policy) => Ok(Self::new(policy, plant.version)),
             Err(errors) => Err(PlantLoadError::Bad { version: plant.version, applied_at: plant.applied_at, errors }),
@@ -88,6 +84,11 @@ impl PolicyCell {
         self.policy.send_replace(Arc::new(policy));
     }
 
+    /// Whether there was no plant to be looked at yet.
+    pub(crate) fn is_unapplied(&self) -> bool {
+        self.seen() == NEVER_APPLIED
+    }
+
     /// The version that was looked at last.
     pub(crate) fn seen(&self) -> i64 {
         self.seen.load(Ordering::Acquire)
@@ -98,3 +99,6 @@ impl PolicyCell {
         self.seen.store(version, Ordering::Release);
     }
 }
+
+/// What stands for the version of a plant where there is none; the first is 1.
+const NEVER_APPLIED: i64 = 0;

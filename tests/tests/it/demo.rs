@@ -89,6 +89,8 @@ fn the_demo_shows_the_whole_thing() {
     let alice = demo.person("alice");
     let status = alice.ssh(["ews-1", "status"]);
     assert!(!status.ok().trim().is_empty());
+    // Whoever tries it out is not alarmed by what is so for a moment.
+    assert!(!demo.running.log().contains("WARN"), "{}", demo.running.log());
     assert_eq!(demo.of_asset("plc-1", b"\0\x01\0\0\0\x02\x01\x11", 14), b"\0\x01\0\0\0\x09\x01\x11\x06plc-1");
     assert_eq!(demo.of_asset("hmi-1", b"", 12), b"RFB 003.008\n");
     // Through the broker, by the name and the usual port that the demo prints: what reads passes, a write is denied.
