@@ -6,6 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::cookie::{Cookie, Print};
+use crate::approval::Seen;
 use crate::identity::{Asserting, Discovering, Enrolling, Invitation};
 use crate::login::ceremony::WaitingLogin;
 use crate::vault::Secret;
@@ -25,6 +26,8 @@ pub(super) enum Ceremony {
     Second(Box<Asserting>),
     /// To confirm a login that waits.
     Confirm { asserting: Box<Asserting>, login: Box<WaitingLogin> },
+    /// To approve what somebody asks for, as it was shown.
+    Approve { asserting: Box<Asserting>, request: Box<Seen> },
     /// To prove again that it is them, before a factor is added or removed.
     Prove(Box<Asserting>),
     /// To prove an authenticator that is not enrolled yet.
@@ -40,6 +43,7 @@ impl fmt::Debug for Ceremony {
             Self::SignIn(_) => "SignIn",
             Self::Second(_) => "Second",
             Self::Confirm { .. } => "Confirm",
+            Self::Approve { .. } => "Approve",
             Self::Prove(_) => "Prove",
             Self::Totp(_) => "Totp",
             Self::Lease { .. } => "Lease",
@@ -55,6 +59,7 @@ impl Ceremony {
             Self::Enrol { .. }
             | Self::Second(_)
             | Self::Confirm { .. }
+            | Self::Approve { .. }
             | Self::Prove(_)
             | Self::Totp(_)
             | Self::Lease { .. } => false,

@@ -4,7 +4,7 @@
 pub(super) const START: &str = "/";
 
 /// Pages that somebody may come back to.
-const PAGES: &[&str] = &["/sessions", "/factors"];
+const PAGES: &[&str] = &["/sessions", "/requests", "/factors"];
 /// Before a short code that stands alone behind it.
 const CODES: &str = "/c/";
 
@@ -22,7 +22,7 @@ mod tests {
 
     #[test]
     fn only_pages_of_ours_are_led_to() {
-        for path in ["/sessions", "/factors", "/c/7KQ2-MXP4"] {
+        for path in ["/sessions", "/requests", "/factors", "/c/7KQ2-MXP4"] {
             assert_eq!(wanted(path), path);
         }
         for path in [

@@ -57,6 +57,8 @@ pub enum Place {
     Reach,
     /// Sessions and leases.
     Sessions,
+    /// What is asked for an approval.
+    Requests,
     /// Second factors and keys.
     Factors,
     /// None of them.

@@ -23,6 +23,8 @@ pub(super) struct Fields {
     pub(super) key: String,
     #[serde(default)]
     pub(super) until: String,
+    #[serde(default)]
+    pub(super) seen: String,
 }
 
 /// What an authenticator has signed, with the form that asked for it.

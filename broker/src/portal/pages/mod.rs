@@ -9,6 +9,7 @@ mod json;
 mod leases;
 mod passkeys;
 mod prove;
+mod requests;
 mod sessions;
 mod sign_in;
 mod totp;
@@ -39,6 +40,7 @@ pub(super) fn all(site: Arc<Site>, address: Audience) -> Router {
         leases::routes(),
         passkeys::routes(),
         prove::routes(),
+        requests::routes(),
         sessions::routes(),
         sign_in::routes(),
         totp::routes(),

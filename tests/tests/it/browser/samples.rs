@@ -3,9 +3,9 @@
 use askama::Template;
 use jiff::Timestamp;
 use sallyport::portal::look::{
-    Assets, Authenticator, Choice, Confirm, Factors, Frame, Home, Invitation, LiveSession, Login, Lost, MyLease,
-    NewLease, Notice, Now, Passkey, Person, Place, ProveAgain, Qr, Reachable, Recovery, Second, Sessions, SignIn, Span,
-    SshKey, State, Totp, Waiting, words,
+    Approved, Assets, Authenticator, Choice, Confirm, Factors, Frame, Home, Invitation, LiveSession, Login, Lost,
+    MyLease, NewLease, NewRequest, Notice, Now, OthersRequest, OwnRequest, Passkey, Person, Place, ProveAgain, Qr,
+    Reachable, Recovery, Requests, Second, Sessions, SignIn, Span, SshKey, State, Totp, Waiting, words,
 };
 
 /// What somebody would write into a name to act on whoever reads it.
@@ -25,6 +25,9 @@ pub(super) fn pages() -> Vec<(&'static str, String)> {
         ("home-waiting", draw(Home { frame: signed_in(Place::Reach, 2), rows: rows() })),
         ("sessions", draw(sessions())),
         ("sessions-empty", draw(no_sessions())),
+        ("requests", draw(requests("replace the drive of line 4", "PTW-17"))),
+        ("requests-hostile", draw(requests(HOSTILE, HOSTILE))),
+        ("requests-empty", draw(no_requests())),
         ("factors", draw(factors())),
         ("factors-empty", draw(no_factors())),
         ("factors-last", draw(last_factor())),
@@ -145,6 +148,60 @@ pub(super) fn sessions() -> Sessions {
             keys: vec![choice("1", "SHA256:9mJ1n3vX0eVqW0mF2QmY7o0i3zq1b2c3d4e5f6g7h8I")],
             until: vec![choice("1h", "15:55 UTC (1 hour)"), choice("8h", "22:55 UTC (8 hours)")],
         }),
+    }
+}
+
+pub(super) fn requests(reason: &str, permit: &str) -> Requests {
+    let other = |id: &str, stands, mine| OthersRequest {
+        id: id.to_owned(),
+        name: permit.into(),
+        source: "10.20.30.40".into(),
+        target: "ews-1 (ssh, vnc)".into(),
+        lasting: "2h".into(),
+        reason: reason.into(),
+        permit: permit.into(),
+        since: at("13:40:00").into(),
+        by: if mine { vec!["leo".into()] } else { Vec::new() },
+        stands,
+        seen: usize::from(mine),
+        mine,
+    };
+    let own = |id: &str, stands| OwnRequest {
+        id: id.to_owned(),
+        target: "plc-7 (modbus)".into(),
+        lasting: "1h30m".into(),
+        reason: reason.into(),
+        permit: permit.into(),
+        stands,
+    };
+    let choice = |text: &str| Choice { value: text.to_owned(), text: text.into() };
+    let until = || at("18:00:00").into();
+    Requests {
+        frame: signed_in(Place::Requests, 0),
+        others: vec![
+            other("k7wq3xvm", Approved::Waits(0, 2, until()), false),
+            other("k7wq3xvn", Approved::Waits(1, 2, until()), true),
+            other("k7wq3xvp", Approved::Until(until()), false),
+        ],
+        can_approve: true,
+        own: vec![own("b2c3d4f5", Approved::Waits(1, 2, until())), own("b2c3d4f6", Approved::Until(until()))],
+        new: Some(NewRequest {
+            assets: vec![choice("ews-1"), choice("plc-7")],
+            lasting: vec![choice("1h"), choice("2h")],
+            reason: reason.into(),
+            permit: permit.into(),
+            problem: Some("That can be approved for 4h at most.".to_owned()),
+        }),
+    }
+}
+
+fn no_requests() -> Requests {
+    Requests {
+        frame: signed_in(Place::Requests, 0),
+        others: Vec::new(),
+        can_approve: false,
+        own: Vec::new(),
+        new: None,
     }
 }
 

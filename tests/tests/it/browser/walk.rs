@@ -72,6 +72,7 @@ fn every_page_of_a_portal_that_runs_is_open_to_everybody_in_every_width_and_sche
     browser.wait_for_text("What you may reach now");
     walk.look("reach");
     walk.to("/sessions", "sessions-none");
+    walk.to("/requests", "requests-none");
     walk.to("/factors", "factors-last");
 
     // A login of hers waits, is confirmed, and is a session.

@@ -1,5 +1,6 @@
 //! The portal, asked as a browser asks and as no browser does.
 
+mod approvals;
 mod authenticators;
 mod brokers;
 mod confirmations;
