@@ -111,6 +111,8 @@ fn enough_others_open_it_for_as_long_as_was_asked_from_the_last_of_them_and_not_
     assert_eq!(none(&[("leo", 5)]), None, "one is not two");
     assert_eq!(none(&[("leo", 5), ("leo", 6)]), None, "one is not two, however often");
     assert_eq!(none(&[("leo", 5), ("vera", 6)]), None, "oneself is nobody");
+    let by_a_lead = approved(&policy, &asked_by("lea"), &given(&[("leo", 5), ("lea", 6)]));
+    assert_eq!(by_a_lead, None, "also who holds the role that approves");
     assert_eq!(none(&[("leo", 5), ("nick", 6)]), None, "not of the role");
     assert_eq!(none(&[("leo", 5), ("lia", -1)]), None, "before it was asked");
     assert_eq!(none(&[("leo", 5), ("lia", 24 * 60)]), None, "when it no longer waited");
