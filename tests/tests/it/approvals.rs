@@ -142,9 +142,15 @@ fn two_others_open_it_in_both_forms_and_it_ends_to_the_second() {
     let said = lea.leased_ssh_with(b"000000\n", ["broker", &format!("approve {id}")]);
     said.refused();
     assert!(shown(&plant, &id)["approved_by"].as_array().unwrap().is_empty());
+    let explain = || {
+        let factors = ["--factor", "key", "--factor", "totp"];
+        plant.json(&[&["policy", "explain", "vera", "ews-2", "operator"], &factors[..]].concat())["decision"].clone()
+    };
+    assert_eq!(explain()["decision"], "need-approval", "{}", explain());
     let code = format!("{}\n", lea.fresh_code());
     lea.leased_ssh_with(code.as_bytes(), ["broker", &format!("approve {id}")]).ok();
     assert_eq!(vera.leased_ssh(["ews-2", "echo in"]).ok(), "in\n");
+    assert_eq!(explain()["decision"], "permit", "{}", explain());
     plant.sallyport(&["audit", "verify"]).ok();
 }
 

@@ -1,7 +1,9 @@
 //! What `policy explain` is asked about.
 
 use jiff::Timestamp;
-use sallyport_policy::{AccountName, AssetId, Explanation, Policy, Proof, Request, ServiceName, Subject, explain};
+use sallyport_policy::{
+    AccountName, Approval, AssetId, Explanation, Policy, Proof, Request, ServiceName, Subject, explain,
+};
 
 /// What is asked about.
 pub(super) struct Asked {
@@ -15,8 +17,9 @@ pub(super) struct Asked {
 }
 
 impl Asked {
-    pub(super) fn explain(&self, policy: &Policy) -> Explanation {
+    /// What the gate would answer, and why; `approvals` is what others have agreed to.
+    pub(super) fn explain(&self, policy: &Policy, approvals: &[Approval]) -> Explanation {
         let Self { subject, asset, service, account, proofs, at, .. } = self;
-        explain(policy, &Request { subject, asset, service, account, proofs, live: &[], approvals: &[] }, *at)
+        explain(policy, &Request { subject, asset, service, account, proofs, live: &[], approvals }, *at)
     }
 }

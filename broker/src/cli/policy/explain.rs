@@ -13,6 +13,7 @@ use super::asked::Asked;
 use super::operation::{self, Judged};
 use super::person::{Barred, Found, Person, look_up};
 use super::{CliError, Context, lines, policy};
+use crate::approval::Desk;
 use crate::cli::printable;
 
 /// `sallyport policy explain`
@@ -99,7 +100,14 @@ pub(super) async fn explain(arguments: Box<Explain>, context: &Context) -> Resul
     let mut asked = arguments.asked(Timestamp::now())?;
     let Found { person, groups } = look_up(&asked.subject.identity, asked.at, given, context).await?;
     asked.subject.groups.extend(groups);
-    let explanation = asked.explain(&policy);
+    let approvals = match &person {
+        Person::Active => {
+            let desk = Desk::new(context.rows().await?, &policy, asked.at);
+            desk.given(&asked.subject, Some(&asked.asset)).await.map_err(CliError::failed)?
+        }
+        Person::NotLookedUp | Person::Barred(_) => Vec::new(),
+    };
+    let explanation = asked.explain(&policy, &approvals);
     let operation = match text {
         // Plant files can be asked about where there is no broker, and so no windows.
         Some(text) => {
