@@ -63,6 +63,47 @@ fn plant_behind(quirk: Quirk, keys: &str) -> (Plant, Controller, Peer, Tunnel) {
     (plant, controller, gateway, tunnel)
 }
 
+/// A client of libmodbus as it comes, which waits half a second for an answer and takes a late one for the next: on one connection an answer is
+/// lost, and what is asked then is denied. What it says of each, and how long the denials took.
+const LIBMODBUS: &str = r#"
+import ctypes, sys, time
+modbus = ctypes.CDLL("libmodbus.so.5", use_errno=True)
+modbus.modbus_new_tcp.restype = modbus.modbus_strerror.restype = ctypes.c_void_p
+connection = ctypes.c_void_p(modbus.modbus_new_tcp(b"127.0.0.1", int(sys.argv[1])))
+modbus.modbus_set_slave(connection, 1)
+assert modbus.modbus_connect(connection) == 0
+def say(done):
+    failed = lambda: ctypes.string_at(modbus.modbus_strerror(ctypes.get_errno())).decode()
+    print("done" if done >= 0 else failed())
+value = (ctypes.c_uint16 * 1)()
+read = lambda: say(modbus.modbus_read_registers(connection, 100, 1, value))
+write = lambda register: say(modbus.modbus_write_register(connection, register, 1))
+read()
+read()
+started = time.monotonic()
+for _ in range(3):
+    write(205)
+print(f"{(time.monotonic() - started) * 1000 / 3:.1f} ms for each denial", file=sys.stderr)
+write(200)
+read()
+"#;
+
+#[test]
+fn an_answer_that_is_lost_holds_up_no_denial() {
+    let lost = |transaction, rest: Vec<u8>| match transaction {
+        2 => Vec::new(),
+        other => framed(other, rest.len(), &rest),
+    };
+    let (plant, controller, _gateway, _tunnel) = plant_behind(lost, "");
+    let mut python = plant.network().command(Place::Office, "/usr/bin/python3");
+    python.args(["-c", LIBMODBUS, &PORT.to_string()]);
+    let said = finish(python, b"");
+    let denied = "Illegal data address";
+    let expected = ["done", "Connection timed out", denied, denied, denied, "done", "done"];
+    assert_eq!(said.ok().lines().collect::<Vec<_>>(), expected, "{said}");
+    assert_eq!(controller.register(200), 1);
+}
+
 fn mbpoll(plant: &Plant, arguments: &[&str]) -> Command {
     let mut command = plant.network().command(Place::Office, "mbpoll");
     command.args(["-m", "tcp", "-0", "-1", "-q", "-o", "5", "-p", &PORT.to_string(), "-t", "4"]);
