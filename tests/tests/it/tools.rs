@@ -103,7 +103,7 @@ fn more_commands_at_once_than_the_asset_opens_on_one_connection_all_run() {
         let finished: Vec<_> = thread::scope(|scope| {
             let ask = |number: usize| {
                 let (alice, socket, host) = (&alice, &socket, &host);
-                scope.spawn(move || alice.leased_ssh(["-o", socket, host, &format!("sleep 2; echo {number}")]))
+                scope.spawn(move || alice.leased_ssh(["-o", socket, host, &format!("sleep 5; echo {number}")]))
             };
             (0..15).map(ask).collect::<Vec<_>>().into_iter().map(|each| each.join().unwrap()).collect()
         });
