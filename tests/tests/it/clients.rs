@@ -222,3 +222,35 @@ fn dropbear_is_an_asset_like_another() {
     }
     assert!(dropbear.log().contains("Password auth succeeded for 'keeper'"), "{}", dropbear.log());
 }
+
+/// More of them than a connection may have channels: each that the asset does not open gives its place back.
+#[test]
+fn channels_that_the_asset_refuses_keep_no_place_on_the_connection() {
+    const SCRIPT: &str = r#"
+import sys, paramiko
+client = paramiko.SSHClient()
+client.set_missing_host_key_policy(paramiko.AutoAddPolicy())
+key = paramiko.Ed25519Key(filename=sys.argv[3])
+client.connect(sys.argv[1], int(sys.argv[2]), "alice:operator@ews-1", pkey=key, allow_agent=False, look_for_keys=False)
+transport, refused = client.get_transport(), 0
+held = transport.open_session()
+held.exec_command("cat")
+for _ in range(80):
+    try:
+        transport.open_session()
+    except paramiko.ChannelException:
+        refused += 1
+held.shutdown_write()
+print(refused, held.recv_exit_status())
+held.close()
+print(client.exec_command("echo in")[1].read().decode().strip())
+"#;
+    let plant = Plant::start();
+    plant.sshd().also("MaxSessions 1");
+    let alice = plant.person("alice");
+    alice.take_lease("ews-1");
+    let (broker, port) = Plant::BROKER;
+    let mut python = alice.leased("/usr/bin/python3");
+    python.args(["-W", "ignore", "-c", SCRIPT, broker, &port.to_string()]).arg(alice.key());
+    assert_eq!(finish_within(Duration::from_secs(60), python, b"").ok(), "80 0\nin\n");
+}
